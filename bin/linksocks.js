@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// CommonJS, for this must come before the first use of libuv's thread pool, which loading an ES module is. getaddrinfo
+// gets half of the pool: with the default of 4 threads, one peer's slow look-ups would hold up everybody's.
+process.env.UV_THREADPOOL_SIZE ??= '16'
+
+async function run() {
+  const [{ main }, { processIo }] = await Promise.all([import('../dist/cli/main.js'), import('../dist/cli/io.js')])
+  return main(process.argv.slice(2), process.env, processIo())
+}
+
+// exits even where an aborted shutdown has left sockets open
+void run().then((code) => process.exit(code))

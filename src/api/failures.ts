@@ -1,0 +1,22 @@
+import { type ErrorCode, LinkSocksError } from '../errors.js'
+import { Refusal } from './answers.js'
+
+/** Status and text for what a TokenAdmin throws; without a text the error's own message is the answer. */
+const FAILURES: ReadonlyMap<ErrorCode, readonly [status: number, text?: string]> = new Map([
+  ['ERR_TOKEN_INVALID', [400]],
+  ['ERR_TOKEN_RESERVED', [400, "'anonymous' is reserved and cannot be used as a token"]],
+  ['ERR_TOKEN_AUTONOMY', [400, 'connector tokens of this reverse token are managed by its providers']],
+  ['ERR_TOKEN_NOT_FOUND', [404, 'token not found']],
+  ['ERR_REVERSE_TOKEN_NOT_FOUND', [404, 'reverse token not found']],
+  ['ERR_TOKEN_EXISTS', [409, 'token already exists']],
+  ['ERR_PORT_UNAVAILABLE', [409, 'port not available']],
+  ['ERR_LIMIT', [409]],
+  ['ERR_SHUTTING_DOWN', [503, 'server is shutting down']],
+])
+
+/** What the caller is told about `thrown`; `undefined` when it is no failure of the caller's making. */
+export function refusalFor(thrown: unknown): Refusal | undefined {
+  if (!(thrown instanceof LinkSocksError)) return undefined
+  const failure = FAILURES.get(thrown.code)
+  return failure && new Refusal(failure[0], failure[1] ?? thrown.message)
+}

@@ -1,0 +1,117 @@
+/** What the HTTP API takes and gives, as on the wire (snake_case). Each message is the error text the caller reads. */
+import * as v from 'valibot'
+
+import { MAX_STR8_BYTES } from '../protocol/limits.js'
+
+/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
+const MAX_CREDENTIAL_BYTES = 255
+const MAX_PORT = 65_535
+
+/** No control characters; no lone surrogates, which UTF-8 cannot carry. */
+const TOKEN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
+const WELL_FORMED_TEXT = /^\P{Cs}*$/u
+
+const tokenError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8 without control characters`
+const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
+const PORT_ERROR = 'port must be an integer from 1 to 65535'
+const PAIR_ERROR = 'username and password must be given together'
+const FLAG_ERROR = 'allow_manage_connector must be true or false'
+
+/** A token to be made: absent, null or empty asks for a generated one. */
+const newToken = v.nullish(
+  v.pipe(
+    v.string(tokenError('token')),
+    v.regex(TOKEN_TEXT, tokenError('token')),
+    v.maxBytes(MAX_STR8_BYTES, tokenError('token')),
+  ),
+)
+
+/** A token that must be named; `missing` is the error text when it is absent, null or empty. */
+const namedToken = (field: string, missing: string) =>
+  v.pipe(
+    v.nullish(v.string(tokenError(field)), ''),
+    v.minLength(1, missing),
+    v.regex(TOKEN_TEXT, tokenError(field)),
+    v.maxBytes(MAX_STR8_BYTES, tokenError(field)),
+  )
+
+const credential = (field: string) =>
+  v.nullish(
+    v.pipe(
+      v.string(credentialError(field)),
+      v.minLength(1, credentialError(field)),
+      v.regex(WELL_FORMED_TEXT, credentialError(field)),
+      v.maxBytes(MAX_CREDENTIAL_BYTES, credentialError(field)),
+    ),
+  )
+
+const port = v.pipe(
+  v.number(PORT_ERROR),
+  v.integer(PORT_ERROR),
+  v.minValue(1, PORT_ERROR),
+  v.maxValue(MAX_PORT, PORT_ERROR),
+)
+
+const forwardToken = v.object({ type: v.literal('forward'), token: newToken })
+
+const reverseToken = v.pipe(
+  v.object({
+    type: v.literal('reverse'),
+    token: newToken,
+    port: v.nullish(port),
+    username: credential('username'),
+    password: credential('password'),
+    allow_manage_connector: v.nullish(v.boolean(FLAG_ERROR)),
+  }),
+  v.check(({ username, password }) => (username == null) === (password == null), PAIR_ERROR),
+)
+
+const connectorToken = v.object({
+  type: v.literal('connector'),
+  token: newToken,
+  reverse_token: namedToken('reverse_token', 'reverse_token is required for connector token'),
+})
+
+/** Body of `POST /api/token`. Fields another type owns are ignored like unknown ones. */
+export const addTokenSchema = v.variant('type', [forwardToken, reverseToken, connectorToken], 'invalid token type')
+export type AddTokenBody = v.InferOutput<typeof addTokenSchema>
+
+/** Body of `DELETE /api/token`; also judges the token of `DELETE /api/token/{token}`. */
+export const removeTokenSchema = v.object({ token: namedToken('token', 'token not specified') })
+
+/** Answer of a call on a token that succeeded. */
+export const tokenAnswerSchema = v.object({
+  success: v.literal(true),
+  token: v.string(),
+  /** The SOCKS port of a reverse token that has one. */
+  port: v.optional(port),
+})
+export type TokenAnswer = v.InferOutput<typeof tokenAnswerSchema>
+
+/** Answer of every call that failed. */
+export const failureAnswerSchema = v.object({ success: v.literal(false), error: v.string() })
+export type FailureAnswer = v.InferOutput<typeof failureAnswerSchema>
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+
+const forwardStatus = v.object({ token: v.string(), type: v.literal('forward'), clients_count: count })
+
+const reverseStatus = v.object({
+  token: v.string(),
+  type: v.literal('reverse'),
+  /** Authenticated living links of this token itself. */
+  clients_count: count,
+  /** Absent on autonomy tokens, as are `listening` and `error`. */
+  port: v.optional(port),
+  connector_tokens: v.array(v.string()),
+  listening: v.optional(v.boolean()),
+  /** Why the port is not open; it is tried again. */
+  error: v.optional(v.string()),
+})
+
+const tokenStatus = v.variant('type', [forwardStatus, reverseStatus])
+export type TokenStatusAnswer = v.InferOutput<typeof tokenStatus>
+
+/** Answer of `GET /api/status`. Fields may be added, none is renamed. */
+export const statusAnswerSchema = v.object({ version: v.string(), tokens: v.array(tokenStatus) })
+export type StatusAnswer = v.InferOutput<typeof statusAnswerSchema>

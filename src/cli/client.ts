@@ -1,0 +1,129 @@
+import type { ClientOptions, SocksListenOptions, TlsOptions } from '../node/options.js'
+import {
+  AUTH_IN_BAND,
+  CA_FILE,
+  type ClientCommand,
+  CONNECTOR_TOKEN,
+  HEADER,
+  INSECURE,
+  LISTENER_FLAGS,
+  MAX_THREADS,
+  NO_ENV_PROXY,
+  NO_RECONNECT,
+  RETRY_AUTH,
+  REVERSE,
+  SERVER_NAME,
+  SERVER_PROXY,
+  SERVER_URL,
+  THREADS,
+  TOKEN,
+} from './client-flags.js'
+import { type Environment, optionError, type Settings } from './environment.js'
+import { CA_FILE_LIMIT, readTextFile } from './files.js'
+import * as flags from './flags.js'
+import { ignoredIfGiven, type Notice, openSocksNotices, type Plan, readCredentials } from './plan.js'
+import {
+  parseClientToken,
+  parseDuration,
+  parseHeader,
+  parseHost,
+  parseInteger,
+  parsePort,
+  parseProxy,
+  parseText,
+  parseToken,
+  parseUrl,
+} from './values.js'
+
+/** @throws {LinkSocksError} ERR_OPTION naming the flag or variable */
+export async function planClient(
+  command: ClientCommand,
+  settings: Settings,
+  env: Environment,
+): Promise<Plan<ClientOptions>> {
+  const reverse = command === 'provider' || settings.enabled(REVERSE)
+  if (!reverse && settings.given(CONNECTOR_TOKEN)) {
+    throw optionError('--connector-token', 'is for providers (-r); a connector gives its token by --token')
+  }
+  const socks = await readSocks(settings)
+  const tls = await readTls(settings)
+  const exitProxy = await settings.secret(flags.UPSTREAM_PROXY, parseProxy)
+  const udpTimeoutMs = settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000))
+  const options: ClientOptions = {
+    url: settings.value(SERVER_URL, parseUrl),
+    token: await settings.secret(TOKEN, parseClientToken, flags.TOKEN_FILE),
+    reverse,
+    connectorTokens: reverse ? await settings.secrets(CONNECTOR_TOKEN, parseToken) : undefined,
+    reconnect: !settings.enabled(NO_RECONNECT),
+    retryAuth: settings.enabled(RETRY_AUTH),
+    threads: settings.value(THREADS, (text) => parseInteger(text, 1, MAX_THREADS)),
+    serverProxy: settings.value(SERVER_PROXY, parseProxy),
+    proxyEnv: settings.enabled(NO_ENV_PROXY) ? undefined : env,
+    tls,
+    headers: readHeaders(settings),
+    authInBand: settings.enabled(AUTH_IN_BAND),
+    fastOpen: settings.enabled(flags.FAST_OPEN),
+    ...(reverse ? { exitProxy, udpTimeoutMs } : { socks }),
+  }
+  return { options, notices: noticesOf(settings, reverse, socks, tls) }
+}
+
+async function readSocks(settings: Settings): Promise<SocksListenOptions> {
+  return {
+    host: settings.value(flags.SOCKS_HOST, parseHost),
+    port: settings.value(flags.SOCKS_PORT, parsePort),
+    ...(await readCredentials(settings)),
+    nowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
+  }
+}
+
+async function readTls(settings: Settings): Promise<TlsOptions> {
+  return {
+    ca: await readCa(settings),
+    serverName: settings.value(SERVER_NAME, parseHost),
+    insecure: settings.enabled(INSECURE),
+  }
+}
+
+async function readCa(settings: Settings): Promise<string | undefined> {
+  const path = settings.value(CA_FILE, parseText)
+  if (path === undefined) return undefined
+  try {
+    const pem = await readTextFile(path, CA_FILE_LIMIT)
+    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+  } catch (cause) {
+    throw optionError('--ca-file', cause instanceof Error ? cause.message : String(cause), cause)
+  }
+  throw optionError('--ca-file', 'the file holds no PEM certificate')
+}
+
+function readHeaders(settings: Settings): Readonly<Record<string, string>> {
+  const headers = settings.values(HEADER, parseHeader)
+  const names = headers.map(([name]) => name.toLowerCase())
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw optionError('--header', `'${twice}' is given twice`)
+  return Object.fromEntries(headers)
+}
+
+function noticesOf(
+  settings: Settings,
+  reverse: boolean,
+  socks: SocksListenOptions,
+  tls: TlsOptions,
+): readonly Notice[] {
+  const notices: Notice[] = []
+  if (reverse) {
+    notices.push(...ignoredIfGiven(settings, LISTENER_FLAGS, 'a provider has no SOCKS5 port'))
+  } else {
+    const reason = 'only the way out uses it; to reach the server through a proxy give --server-proxy'
+    notices.push(...ignoredIfGiven(settings, [flags.UPSTREAM_PROXY], reason))
+    notices.push(...ignoredIfGiven(settings, [flags.UDP_TIMEOUT], 'only the way out uses it'))
+    const { host = '127.0.0.1', username, password } = socks
+    notices.push(...openSocksNotices(host, { username, password }))
+  }
+  if (tls.insecure === true) {
+    const reason = "--insecure: the server's certificate is not checked"
+    notices.push({ level: 'warn', event: 'tls.unchecked', fields: { reason } })
+  }
+  return notices
+}

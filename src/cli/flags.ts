@@ -1,0 +1,116 @@
+import { Option } from 'commander'
+
+/** One flag of a command, with the variable that may stand for it. */
+export interface Flag {
+  /** As commander reads it: `-p, --socks-port <port>`. */
+  readonly flags: string
+  /** For `--help`; default and variables are appended to it. */
+  readonly help: string
+  /** Heading it stands under in `--help`. */
+  readonly group: string
+  /** What holds when neither flag nor variable is given, for `--help`. */
+  readonly fallback?: string
+  readonly variable?: string
+  /** Has a `_FILE` form of its variable, and its text appears in no message. */
+  readonly secret?: boolean
+  /** A secret whose empty variable counts as not set; an empty token, key or password is an error. */
+  readonly optionalSecret?: boolean
+  /** May be given several times. */
+  readonly repeatable?: boolean
+  /** Accepted, but not worth a line in `--help`. */
+  readonly hidden?: boolean
+}
+
+/** `--socks-port` of `-p, --socks-port <port>`. */
+export function longName(flag: Flag): string {
+  return new Option(flag.flags).long ?? flag.flags
+}
+
+export const CONNECTION = 'Connection:'
+export const SOCKS = 'SOCKS5 port:'
+const EXIT = 'Way out to destinations:'
+export const OTHER = 'Log and help:'
+
+export const SOCKS_HOST: Flag = {
+  flags: '-s, --socks-host <host>',
+  help: 'address the SOCKS5 port listens on; 0.0.0.0 opens it to the network, then set a user name and password',
+  group: SOCKS,
+  fallback: '127.0.0.1',
+  variable: 'LINKSOCKS_SOCKS_HOST',
+}
+export const SOCKS_PORT: Flag = {
+  flags: '-p, --socks-port <port>',
+  help: 'the SOCKS5 port',
+  group: SOCKS,
+  fallback: '9870',
+  variable: 'LINKSOCKS_SOCKS_PORT',
+}
+export const SOCKS_USERNAME: Flag = {
+  flags: '-n, --socks-username <name>',
+  help: 'user name SOCKS5 clients must give (needs --socks-password)',
+  group: SOCKS,
+  variable: 'LINKSOCKS_SOCKS_USERNAME',
+}
+export const SOCKS_PASSWORD: Flag = {
+  flags: '-w, --socks-password <password>',
+  help: 'password SOCKS5 clients must give (needs --socks-username)',
+  group: SOCKS,
+  variable: 'LINKSOCKS_SOCKS_PASSWORD',
+  secret: true,
+}
+export const SOCKS_NOWAIT: Flag = {
+  flags: '-i, --socks-nowait',
+  help: 'open the SOCKS5 port at once instead of when there is somebody to carry its traffic (also --socks-no-wait)',
+  group: SOCKS,
+}
+/** The other deployed spelling of {@link SOCKS_NOWAIT}. */
+export const SOCKS_NO_WAIT: Flag = { ...SOCKS_NOWAIT, flags: '--socks-no-wait', hidden: true }
+
+export const TOKEN_FILE: Flag = {
+  flags: '--token-file <path>',
+  help: 'read the token from this file, which keeps it out of the process list',
+  group: CONNECTION,
+}
+export const UPSTREAM_PROXY: Flag = {
+  flags: '-x, --upstream-proxy <url>',
+  help: 'reach destinations through this proxy: socks5://[user:password@]host[:port], or http://..., which carries no UDP',
+  group: EXIT,
+  fallback: 'none',
+  variable: 'LINKSOCKS_UPSTREAM_PROXY',
+  // may hold a password
+  secret: true,
+  optionalSecret: true,
+}
+export const UDP_TIMEOUT: Flag = {
+  flags: '--udp-timeout <duration>',
+  help: 'close a UDP association that was idle for so long',
+  group: EXIT,
+  fallback: '5m',
+}
+export const FAST_OPEN: Flag = {
+  flags: '-f, --fast-open',
+  help: 'tell SOCKS5 clients "connected" before the destination answered: saves a round trip, hides failures',
+  group: SOCKS,
+  variable: 'LINKSOCKS_FASTOPEN',
+}
+export const DEBUG: Flag = {
+  flags: '-d, --debug',
+  help: 'log more; -dd logs every message as well',
+  group: OTHER,
+}
+export const LOG_FORMAT: Flag = {
+  flags: '--log-format <format>',
+  help: 'text for people or json for programs, one object a line; always on standard error',
+  group: OTHER,
+  fallback: 'text',
+}
+
+/** Flags of the SOCKS5 port that server and clients share. */
+export const SOCKS_FLAGS: readonly Flag[] = [
+  SOCKS_HOST,
+  SOCKS_PORT,
+  SOCKS_USERNAME,
+  SOCKS_PASSWORD,
+  SOCKS_NOWAIT,
+  SOCKS_NO_WAIT,
+]

@@ -1,0 +1,32 @@
+/** Where the command line program writes and whom it obeys; tests bring their own. */
+
+export interface TextSink {
+  write(text: string): unknown
+  readonly isTTY?: boolean | undefined
+  /** Width of the terminal, if it is one. */
+  readonly columns?: number | undefined
+}
+
+export interface CliIo {
+  readonly stdout: TextSink
+  readonly stderr: TextSink
+  /** Calls `listener` at each request to end (SIGINT, SIGTERM) until the returned function is called. */
+  onSignal(listener: (signal: string) => void): () => void
+}
+
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+/** The real thing. A reader that went away (`linksocks --help | head -1`) is no reason to crash. */
+export function processIo(): CliIo {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    onSignal(listener) {
+      for (const signal of ENDING_SIGNALS) process.on(signal, listener)
+      return () => {
+        for (const signal of ENDING_SIGNALS) process.off(signal, listener)
+      }
+    },
+  }
+}

@@ -1,0 +1,24 @@
+import type { LinkSocksError } from '../errors.js'
+import type { ClientOptions, ServerOptions } from '../node/options.js'
+import type { SocketAddress } from '../ports.js'
+
+/** What the program uses of the library's Server. */
+export interface ServerHandle {
+  listen(): Promise<SocketAddress>
+  close(): Promise<void>
+}
+
+/** What the program uses of the library's Client. */
+export interface ClientHandle {
+  /** Settles when it ended for good: with an error, or `undefined` after `close()`. */
+  readonly closed: Promise<LinkSocksError | undefined>
+  /** Resolves once the first link is up. */
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+/** The part of the library that the program uses. */
+export interface Library {
+  readonly Server: new (options: ServerOptions) => ServerHandle
+  readonly Client: new (options: ClientOptions) => ClientHandle
+}

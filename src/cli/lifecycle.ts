@@ -1,0 +1,103 @@
+import type { LinkSocksError } from '../errors.js'
+import type { Logger } from '../log.js'
+import type { CliIo } from './io.js'
+import { asFailure } from './outcome.js'
+
+/** How long an orderly end may take before the process ends all the same. */
+export const CLOSE_LIMIT_MS = 10_000
+
+const KEEP_ALIVE_MS = 3_600_000
+
+/** Something to start, to wait for and to close. */
+export interface Service {
+  /** Resolves once it runs. */
+  start(): Promise<void>
+  /** Settles when it ended without being asked; `undefined`: it never does. */
+  readonly ended?: Promise<LinkSocksError | undefined> | undefined
+  close(): Promise<void>
+}
+
+type Event =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'signal' }
+  | { readonly kind: 'ended'; readonly error?: LinkSocksError | undefined }
+
+/**
+ * Runs `service` until it ends by itself or a signal asks it to. A second signal ends the wait for an orderly close
+ * at once, and so does {@link CLOSE_LIMIT_MS}.
+ * @param started is called once `start()` has resolved
+ * @returns the error that ended it, or `undefined` when it ended by request
+ */
+export async function runUntilEnded(
+  service: Service,
+  io: CliIo,
+  log: Logger,
+  started: () => void = () => {},
+): Promise<LinkSocksError | undefined> {
+  const signals = watchSignals(io, log)
+  // a client between two attempts to connect has nothing open that would keep the process alive
+  const alive = setInterval(() => {}, KEEP_ALIVE_MS)
+  try {
+    const signal = signals.first.then((): Event => ({ kind: 'signal' }))
+    const ended = eventOf(service.ended)
+    let event = await Promise.race([startEvent(service), ended, signal])
+    if (event.kind === 'started') {
+      started()
+      event = await Promise.race([ended, signal])
+    }
+    await Promise.race([closeQuietly(service, log), signals.second])
+    return event.kind === 'ended' ? event.error : undefined
+  } finally {
+    clearInterval(alive)
+    signals.dispose()
+  }
+}
+
+async function startEvent(service: Service): Promise<Event> {
+  try {
+    await service.start()
+    return { kind: 'started' }
+  } catch (thrown) {
+    return { kind: 'ended', error: asFailure(thrown) }
+  }
+}
+
+async function eventOf(ended: Service['ended']): Promise<Event> {
+  return { kind: 'ended', error: await (ended ?? new Promise<never>(() => {})) }
+}
+
+/** Closes within {@link CLOSE_LIMIT_MS}; a failure to do so is only logged, the process ends anyway. */
+async function closeQuietly(service: Service, log: Logger): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      log.warn('cli.close-timeout', { limitMs: CLOSE_LIMIT_MS })
+      resolve()
+    }, CLOSE_LIMIT_MS)
+  })
+  try {
+    await Promise.race([service.close(), limit])
+  } catch (thrown) {
+    log.warn('cli.close-failed', { error: asFailure(thrown).message })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+interface Signals {
+  readonly first: Promise<void>
+  readonly second: Promise<void>
+  dispose(): void
+}
+
+function watchSignals(io: CliIo, log: Logger): Signals {
+  const waiting: (() => void)[] = []
+  const next = (): Promise<void> => new Promise((resolve) => waiting.push(resolve))
+  const first = next()
+  const second = next()
+  const dispose = io.onSignal((signal) => {
+    if (waiting.length === 2) log.info('cli.stopping', { signal })
+    waiting.shift()?.()
+  })
+  return { first, second, dispose }
+}

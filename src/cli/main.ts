@@ -1,0 +1,113 @@
+import type { LinkSocksError } from '../errors.js'
+import { addressText } from '../exit/address.js'
+import type { Logger } from '../log.js'
+import { planClient } from './client.js'
+import type { ClientCommand } from './client-flags.js'
+import { type Invocation, namesNothing, parseCommandLine, writeUsage } from './command-line.js'
+import { type Environment, Settings } from './environment.js'
+import { type CliIo, processIo } from './io.js'
+import type { Library } from './library.js'
+import { runUntilEnded, type Service } from './lifecycle.js'
+import { type Logging, openLog } from './logging.js'
+import { asFailure, EXIT, exitCodeOf, failureText } from './outcome.js'
+import type { Notice } from './plan.js'
+import { planServer } from './server.js'
+
+/**
+ * The `linksocks` program: reads the command line, runs a server or a client until it ends, and says how it ended.
+ * @param argv the arguments after the program's name
+ * @param loadLibrary is asked only when something is going to run
+ * @returns the exit code: 0 ended by request, 1 failed, 2 usage, 3 the server refused the token; the caller exits with
+ *   it at once, for a second signal leaves sockets open
+ */
+export async function main(
+  argv: readonly string[] = process.argv.slice(2),
+  env: Environment = process.env,
+  io: CliIo = processIo(),
+  loadLibrary: () => Promise<Library> = importLibrary,
+): Promise<number> {
+  if (namesNothing(argv, env)) {
+    writeUsage(io)
+    return EXIT.usage
+  }
+  let invocation: Invocation | undefined
+  let logging: Logging | undefined
+  try {
+    invocation = parseCommandLine(argv, env, io)
+    if (invocation === undefined) return EXIT.ended
+    const settings = new Settings(invocation.values, env)
+    logging = openLog(settings, invocation, env, io)
+    const { command } = invocation
+    const { service, started } =
+      command === 'server'
+        ? await prepareServer(settings, logging, loadLibrary)
+        : await prepareClient(command, settings, env, logging, loadLibrary)
+    const error = await runUntilEnded(service, io, logging.logger, started)
+    return error === undefined ? EXIT.ended : fail(error, io, logging, invocation)
+  } catch (thrown) {
+    return fail(asFailure(thrown), io, logging, invocation)
+  }
+}
+
+/** Something ready to run; nothing is open yet. */
+interface Running {
+  readonly service: Service
+  /** Called once it runs. */
+  readonly started?: () => void
+}
+
+async function prepareServer(settings: Settings, log: Logging, loadLibrary: () => Promise<Library>): Promise<Running> {
+  const { logger, traceMessages } = log
+  const { options, notices, announcements } = await planServer(settings)
+  const { Server } = await loadLibrary()
+  report(logger, notices)
+  const server = new Server({ ...options, logger, traceMessages })
+  let address = ''
+  const start = async (): Promise<void> => {
+    address = addressText(await server.listen())
+  }
+  const started = (): void => {
+    logger.info('server.ready', { address, api: options.apiKey !== undefined })
+    report(logger, announcements)
+  }
+  return { service: { start, close: () => server.close() }, started }
+}
+
+async function prepareClient(
+  command: ClientCommand,
+  settings: Settings,
+  env: Environment,
+  log: Logging,
+  loadLibrary: () => Promise<Library>,
+): Promise<Running> {
+  const { logger, traceMessages } = log
+  const { options, notices } = await planClient(command, settings, env)
+  const { Client } = await loadLibrary()
+  report(logger, notices)
+  const client = new Client({ ...options, logger, traceMessages })
+  return { service: { start: () => client.start(), ended: client.closed, close: () => client.close() } }
+}
+
+function report(logger: Logger, notices: readonly Notice[]): void {
+  for (const { level, event, fields } of notices) logger[level](event, fields)
+}
+
+/** One line that says why: for people, or an object where the log consists of objects. */
+function fail(
+  error: LinkSocksError,
+  io: CliIo,
+  logging: Logging | undefined,
+  invocation: Invocation | undefined,
+): number {
+  const exit = exitCodeOf(error)
+  const text = failureText(error, invocation?.command)
+  if (exit === EXIT.failed) logging?.logger.debug('cli.trace', { stack: error.stack })
+  if (logging?.format === 'json') logging.logger.error('cli.failed', { code: error.code, exit, error: text })
+  else io.stderr.write(`linksocks: ${text}\n`)
+  return exit
+}
+
+/** Loaded late, so that help and usage errors are quick. */
+async function importLibrary(): Promise<Library> {
+  return await import('../index.js')
+}

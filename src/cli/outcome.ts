@@ -1,0 +1,65 @@
+import { type ErrorCode, LinkSocksError } from '../errors.js'
+import { remoteText } from '../log.js'
+import { redactSecrets } from '../node/redact.js'
+import type { RunCommand } from './command-line.js'
+
+/** Exit codes of the program. */
+export const EXIT = {
+  /** Ended by request: a signal, help, version. */
+  ended: 0,
+  /** Failed while starting or running: port in use, link lost with -R. */
+  failed: 1,
+  /** The command line or the environment is wrong. */
+  usage: 2,
+  /** The server refused the token. */
+  rejected: 3,
+} as const
+
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_OPTION',
+  'ERR_URL',
+  'ERR_TOKEN_INVALID',
+  'ERR_TOKEN_RESERVED',
+  'ERR_TOKEN_EXISTS',
+  'ERR_TOKEN_AUTONOMY',
+  'ERR_REVERSE_TOKEN_NOT_FOUND',
+])
+
+export function exitCodeOf({ code }: LinkSocksError): number {
+  if (code === 'ERR_AUTH_REJECTED') return EXIT.rejected
+  return USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed
+}
+
+/** The flag to look at for an error of the library, whose own messages name no flags. */
+function flagOf({ code, message }: LinkSocksError, command: RunCommand): string | undefined {
+  const side = command === 'server' ? 'ws' : 'socks'
+  switch (code) {
+    case 'ERR_AUTH_REJECTED':
+      return '--token'
+    case 'ERR_LISTEN':
+      return /\bport \d/.test(message) ? `--${side}-port` : `--${side}-host`
+    case 'ERR_PORT_UNAVAILABLE':
+      return '--socks-port'
+    case 'ERR_URL':
+    case 'ERR_CONNECT':
+      return command === 'server' ? undefined : '--url'
+    default:
+      return undefined
+  }
+}
+
+/** What went wrong in one line, beginning with the flag where one can be named. */
+export function failureText(error: LinkSocksError, command?: RunCommand): string {
+  // its own message names neither the port nor what keeps it
+  const { message } = error.code === 'ERR_PORT_UNAVAILABLE' && error.cause instanceof Error ? error.cause : error
+  const flag = command === undefined ? undefined : flagOf(error, command)
+  const text = remoteText(redactSecrets(message))
+  return flag === undefined || text.startsWith('-') ? text : `${flag}: ${text}`
+}
+
+/** Anything thrown as an error with a code; what the library did not throw on purpose is called unexpected. */
+export function asFailure(thrown: unknown): LinkSocksError {
+  if (thrown instanceof LinkSocksError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new LinkSocksError('ERR_SESSION_CLOSED', `unexpected error: ${message}`, { cause: thrown })
+}

@@ -1,0 +1,135 @@
+import type { Flag } from './flags.js'
+import * as flags from './flags.js'
+
+const RELAY = 'Relay:'
+
+export const TOKEN: Flag = {
+  flags: '-t, --token <token>',
+  help: 'what forward clients, or with -r providers, must know; without it (and without --api-key) one is generated and printed',
+  group: flags.CONNECTION,
+  variable: 'LINKSOCKS_TOKEN',
+  secret: true,
+}
+export const CONNECTOR_TOKEN: Flag = {
+  flags: '-c, --connector-token <token>',
+  help: 'agent mode, needs -r: what connectors must know to use the providers of --token; may be repeated',
+  group: flags.CONNECTION,
+  variable: 'LINKSOCKS_CONNECTOR_TOKEN',
+  secret: true,
+  repeatable: true,
+}
+export const CONNECTOR_AUTONOMY: Flag = {
+  flags: '-a, --connector-autonomy',
+  help: 'autonomy mode, needs -r: each provider brings its own connector tokens, the server opens no SOCKS5 port',
+  group: flags.CONNECTION,
+  variable: 'LINKSOCKS_CONNECTOR_AUTONOMY',
+}
+export const REVERSE: Flag = {
+  flags: '-r, --reverse',
+  help: 'reverse mode: providers carry the traffic, the SOCKS5 port is on this server (or at connectors)',
+  group: RELAY,
+}
+export const WS_HOST: Flag = {
+  flags: '-H, --ws-host <host>',
+  help: 'address to listen on for WebSocket clients and the HTTP API',
+  group: RELAY,
+  fallback: '0.0.0.0',
+  variable: 'LINKSOCKS_WEBSOCKET_HOST',
+}
+export const WS_PORT: Flag = {
+  flags: '-P, --ws-port <port>',
+  help: 'port for WebSocket clients and the HTTP API; 0 takes a free one',
+  group: RELAY,
+  fallback: '8765',
+  variable: 'LINKSOCKS_WEBSOCKET_PORT',
+}
+export const API_KEY: Flag = {
+  flags: '-k, --api-key <key>',
+  help: 'switch on the HTTP API under /api/, for requests with this key in X-API-Key',
+  group: RELAY,
+  variable: 'LINKSOCKS_API_KEY',
+  secret: true,
+}
+export const API_KEY_FILE: Flag = {
+  flags: '--api-key-file <path>',
+  help: 'read the API key from this file, which keeps it out of the process list',
+  group: RELAY,
+}
+export const CONNECTOR_WAIT: Flag = {
+  flags: '--connector-wait-provider <duration>',
+  help: "how long a connector's request waits for a provider to come (back)",
+  group: RELAY,
+  fallback: '5s',
+}
+export const TRUSTED_PROXY: Flag = {
+  flags: '--trusted-proxy <cidr>',
+  help: 'believe X-Forwarded-For of reverse proxies at these addresses; may be repeated',
+  group: RELAY,
+  fallback: 'none',
+  repeatable: true,
+}
+export const PORT_RANGE: Flag = {
+  flags: '--port-range <low-high>',
+  help: 'where SOCKS5 ports are taken from when none is named (API, --socks-port 0)',
+  group: flags.SOCKS,
+  fallback: '10000-19999',
+}
+export const BUFFER_SIZE: Flag = {
+  flags: '-b, --buffer-size <bytes>',
+  help: 'without effect: buffers follow the connection; accepted because older versions have it',
+  group: flags.OTHER,
+}
+export const SOCKS_PORT: Flag = {
+  ...flags.SOCKS_PORT,
+  help: 'the SOCKS5 port of --token in reverse mode; 0 takes a free one of --port-range',
+}
+
+export const SERVER_FLAGS: readonly Flag[] = [
+  TOKEN,
+  flags.TOKEN_FILE,
+  CONNECTOR_TOKEN,
+  CONNECTOR_AUTONOMY,
+  REVERSE,
+  WS_HOST,
+  WS_PORT,
+  API_KEY,
+  API_KEY_FILE,
+  CONNECTOR_WAIT,
+  TRUSTED_PROXY,
+  ...flags.SOCKS_FLAGS.map((flag) => (flag === flags.SOCKS_PORT ? SOCKS_PORT : flag)),
+  PORT_RANGE,
+  flags.FAST_OPEN,
+  flags.UPSTREAM_PROXY,
+  flags.UDP_TIMEOUT,
+  flags.DEBUG,
+  flags.LOG_FORMAT,
+  BUFFER_SIZE,
+]
+
+export const SERVER_SUMMARY = 'run the relay that both sides connect to; in forward mode it is also the way out'
+
+export const SERVER_EXAMPLES = `
+Examples:
+  Forward: clients use this server's network
+    linksocks server -t SECRET
+    linksocks client -t SECRET -u ws://SERVER:8765
+    curl --socks5-hostname 127.0.0.1:9870 https://example.com
+
+  Reverse: whoever reaches this server's SOCKS5 port uses the provider's network
+    linksocks server -r -t SECRET
+    linksocks provider -t SECRET -u ws://SERVER:8765
+
+  Agent: connectors use the provider's network, through this server
+    linksocks server -r -t PROVIDER-SECRET -c CONNECTOR-SECRET
+    linksocks provider -t PROVIDER-SECRET -u ws://SERVER:8765
+    linksocks connector -t CONNECTOR-SECRET -u ws://SERVER:8765
+
+  Autonomy: each provider hands out its own connector tokens
+    linksocks server -r -a -t PROVIDER-SECRET
+
+  Tokens at run time, by HTTP
+    linksocks server --api-key-file ./api-key
+    curl -H "X-API-Key: $(cat ./api-key)" http://SERVER:8765/api/status
+
+A flag wins over its variable. Durations: 500ms, 5s, 30m, 1h. Exit codes: 0 ended by request,
+1 failed (such as port in use), 2 usage. Stop with Ctrl-C or SIGTERM.`

@@ -1,0 +1,157 @@
+import { nodeCrypto } from '../node/crypto.js'
+import type { ServerOptions } from '../node/options.js'
+import type { TokenSpec } from '../relay/admin.js'
+import { generateToken } from '../relay/token-text.js'
+import { optionError, type Settings } from './environment.js'
+import * as flags from './flags.js'
+import {
+  type Credentials,
+  ignored,
+  ignoredIfGiven,
+  type Notice,
+  openSocksNotices,
+  type Plan,
+  readCredentials,
+} from './plan.js'
+import {
+  API_KEY,
+  API_KEY_FILE,
+  BUFFER_SIZE,
+  CONNECTOR_AUTONOMY,
+  CONNECTOR_TOKEN,
+  CONNECTOR_WAIT,
+  PORT_RANGE,
+  REVERSE,
+  SOCKS_PORT,
+  TOKEN,
+  TRUSTED_PROXY,
+  WS_HOST,
+  WS_PORT,
+} from './server-flags.js'
+import {
+  parseApiKey,
+  parseCidr,
+  parseDuration,
+  parseHost,
+  parsePort,
+  parsePortRange,
+  parseProxy,
+  parseToken,
+} from './values.js'
+
+/** The SOCKS5 port of a reverse token, when none is named. */
+const DEFAULT_SOCKS_PORT = 9_870
+
+/** What decides which tokens the server begins with. */
+interface TokenSettings extends Credentials {
+  readonly reverse: boolean
+  readonly autonomy: boolean
+  readonly token: string | undefined
+  readonly connectorTokens: readonly string[]
+  readonly apiKey: string | undefined
+  /** 0: any of the range. */
+  readonly socksPort: number
+}
+
+export interface ServerPlan extends Plan<ServerOptions> {
+  /** Logged once the server listens: generated tokens, whole, for there is no other way to learn them. */
+  readonly announcements: readonly Notice[]
+}
+
+/** @throws {LinkSocksError} ERR_OPTION naming the flag or variable */
+export async function planServer(settings: Settings): Promise<ServerPlan> {
+  const wanted = await readTokenSettings(settings)
+  checkTokenSettings(settings, wanted)
+  const { specs, announcements } = planTokens(wanted)
+  const socksHost = settings.value(flags.SOCKS_HOST, parseHost)
+  const options: ServerOptions = {
+    host: settings.value(WS_HOST, parseHost),
+    port: settings.value(WS_PORT, parsePort),
+    tokens: specs,
+    apiKey: wanted.apiKey,
+    socksHost,
+    socksNowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
+    portRange: settings.value(PORT_RANGE, parsePortRange),
+    connectorWaitMs: settings.value(CONNECTOR_WAIT, (text) => parseDuration(text, 0)),
+    trustedProxies: settings.values(TRUSTED_PROXY, parseCidr),
+    fastOpen: settings.enabled(flags.FAST_OPEN),
+    exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
+    udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
+  }
+  return { options, notices: noticesOf(settings, wanted, socksHost), announcements }
+}
+
+async function readTokenSettings(settings: Settings): Promise<TokenSettings> {
+  return {
+    reverse: settings.enabled(REVERSE),
+    autonomy: settings.enabled(CONNECTOR_AUTONOMY),
+    token: await settings.secret(TOKEN, parseToken, flags.TOKEN_FILE),
+    connectorTokens: await settings.secrets(CONNECTOR_TOKEN, parseToken),
+    apiKey: await settings.secret(API_KEY, parseApiKey, API_KEY_FILE),
+    socksPort: settings.value(SOCKS_PORT, parsePort) ?? DEFAULT_SOCKS_PORT,
+    ...(await readCredentials(settings)),
+  }
+}
+
+function checkTokenSettings(settings: Settings, wanted: TokenSettings): void {
+  const autonomy = wanted.autonomy ? settings.source(CONNECTOR_AUTONOMY) : undefined
+  const connector = settings.source(CONNECTOR_TOKEN)
+  const first = connector ?? autonomy
+  if (first !== undefined && !wanted.reverse) throw optionError(first, 'needs --reverse (-r)')
+  if (connector === undefined) return
+  if (autonomy !== undefined) {
+    throw optionError(connector, `cannot be combined with ${autonomy}: there the providers bring connector tokens`)
+  }
+  if (wanted.token === undefined && wanted.apiKey !== undefined) {
+    throw optionError(connector, 'needs --token: with --api-key no token is generated')
+  }
+  const all = [wanted.token, ...wanted.connectorTokens]
+  if (new Set(all).size < all.length) throw optionError(connector, 'each token must differ from the others')
+}
+
+interface TokenPlan {
+  readonly specs: readonly TokenSpec[]
+  /** The generated ones. */
+  readonly announcements: readonly Notice[]
+}
+
+function planTokens(wanted: TokenSettings): TokenPlan {
+  const generate = wanted.apiKey === undefined
+  if (wanted.token === undefined && !generate) return { specs: [], announcements: [] }
+  const announcements: Notice[] = []
+  const create = (type: TokenSpec['type']): string => {
+    const token = generateToken(nodeCrypto)
+    announcements.push({ level: 'info', event: 'token.generated', fields: { type, token } })
+    return token
+  }
+  if (!wanted.reverse) return { specs: [{ type: 'forward', token: wanted.token ?? create('forward') }], announcements }
+  const reverseToken = wanted.token ?? create('reverse')
+  const alone = wanted.connectorTokens.length === 0 && !wanted.autonomy
+  const connectorTokens = alone && generate ? [create('connector')] : wanted.connectorTokens
+  const connectors = connectorTokens.map((token) => ({ type: 'connector', token, reverseToken }) as const)
+  return { specs: [reverseSpec(reverseToken, wanted), ...connectors], announcements }
+}
+
+function reverseSpec(token: string, { autonomy, socksPort, username, password }: TokenSettings): TokenSpec {
+  if (autonomy) return { type: 'reverse', token, allowManageConnector: true }
+  return { type: 'reverse', token, port: socksPort === 0 ? undefined : socksPort, username, password }
+}
+
+function noticesOf(settings: Settings, wanted: TokenSettings, socksHost = '127.0.0.1'): readonly Notice[] {
+  const notices: Notice[] = []
+  const ownPort = [SOCKS_PORT, flags.SOCKS_USERNAME, flags.SOCKS_PASSWORD]
+  if (settings.given(BUFFER_SIZE)) {
+    notices.push({ ...ignored(BUFFER_SIZE, 'buffers follow the connection'), level: 'info' })
+  }
+  if (!wanted.reverse) {
+    notices.push(...ignoredIfGiven(settings, ownPort, 'without --reverse this server has no SOCKS5 port of its own'))
+  } else if (wanted.token === undefined && wanted.apiKey !== undefined) {
+    const reason = 'with --api-key no token is generated: name one by --token, or add it by the API'
+    notices.push(...ignoredIfGiven(settings, [REVERSE, CONNECTOR_AUTONOMY, ...ownPort], reason))
+  } else if (wanted.autonomy) {
+    notices.push(...ignoredIfGiven(settings, ownPort, 'an autonomy token has no SOCKS5 port'))
+  } else {
+    notices.push(...openSocksNotices(socksHost, wanted))
+  }
+  return notices
+}

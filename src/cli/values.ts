@@ -1,0 +1,173 @@
+/** Parsers of flag and variable texts. Each throws ERR_OPTION with `must be ...`; the reader names the flag. */
+import { BlockList, isIP } from 'node:net'
+import { LinkSocksError } from '../errors.js'
+import { parseProxyUrl } from '../exit/proxy-url.js'
+import { remoteText } from '../log.js'
+import { parseServerUrl } from '../protocol/handshake.js'
+import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../protocol/limits.js'
+
+/** Largest API key: it has to fit in one HTTP header. */
+const MAX_API_KEY_LENGTH = 1_024
+/** Longest URL taken. */
+const MAX_URL_LENGTH = 2_048
+/** Longest duration a flag takes: 24 h. */
+const MAX_DURATION_MS = 24 * 3_600_000
+/** Most of a rejected value that an error repeats. */
+const SHOWN_LENGTH = 60
+
+const encoder = new TextEncoder()
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+
+function invalid(expected: string, text?: string): LinkSocksError {
+  if (text === undefined) return new LinkSocksError('ERR_OPTION', `must be ${expected}`)
+  const shown = text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}...` : text
+  return new LinkSocksError('ERR_OPTION', `must be ${expected}, not '${remoteText(shown)}'`)
+}
+
+/** A whole decimal number from `min` to `max`. */
+export function parseInteger(text: string, min: number, max: number, what = 'a number'): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (!(value >= min && value <= max)) throw invalid(`${what} from ${min} to ${max}`, text)
+  return value
+}
+
+/** 0 leaves the choice of a port to the other side of the option. */
+export function parsePort(text: string): number {
+  return parseInteger(text, 0, 65_535, 'a port')
+}
+
+/** `10000-19999`, both ends included. */
+export function parsePortRange(text: string): readonly [number, number] {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? []
+  const low = Number(first)
+  const high = Number(last)
+  if (!(low >= 1 && low <= high && high <= 65_535)) throw invalid('two ports from 1 to 65535 as LOW-HIGH', text)
+  return [low, high]
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** Milliseconds of `500ms`, `5s`, `1.5m` or `1h30m`; `0` needs no unit. From `minMs` to 24 h. */
+export function parseDuration(text: string, minMs: number): number {
+  let total = text === '0' ? 0 : Number.NaN
+  if (/^(\d{1,9}(\.\d{1,3})?(ms|s|m|h))+$/.test(text)) {
+    total = 0
+    for (const [, count, unit] of text.matchAll(/([\d.]+)(ms|s|m|h)/g)) {
+      total += Number(count) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
+    }
+  }
+  if (total >= minMs && total <= MAX_DURATION_MS) return Math.round(total)
+  throw invalid(`a duration from ${minMs / 1_000}s to 24h such as 500ms, 5s or 30m`, text)
+}
+
+/** `10.0.0.0/8`, `fd00::/8`, or one address; the result always has a prefix length. */
+export function parseCidr(text: string): string {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : 0
+  const known = bits > 0 && rest.length === 0 && !address.includes('%')
+  if (known && prefix === undefined) return `${address}/${bits}`
+  if (!known || !/^\d{1,3}$/.test(prefix ?? '') || Number(prefix) > bits) {
+    throw invalid('an address range such as 10.0.0.0/8 or fd00::/8', text)
+  }
+  return text
+}
+
+/** `1`, `true`, `yes`, `on` and their opposites, in any case. */
+export function parseBoolean(text: string): boolean {
+  if (/^(1|t|true|yes|on)$/i.test(text)) return true
+  if (/^(0|f|false|no|off)$/i.test(text)) return false
+  throw invalid('true or false', text)
+}
+
+/** An address to listen on: IP text (brackets around IPv6 are dropped) or a name. */
+export function parseHost(text: string): string {
+  const host = /^\[(.+)\]$/.exec(text)?.[1] ?? text
+  if (isIP(host) !== 0 || /^[\p{L}\p{N}_.-]{1,253}$/u.test(host)) return host
+  throw invalid('a host name or an IP address', text)
+}
+
+/** The relay's address: `host[:port]`, or a URL with ws, wss, http or https. Its text never goes into an error. */
+export function parseUrl(text: string): string {
+  if (text.length > MAX_URL_LENGTH || /\s/.test(text))
+    throw invalid(`at most ${MAX_URL_LENGTH} characters without blanks`)
+  parseServerUrl(text)
+  return text
+}
+
+/** The URL of a proxy, as the library reads it. May hold a password, so its text never goes into an error. */
+export function parseProxy(text: string): string {
+  parseProxyUrl(text)
+  return text
+}
+
+/** A token as the server takes it: 1..255 bytes of UTF-8, no control characters, not the reserved word. */
+export function parseToken(text: string): string {
+  if (text === ANONYMOUS_TOKEN) {
+    throw new LinkSocksError('ERR_OPTION', `'${ANONYMOUS_TOKEN}' is reserved and cannot be used as a token`)
+  }
+  return parseClientToken(text)
+}
+
+/** A token as a client sends it: as {@link parseToken}, the reserved word included. */
+export function parseClientToken(text: string): string {
+  const bytes = encoder.encode(text).byteLength
+  if (bytes < 1 || bytes > MAX_STR8_BYTES || CONTROL.test(text)) {
+    throw invalid(`1 to ${MAX_STR8_BYTES} bytes without control characters`)
+  }
+  return text
+}
+
+/** A SOCKS5 user name or password: 1..255 bytes (RFC 1929 section 2). */
+export function parseCredential(text: string): string {
+  const bytes = encoder.encode(text).byteLength
+  if (bytes < 1 || bytes > 255) throw invalid('1 to 255 bytes')
+  return text
+}
+
+/** The key has to arrive unchanged in an HTTP header. */
+export function parseApiKey(text: string): string {
+  if (text.length > MAX_API_KEY_LENGTH || !/^[!-~]([ -~]*[!-~])?$/.test(text)) {
+    throw invalid(`1 to ${MAX_API_KEY_LENGTH} ASCII characters without blanks at its ends`)
+  }
+  return text
+}
+
+/** Headers the WebSocket handshake itself sets (RFC 6455 section 4.1) or that would change its framing. */
+const OWN_HEADER = /^(connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i
+
+/** `Name: value` (RFC 9110 section 5). The value may be a secret and never goes into an error. */
+export function parseHeader(text: string): readonly [name: string, value: string] {
+  const colon = text.indexOf(':')
+  const name = text.slice(0, Math.max(colon, 0))
+  const value = text.slice(colon + 1).trim()
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name) || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+    throw invalid("'Name: value'")
+  }
+  if (OWN_HEADER.test(name)) throw invalid('a header that the WebSocket handshake does not set itself', name)
+  return [name, value]
+}
+
+/** One of a few words. */
+export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {
+  const choice = choices.find((known) => known === text)
+  if (choice === undefined) throw invalid(choices.join(' or '), text)
+  return choice
+}
+
+/** Any text but none at all. */
+export function parseText(text: string): string {
+  if (text === '') throw new LinkSocksError('ERR_OPTION', 'must not be empty')
+  return text
+}
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/** Whether only this machine can reach what listens on `host`. */
+export function isLoopbackHost(host: string): boolean {
+  const family = isIP(host)
+  if (family === 0) return /^(.+\.)?localhost\.?$/i.test(host)
+  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
+}

@@ -1,0 +1,112 @@
+import { LinkSocksError } from '../errors.js'
+import type { Logger } from '../log.js'
+import type { Clock, Crypto } from '../ports.js'
+import { Backoff, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from './backoff.js'
+
+/** One link while it lives. */
+export interface LiveLink {
+  /** Settles when the link is gone; `undefined` when it was closed in order. */
+  readonly gone: Promise<LinkSocksError | undefined>
+  close(): Promise<void>
+}
+
+export interface LinkKeeperOptions {
+  /** Connects and authenticates once. */
+  readonly open: (signal: AbortSignal) => Promise<LiveLink>
+  readonly clock: Clock
+  readonly crypto: Crypto
+  readonly log: Logger
+  /** Connect again after a loss, and go on trying after a failure. */
+  readonly reconnect: boolean
+  /** Try again after a refused token that was never good. */
+  readonly retryAuth: boolean
+  /** Whether the server ever admitted this client, on whichever link: what fails then may be better later. */
+  readonly wasAdmitted: () => boolean
+}
+
+/** Keeps one link up until it is told to stop or there is no point in going on. */
+export class LinkKeeper {
+  readonly #options: LinkKeeperOptions
+  readonly #stop = new AbortController()
+  readonly #backoff: Backoff
+  #link: LiveLink | undefined
+  #lastUp = Number.NEGATIVE_INFINITY
+  #running: Promise<LinkSocksError | undefined> | undefined
+
+  constructor(options: LinkKeeperOptions) {
+    this.#options = options
+    this.#backoff = new Backoff(options.crypto)
+  }
+
+  /** Settles when it is over: with the error that ended it, or `undefined` after `close()`. Shared by all callers. */
+  run(): Promise<LinkSocksError | undefined> {
+    this.#running ??= this.#run()
+    return this.#running
+  }
+
+  /** Ends the link and the trying. */
+  async close(): Promise<void> {
+    this.#stop.abort(new LinkSocksError('ERR_CANCELLED', 'closed'))
+    await this.#link?.close()
+    await this.#running
+  }
+
+  async #run(): Promise<LinkSocksError | undefined> {
+    while (!this.#stop.signal.aborted) {
+      const error = await this.#once()
+      if (this.#stop.signal.aborted) break
+      if (this.#isFinal(error)) return error
+      const delayMs = this.#delay(error)
+      this.#options.log.warn('link.retry', { code: error.code, reason: error.message, delayMs })
+      await this.#sleep(delayMs)
+    }
+    return undefined
+  }
+
+  /** One link from its opening to its end. */
+  async #once(): Promise<LinkSocksError> {
+    const { open, clock } = this.#options
+    try {
+      const link = await open(this.#stop.signal)
+      this.#link = link
+      if (this.#stop.signal.aborted) await link.close()
+      const since = clock.now()
+      const error = await link.gone
+      this.#link = undefined
+      this.#lastUp = clock.now()
+      if (clock.now() - since >= STABLE_AFTER_MS) this.#backoff.reset()
+      return error ?? new LinkSocksError('ERR_LINK_LOST', 'the server closed the link')
+    } catch (thrown) {
+      return LinkSocksError.from(thrown, 'ERR_CONNECT')
+    }
+  }
+
+  #isFinal(error: LinkSocksError): boolean {
+    const { reconnect, retryAuth, wasAdmitted } = this.#options
+    if (!reconnect) return true
+    if (wasAdmitted()) return false
+    if (error.code === 'ERR_URL' || error.code === 'ERR_OPTION') return true
+    return error.code === 'ERR_AUTH_REJECTED' && !retryAuth
+  }
+
+  #delay(error: LinkSocksError): number {
+    const delay = this.#backoff.next()
+    const mayPass = this.#options.clock.now() - this.#lastUp < REFUSAL_MAY_PASS_MS
+    if (error.code !== 'ERR_AUTH_REJECTED' || mayPass) return delay
+    return REFUSED_DELAY_MS + delay
+  }
+
+  #sleep(delayMs: number): Promise<void> {
+    const { signal } = this.#stop
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve()
+      const wake = (): void => {
+        timer.cancel()
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      const timer = this.#options.clock.after(delayMs, wake)
+      signal.addEventListener('abort', wake)
+    })
+  }
+}

@@ -1,0 +1,187 @@
+import { LinkSocksError } from '../errors.js'
+import { Exit } from '../exit/exit.js'
+import { type Logger, logWith, remoteText } from '../log.js'
+import { Session, type SessionHandler } from '../mux/session.js'
+import { SessionDialer } from '../mux/session-dialer.js'
+import type { AbortOptions, ByteStream, Clock, Crypto, DatagramSocket, Dialer, Inflate, Target } from '../ports.js'
+import { newUuid } from '../protocol/channel-id.js'
+import { type Message, MessageType } from '../protocol/messages.js'
+import { type AdmittedLink, connectLink, type OpenTransport } from './connect-link.js'
+import { ConnectorTokens } from './connector-tokens.js'
+import { LinkKeeper, type LiveLink } from './link-keeper.js'
+import { LinkPool } from './link-pool.js'
+import { RemoteLog } from './remote-log.js'
+
+export interface TunnelOptions {
+  readonly openTransport: OpenTransport
+  readonly clock: Clock
+  readonly crypto: Crypto
+  readonly inflate: Inflate
+  readonly log: Logger
+  readonly url: string
+  readonly token: string | undefined
+  /** Offers this machine's network instead of using the far one. */
+  readonly reverse: boolean
+  readonly authInBand: boolean
+  readonly connectorTokens: readonly string[]
+  readonly reconnect: boolean
+  readonly retryAuth: boolean
+  /** Links to the server. */
+  readonly threads: number
+  readonly fastOpen: boolean
+  readonly trace: boolean
+  /** The way out of a provider, one for each link. */
+  readonly createExitDialer: () => Dialer
+}
+
+/** A client in any role: keeps its links up, and opens channels through them or serves those that are asked for. */
+export class Tunnel implements Dialer {
+  readonly #options: TunnelOptions
+  readonly #log: Logger
+  readonly #instance: Uint8Array
+  readonly #pool: LinkPool
+  readonly #keepers: readonly LinkKeeper[]
+  readonly #connectorTokens: ConnectorTokens
+  /** Settles when it ended for good: with the error that ended it, or `undefined` after `close()`. */
+  readonly closed: Promise<LinkSocksError | undefined>
+  #end: (error?: LinkSocksError) => void = () => {}
+  #running: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  #admitted = false
+  #assignedToken: string | undefined
+  #saidNoFastOpen = false
+
+  constructor(options: TunnelOptions) {
+    this.#options = options
+    this.#log = options.log
+    this.closed = new Promise((resolve) => {
+      this.#end = resolve
+    })
+    this.#instance = newUuid(options.crypto)
+    this.#pool = new LinkPool(options.clock)
+    this.#connectorTokens = new ConnectorTokens(options.connectorTokens, options.log)
+    this.#keepers = Array.from({ length: options.threads }, (_, index) => this.#keeper(index))
+  }
+
+  /** Connector tokens that the server knows, generated ones included. */
+  get connectorTokens(): readonly string[] {
+    return this.#connectorTokens.tokens
+  }
+
+  /** Links that are up. */
+  get links(): number {
+    return this.#pool.size
+  }
+
+  /**
+   * Begins to connect, and settles with the first link.
+   * @throws {LinkSocksError} what ended it for good before that, ERR_CANCELLED after `close()`
+   */
+  async start(): Promise<void> {
+    if (this.#closing === undefined) this.#running ??= this.#run()
+    const ended = this.closed.then((error) => {
+      throw error ?? new LinkSocksError('ERR_CANCELLED', 'the client was closed')
+    })
+    // the pool closes first, with a reason for those who dial
+    const first = this.#pool.first().catch(() => ended)
+    await Promise.race([first, ended])
+  }
+
+  /** Ends every link and wait; `reason` is what `closed` then tells. Idempotent; all callers share one promise. */
+  close(reason?: LinkSocksError): Promise<void> {
+    this.#closing ??= this.#close(reason)
+    return this.#closing
+  }
+
+  dial(target: Target, options?: AbortOptions): Promise<ByteStream> {
+    return this.#pool.withLink((dialer) => dialer.dial(target, options), options)
+  }
+
+  associate(options?: AbortOptions): Promise<DatagramSocket> {
+    return this.#pool.withLink((dialer) => dialer.associate(options), options)
+  }
+
+  /** The first link that ends for good ends them all. */
+  async #run(): Promise<void> {
+    const error = await Promise.race(this.#keepers.map((keeper) => keeper.run()))
+    void this.close(error)
+  }
+
+  async #close(reason: LinkSocksError | undefined): Promise<void> {
+    this.#pool.close(reason ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the client was closed'))
+    await Promise.all(this.#keepers.map((keeper) => keeper.close()))
+    this.#end(reason)
+  }
+
+  #keeper(index: number): LinkKeeper {
+    const { clock, crypto, reconnect, retryAuth } = this.#options
+    const log = this.#options.threads > 1 ? logWith(this.#log, { link: index + 1 }) : this.#log
+    return new LinkKeeper({
+      open: (signal) => this.#open(index, log, signal),
+      clock,
+      crypto,
+      log,
+      reconnect,
+      retryAuth,
+      wasAdmitted: () => this.#admitted,
+    })
+  }
+
+  async #open(index: number, log: Logger, signal: AbortSignal): Promise<LiveLink> {
+    const { url, token, reverse, authInBand, openTransport, clock, crypto } = this.#options
+    const credentials = { url, token, reverse, authInBand, instance: this.#instance }
+    const admitted = await connectLink(credentials, { openTransport, clock, crypto }, { signal })
+    return this.#serve(admitted, index, log)
+  }
+
+  #serve(admitted: AdmittedLink, index: number, log: Logger): LiveLink {
+    const { clock, crypto, inflate, trace, reverse } = this.#options
+    this.#admitted = true
+    this.#tellAssigned(admitted.assignedToken)
+    const remoteLog = new RemoteLog(log, clock)
+    const exit = reverse ? new Exit(this.#options.createExitDialer(), log) : undefined
+    let settle: (error: LinkSocksError | undefined) => void = () => {}
+    const gone = new Promise<LinkSocksError | undefined>((resolve) => {
+      settle = resolve
+    })
+    const control = (message: Message): void => this.#onControl(message, remoteLog)
+    const handler: SessionHandler = {
+      control,
+      ...(exit && { connect: (message) => exit.connect(session, message) }),
+      close: (error) => {
+        this.#pool.remove(session)
+        if (index === 0) this.#connectorTokens.stop()
+        log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
+        settle(error)
+      },
+    }
+    const session = new Session(admitted.transport, { clock, crypto, inflate, log, trace, pongs: true, handler })
+    log.info('link.up', { role: reverse ? 'provider' : 'client' })
+    for (const message of admitted.early) control(message)
+    session.start()
+    this.#pool.add(session, new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) }))
+    // the links of one client are one instance: the first speaks for all
+    if (reverse && index === 0) this.#connectorTokens.register(session)
+    return { gone, close: () => session.close() }
+  }
+
+  /** Without it nobody could connect to this client: it is for its owner to pass on. */
+  #tellAssigned(token: string | undefined): void {
+    if (token === undefined || token === this.#assignedToken) return
+    this.#assignedToken = token
+    this.#log.info('token.assigned', { token: remoteText(token) })
+  }
+
+  #fastOpen(keepsOrder: boolean): boolean {
+    if (!this.#options.fastOpen || keepsOrder) return this.#options.fastOpen
+    if (!this.#saidNoFastOpen) this.#log.info('fastopen.off', { reason: 'this server can lose early data' })
+    this.#saidNoFastOpen = true
+    return false
+  }
+
+  #onControl(message: Message, remoteLog: RemoteLog): void {
+    if (message.type === MessageType.Log) remoteLog.write(message)
+    else if (message.type === MessageType.Partners) remoteLog.partners(message)
+    else if (message.type === MessageType.ConnectorResponse) this.#connectorTokens.answered(message)
+  }
+}

@@ -1,0 +1,113 @@
+import { LinkSocksError } from '../errors.js'
+import { type Logger, remoteText, silentLogger } from '../log.js'
+import type {
+  AbortOptions,
+  BindDatagrams,
+  ByteStream,
+  Clock,
+  ConnectTcp,
+  DatagramSocket,
+  Dialer,
+  EgressPolicy,
+  Resolve,
+  SocketAddress,
+  Target,
+} from '../ports.js'
+import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
+import { addressText, canonicalIp, checkTarget, isIpv6 } from './address.js'
+import { withDeadline } from './deadline.js'
+import { Lookups } from './lookups.js'
+import { defaultEgressPolicy } from './policy.js'
+import { interleaveFamilies, raceConnect } from './race.js'
+import { UdpRelay } from './udp-relay.js'
+
+export interface DirectDialerOptions {
+  readonly resolve: Resolve
+  readonly connectTcp: ConnectTcp
+  readonly bindDatagrams: BindDatagrams
+  readonly clock: Clock
+  /** @default silent */
+  readonly log?: Logger | undefined
+  /** Sees every address after name resolution. @default defaultEgressPolicy */
+  readonly policy?: EgressPolicy | undefined
+  /** Milliseconds without traffic after which a UDP relay closes. @default UDP_TIMEOUT_MS */
+  readonly udpTimeoutMs?: number | undefined
+}
+
+/** Dials from this machine: name resolution, egress policy, RFC 8305 racing, all within CONNECT_TIMEOUT_MS. */
+export class DirectDialer implements Dialer {
+  readonly #options: DirectDialerOptions
+  readonly #policy: EgressPolicy
+  readonly #log: Logger
+  readonly #lookups: Lookups
+
+  constructor(options: DirectDialerOptions) {
+    this.#options = options
+    this.#policy = options.policy ?? defaultEgressPolicy
+    this.#log = options.log ?? silentLogger
+    this.#lookups = new Lookups(options)
+  }
+
+  /**
+   * @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED when the policy refuses every address, ERR_DIAL_TIMEOUT after
+   *   CONNECT_TIMEOUT_MS, ERR_DIAL_FAILED for port 0 or a broken host, else what resolver and sockets report; ERR_CANCELLED
+   */
+  async dial(target: Target, { signal }: AbortOptions = {}): Promise<ByteStream> {
+    checkTarget(target)
+    const { connectTcp, clock } = this.#options
+    const { stream } = await withDeadline(
+      async (deadline) => {
+        const hosts = interleaveFamilies(await this.#resolve(target.host, deadline))
+        const addresses = this.#allowed(
+          target,
+          hosts.map((host) => ({ host, port: target.port })),
+        )
+        return raceConnect(addresses, { connectTcp, clock, signal: deadline })
+      },
+      {
+        clock,
+        timeoutMs: CONNECT_TIMEOUT_MS,
+        signal,
+        expired: () => new LinkSocksError('ERR_DIAL_TIMEOUT', `connecting to ${addressText(target)} timed out`),
+        discard: (late) => late.stream.abort(new LinkSocksError('ERR_CANCELLED', 'nobody waits for it any more')),
+      },
+    )
+    return stream
+  }
+
+  async associate({ signal }: AbortOptions = {}): Promise<DatagramSocket> {
+    const { bindDatagrams, clock, udpTimeoutMs } = this.#options
+    return UdpRelay.open(
+      {
+        bindDatagrams,
+        resolve: (host, options) => this.#lookups.lookup(host, options),
+        clock,
+        log: this.#log,
+        policy: this.#policy,
+        timeoutMs: udpTimeoutMs,
+      },
+      { signal },
+    )
+  }
+
+  async #resolve(host: string, signal: AbortSignal): Promise<readonly string[]> {
+    // no name has a colon: what is no address either (one with a zone, say) goes to the policy as it is
+    if (isIpv6(host) && canonicalIp(host) === undefined) return [host]
+    const addresses = await this.#lookups.lookup(host, { signal })
+    if (addresses.length > 0) return addresses
+    throw new LinkSocksError('ERR_DIAL_HOST_UNREACHABLE', `${remoteText(host)} has no address`)
+  }
+
+  #allowed(target: Target, addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+    const refusals: string[] = []
+    const allowed = addresses.filter((address) => {
+      const why = this.#policy(address, 'tcp')
+      if (why === undefined) return true
+      refusals.push(why)
+      this.#log.debug('dial.refused', { target: addressText(target), address: addressText(address), reason: why })
+      return false
+    })
+    if (allowed.length > 0) return allowed
+    throw new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${refusals[0]}`)
+  }
+}

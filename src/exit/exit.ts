@@ -1,0 +1,97 @@
+import { LinkSocksError } from '../errors.js'
+import type { Logger } from '../log.js'
+import { Channel } from '../mux/channel.js'
+import { DatagramChannel, pumpDatagrams } from '../mux/datagrams.js'
+import type { Link } from '../mux/link.js'
+import { pump } from '../mux/pump.js'
+import { encodeRefusal } from '../mux/refusal.js'
+import type { Dialer, Target } from '../ports.js'
+import { ChannelProtocol, type ConnectMessage } from '../protocol/messages.js'
+import { addressText } from './address.js'
+
+/** A channel that waits for its destination. */
+interface Answering {
+  onCancel(callback: (error?: LinkSocksError) => void): void
+  refuse(reason: LinkSocksError): void
+}
+
+/** The exit side of a link: dials what the peer asks for and answers every Connect. */
+export class Exit {
+  readonly #dialer: Dialer
+  readonly #log: Logger
+
+  constructor(dialer: Dialer, log: Logger) {
+    this.#dialer = dialer
+    this.#log = log
+  }
+
+  /** Serves one Connect of a peer that may send it. */
+  connect(link: Link, message: ConnectMessage): void {
+    try {
+      if (message.protocol === ChannelProtocol.Udp) this.#associate(link, message)
+      else if (message.protocol === ChannelProtocol.Tcp && message.target !== undefined) {
+        this.#dial(link, message, message.target)
+      } else throw new LinkSocksError('ERR_DIAL_UNSUPPORTED', `unknown channel protocol ${message.protocol}`)
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+      this.#log.warn('exit.refused', { code: error.code, reason: error.message })
+      // an id in use is the peer's mistake: an answer would be taken for the living channel's
+      if (error.code !== 'ERR_MESSAGE_INVALID') link.control(encodeRefusal(message.channelId, error))
+    }
+  }
+
+  #dial(link: Link, message: ConnectMessage, target: Target): void {
+    const channel = new Channel({
+      link,
+      id: message.channelId,
+      opener: false,
+      offer: message.trailer?.streamControl,
+      fastOpen: false,
+    })
+    this.#settle(
+      channel,
+      (signal) => this.#dialer.dial(target, { signal }),
+      (stream) => {
+        channel.accept()
+        pump(channel, stream)
+      },
+      addressText(target),
+    )
+  }
+
+  #associate(link: Link, message: ConnectMessage): void {
+    const channel = new DatagramChannel({ link, id: message.channelId, opener: false })
+    this.#settle(
+      channel,
+      (signal) => this.#dialer.associate({ signal }),
+      (socket) => {
+        channel.accept()
+        pumpDatagrams(channel, socket)
+      },
+      'udp',
+    )
+  }
+
+  /** Joins the channel with what was opened, or refuses it; an asker that gives up cancels the opening. */
+  #settle<T>(
+    channel: Answering,
+    open: (signal: AbortSignal) => Promise<T>,
+    join: (opened: T) => void,
+    target: string,
+  ): void {
+    const cancelled = new AbortController()
+    channel.onCancel((error) => cancelled.abort(error))
+    open(cancelled.signal).then(
+      (opened) => {
+        this.#log.debug('exit.opened', { target })
+        // a channel that is gone by now closes what was opened as soon as they are joined
+        join(opened)
+      },
+      (thrown: unknown) => {
+        const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+        this.#log.debug('exit.failed', { target, code: error.code, reason: error.message })
+        channel.refuse(error)
+      },
+    )
+  }
+}

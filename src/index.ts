@@ -1,0 +1,19 @@
+/** The public API of the package. */
+export { type ErrorCode, LinkSocksError } from './errors.js'
+export { defaultEgressPolicy } from './exit/policy.js'
+export { type LogFields, type Logger, silentLogger } from './log.js'
+export { Client } from './node/client.js'
+export type { ClientOptions, ServerOptions, SocksListenOptions, TlsOptions } from './node/options.js'
+export { createLogger } from './node/pino-logger.js'
+export { Server } from './node/server.js'
+export type { AbortOptions, EgressPolicy, SocketAddress } from './ports.js'
+export type {
+  AddedToken,
+  ConnectorTokenSpec,
+  ForwardTokenSpec,
+  ForwardTokenStatus,
+  ReverseTokenSpec,
+  ReverseTokenStatus,
+  TokenSpec,
+  TokenStatus,
+} from './relay/admin.js'

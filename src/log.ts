@@ -1,0 +1,69 @@
+/** What a log line may carry besides its event name. Secrets never belong here. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** Where the library reports events. `event` is a stable dotted name such as `channel.opened`. */
+export interface Logger {
+  debug(event: string, fields?: LogFields): void
+  info(event: string, fields?: LogFields): void
+  warn(event: string, fields?: LogFields): void
+  error(event: string, fields?: LogFields): void
+}
+
+const ignore = (): void => {}
+
+/** The default: says nothing. */
+export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+
+/** Longest text of a peer that reaches a log, an error or a terminal; more is cut. */
+const REMOTE_TEXT_LIMIT = 512
+
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+
+/**
+ * Makes a peer's text safe to show: cut to {@link REMOTE_TEXT_LIMIT} characters; control, bidi and other
+ * invisible characters are written as `\u{...}`.
+ */
+export function remoteText(text: string): string {
+  const shown = text.length > REMOTE_TEXT_LIMIT ? `${text.slice(0, REMOTE_TEXT_LIMIT)}...` : text
+  return shown.replace(UNSAFE, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
+}
+
+/** A logger that adds `fields` to every line. */
+export function logWith(log: Logger, fields: LogFields): Logger {
+  return {
+    debug: (event, more) => log.debug(event, { ...fields, ...more }),
+    info: (event, more) => log.info(event, { ...fields, ...more }),
+    warn: (event, more) => log.warn(event, { ...fields, ...more }),
+    error: (event, more) => log.error(event, { ...fields, ...more }),
+  }
+}
+
+/** Lines that one peer may provoke in {@link PERIOD_MS}; the rest is counted. */
+const MAX_LINES = 50
+const PERIOD_MS = 10_000
+
+/** A logger for what one peer provokes: beyond {@link MAX_LINES} a period it only counts. `now` gives milliseconds. */
+export function limitedLog(log: Logger, now: () => number): Logger {
+  let since = Number.NEGATIVE_INFINITY
+  let lines = 0
+  const mayWrite = (): boolean => {
+    if (now() - since >= PERIOD_MS) {
+      if (lines > MAX_LINES) log.warn('log.suppressed', { lines: lines - MAX_LINES })
+      since = now()
+      lines = 0
+    }
+    lines += 1
+    return lines <= MAX_LINES
+  }
+  const limit =
+    (write: (event: string, fields?: LogFields) => void) =>
+    (event: string, fields?: LogFields): void => {
+      if (mayWrite()) write(event, fields)
+    }
+  return {
+    debug: limit((event, fields) => log.debug(event, fields)),
+    info: limit((event, fields) => log.info(event, fields)),
+    warn: limit((event, fields) => log.warn(event, fields)),
+    error: limit((event, fields) => log.error(event, fields)),
+  }
+}

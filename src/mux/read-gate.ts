@@ -1,0 +1,76 @@
+import type { Clock, MessageTransport, Timer } from '../ports.js'
+import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS } from '../protocol/limits.js'
+import type { Keepalive } from './keepalive.js'
+
+/**
+ * Stops reading a link while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:
+ * some deployed servers freeze for everybody when one peer stops reading (docs/protocol.md B.2).
+ */
+export class ReadGate {
+  readonly #transport: Pick<MessageTransport, 'pause' | 'resume'>
+  readonly #clock: Clock
+  readonly #keepalive: Pick<Keepalive, 'pause' | 'resume'>
+  #timer: Timer | undefined
+  #crowded = 0
+  #bytes = 0
+
+  constructor(
+    transport: Pick<MessageTransport, 'pause' | 'resume'>,
+    clock: Clock,
+    keepalive: Pick<Keepalive, 'pause' | 'resume'>,
+  ) {
+    this.#transport = transport
+    this.#clock = clock
+    this.#keepalive = keepalive
+  }
+
+  get bufferedBytes(): number {
+    return this.#bytes
+  }
+
+  get paused(): boolean {
+    return this.#timer !== undefined
+  }
+
+  /** `bytes` more are held (or fewer, when negative) by a channel without credit. */
+  hold(bytes: number): void {
+    this.#bytes += bytes
+    if (bytes > 0 && this.#bytes > BASE_LINK_BUFFER_BYTES) this.pause()
+    else this.#reconsider()
+  }
+
+  /** A channel went over its own limit. */
+  enter(): void {
+    this.#crowded += 1
+  }
+
+  /** It is below its limit again, or gone. */
+  leave(): void {
+    this.#crowded -= 1
+    this.#reconsider()
+  }
+
+  /** More arrived for a channel that is over its limit. */
+  pause(): void {
+    if (this.#timer !== undefined) return
+    this.#transport.pause()
+    this.#keepalive.pause()
+    this.#timer = this.#clock.after(BASE_READ_PAUSE_MS, () => this.#resume())
+  }
+
+  /** The session is over: what is left to read is the peer's close frame. */
+  stop(): void {
+    if (this.#timer !== undefined) this.#resume()
+  }
+
+  #reconsider(): void {
+    if (this.#timer !== undefined && this.#crowded === 0 && this.#bytes <= BASE_LINK_BUFFER_BYTES) this.#resume()
+  }
+
+  #resume(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#keepalive.resume()
+    this.#transport.resume()
+  }
+}

@@ -1,0 +1,140 @@
+import { LinkSocksError } from '../errors.js'
+import type { ByteStreamHandler } from '../ports.js'
+import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../protocol/limits.js'
+import { Hold } from './hold.js'
+import type { Link } from './link.js'
+import { ReceiveWindow } from './window.js'
+
+export interface ReceiverEvents {
+  /** Grants the sender more. */
+  grant(bytes: number): void
+  /** The local side accepted nothing for 30 s while the channel was over its limit. */
+  stalled(): void
+}
+
+/**
+ * The receiving half of a channel: counts, bounds and delivers. Until the ConnectResponse it is not known whether the
+ * channel has credit; then `useCredit()` or `useBase()` says.
+ */
+export class Receiver {
+  readonly #events: ReceiverEvents
+  readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES)
+  /** The peer offered stream control and waits for our answer: only {@link EARLY_DATA_BYTES} may come before it. */
+  readonly #answering: boolean
+  #mode: 'undecided' | 'credit' | 'base' = 'undecided'
+  #handler: ByteStreamHandler | undefined
+  /** What arrived before there was a handler. */
+  #early: Uint8Array[] = []
+  #received = 0
+  /** Received bytes that were counted against the window. */
+  #judged = 0
+  #unconsumed = 0
+  readonly #hold: Hold
+  #discarding = false
+  #ended = false
+  #finished = false
+
+  constructor(link: Pick<Link, 'gate' | 'clock'>, answering: boolean, events: ReceiverEvents) {
+    this.#hold = new Hold(link.gate, link.clock, () => events.stalled())
+    this.#answering = answering
+    this.#events = events
+  }
+
+  get received(): number {
+    return this.#received
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  start(handler: ByteStreamHandler): void {
+    this.#handler = handler
+    // the handler may stop or discard meanwhile, which empties the queue
+    for (let chunk = this.#early.shift(); chunk !== undefined; chunk = this.#early.shift()) this.#deliver(chunk)
+    if (this.#ended && !this.#discarding) handler.end()
+  }
+
+  useCredit(): void {
+    this.#mode = 'credit'
+    this.#hold.release(this.#hold.bytes)
+    this.#window.receive(this.#received - this.#judged)
+    this.#grantIfDue()
+  }
+
+  useBase(): void {
+    this.#mode = 'base'
+  }
+
+  /** @throws {LinkSocksError} ERR_FLOW_CONTROL (more than was granted), ERR_CHANNEL_PROTOCOL (after the end) */
+  data(chunk: Uint8Array): void {
+    const bytes = chunk.byteLength
+    if (bytes === 0) return
+    if (this.#ended) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'data after the end of the stream')
+    this.#received += bytes
+    this.#unconsumed += bytes
+    if (this.#mode === 'credit' || (this.#mode === 'undecided' && this.#answering)) this.#judge(bytes)
+    if (this.#mode !== 'credit') this.#hold.add(bytes)
+    this.#deliver(chunk)
+  }
+
+  /** What counts as used up already, after `discard()` or `stop()`, is not counted again. */
+  consume(bytes: number): void {
+    const used = Math.min(bytes, this.#unconsumed)
+    this.#unconsumed -= used
+    this.#window.consume(used)
+    if (this.#mode === 'credit') this.#grantIfDue()
+    else this.#hold.release(used)
+  }
+
+  /** Credit not granted yet, to answer a probe. */
+  flushCredit(): number {
+    return this.#window.flush()
+  }
+
+  /** The sender half-closed. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    if (!this.#discarding) this.#handler?.end()
+  }
+
+  /** From here on data counts as used up at once and nothing is delivered. */
+  discard(): void {
+    if (this.#discarding) return
+    this.#discarding = true
+    this.#early = []
+    this.consume(this.#unconsumed)
+  }
+
+  /** Nothing more arrives. What was delivered stays counted until it is used up. */
+  finish(): void {
+    this.#finished = true
+    this.#hold.leave()
+  }
+
+  /** Nothing more arrives and nothing delivered matters any more. */
+  stop(): void {
+    this.finish()
+    this.discard()
+    this.#hold.release(this.#hold.bytes)
+  }
+
+  #grantIfDue(): void {
+    if (this.#window.due && !this.#ended && !this.#finished) this.#events.grant(this.#window.flush())
+  }
+
+  #judge(bytes: number): void {
+    this.#judged += bytes
+    const granted = this.#window.receive(bytes)
+    if (!granted || (this.#mode === 'undecided' && this.#received > EARLY_DATA_BYTES)) {
+      throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent more than it had credit for')
+    }
+  }
+
+  #deliver(chunk: Uint8Array): void {
+    if (this.#discarding) this.consume(chunk.byteLength)
+    else if (this.#handler === undefined) this.#early.push(chunk)
+    else this.#handler.data(chunk)
+  }
+}

@@ -1,0 +1,93 @@
+import { LinkSocksError } from '../errors.js'
+import type { AbortOptions, ByteStream, DatagramSocket, Dialer, Target } from '../ports.js'
+import { newUuid } from '../protocol/channel-id.js'
+import { INITIAL_WINDOW_BYTES, MAX_STR8_BYTES, OPEN_TIMEOUT_MS } from '../protocol/limits.js'
+import { encodeUtf8 } from '../protocol/text.js'
+import { Channel } from './channel.js'
+import { DatagramChannel } from './datagrams.js'
+import type { Link } from './link.js'
+
+export interface SessionDialerOptions {
+  /**
+   * Give the stream out before the far end answered. Only for links that keep order and early data (trailer tag
+   * 0x11): elsewhere the first bytes can be lost.
+   */
+  readonly fastOpen: boolean
+}
+
+interface Opening {
+  abort(reason: LinkSocksError): void
+}
+
+/** Opens channels of a session: the SOCKS side of a link. */
+export class SessionDialer implements Dialer {
+  readonly #link: Link
+  readonly #fastOpen: boolean
+
+  constructor(link: Link, { fastOpen }: SessionDialerOptions) {
+    this.#link = link
+    this.#fastOpen = fastOpen
+  }
+
+  async dial(target: Target, { signal }: AbortOptions = {}): Promise<ByteStream> {
+    if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
+    checkHost(target.host)
+    const channel = new Channel({
+      link: this.#link,
+      id: newUuid(this.#link.crypto),
+      opener: true,
+      offer: INITIAL_WINDOW_BYTES,
+      fastOpen: this.#fastOpen,
+    })
+    // with fast open the wait is over at once: neither the signal nor the answer concern the caller, the stream tells
+    const answered = this.#answer(
+      channel,
+      (onAnswer) => channel.connect(target, onAnswer),
+      this.#fastOpen ? undefined : signal,
+    )
+    if (this.#fastOpen) answered.catch(() => {})
+    else await answered
+    return channel
+  }
+
+  async associate({ signal }: AbortOptions = {}): Promise<DatagramSocket> {
+    if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
+    const channel = new DatagramChannel({ link: this.#link, id: newUuid(this.#link.crypto), opener: true })
+    await this.#answer(channel, (onAnswer) => channel.connect(onAnswer), signal)
+    return channel
+  }
+
+  /** Waits for the far end's answer; on time-out or cancel the channel is aborted, so that no orphan stays. */
+  async #answer(
+    channel: Opening,
+    connect: (onAnswer: (error?: LinkSocksError) => void) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const timer = this.#link.clock.after(OPEN_TIMEOUT_MS, () => {
+      channel.abort(new LinkSocksError('ERR_DIAL_TIMEOUT', 'the far end did not answer in time'))
+    })
+    const cancel = (): void => {
+      if (signal !== undefined) channel.abort(LinkSocksError.cancelled(signal))
+    }
+    signal?.addEventListener('abort', cancel)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        connect((error) => (error === undefined ? resolve() : reject(error)))
+      })
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+      // gone already, unless the Connect could not even be written
+      channel.abort(error)
+      throw error
+    } finally {
+      timer.cancel()
+      signal?.removeEventListener('abort', cancel)
+    }
+  }
+}
+
+/** A longer host would be cut on the wire, and name another one. */
+function checkHost(host: string): void {
+  if (host !== '' && encodeUtf8(host).byteLength <= MAX_STR8_BYTES) return
+  throw new LinkSocksError('ERR_DIAL_ADDRESS', `host of 1 to ${MAX_STR8_BYTES} bytes expected`)
+}

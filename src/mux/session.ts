@@ -1,0 +1,276 @@
+import { LinkSocksError } from '../errors.js'
+import type { Logger } from '../log.js'
+import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '../ports.js'
+import { type ChannelKey, channelKey } from '../protocol/channel-id.js'
+import { MAX_CHANNELS_PER_SESSION } from '../protocol/limits.js'
+import {
+  type ConnectMessage,
+  channelIdOf,
+  decodeMessage,
+  type Message,
+  MessageType,
+  messageType,
+  PROTOCOL_VERSION,
+} from '../protocol/messages.js'
+import { encodeRefusal } from './channel.js'
+import { Keepalive } from './keepalive.js'
+import type { ChannelEntry, Link, LinkEnvironment } from './link.js'
+import { ReadGate } from './read-gate.js'
+import { type Lane, Scheduler, type Source } from './scheduler.js'
+
+/** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
+export const CLOSE_FLUSH_MS = 2_000
+
+/** What a peer in a certain role may ask for. A missing method means that it may not. */
+export interface SessionHandler {
+  /** The peer asks for a channel. `raw` is the message as it came, for relays. */
+  connect?(message: ConnectMessage, raw: Uint8Array): void
+  /** A message that belongs to no channel: Connector, ConnectorResponse, Log, Partners, Direct*. */
+  control?(message: Message): void
+  /** A message for a channel that this end doesn't know (any more). */
+  unknownChannel?(raw: Uint8Array, type: number): void
+  /** The session is gone. Exactly once; without `error` it was closed from this end or in order. */
+  close(error?: LinkSocksError): void
+}
+
+export interface SessionOptions extends LinkEnvironment {
+  readonly handler: SessionHandler
+  /** Also send unsolicited pongs (clients do, for deployed servers). */
+  readonly pongs: boolean
+  /** Logs the type of every message. */
+  readonly trace?: boolean | undefined
+}
+
+/** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles. */
+export class Session implements Link {
+  readonly clock: Clock
+  readonly crypto: Crypto
+  readonly inflate: Inflate
+  readonly log: Logger
+  readonly gate: ReadGate
+  readonly #transport: MessageTransport
+  readonly #handler: SessionHandler
+  readonly #scheduler: Scheduler
+  readonly #keepalive: Keepalive
+  readonly #trace: boolean
+  readonly #channels = new Map<ChannelKey, ChannelEntry>()
+  #transportClosed = (): void => {}
+  readonly #gone = new Promise<void>((resolve) => {
+    this.#transportClosed = resolve
+  })
+  #ended = false
+  #otherVersion = false
+  #closing: Promise<void> | undefined
+
+  /** @param transport authenticated and not started yet (a released HandshakeTransport). */
+  constructor(transport: MessageTransport, options: SessionOptions) {
+    this.clock = options.clock
+    this.crypto = options.crypto
+    this.inflate = options.inflate
+    this.log = options.log
+    this.#transport = transport
+    this.#handler = options.handler
+    this.#trace = options.trace ?? false
+    this.#scheduler = new Scheduler(transport, () =>
+      this.abort(new LinkSocksError('ERR_LIMIT', 'the peer does not read what it asked for')),
+    )
+    this.#keepalive = new Keepalive({
+      transport,
+      clock: options.clock,
+      pongs: options.pongs,
+      dead: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
+    })
+    this.gate = new ReadGate(transport, options.clock, this.#keepalive)
+  }
+
+  /** Begins to receive; called once. */
+  start(): void {
+    this.#transport.start({
+      message: (data) => this.#receive(data),
+      activity: () => this.#keepalive.activity(),
+      drain: () => this.#scheduler.run(),
+      close: (info) => {
+        this.#end(closeError(info))
+        this.#transportClosed()
+      },
+    })
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Channels now open, pending ones included. */
+  get channels(): number {
+    return this.#channels.size
+  }
+
+  /** Bytes held for local readers that have no credit. */
+  get heldBytes(): number {
+    return this.gate.bufferedBytes
+  }
+
+  control(message: Uint8Array): void {
+    if (this.#trace) this.log.debug('message.sent', { type: message[1], bytes: message.byteLength })
+    this.#scheduler.control(message)
+  }
+
+  lane(source: Source): Lane {
+    return this.#scheduler.lane(source)
+  }
+
+  attach(key: ChannelKey, entry: ChannelEntry): void {
+    if (this.#ended || this.#closing !== undefined) {
+      throw new LinkSocksError('ERR_SESSION_CLOSED', 'the link to the far end is closed')
+    }
+    if (this.#channels.has(key)) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the channel id is in use')
+    if (this.#channels.size >= MAX_CHANNELS_PER_SESSION) {
+      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one link`)
+    }
+    this.#channels.set(key, entry)
+  }
+
+  detach(key: ChannelKey): void {
+    this.#channels.delete(key)
+  }
+
+  /** Ends every channel with `reason`, tells the peer, and closes the transport in order. */
+  close(reason: LinkSocksError = new LinkSocksError('ERR_SHUTTING_DOWN', 'shutting down')): Promise<void> {
+    if (this.#closing === undefined) {
+      let done = (): void => {}
+      // stands before any channel is told: a channel's owner may call close() again, or try to open another one
+      this.#closing = new Promise((resolve) => {
+        done = resolve
+      })
+      void this.#close(reason).then(done)
+    }
+    return this.#closing
+  }
+
+  /** Ends the session and its transport at once. Idempotent. */
+  abort(reason: LinkSocksError): void {
+    if (this.#ended) return
+    // first: the transport reports its end at once, without the reason
+    this.#end(reason)
+    this.#transport.abort()
+  }
+
+  async #close(reason: LinkSocksError): Promise<void> {
+    if (this.#ended) return
+    for (const entry of [...this.#channels.values()]) this.#contain(() => entry.sessionClosing(reason))
+    await this.#flushed()
+    this.#transport.close(1000, '')
+    this.#end()
+    // a process that ends at once would cut the close handshake
+    await this.#within(CLOSE_FLUSH_MS, this.#gone)
+  }
+
+  #flushed(): Promise<void> {
+    return this.#within(CLOSE_FLUSH_MS, this.#scheduler.idle())
+  }
+
+  #within(limitMs: number, wait: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.clock.after(limitMs, resolve)
+      void wait.then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  #end(error?: LinkSocksError): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#keepalive.stop()
+    this.gate.stop()
+    this.#scheduler.stop()
+    const entries = [...this.#channels.values()]
+    this.#channels.clear()
+    const reason = error ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the link was closed')
+    for (const entry of entries) this.#contain(() => entry.sessionClosed(reason))
+    this.#contain(() => this.#handler.close(error))
+  }
+
+  #receive(raw: Uint8Array): void {
+    if (this.#ended) return
+    try {
+      this.#dispatch(raw)
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_CHANNEL_PROTOCOL')
+      this.log.warn('session.violation', { code: error.code, reason: error.message })
+      this.abort(error)
+    }
+  }
+
+  #dispatch(raw: Uint8Array): void {
+    const type = messageType(raw)
+    if (this.#trace) this.log.debug('message.received', { type, bytes: raw.byteLength })
+    this.#noteVersion(raw)
+    switch (type) {
+      case MessageType.Data:
+      case MessageType.ConnectResponse:
+      case MessageType.Disconnect: {
+        const entry = this.#channels.get(channelKeyOf(raw))
+        if (entry === undefined) this.#handler.unknownChannel?.(raw, type)
+        else entry.message(raw, type)
+        return
+      }
+      case MessageType.Connect:
+        return this.#onConnect(raw)
+      case MessageType.Auth:
+      case MessageType.AuthResponse:
+        return // after authentication: ignored (docs/protocol.md A.2)
+      default:
+        return this.#onControl(raw)
+    }
+  }
+
+  /** Another minor version is accepted and logged, once (docs/protocol.md A.1). */
+  #noteVersion(raw: Uint8Array): void {
+    if (raw[0] === PROTOCOL_VERSION || this.#otherVersion) return
+    this.#otherVersion = true
+    this.log.info('session.version', { version: raw[0] })
+  }
+
+  #onConnect(raw: Uint8Array): void {
+    const message = decodeMessage(raw)
+    if (message?.type !== MessageType.Connect) return
+    if (this.#handler.connect !== undefined) return this.#handler.connect(message, raw)
+    this.log.warn('session.connect.refused', { reason: 'the role of the peer does not allow it to open channels' })
+    const error = new LinkSocksError('ERR_DIAL_NOT_ALLOWED', 'not allowed: this peer may not open channels')
+    this.control(encodeRefusal(message.channelId, error))
+  }
+
+  /** Messages outside of channels are optional: a broken one costs nothing but itself. */
+  #onControl(raw: Uint8Array): void {
+    try {
+      const message = decodeMessage(raw)
+      if (message !== undefined) this.#handler.control?.(message)
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
+      this.log.warn('session.message.ignored', { code: error.code, reason: error.message })
+    }
+  }
+
+  /** One entry's failure must not keep the others from hearing of the end. */
+  #contain(action: () => void): void {
+    try {
+      action()
+    } catch (thrown) {
+      this.log.error('session.failure', { reason: thrown instanceof Error ? thrown.message : String(thrown) })
+    }
+  }
+}
+
+function channelKeyOf(raw: Uint8Array): ChannelKey {
+  const id = channelIdOf(raw)
+  if (id === undefined) throw new LinkSocksError('ERR_MESSAGE_TRUNCATED', 'the message is too short for its channel id')
+  return channelKey(id)
+}
+
+function closeError(info: TransportClose): LinkSocksError {
+  if (info.error !== undefined) return info.error
+  const why = info.code === 1006 ? 'without a close frame' : `with code ${info.code}`
+  return new LinkSocksError('ERR_LINK_LOST', `the link was closed ${why}`)
+}

@@ -1,0 +1,108 @@
+import { LinkSocksError } from '../errors.js'
+import { ControlOp, decodeControl, encodeControl } from '../protocol/control.js'
+import { CreditProbe } from './credit-probe.js'
+import type { Link } from './link.js'
+import type { Receiver } from './receiver.js'
+import type { Sender } from './sender.js'
+
+/** Control frames kept that a relay's reordering brought before the ConnectResponse; more is a violation. */
+export const MAX_EARLY_FRAMES = 16
+
+export interface StreamControlEvents {
+  /** The far end half-closed, and its count was right. */
+  ended(): void
+  /** The far end reset the channel. */
+  reset(code: number): void
+  /** The far end did not answer a credit probe. */
+  unanswered(): void
+}
+
+/** The control frames of a channel with credit, both ways, and the watch over a sender that has none left (B.2). */
+export class StreamControl {
+  readonly #link: Pick<Link, 'control'>
+  readonly #channelId: Uint8Array
+  readonly #sender: Sender
+  readonly #receiver: Receiver
+  readonly #events: StreamControlEvents
+  readonly #probe: CreditProbe
+  #early: Uint8Array[] = []
+  #stopped = false
+
+  constructor(
+    link: Pick<Link, 'control' | 'clock'>,
+    channelId: Uint8Array,
+    halves: { readonly sender: Sender; readonly receiver: Receiver },
+    events: StreamControlEvents,
+  ) {
+    this.#link = link
+    this.#channelId = channelId
+    this.#sender = halves.sender
+    this.#receiver = halves.receiver
+    this.#events = events
+    this.#probe = new CreditProbe(link.clock, {
+      ask: () => this.grant(0),
+      unanswered: () => events.unanswered(),
+    })
+  }
+
+  /** @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL, ERR_MESSAGE_* */
+  frame(data: Uint8Array): void {
+    const answered = this.#probe.heard()
+    const frame = decodeControl(data)
+    if (frame?.op === ControlOp.EndOfStream) this.#onEnd(frame.total)
+    else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
+    else if (frame?.op === ControlOp.WindowUpdate) this.#onWindowUpdate(frame.credit, answered)
+    this.watch()
+  }
+
+  /**
+   * Keeps a frame until the ConnectResponse says whether the channel has credit.
+   * @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL (more than {@link MAX_EARLY_FRAMES})
+   */
+  keep(data: Uint8Array): void {
+    if (this.#early.length >= MAX_EARLY_FRAMES) {
+      throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'too many control frames before the ConnectResponse')
+    }
+    this.#early.push(data)
+  }
+
+  /** The channel has credit: the kept frames count. */
+  replay(): void {
+    for (const data of this.#early.splice(0)) if (!this.#stopped) this.frame(data)
+  }
+
+  /** Data came, which answers a credit probe like any frame. */
+  heard(): void {
+    this.#probe.heard()
+    this.watch()
+  }
+
+  /** The probe runs from the last frame that was heard, as long as the sender has bytes and no credit. */
+  watch(): void {
+    if (this.#sender.blocked) this.#probe.blocked()
+  }
+
+  /** Grants the far end `credit` bytes more. */
+  grant(credit: number): void {
+    if (!this.#stopped) this.#link.control(encodeControl(this.#channelId, { op: ControlOp.WindowUpdate, credit }))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#probe.stop()
+  }
+
+  #onEnd(total: number): void {
+    if (this.#receiver.ended || total !== this.#receiver.received) {
+      throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'END_OF_STREAM does not match the data')
+    }
+    this.#receiver.end()
+    this.#events.ended()
+  }
+
+  /** WINDOW_UPDATE 0 is a question, unless it answers ours. */
+  #onWindowUpdate(credit: number, answered: boolean): void {
+    if (credit > 0) this.#sender.grant(credit)
+    else if (!answered && this.#probe.questioned()) this.grant(this.#receiver.flushCredit())
+  }
+}

@@ -1,0 +1,99 @@
+import { X509Certificate } from 'node:crypto'
+import { LinkSocksError } from '../errors.js'
+import { parseProxyUrl } from '../exit/proxy-url.js'
+import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
+import { encodeUtf8 } from '../protocol/text.js'
+import type { ClientOptions, ServerOptions } from './options.js'
+
+const MAX_THREADS = 64
+const MAX_PORT = 65_535
+/** Longest time an option takes: 24 h, as the program's flags. */
+const MAX_DURATION_MS = 24 * 3_600_000
+
+/** @throws {LinkSocksError} ERR_OPTION, naming the option */
+export function checkServerOptions(options: ServerOptions): void {
+  const { port, portRange, apiKey, connectorWaitMs, udpTimeoutMs, exitProxy } = options
+  checkInteger('port', port, 0, MAX_PORT)
+  if (portRange !== undefined) {
+    const [first, last] = portRange
+    checkInteger('portRange[0]', first, 1, MAX_PORT)
+    checkInteger('portRange[1]', last, first, MAX_PORT)
+  }
+  if (apiKey === '') throw new LinkSocksError('ERR_OPTION', 'apiKey must not be empty')
+  checkDuration('connectorWaitMs', connectorWaitMs, 0)
+  checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
+  checkProxy('exitProxy', exitProxy)
+}
+
+/** @throws {LinkSocksError} ERR_OPTION, naming the option */
+export function checkClientOptions(options: ClientOptions): void {
+  const { token, threads, reverse = false, connectorTokens = [], udpTimeoutMs, exitProxy, serverProxy } = options
+  checkInteger('threads', threads, 1, MAX_THREADS)
+  checkText('token', token, 1)
+  if (connectorTokens.length > MAX_CONNECTOR_TOKENS_PER_INSTANCE) {
+    throw new LinkSocksError('ERR_OPTION', `connectorTokens: at most ${MAX_CONNECTOR_TOKENS_PER_INSTANCE}`)
+  }
+  // an empty one is for the server to generate
+  for (const [index, text] of connectorTokens.entries()) checkText(`connectorTokens[${index}]`, text, 0)
+  if (!reverse && connectorTokens.length > 0) {
+    throw new LinkSocksError('ERR_OPTION', 'connectorTokens are for providers (reverse: true)')
+  }
+  checkSocks(options)
+  checkCa(options.tls?.ca)
+  checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
+  checkProxy('exitProxy', exitProxy)
+  if (serverProxy !== undefined) {
+    checkProxy('serverProxy', serverProxy.includes('://') ? serverProxy : `http://${serverProxy}`)
+  }
+}
+
+function checkSocks({ socks, reverse = false }: ClientOptions): void {
+  if (socks === undefined) return
+  if (reverse) throw new LinkSocksError('ERR_OPTION', 'a provider has no SOCKS port of its own: leave socks out')
+  if ((socks.username === undefined) !== (socks.password === undefined)) {
+    throw new LinkSocksError('ERR_OPTION', 'socks.username and socks.password go together: give both or neither')
+  }
+  checkInteger('socks.port', socks.port, 0, MAX_PORT)
+  // RFC 1929 section 2: no client could send more
+  checkText('socks.username', socks.username, 1)
+  checkText('socks.password', socks.password, 1)
+}
+
+function checkInteger(name: string, value: number | undefined, min: number, max: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return
+  throw new LinkSocksError('ERR_OPTION', `${name} must be an integer from ${min} to ${max}`)
+}
+
+function checkDuration(name: string, value: number | undefined, min: number): void {
+  if (value === undefined || (value >= min && value <= MAX_DURATION_MS)) return
+  throw new LinkSocksError('ERR_OPTION', `${name} must be from ${min} to ${MAX_DURATION_MS} milliseconds`)
+}
+
+/** A longer text would be cut on the wire. The value may be a secret and is not repeated. */
+function checkText(name: string, value: string | undefined, min: number): void {
+  if (value === undefined) return
+  const bytes = encodeUtf8(value).byteLength
+  if (bytes >= min && bytes <= MAX_STR8_BYTES) return
+  throw new LinkSocksError('ERR_OPTION', `${name} must be ${min} to ${MAX_STR8_BYTES} bytes of UTF-8`)
+}
+
+function checkProxy(name: string, url: string | undefined): void {
+  if (url === undefined) return
+  try {
+    parseProxyUrl(url)
+  } catch (thrown) {
+    const { message } = LinkSocksError.from(thrown, 'ERR_OPTION')
+    throw new LinkSocksError('ERR_OPTION', `${name}: ${message}`)
+  }
+}
+
+/** Else every attempt to connect would fail, for ever. */
+function checkCa(ca: string | undefined): void {
+  if (ca === undefined) return
+  try {
+    new X509Certificate(ca)
+  } catch {
+    // no cause: it says nothing that helps
+    throw new LinkSocksError('ERR_OPTION', 'tls.ca must be PEM certificates')
+  }
+}

@@ -1,0 +1,159 @@
+import type { Duplex } from 'node:stream'
+import { Tunnel } from '../client/tunnel.js'
+import { LinkSocksError } from '../errors.js'
+import { checkTarget } from '../exit/address.js'
+import { type Logger, silentLogger } from '../log.js'
+import type { AbortOptions, SocketAddress } from '../ports.js'
+import { checkClientOptions } from './check-options.js'
+import { nodeClock } from './clock.js'
+import { nodeCrypto } from './crypto.js'
+import { exitDialers } from './exit.js'
+import { nodeInflate } from './inflate.js'
+import type { ClientOptions, SocksListenOptions } from './options.js'
+import { listenSocks } from './socks-listener.js'
+import { toDuplex } from './stream-duplex.js'
+import type { TcpListener } from './tcp-listener.js'
+import { connectWebSocket } from './ws-connect.js'
+
+const DEFAULT_URL = 'ws://localhost:8765'
+const DEFAULT_SOCKS_PORT = 9_870
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/**
+ * The client side in any role: forward client, connector, or (with `reverse`) provider.
+ *
+ * ```ts
+ * const client = new Client({ url: 'wss://relay.example', token: 'secret' })
+ * await client.start()
+ * const stream = await client.dial('intranet.example', 80)
+ * ```
+ */
+export class Client implements AsyncDisposable {
+  readonly #options: ClientOptions
+  readonly #log: Logger
+  readonly #tunnel: Tunnel
+  #listening: Promise<TcpListener> | undefined
+  #listener: TcpListener | undefined
+  #starting: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  /** Settles when the client ended for good: with the error that ended it, or `undefined` after `close()`. */
+  readonly closed: Promise<LinkSocksError | undefined>
+
+  /** @throws {LinkSocksError} ERR_OPTION */
+  constructor(options: ClientOptions = {}) {
+    this.#options = options
+    this.#log = options.logger ?? silentLogger
+    checkClientOptions(options)
+    this.#tunnel = new Tunnel({
+      openTransport: (url, { secretInBand, signal }) => this.#openTransport(url, secretInBand, signal),
+      clock: nodeClock,
+      crypto: nodeCrypto,
+      inflate: nodeInflate,
+      log: this.#log,
+      url: options.url ?? DEFAULT_URL,
+      token: options.token,
+      reverse: options.reverse ?? false,
+      authInBand: options.authInBand ?? false,
+      connectorTokens: options.connectorTokens ?? [],
+      reconnect: options.reconnect ?? true,
+      retryAuth: options.retryAuth ?? false,
+      threads: options.threads ?? 1,
+      fastOpen: options.fastOpen ?? false,
+      trace: options.traceMessages ?? false,
+      createExitDialer: exitDialers(options, this.#log),
+    })
+    this.closed = this.#runToEnd()
+  }
+
+  /** The local SOCKS5 port, while it is open. */
+  get socksAddress(): SocketAddress | undefined {
+    return this.#listener?.address
+  }
+
+  /** Connector tokens that are registered or wished for; generated ones appear once the server named them. */
+  get connectorTokens(): readonly string[] {
+    return this.#tunnel.connectorTokens
+  }
+
+  /**
+   * Connects, and resolves once the first link is up and the SOCKS port open. All callers share one promise.
+   * @throws {LinkSocksError} ERR_LISTEN, ERR_AUTH_REJECTED, ERR_URL, ERR_OPTION (of a header), ERR_CANCELLED (closed
+   *   meanwhile or before); with `reconnect: false` also ERR_CONNECT and the like
+   */
+  start(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
+  }
+
+  /**
+   * Opens a TCP stream to `host`:`port` through the tunnel. Without a link it waits for one, up to 10 s.
+   * @throws {LinkSocksError} ERR_DIAL_*, ERR_CANCELLED, ERR_SESSION_CLOSED, ERR_OPTION (a provider can't dial)
+   */
+  async dial(host: string, port: number, options: AbortOptions = {}): Promise<Duplex> {
+    if (this.#options.reverse) throw new LinkSocksError('ERR_OPTION', 'a provider offers its network and cannot dial')
+    checkTarget({ host, port })
+    return toDuplex(await this.#tunnel.dial({ host, port }, options))
+  }
+
+  /** Ends every link, stream and the SOCKS port. Idempotent; all callers share one promise. */
+  close(): Promise<void> {
+    return this.#end()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #start(): Promise<void> {
+    // between two links nothing else keeps the process alive
+    const alive = setInterval(() => {}, LONGEST_TIMER_MS)
+    void this.closed.then(() => clearInterval(alive))
+    const { socks } = this.#options
+    try {
+      if (socks?.nowait) await this.#listen(socks)
+      await this.#tunnel.start()
+      if (socks !== undefined) await this.#listen(socks)
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_CONNECT')
+      await this.#end(error)
+      throw (await this.closed) ?? error
+    }
+  }
+
+  async #listen(socks: SocksListenOptions): Promise<void> {
+    if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
+    if (this.#listener !== undefined) return
+    const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT, username, password } = socks
+    const credentials = username === undefined || password === undefined ? undefined : { username, password }
+    this.#listening = listenSocks({ host, port, credentials, dialer: this.#tunnel, log: this.#log })
+    const listener = await this.#listening
+    // closed meanwhile: whoever closes waits for the port and closes it
+    if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
+    this.#listener = listener
+    this.#log.info('socks.listening', { host: listener.address.host, port: listener.address.port })
+  }
+
+  /** The tunnel may also end by itself: the port goes with it. */
+  async #runToEnd(): Promise<LinkSocksError | undefined> {
+    const error = await this.#tunnel.closed
+    await this.#end(error)
+    return error
+  }
+
+  #end(reason?: LinkSocksError): Promise<void> {
+    this.#closing ??= this.#close(reason)
+    return this.#closing
+  }
+
+  async #close(reason: LinkSocksError | undefined): Promise<void> {
+    await this.#tunnel.close(reason)
+    const listener = await this.#listening?.catch(() => undefined)
+    this.#listener = undefined
+    await listener?.close()
+  }
+
+  #openTransport(url: string, secretInBand: boolean, signal: AbortSignal | undefined) {
+    const { headers, tls, serverProxy, proxyEnv } = this.#options
+    return connectWebSocket({ url, secretInBand, headers, tls, serverProxy, proxyEnv }, { signal })
+  }
+}

@@ -1,0 +1,90 @@
+import type { Logger } from '../log.js'
+import type { EgressPolicy } from '../ports.js'
+import type { TokenSpec } from '../relay/admin.js'
+
+/** Options of both ends. */
+interface CommonOptions {
+  /** @default silent */
+  readonly logger?: Logger | undefined
+  /** Logs the type of every message, at level debug. @default false */
+  readonly traceMessages?: boolean | undefined
+  /** Exit proxy: `socks5://[user:password@]host:port` or `http://...`. @default none, destinations are dialled directly */
+  readonly exitProxy?: string | undefined
+  /** Judges every address about to be dialled or sent to. @default refuses unspecified, multicast, broadcast and link-local */
+  readonly egressPolicy?: EgressPolicy | undefined
+  /** Milliseconds after which an idle UDP association of the exit side is closed. @default 300_000 */
+  readonly udpTimeoutMs?: number | undefined
+  /** Answer SOCKS clients before the destination answered, where the link keeps early data. @default false */
+  readonly fastOpen?: boolean | undefined
+}
+
+export interface ServerOptions extends CommonOptions {
+  /** Address of the HTTP and WebSocket port. @default '0.0.0.0' */
+  readonly host?: string | undefined
+  /** 0 lets the system pick. @default 8765 */
+  readonly port?: number | undefined
+  /** Tokens to begin with. @default none */
+  readonly tokens?: readonly TokenSpec[] | undefined
+  /** Switches the HTTP API on. @default off */
+  readonly apiKey?: string | undefined
+  /** Address of the SOCKS ports of reverse tokens. @default '127.0.0.1' */
+  readonly socksHost?: string | undefined
+  /** Open SOCKS ports at once instead of with the first provider. @default false */
+  readonly socksNowait?: boolean | undefined
+  /** Where SOCKS ports are allocated, both ends included. @default [10_000, 19_999] */
+  readonly portRange?: readonly [number, number] | undefined
+  /** Milliseconds a connector's request waits for a provider. @default 5_000 */
+  readonly connectorWaitMs?: number | undefined
+  /** CIDRs of reverse proxies whose X-Forwarded-For is believed. @default none */
+  readonly trustedProxies?: readonly string[] | undefined
+}
+
+/** The local SOCKS5 port of a forward client or connector. */
+export interface SocksListenOptions {
+  /** @default '127.0.0.1' */
+  readonly host?: string | undefined
+  /** 0 lets the system pick. @default 9870 */
+  readonly port?: number | undefined
+  /** Both or neither. */
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Open the port before the first link is up. @default false */
+  readonly nowait?: boolean | undefined
+}
+
+export interface TlsOptions {
+  /** PEM of certificate authorities to trust instead of the system's. */
+  readonly ca?: string | undefined
+  /** SNI and certificate name, when it is not the URL's host. */
+  readonly serverName?: string | undefined
+  /** Accept any certificate. @default false */
+  readonly insecure?: boolean | undefined
+}
+
+export interface ClientOptions extends CommonOptions {
+  /** `host`, `http(s)://` or `ws(s)://`; `/socket` when there is no path. @default 'ws://localhost:8765' */
+  readonly url?: string | undefined
+  /** @default the reserved word `anonymous` */
+  readonly token?: string | undefined
+  /** Offer this machine's network (provider) instead of using the far one. @default false */
+  readonly reverse?: boolean | undefined
+  /** Autonomy providers: connector tokens to keep registered; '' lets the server generate one. @default none */
+  readonly connectorTokens?: readonly string[] | undefined
+  /** Opens a local SOCKS5 port; absent = none, use dial(). */
+  readonly socks?: SocksListenOptions | undefined
+  /** Connect again after the link was lost. @default true */
+  readonly reconnect?: boolean | undefined
+  /** Try again after a refused token, even at first. @default false */
+  readonly retryAuth?: boolean | undefined
+  /** Links to the server, 1..64. @default 1 */
+  readonly threads?: number | undefined
+  /** Proxy on the way to the server: `http://` or `socks5://`. Wins over `proxyEnv`. */
+  readonly serverProxy?: string | undefined
+  /** Where http_proxy, https_proxy, all_proxy and no_proxy are looked up. @default none */
+  readonly proxyEnv?: Readonly<Record<string, string | undefined>> | undefined
+  readonly tls?: TlsOptions | undefined
+  /** Further headers of the WebSocket handshake. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Send the token in the first message instead of its hash in the URL. @default false */
+  readonly authInBand?: boolean | undefined
+}

@@ -1,0 +1,81 @@
+import ipaddr from 'ipaddr.js'
+
+export interface ServerProxyOptions {
+  /** Named by the user; wins over the environment, loopback hosts included. */
+  readonly serverProxy?: string | undefined
+  /** Where http_proxy, https_proxy, all_proxy and no_proxy are looked up. @default none */
+  readonly proxyEnv?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+/**
+ * The proxy on the way to the server at `url` (ws or wss), as the user or the environment wrote it, `http://` put
+ * before a bare `host:port`. From the environment: http_proxy for ws, https_proxy for wss, all_proxy for both, lower
+ * case before upper case; never for loopback hosts and those in no_proxy.
+ * @returns `undefined` to connect directly
+ */
+export function serverProxyFor(url: string, { serverProxy, proxyEnv = {} }: ServerProxyOptions): string | undefined {
+  if (serverProxy !== undefined) return withScheme(serverProxy)
+  const { protocol, hostname, port } = new URL(url)
+  const secure = protocol === 'wss:'
+  const named = lookUp(proxyEnv, secure ? 'https_proxy' : 'http_proxy') ?? lookUp(proxyEnv, 'all_proxy')
+  if (named === undefined) return undefined
+  const host = bareHost(hostname)
+  if (isLoopback(host)) return undefined
+  const portNumber = port === '' ? (secure ? 443 : 80) : Number(port)
+  if (isExempt(host, portNumber, lookUp(proxyEnv, 'no_proxy') ?? '')) return undefined
+  return withScheme(named)
+}
+
+/** An empty variable counts as absent. */
+function lookUp(env: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
+  return env[name]?.trim() || env[name.toUpperCase()]?.trim() || undefined
+}
+
+function withScheme(proxy: string): string {
+  return proxy.includes('://') ? proxy : `http://${proxy}`
+}
+
+/** Lower case, without the brackets of IPv6 and the final dot of a name. */
+function bareHost(hostname: string): string {
+  const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+  return host.toLowerCase().replace(/\.$/, '')
+}
+
+function isLoopback(host: string): boolean {
+  if (host === 'localhost' || host.endsWith('.localhost')) return true
+  return ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback'
+}
+
+/** Whether an entry of no_proxy names `host`: entries are separated by commas or spaces, `*` names every host. */
+function isExempt(host: string, port: number, noProxy: string): boolean {
+  return noProxy.split(/[\s,]+/).some((entry) => entry !== '' && names(entry.toLowerCase(), host, port))
+}
+
+function names(entry: string, host: string, port: number): boolean {
+  if (entry === '*') return true
+  if (entry.includes('/')) return isInCidr(host, entry)
+  const { pattern, port: wanted } = splitPort(entry)
+  if (wanted !== undefined && wanted !== port) return false
+  if (ipaddr.isValid(host)) return ipaddr.isValid(pattern) && sameIp(pattern, host)
+  const suffix = pattern.replace(/^\*?\./, '').replace(/\.$/, '')
+  return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`))
+}
+
+/** `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address. */
+function splitPort(entry: string): { pattern: string; port?: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(entry)
+  if (match === null) return { pattern: entry }
+  const pattern = match[1] ?? match[2] ?? ''
+  return match[3] === undefined ? { pattern } : { pattern, port: Number(match[3]) }
+}
+
+function sameIp(a: string, b: string): boolean {
+  return ipaddr.process(a).toString() === ipaddr.process(b).toString()
+}
+
+function isInCidr(host: string, cidr: string): boolean {
+  if (!ipaddr.isValid(host) || !ipaddr.isValidCIDR(cidr)) return false
+  const address = ipaddr.process(host)
+  const [network, bits] = ipaddr.parseCIDR(cidr)
+  return address.kind() === network.kind() && address.match(network, bits)
+}

@@ -1,0 +1,163 @@
+import { isIP, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { LinkSocksError } from '../errors.js'
+import { addressText } from '../exit/address.js'
+import { type ProxyUrl, parseProxyUrl } from '../exit/proxy-url.js'
+import type { Target } from '../ports.js'
+import { errorCode } from './address.js'
+import type { TlsOptions } from './options.js'
+import { phase } from './phase.js'
+import { askProxy } from './proxy-handshake.js'
+import { type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
+import { connectToHost } from './socket-connect.js'
+
+/** Milliseconds each phase of reaching a server may take. */
+export interface PhaseTimeouts {
+  /** Name resolution and TCP, to the server or its proxy. @default 10_000 */
+  readonly connectMs?: number | undefined
+  /** The proxy's answer, its own connection to the server included. @default 10_000 */
+  readonly proxyMs?: number | undefined
+  /** @default 10_000 */
+  readonly tlsMs?: number | undefined
+  /** From the request to the switch of protocols. @default 10_000 */
+  readonly upgradeMs?: number | undefined
+}
+
+export const DEFAULT_PHASE_TIMEOUTS = { connectMs: 10_000, proxyMs: 10_000, tlsMs: 10_000, upgradeMs: 10_000 } as const
+
+export interface ServerSocketOptions extends ServerProxyOptions {
+  readonly tls?: TlsOptions | undefined
+  readonly timeouts?: PhaseTimeouts | undefined
+}
+
+/** A ws or wss URL without its query, which may hold a secret. */
+export function shownUrl(url: string): string {
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname}`
+}
+
+/** The same without the path. */
+export function shownOrigin(url: string): string {
+  const { protocol, host } = new URL(url)
+  return `${protocol}//${host}`
+}
+
+/**
+ * Opens the connection that the WebSocket at `url` will use: through a proxy or directly, with TLS for wss.
+ * @throws {LinkSocksError} ERR_CONNECT, naming the phase that failed; ERR_OPTION for a proxy that can't be read; the
+ *   reason of `signal`
+ */
+export async function openServerSocket(
+  url: string,
+  options: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const target = targetOf(url)
+  const named = serverProxyFor(url, options)
+  const socket =
+    named === undefined
+      ? await connectPhase(target, `cannot reach ${shownOrigin(url)}`, options, signal)
+      : await throughProxy(parseProxyUrl(named), target, options, signal)
+  if (new URL(url).protocol !== 'wss:') return socket
+  return tlsPhase(socket, target, options, signal)
+}
+
+function targetOf(url: string): Target {
+  const { protocol, hostname, port } = new URL(url)
+  const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+  return { host, port: port === '' ? (protocol === 'wss:' ? 443 : 80) : Number(port) }
+}
+
+async function throughProxy(
+  proxy: ProxyUrl,
+  target: Target,
+  options: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const name = `proxy ${proxy.protocol}://${addressText(proxy)}`
+  const socket = await connectPhase(proxy, `cannot reach the ${name}`, options, signal)
+  const problem = `the ${name} gave no connection to ${addressText(target)}`
+  const timeoutMs = options.timeouts?.proxyMs ?? DEFAULT_PHASE_TIMEOUTS.proxyMs
+  return phase(problem, { timeoutMs, signal, socket }, async (deadline) => {
+    await askProxy(socket, proxy, target, deadline)
+    return socket
+  })
+}
+
+function connectPhase(
+  target: Target,
+  problem: string,
+  { timeouts }: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const timeoutMs = timeouts?.connectMs ?? DEFAULT_PHASE_TIMEOUTS.connectMs
+  return phase(problem, { timeoutMs, signal }, (deadline) => connectToHost(target, { signal: deadline }))
+}
+
+function tlsPhase(
+  socket: Socket,
+  target: Target,
+  { tls = {}, timeouts }: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const name = tls.serverName ?? target.host
+  const timeoutMs = timeouts?.tlsMs ?? DEFAULT_PHASE_TIMEOUTS.tlsMs
+  return phase(`TLS with ${addressText(target)} failed`, { timeoutMs, signal, socket }, (deadline) => {
+    const secure = connectTls({
+      socket,
+      host: name,
+      // RFC 6066 section 3: no address in SNI
+      ...(isIP(name) === 0 ? { servername: name } : {}),
+      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+      rejectUnauthorized: tls.insecure !== true,
+      ALPNProtocols: ['http/1.1'],
+    })
+    return secured(secure, deadline)
+  })
+}
+
+function secured(socket: TLSSocket, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      signal.removeEventListener('abort', onAbort)
+      socket.off('close', onClose)
+    }
+    const onAbort = (): void => {
+      settle()
+      socket.destroy()
+      reject(LinkSocksError.cancelled(signal))
+    }
+    const onClose = (): void => {
+      settle()
+      reject(new LinkSocksError('ERR_CONNECT', 'the connection was closed'))
+    }
+    signal.addEventListener('abort', onAbort)
+    socket.on('close', onClose)
+    // stays, as long as the connection: an error after this phase shows as 'close'
+    socket.on('error', (error) => {
+      settle()
+      reject(new LinkSocksError('ERR_CONNECT', tlsProblem(error), { cause: error }))
+    })
+    socket.once('secureConnect', () => {
+      settle()
+      resolve(socket)
+    })
+  })
+}
+
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+function tlsProblem(error: Error): string {
+  const code = errorCode(error)
+  if (UNTRUSTED.has(code)) return `the certificate is not trusted (${error.message}); name its authority to trust it`
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'the certificate is for another name'
+  if (code === 'CERT_HAS_EXPIRED') return 'the certificate has expired'
+  if (code === 'ECONNRESET') return 'the connection was closed'
+  return code === '' ? error.message : code
+}

@@ -1,0 +1,153 @@
+import { createApi } from '../api/api.js'
+import { LinkSocksError } from '../errors.js'
+import { type Logger, silentLogger } from '../log.js'
+import type { SocketAddress } from '../ports.js'
+import { isSocketPath } from '../protocol/handshake.js'
+import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
+import type { AddedToken, TokenSpec, TokenStatus } from '../relay/admin.js'
+import { CONNECTOR_WAIT_MS, Relay } from '../relay/relay.js'
+import { checkServerOptions } from './check-options.js'
+import { nodeClock } from './clock.js'
+import { nodeCrypto } from './crypto.js'
+import { exitDialers } from './exit.js'
+import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
+import { nodeInflate } from './inflate.js'
+import { limitInbound } from './limit-inbound.js'
+import type { ServerOptions } from './options.js'
+import { packageVersion } from './package-version.js'
+import { listenSocks } from './socks-listener.js'
+import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
+import type { WsTransport } from './ws-transport.js'
+
+const DEFAULT_PORT = 8_765
+const DEFAULT_PORT_RANGE = [10_000, 19_999] as const
+/** Room for one Auth message with its WebSocket framing, and a control frame or two. */
+const MAX_UNAUTHENTICATED_BYTES = MAX_AUTH_MESSAGE_BYTES + 512
+
+/**
+ * A relay server: WebSockets at `/socket`, the HTTP API, and the SOCKS5 ports of its reverse tokens.
+ *
+ * ```ts
+ * const server = new Server({ tokens: [{ type: 'forward', token: 'secret' }] })
+ * const { port } = await server.listen()
+ * ```
+ */
+export class Server implements AsyncDisposable {
+  readonly #options: ServerOptions
+  readonly #log: Logger
+  readonly #relay: Relay
+  readonly #trusted: TrustedProxies
+  #http: HttpServer | undefined
+  #listening: Promise<SocketAddress> | undefined
+  #closing: Promise<void> | undefined
+
+  /** @throws {LinkSocksError} ERR_OPTION */
+  constructor(options: ServerOptions = {}) {
+    checkServerOptions(options)
+    this.#options = options
+    this.#trusted = trustedProxies(options.trustedProxies ?? [])
+    this.#log = options.logger ?? silentLogger
+    const log = this.#log
+    const socksHost = options.socksHost ?? '127.0.0.1'
+    this.#relay = new Relay({
+      clock: nodeClock,
+      crypto: nodeCrypto,
+      inflate: nodeInflate,
+      log,
+      createExitDialer: exitDialers(options, log),
+      openPort: (port) => listenSocks({ host: socksHost, log, ...port }),
+      portRange: options.portRange ?? DEFAULT_PORT_RANGE,
+      socksNowait: options.socksNowait ?? false,
+      connectorWaitMs: options.connectorWaitMs ?? CONNECTOR_WAIT_MS,
+      fastOpen: options.fastOpen ?? false,
+      trace: options.traceMessages ?? false,
+    })
+  }
+
+  /** The HTTP and WebSocket port, while it is open. */
+  get address(): SocketAddress | undefined {
+    return this.#http?.address
+  }
+
+  /**
+   * Adds the tokens of the options and opens the port. All callers share one promise.
+   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened), ERR_SHUTTING_DOWN (closed meanwhile or before), and as
+   *   addToken()
+   */
+  listen(): Promise<SocketAddress> {
+    this.#listening ??= this.#listen()
+    return this.#listening
+  }
+
+  /** Tokens as they stand, connector tokens with their reverse token. */
+  tokens(): readonly TokenStatus[] {
+    return this.#relay.tokens()
+  }
+
+  /**
+   * @throws {LinkSocksError} ERR_TOKEN_INVALID (the message names the field), ERR_TOKEN_RESERVED, ERR_TOKEN_EXISTS,
+   *   ERR_PORT_UNAVAILABLE, ERR_REVERSE_TOKEN_NOT_FOUND, ERR_TOKEN_AUTONOMY
+   */
+  addToken(spec: TokenSpec): Promise<AddedToken> {
+    return this.#relay.addToken(spec)
+  }
+
+  /**
+   * Ends the token's links and streams at once and frees its port.
+   * @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND
+   */
+  removeToken(token: string): Promise<void> {
+    return this.#relay.removeToken(token)
+  }
+
+  /** Ends every link, stream and port. Idempotent; all callers share one promise. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #listen(): Promise<SocketAddress> {
+    const { host = '0.0.0.0', port = DEFAULT_PORT, apiKey, tokens = [] } = this.#options
+    this.#checkOpen()
+    const api = createApi({ admin: this.#relay, apiKey, version: packageVersion(), crypto: nodeCrypto, log: this.#log })
+    try {
+      for (const spec of tokens) await this.#relay.addToken(spec)
+      this.#http = await listenHttp({
+        host,
+        port,
+        log: this.#log,
+        trusted: this.#trusted,
+        handle: api,
+        isSocketPath,
+        upgrade: (transport, info) => this.#accept(transport, info),
+      })
+    } catch (error) {
+      await this.#relay.close()
+      throw error
+    }
+    // close() waits for all of this, and closes the port
+    this.#checkOpen()
+    return this.#http.address
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new LinkSocksError('ERR_SHUTTING_DOWN', 'the server was closed')
+  }
+
+  #accept(transport: WsTransport, { query, remoteAddress }: UpgradeInfo): void {
+    const limit = limitInbound(transport, MAX_UNAUTHENTICATED_BYTES)
+    void this.#relay.accept({ transport, query, admitted: () => limit.lift() }, remoteAddress)
+  }
+
+  async #close(): Promise<void> {
+    await this.#listening?.catch(() => {})
+    await this.#relay.close()
+    const http = this.#http
+    this.#http = undefined
+    await http?.close()
+  }
+}

@@ -1,0 +1,24 @@
+import type { Socket } from 'node:net'
+import { interleaveFamilies, raceConnect } from '../exit/race.js'
+import type { AbortOptions, SocketAddress, Target } from '../ports.js'
+import { nodeClock } from './clock.js'
+import { nodeResolve } from './resolve.js'
+import { connectSocket } from './tcp-connect.js'
+
+/**
+ * Connects a socket of Node to whichever address of `host` answers first (RFC 8305), as TLS and the WebSocket client need one.
+ * @throws {LinkSocksError} an ERR_DIAL_* code or the reason of `signal`
+ */
+export async function connectToHost({ host, port }: Target, { signal }: AbortOptions = {}): Promise<Socket> {
+  const hosts = interleaveFamilies(await nodeResolve(host, { signal }))
+  const addresses = hosts.map((address) => ({ host: address, port }))
+  const { stream } = await raceConnect(addresses, { connectTcp: connectOne, clock: nodeClock, signal })
+  return stream.socket
+}
+
+async function connectOne(address: SocketAddress, options: AbortOptions) {
+  const socket = await connectSocket(address, options)
+  // stays: an error between two phases must not be an uncaught one; whoever waits then sees 'close'
+  socket.on('error', () => {})
+  return { socket, abort: () => void socket.destroy() }
+}

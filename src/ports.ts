@@ -1,0 +1,190 @@
+/**
+ * What the core asks of its surroundings. Every interface here has adapters (`src/node`, tests) and
+ * one contract suite in `test/contract` that all of them pass.
+ */
+import type { LinkSocksError } from './errors.js'
+
+/** Options of anything that waits. */
+export interface AbortOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A timer that has not fired yet. */
+export interface Timer {
+  /** Idempotent; a cancelled timer never fires. */
+  cancel(): void
+}
+
+export interface Clock {
+  /** Monotonic milliseconds; only differences mean anything. */
+  now(): number
+  /** Runs `callback` once, `delayMs` from now. A pending timer does not keep the process alive. */
+  after(delayMs: number, callback: () => void): Timer
+}
+
+export interface Crypto {
+  /** `length` bytes from a CSPRNG. */
+  randomBytes(length: number): Uint8Array
+  /** 32 bytes. */
+  sha256(data: Uint8Array): Uint8Array
+}
+
+/**
+ * Inflates one gzip member.
+ * @throws {LinkSocksError} ERR_MESSAGE_INVALID (not gzip), ERR_MESSAGE_TOO_LARGE (more than `maxBytes` come out)
+ */
+export type Inflate = (data: Uint8Array, maxBytes: number) => Promise<Uint8Array>
+
+/** A destination as SOCKS and the wire name it: `host` is IP text (IPv6 without brackets) or a domain. */
+export interface Target {
+  readonly host: string
+  readonly port: number
+}
+
+/** An address of this machine or of a peer, after resolution: `host` is IP text without brackets or zone. */
+export interface SocketAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * Bytes both ways with half-close, as a TCP socket or a channel of a session.
+ *
+ * Flow control is by accounting, the same in every adapter: whoever receives `data()` calls `consume()` as the
+ * bytes are used up, and the stream limits what it delivers beyond that (a socket stops reading, a channel
+ * withholds credit). Whoever calls `write()` hears `written()` as the bytes leave and stays within a bound of
+ * its own. `pump()` in `mux` joins two streams by just these two calls.
+ */
+export interface ByteStream {
+  /** Begins delivery; called once. Until then nothing is delivered and nothing is lost. */
+  start(handler: ByteStreamHandler): void
+  /** The next `bytes` of the delivered bytes, in order, are used up; their memory may be reused. */
+  consume(bytes: number): void
+  /** Queues `chunk`; never refuses. It must stay unchanged until `written()` covers it. Ignored after end, close or abort. */
+  write(chunk: Uint8Array): void
+  /** Half-close: FIN once everything queued has left; delivery goes on. Idempotent. */
+  end(): void
+  /** Delivers no more, flushes what is queued, then FIN and gone: an orderly end of both directions. Idempotent. */
+  close(): void
+  /** Ends both directions at once and drops what is queued (TCP RST). Idempotent. */
+  abort(reason: LinkSocksError): void
+}
+
+/** None of these may throw. */
+export interface ByteStreamHandler {
+  /** `chunk` is the consumer's until it calls `consume()` for it. Never empty. */
+  data(chunk: Uint8Array): void
+  /** The far side half-closed; no `data()` follows. At most once. */
+  end(): void
+  /** `bytes` of what was given to `write()` have left. */
+  written(bytes: number): void
+  /**
+   * Nothing follows. Exactly once, whoever ended the stream, possibly while `close()` or `abort()` still runs.
+   * Without `error` both directions ended in order; with one, bytes may be missing.
+   */
+  close(error?: LinkSocksError): void
+}
+
+/**
+ * A UDP socket, or something that stands for one at the far end of a session. Datagrams may be lost: every queue
+ * is bounded, drops its oldest and counts what it dropped.
+ */
+export interface DatagramSocket {
+  /** Begins delivery; called once. */
+  start(handler: DatagramHandler): void
+  /** Sends one datagram of at most 65,507 bytes. `destination.host` may be a domain, resolved where the datagram leaves. */
+  send(data: Uint8Array, destination: Target): void
+  /** Idempotent; `close()` of the handler follows. */
+  close(): void
+}
+
+/** None of these may throw. */
+export interface DatagramHandler {
+  /** `source.host` is IP text. `data` is the handler's to keep. */
+  datagram(data: Uint8Array, source: SocketAddress): void
+  /** Nothing follows. Exactly once. */
+  close(error?: LinkSocksError): void
+}
+
+/** A UDP socket of this machine. */
+export interface BoundDatagramSocket extends DatagramSocket {
+  readonly address: SocketAddress
+}
+
+/** Binds a UDP socket to `host` (IP text of one of this machine's addresses) and a port the system picks. */
+export type BindDatagrams = (host: string) => Promise<BoundDatagramSocket>
+
+/** Opens the far end of what a SOCKS client or a peer asked for. */
+export interface Dialer {
+  /**
+   * Opens a stream to `target`. The promise settles when the destination answered, with fast open at once.
+   * @throws {LinkSocksError} an ERR_DIAL_* code, ERR_CANCELLED when `signal` aborted, ERR_SESSION_CLOSED
+   */
+  dial(target: Target, options?: AbortOptions): Promise<ByteStream>
+  /**
+   * Opens a UDP relay: any number of destinations, replies only from addresses already sent to.
+   * @throws {LinkSocksError} ERR_DIAL_UNSUPPORTED where the way out carries no UDP; else as dial()
+   */
+  associate(options?: AbortOptions): Promise<DatagramSocket>
+}
+
+/**
+ * Judges an address about to be dialled or sent to, after name resolution: the one place where egress is decided.
+ * @returns why not, in words for the log and the error, or `undefined` to allow.
+ */
+export type EgressPolicy = (address: SocketAddress, protocol: 'tcp' | 'udp') => string | undefined
+
+/** Why a transport ended. */
+export interface TransportClose {
+  /** RFC 6455 close code; 1006 when the connection ended without a close frame. */
+  readonly code: number
+  readonly reason: string
+  readonly error?: LinkSocksError | undefined
+}
+
+/** One WebSocket: whole binary messages, in order, until it closes. */
+export interface MessageTransport {
+  /** Bytes given to `send()` that have not left yet. */
+  readonly bufferedAmount: number
+  /** Begins delivery; called once. Until then nothing is delivered and nothing is lost. */
+  start(handler: TransportHandler): void
+  /**
+   * Queues one binary message: `head` followed by `body`. Both must stay unchanged until `sent` is called (possibly
+   * before `send()` returns). Ignored after close, `sent` is called all the same.
+   */
+  send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void
+  ping(): void
+  /** An unsolicited pong (RFC 6455 5.5.3). */
+  pong(): void
+  /** Stops reading from the network; messages already read may still be delivered. Idempotent. */
+  pause(): void
+  resume(): void
+  /** Sends what is queued, then a close frame; gives the peer a few seconds, then ends the connection. Idempotent. */
+  close(code?: number, reason?: string): void
+  /** Ends the connection at once. Idempotent. */
+  abort(): void
+}
+
+/** None of these may throw. */
+export interface TransportHandler {
+  /** A binary message, or a text message's bytes. `data` is the handler's to keep. */
+  message(data: Uint8Array): void
+  /** A frame of any kind arrived (called before `message()`). */
+  activity(): void
+  /** `bufferedAmount` fell. */
+  drain(): void
+  /** Nothing follows. Exactly once. */
+  close(info: TransportClose): void
+}
+
+/**
+ * Resolves a domain to IP texts in the order the system prefers; IP text resolves to itself.
+ * @throws {LinkSocksError} ERR_DIAL_HOST_UNREACHABLE (no such name), ERR_DIAL_FAILED (resolver trouble), ERR_CANCELLED
+ */
+export type Resolve = (host: string, options?: AbortOptions) => Promise<readonly string[]>
+
+/**
+ * Connects one TCP socket to one address; no name resolution, no timeout of its own.
+ * @throws {LinkSocksError} ERR_DIAL_REFUSED, _HOST_UNREACHABLE, _NETWORK_UNREACHABLE, _TIMEOUT, _FAILED, ERR_CANCELLED
+ */
+export type ConnectTcp = (address: SocketAddress, options?: AbortOptions) => Promise<ByteStream>

@@ -1,0 +1,226 @@
+import { LinkSocksError } from '../errors.js'
+import type { Target } from '../ports.js'
+import { ByteReader } from './bytes.js'
+import { UUID_BYTES } from './channel-id.js'
+import { MAX_JSON_BYTES } from './limits.js'
+import type {
+  AuthMessage,
+  AuthResponseMessage,
+  ConnectMessage,
+  ConnectorMessage,
+  ConnectorResponseMessage,
+  ConnectResponseMessage,
+  DataMessage,
+  DirectMessage,
+  DisconnectMessage,
+  LogMessage,
+  Message,
+  PartnersMessage,
+} from './message-types.js'
+import { ChannelProtocol, MessageType, PROTOCOL_VERSION } from './message-types.js'
+import { decodeUtf8 } from './text.js'
+import { decodeTrailer } from './trailer.js'
+
+const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
+const HEADER_BYTES = 2
+const SUPPORTED_MAJOR = PROTOCOL_VERSION >> 4
+
+/**
+ * The Version byte; only its upper half (the major version) must be ours, another lower half is worth a log line.
+ * @throws {LinkSocksError} ERR_MESSAGE_TRUNCATED (empty message)
+ */
+export function messageVersion(buf: Uint8Array): number {
+  return new ByteReader(buf).u8()
+}
+
+/**
+ * The Type byte, whether known or not.
+ * @throws {LinkSocksError} ERR_MESSAGE_TRUNCATED, ERR_MESSAGE_VERSION (other major version)
+ */
+export function messageType(buf: Uint8Array): number {
+  const version = messageVersion(buf)
+  if (version >> 4 !== SUPPORTED_MAJOR) {
+    throw new LinkSocksError(
+      'ERR_MESSAGE_VERSION',
+      `message of protocol version 0x${hex(version)}, this side speaks 0x${hex(PROTOCOL_VERSION)}`,
+    )
+  }
+  return new ByteReader(buf, 1).u8()
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0')
+}
+
+/** The channel id of Connect, Data, ConnectResponse and Disconnect, as a view; `undefined` for all else. Never throws. */
+export function channelIdOf(buf: Uint8Array): Uint8Array | undefined {
+  const start = channelIdOffset(buf[1])
+  if (start === undefined || buf.length < start + UUID_BYTES) return undefined
+  return buf.subarray(start, start + UUID_BYTES)
+}
+
+function channelIdOffset(type: number | undefined): number | undefined {
+  switch (type) {
+    case MessageType.Connect:
+    case MessageType.Data:
+    case MessageType.ConnectResponse:
+      // one byte, Protocol or Success, comes first
+      return HEADER_BYTES + 1
+    case MessageType.Disconnect:
+      return HEADER_BYTES
+    default:
+      return undefined
+  }
+}
+
+/**
+ * Decodes one message (A.3). Bytes after its fields are ignored; ids that live long are copies, `data` is a view.
+ * @returns `undefined` for a Type that this side doesn't know.
+ * @throws {LinkSocksError} ERR_MESSAGE_VERSION, ERR_MESSAGE_TRUNCATED, ERR_MESSAGE_INVALID (JSON of Log or Partners),
+ *   ERR_MESSAGE_TOO_LARGE (the same, over 64 KiB). Nothing else, whatever the bytes are.
+ */
+export function decodeMessage(buf: Uint8Array): Message | undefined {
+  const type = messageType(buf)
+  const reader = new ByteReader(buf, HEADER_BYTES)
+  switch (type) {
+    case MessageType.Auth:
+      return auth(buf, reader)
+    case MessageType.AuthResponse:
+      return authResponse(buf, reader)
+    case MessageType.Connect:
+      return connect(buf, reader)
+    case MessageType.Data:
+      return data(reader)
+    case MessageType.ConnectResponse:
+      return connectResponse(buf, reader)
+    case MessageType.Disconnect:
+      return disconnect(reader)
+    case MessageType.Connector:
+      return connector(reader)
+    case MessageType.ConnectorResponse:
+      return connectorResponse(reader)
+    case MessageType.Log:
+      return log(reader)
+    case MessageType.Partners:
+      return partners(reader)
+    case MessageType.DirectCapabilities:
+    case MessageType.DirectRendezvous:
+    case MessageType.DirectStatus:
+      return direct(type, reader)
+    default:
+      return undefined
+  }
+}
+
+function auth(buf: Uint8Array, reader: ByteReader): AuthMessage {
+  const token = reader.str8()
+  const reverse = flag(reader)
+  const instance = reader.uuid()
+  return { type: MessageType.Auth, token, reverse, instance, trailer: decodeTrailer(buf, reader.offset) }
+}
+
+function authResponse(buf: Uint8Array, reader: ByteReader): AuthResponseMessage {
+  const type = MessageType.AuthResponse
+  if (!flag(reader)) return { type, success: false, error: reader.str8() }
+  // a Str8 of length 0 only holds the place before a trailer
+  const token = reader.optionalStr8() || undefined
+  return { type, success: true, token, trailer: decodeTrailer(buf, reader.offset) }
+}
+
+function connect(buf: Uint8Array, reader: ByteReader): ConnectMessage {
+  const type = MessageType.Connect
+  const protocol = reader.u8()
+  const channelId = reader.uuid()
+  if (protocol !== ChannelProtocol.Tcp && protocol !== ChannelProtocol.Udp) return { type, protocol, channelId }
+  const target = protocol === ChannelProtocol.Tcp ? address(reader) : undefined
+  return { type, protocol, channelId, target, trailer: decodeTrailer(buf, reader.offset) }
+}
+
+function data(reader: ByteReader): DataMessage {
+  const type = MessageType.Data
+  const protocol = reader.u8()
+  const channelId = reader.view(UUID_BYTES)
+  const compression = reader.u8()
+  const payload = reader.view(reader.u32())
+  if (protocol !== ChannelProtocol.Udp) return { type, protocol, channelId, compression, data: payload }
+  const source = address(reader)
+  return { type, protocol, channelId, compression, data: payload, source, target: address(reader) }
+}
+
+function connectResponse(buf: Uint8Array, reader: ByteReader): ConnectResponseMessage {
+  const success = flag(reader)
+  const channelId = reader.uuid()
+  const error = success ? undefined : reader.str8()
+  const trailer = decodeTrailer(buf, reader.offset)
+  return { type: MessageType.ConnectResponse, success, channelId, error, trailer }
+}
+
+function disconnect(reader: ByteReader): DisconnectMessage {
+  return { type: MessageType.Disconnect, channelId: reader.uuid(), error: reader.optionalStr8() }
+}
+
+function connector(reader: ByteReader): ConnectorMessage {
+  return { type: MessageType.Connector, requestId: reader.uuid(), token: reader.str8(), operation: reader.u8() }
+}
+
+function connectorResponse(reader: ByteReader): ConnectorResponseMessage {
+  const type = MessageType.ConnectorResponse
+  const requestId = reader.uuid()
+  if (!flag(reader)) return { type, requestId, success: false, error: reader.str8() }
+  return { type, requestId, success: true, token: reader.optionalStr8() || undefined }
+}
+
+function log(reader: ByteReader): LogMessage {
+  const { level, msg } = jsonObject(reader)
+  if (typeof msg !== 'string') throw new LinkSocksError('ERR_MESSAGE_INVALID', 'Log message without a text')
+  return { type: MessageType.Log, level: isLevel(level) ? level : 'info', message: msg }
+}
+
+function isLevel(value: unknown): value is string {
+  return LOG_LEVELS.includes(value)
+}
+
+function partners(reader: ByteReader): PartnersMessage {
+  const { count } = jsonObject(reader)
+  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 0) {
+    throw new LinkSocksError('ERR_MESSAGE_INVALID', 'Partners message without a whole number of partners')
+  }
+  return { type: MessageType.Partners, count }
+}
+
+function direct(type: DirectMessage['type'], reader: ByteReader): DirectMessage {
+  return { type, data: reader.view(reader.u32()) }
+}
+
+/** One byte; 1 means yes, everything else no. */
+function flag(reader: ByteReader): boolean {
+  return reader.u8() === 1
+}
+
+function address(reader: ByteReader): Target {
+  return { host: reader.str8(), port: reader.u16() }
+}
+
+/** DataLen(4) and a JSON object, judged by its length before it is parsed. */
+function jsonObject(reader: ByteReader): Readonly<Record<string, unknown>> {
+  const length = reader.u32()
+  if (length > MAX_JSON_BYTES) {
+    throw new LinkSocksError('ERR_MESSAGE_TOO_LARGE', `JSON of ${length} bytes, at most ${MAX_JSON_BYTES} are read`)
+  }
+  const value = parseJson(decodeUtf8(reader.view(length)))
+  if (!isRecord(value)) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'JSON in a message is not an object')
+  return value
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // no cause: its text quotes the peer's bytes as they are
+    throw new LinkSocksError('ERR_MESSAGE_INVALID', 'message holds broken JSON')
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,28 @@
+/** The messages of the base protocol: types, decoders and encoders. */
+export { channelIdOf, decodeMessage, messageType, messageVersion } from './decode.js'
+export {
+  DATA_HEAD_BYTES,
+  encodeAuth,
+  encodeAuthResponse,
+  encodeConnect,
+  encodeConnector,
+  encodeConnectorResponse,
+  encodeConnectResponse,
+  encodeDatagram,
+  encodeDataHead,
+  encodeDisconnect,
+  encodeLog,
+  encodePartners,
+} from './encode.js'
+export type {
+  AuthResponseMessage,
+  ConnectMessage,
+  ConnectorMessage,
+  ConnectorResponseMessage,
+  ConnectResponseMessage,
+  DataMessage,
+  LogMessage,
+  Message,
+  PartnersMessage,
+} from './message-types.js'
+export { ChannelProtocol, Compression, ConnectorOperation, MessageType, PROTOCOL_VERSION } from './message-types.js'

@@ -1,0 +1,66 @@
+import { ByteReader, concat, u8, u32, uuid } from './bytes.js'
+import { UUID_BYTES } from './channel-id.js'
+
+/** What a trailer says (B.1). An empty one still tells that its sender knows the extensions. */
+export interface Trailer {
+  /** Stream control v1: bytes of initial credit granted to the other side (tag 0x01). */
+  readonly streamControl?: number | undefined
+  /** SOCKS5 REP of the failure (tag 0x02). */
+  readonly rep?: number | undefined
+  /** Resumable session id, 16 bytes, a secret (tag 0x10). */
+  readonly sessionId?: Uint8Array | undefined
+  /** This relay keeps order and early Data, so fast open is safe (tag 0x11). */
+  readonly keepsOrder?: boolean | undefined
+}
+
+const MAGIC = Uint8Array.of(0x4c, 0x58)
+const Tag = { StreamControl: 0x01, Rep: 0x02, SessionId: 0x10, KeepsOrder: 0x11 } as const
+
+/** `4C 58`, then Tag(1) Len(1) Value(Len) for each field that is set, tags ascending. */
+export function encodeTrailer(trailer: Trailer): Uint8Array {
+  const parts: Uint8Array[] = [MAGIC]
+  if (trailer.streamControl !== undefined) parts.push(entry(Tag.StreamControl, u32(trailer.streamControl)))
+  if (trailer.rep !== undefined) parts.push(entry(Tag.Rep, u8(trailer.rep)))
+  if (trailer.sessionId !== undefined) parts.push(entry(Tag.SessionId, uuid(trailer.sessionId)))
+  if (trailer.keepsOrder === true) parts.push(entry(Tag.KeepsOrder, new Uint8Array(0)))
+  return concat(...parts)
+}
+
+function entry(tag: number, value: Uint8Array): Uint8Array {
+  return concat(Uint8Array.of(tag, value.length), value)
+}
+
+/**
+ * Reads the trailer that begins at `offset` and takes the rest of the message. Unknown tags are skipped, of a repeated
+ * tag the last counts.
+ * @returns `undefined` when there is none, or a known tag has a wrong length, or it is cut. Never throws.
+ */
+export function decodeTrailer(buf: Uint8Array, offset: number): Trailer | undefined {
+  if (buf[offset] !== MAGIC[0] || buf[offset + 1] !== MAGIC[1]) return undefined
+  let trailer: Trailer = {}
+  let at = offset + MAGIC.length
+  while (at < buf.length) {
+    const length = buf[at + 1]
+    if (length === undefined || at + 2 + length > buf.length) return undefined
+    const read = withEntry(trailer, buf[at] ?? 0, buf.subarray(at + 2, at + 2 + length))
+    if (read === undefined) return undefined
+    trailer = read
+    at += 2 + length
+  }
+  return trailer
+}
+
+function withEntry(trailer: Trailer, tag: number, value: Uint8Array): Trailer | undefined {
+  switch (tag) {
+    case Tag.StreamControl:
+      return value.length === 4 ? { ...trailer, streamControl: new ByteReader(value).u32() } : undefined
+    case Tag.Rep:
+      return value.length === 1 ? { ...trailer, rep: value[0] } : undefined
+    case Tag.SessionId:
+      return value.length === UUID_BYTES ? { ...trailer, sessionId: new Uint8Array(value) } : undefined
+    case Tag.KeepsOrder:
+      return value.length === 0 ? { ...trailer, keepsOrder: true } : undefined
+    default:
+      return trailer
+  }
+}

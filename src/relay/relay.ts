@@ -1,0 +1,206 @@
+import { LinkSocksError } from '../errors.js'
+import { Exit } from '../exit/exit.js'
+import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import type { LinkEnvironment } from '../mux/link.js'
+import { encodeRefusal } from '../mux/refusal.js'
+import { Session, type SessionHandler } from '../mux/session.js'
+import type { AbortOptions, Dialer } from '../ports.js'
+import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
+import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
+import { type Admission, authenticate, type Knock } from './authenticate.js'
+import { InstanceTokens } from './instance-tokens.js'
+import { tellPartners } from './partners.js'
+import { RelayLink } from './relay-link.js'
+import type { OpenSocksPort } from './reverse-port.js'
+import { Splice } from './splice.js'
+import { TokenDesk } from './token-desk.js'
+import { tokenLabel } from './token-text.js'
+import { type ConnectorToken, type ReverseToken, type Token, TokenTable } from './tokens.js'
+import { UnknownChannels } from './unknown-channels.js'
+
+/** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
+export const CONNECTOR_WAIT_MS = 5_000
+
+export interface RelayOptions extends LinkEnvironment {
+  /** The way out of forward clients, one for each link. */
+  readonly createExitDialer: () => Dialer
+  readonly openPort: OpenSocksPort
+  /** Where SOCKS ports are allocated, both ends included. */
+  readonly portRange: readonly [number, number]
+  /** Open SOCKS ports with their token instead of with the first provider. */
+  readonly socksNowait: boolean
+  readonly connectorWaitMs: number
+  readonly fastOpen: boolean
+  readonly trace: boolean
+}
+
+/** The relay server's core: admits links, gives each what its role allows, and joins them. */
+export class Relay implements TokenAdmin {
+  readonly #options: RelayOptions
+  readonly #log: Logger
+  readonly #tokens: TokenTable
+  readonly #desk: TokenDesk
+  readonly #instances: InstanceTokens
+  #links = 0
+  #closed = false
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.#log = options.log
+    this.#tokens = new TokenTable(options.crypto)
+    this.#desk = new TokenDesk(this.#tokens, options)
+    this.#instances = new InstanceTokens(this.#tokens, options.clock, options.crypto, (token) => this.#drop(token))
+  }
+
+  tokens(): readonly TokenStatus[] {
+    return this.#desk.status()
+  }
+
+  async addToken(spec: TokenSpec): Promise<AddedToken> {
+    if (this.#closed) throw new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')
+    const added = await this.#desk.add(spec)
+    this.#log.info('token.added', { type: spec.type, token: this.#label(added.token), port: added.port })
+    return added
+  }
+
+  async removeToken(name: string): Promise<void> {
+    const token = this.#tokens.find(name)
+    if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
+    this.#drop(token)
+    if (token.type === 'reverse') await token.port?.close()
+  }
+
+  /** Admits one WebSocket, or answers why not. Never rejects. */
+  async accept(knock: Knock, remoteAddress: string): Promise<void> {
+    try {
+      const admission = await authenticate(knock, this.#tokens, this.#options.clock)
+      this.#admit(admission, remoteAddress)
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
+      this.#log.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
+    }
+  }
+
+  /** Ends every link and port. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#instances.close()
+    const added = this.#desk.close()
+    const sessions = [...this.#tokens.all()].flatMap((token) => [...token.links].map((link) => link.session))
+    const ports = [...this.#tokens.all()].map((token) => (token.type === 'reverse' ? token.port?.close() : undefined))
+    await Promise.all([...sessions.map((session) => session.close()), ...ports, added])
+  }
+
+  #admit(admission: Admission, remoteAddress: string): void {
+    const { transport, token, role, instance, extensions } = admission
+    // between the look-up and here the token may have gone
+    if (this.#closed || !this.#tokens.has(token)) return transport.close(1001, '')
+    this.#links += 1
+    const id = this.#links
+    const log = logWith(this.#log, { link: id })
+    const limited = limitedLog(log, () => this.#options.clock.now())
+    // warnings are the peer's doing; what it only uses is logged for debugging, all of it
+    const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
+    const { clock, crypto, inflate, trace } = this.#options
+    const handler: SessionHandler = {
+      ...this.#handler(token, () => link, peerLog),
+      control: (message) => this.#onControl(token, link, message, limited),
+      close: (error) => this.#onClose(token, link, error, log),
+    }
+    const session = new Session(transport, { clock, crypto, inflate, log: peerLog, trace, pongs: false, handler })
+    // an instance is one of its token; without a UUID each link is one of its own
+    const identity = { group: `${token.token}\n${instance ?? id}`, returns: instance !== undefined }
+    const link = new RelayLink(role, session, identity, extensions)
+    token.links.add(link)
+    log.info('link.admitted', { role, token: this.#label(token.token), address: remoteAddress })
+    if (token.type === 'reverse') this.#providerCame(token, link)
+    else if (token.type === 'connector') tellPartners(token.reverse)
+    session.start()
+  }
+
+  /** What a link may do follows from its token alone. */
+  #handler(token: Token, link: () => RelayLink, log: Logger): Pick<SessionHandler, 'connect' | 'unknownChannel'> {
+    const unknown = new UnknownChannels(this.#options.clock)
+    const common = {
+      unknownChannel: (raw: Uint8Array, type: number): void => {
+        const answer = unknown.answer(raw, type)
+        if (answer !== undefined) link().session.control(answer)
+      },
+    }
+    if (token.type === 'forward') {
+      const exit = new Exit(this.#options.createExitDialer(), log)
+      return { ...common, connect: (message) => exit.connect(link().session, message) }
+    }
+    if (token.type === 'connector') {
+      return { ...common, connect: (message, raw) => this.#splice(token, link().session, message, raw, log) }
+    }
+    return common
+  }
+
+  #splice(token: ConnectorToken, connector: Session, connect: ConnectMessage, raw: Uint8Array, log: Logger): void {
+    const { providers } = token.reverse
+    const choose = async (options: AbortOptions): Promise<Session> => {
+      const link = await providers.choose(this.#options.connectorWaitMs, token.owner, options)
+      return link.session
+    }
+    try {
+      new Splice({ connector, connect, raw, choose })
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+      log.warn('splice.refused', { code: error.code, reason: error.message })
+      // an id in use is the peer's mistake: an answer would be taken for the living channel's
+      if (error.code !== 'ERR_MESSAGE_INVALID') connector.control(encodeRefusal(connect.channelId, error))
+    }
+  }
+
+  #onControl(token: Token, link: RelayLink, message: Message, log: Logger): void {
+    if (message.type === MessageType.Log) {
+      log.debug('link.remote', { level: message.level, remote: remoteText(message.message) })
+    } else if (message.type === MessageType.Connector) {
+      try {
+        if (token.type !== 'reverse') {
+          throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'Unauthorized connector management attempt')
+        }
+        const name = this.#instances.handle(token, link, message)
+        log.info('connector.changed', { operation: message.operation, token: this.#label(name) })
+        link.session.control(encodeConnectorResponse({ requestId: message.requestId, success: true, token: name }))
+      } catch (thrown) {
+        const error = LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID')
+        log.warn('connector.refused', { code: error.code, reason: error.message })
+        link.session.control(
+          encodeConnectorResponse({ requestId: message.requestId, success: false, error: error.message }),
+        )
+      }
+    }
+  }
+
+  #providerCame(token: ReverseToken, link: RelayLink): void {
+    this.#instances.arrived(link.group)
+    token.providers.add(link)
+    void token.port?.open()
+    tellPartners(token)
+  }
+
+  #onClose(token: Token, link: RelayLink, error: LinkSocksError | undefined, log: Logger): void {
+    token.links.delete(link)
+    log.info('link.closed', { role: link.role, code: error?.code, reason: error && remoteText(error.message) })
+    if (token.type === 'connector') tellPartners(token.reverse)
+    if (token.type !== 'reverse') return
+    token.providers.remove(link)
+    if (!token.providers.has(link.group)) this.#instances.vanished(token, link.group, link.returns)
+    tellPartners(token)
+  }
+
+  /** Takes a token and all that hangs on it out of the tables, and ends the links. */
+  #drop(token: Token): void {
+    if (!this.#tokens.remove(token)) return
+    if (token.type === 'reverse') for (const connector of [...token.connectors]) this.#drop(connector)
+    const reason = new LinkSocksError('ERR_SHUTTING_DOWN', 'the token was removed')
+    for (const link of [...token.links]) void link.session.close(reason)
+    this.#log.info('token.removed', { type: token.type, token: this.#label(token.token) })
+  }
+
+  #label(token: string): string {
+    return tokenLabel(token, this.#options.crypto)
+  }
+}

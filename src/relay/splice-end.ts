@@ -1,0 +1,151 @@
+import type { LinkSocksError } from '../errors.js'
+import { MAX_WAITING_DATAGRAM_BYTES } from '../mux/datagrams.js'
+import { Hold } from '../mux/hold.js'
+import type { ChannelEntry } from '../mux/link.js'
+import type { Lane, Outgoing, Source } from '../mux/scheduler.js'
+import type { Session } from '../mux/session.js'
+import type { SendWindow } from '../mux/window.js'
+import type { ChannelKey } from '../protocol/channel-id.js'
+import { BASE_LINK_BUFFER_BYTES } from '../protocol/limits.js'
+import { CreditHold } from './credit-hold.js'
+import { costOf, MessageQueue } from './message-queue.js'
+
+export interface SpliceEndEvents {
+  /** A Data, ConnectResponse or Disconnect message from this end. */
+  message(raw: Uint8Array, type: number): void
+  /** A message queued towards this end has left or was dropped; `bytes` is what `hold()` of the other end counted for it. */
+  passed(bytes: number): void
+  /** The other end takes nothing of what this one sent. */
+  stalled(): void
+  /** This end's session is gone, or (`closing`) about to be closed from here. */
+  lost(error: LinkSocksError, closing: boolean): void
+}
+
+/** One end of a splice: an entry in its session's channel table, and the queue of what goes out to it. */
+export class SpliceEnd implements ChannelEntry, Source {
+  readonly session: Session
+  readonly #key: ChannelKey
+  readonly #events: SpliceEndEvents
+  readonly #queue: MessageQueue
+  /** Control frames that go ahead of the channel's own data. */
+  readonly #urgent = new MessageQueue()
+  readonly #lane: Lane
+  /** What this end sent and the other end's session has not taken yet. */
+  #held: Hold | CreditHold
+  /** Credit that this end was granted; none without stream control. */
+  credit: SendWindow | undefined
+  /** This end sent its Disconnect. */
+  done = false
+  #reached = false
+  #gone = false
+
+  /** @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the session has a channel of this id) */
+  constructor(session: Session, key: ChannelKey, datagrams: boolean, events: SpliceEndEvents) {
+    this.session = session
+    this.#key = key
+    this.#events = events
+    this.#queue = new MessageQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
+    this.#lane = session.lane(this)
+    const held = new Hold(session.gate, session.clock, () => events.stalled())
+    // datagrams are dropped, no reading stops for them
+    if (datagrams) held.limitBytes = Number.POSITIVE_INFINITY
+    this.#held = held
+    session.attach(key, this)
+  }
+
+  get gone(): boolean {
+    return this.#gone
+  }
+
+  /** A queued message has gone out to this end. */
+  get reached(): boolean {
+    return this.#reached
+  }
+
+  /** Nothing waits towards this end. */
+  get drained(): boolean {
+    return this.nextBytes() === 0
+  }
+
+  /** So much of what this end's link brought waits that datagrams have to go. */
+  get crowded(): boolean {
+    return this.session.gate.bufferedBytes > BASE_LINK_BUFFER_BYTES / 2
+  }
+
+  /** Queues a message towards this end, behind or (`urgent`) ahead of data. */
+  send(raw: Uint8Array, urgent = false): void {
+    if (this.#gone) return
+    const dropped = (urgent ? this.#urgent : this.#queue).push(raw)
+    if (dropped > 0) this.#events.passed(dropped)
+    this.#lane.ready()
+  }
+
+  /** Sends a message ahead of the data of all channels. */
+  control(raw: Uint8Array): void {
+    if (!this.#gone) this.session.control(raw)
+  }
+
+  /** What waits towards this end is no longer wanted. */
+  discard(): void {
+    this.#queue.clear()
+  }
+
+  /** Counts a message that this end sent and that waits towards the other. @throws {LinkSocksError} ERR_LIMIT */
+  hold(raw: Uint8Array): void {
+    this.#held.add(costOf(raw))
+  }
+
+  release(bytes: number): void {
+    this.#held.release(bytes)
+  }
+
+  releaseAll(): void {
+    this.#held.release(this.#held.bytes)
+  }
+
+  /** The channel has credit, which bounds it better than any pause in reading. */
+  boundByCredit(): void {
+    const { bytes } = this.#held
+    this.#leaveHold()
+    this.#held = new CreditHold(this.session, bytes)
+  }
+
+  /** Leaves the session's table. Idempotent. */
+  leave(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.session.detach(this.#key)
+    this.#queue.clear()
+    this.#urgent.clear()
+    this.#lane.close()
+    this.#leaveHold()
+  }
+
+  nextBytes(): number {
+    return this.#gone ? 0 : this.#urgent.nextBytes || this.#queue.nextBytes
+  }
+
+  take(): Outgoing {
+    this.#reached = true
+    const head = (this.#urgent.nextBytes > 0 ? this.#urgent : this.#queue).shift()
+    return { head, sent: () => this.#events.passed(costOf(head)) }
+  }
+
+  message(raw: Uint8Array, type: number): void {
+    this.#events.message(raw, type)
+  }
+
+  sessionClosed(error: LinkSocksError): void {
+    this.leave()
+    this.#events.lost(error, false)
+  }
+
+  sessionClosing(reason: LinkSocksError): void {
+    this.#events.lost(reason, true)
+  }
+
+  #leaveHold(): void {
+    if (this.#held instanceof Hold) this.#held.leave()
+    this.releaseAll()
+  }
+}

@@ -1,0 +1,267 @@
+import { LinkSocksError } from '../errors.js'
+import { encodeRefusal } from '../mux/refusal.js'
+import type { Session } from '../mux/session.js'
+import { SendWindow } from '../mux/window.js'
+import { channelKey } from '../protocol/channel-id.js'
+import { ControlOp, decodeControl, ResetCode } from '../protocol/control.js'
+import { EARLY_DATA_BYTES } from '../protocol/limits.js'
+import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../protocol/messages.js'
+import { Linger } from './linger.js'
+import { MessageQueue } from './message-queue.js'
+import { SpliceEnd } from './splice-end.js'
+import {
+  abortMessages,
+  checkConnect,
+  checkCredit,
+  checkSmall,
+  inOurVersion,
+  isOrderlyDisconnect,
+  MAX_WAITING_BYTES,
+  type SpliceOptions,
+} from './splice-rules.js'
+
+/** Providers tried for one channel when link after link is lost under it. */
+const MAX_ATTEMPTS = 4
+
+/**
+ * Joins one channel of a connector's session with the same channel of a provider's: messages pass byte for byte. It
+ * reads just enough to enforce credit, to know the channel's end and to bound what waits (docs/protocol.md A.5, B.2).
+ */
+export class Splice {
+  readonly #options: SpliceOptions
+  readonly #datagrams: boolean
+  readonly #offered: number | undefined
+  readonly #connector: SpliceEnd
+  #provider: SpliceEnd | undefined
+  /** Messages of the connector that came before a provider was found. */
+  readonly #waiting: MessageQueue
+  readonly #cancelled = new AbortController()
+  #attempts = 0
+  /** Bytes of Data that the connector sent before the answer. */
+  #early = 0
+  /** More than the Connect has passed between the provider and the connector. */
+  #touched = false
+  #answered = false
+  readonly #linger: Linger
+  #ended = false
+
+  /**
+   * @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the connector uses this id already),
+   *   ERR_MESSAGE_TOO_LARGE, ERR_DIAL_UNSUPPORTED (neither tcp nor udp)
+   */
+  constructor(options: SpliceOptions) {
+    checkConnect(options.connect, options.raw)
+    this.#options = options
+    this.#datagrams = options.connect.protocol === ChannelProtocol.Udp
+    this.#offered = options.connect.trailer?.streamControl
+    this.#waiting = new MessageQueue(this.#datagrams ? MAX_WAITING_BYTES : undefined)
+    this.#linger = new Linger(options.connector.clock, {
+      drained: () => this.#drained,
+      over: () => this.#finish(),
+      stalled: () => this.#stalled(),
+    })
+    this.#connector = this.#end(options.connector, () => this.#provider)
+    this.#choose()
+  }
+
+  get #drained(): boolean {
+    return this.#connector.drained && this.#provider?.drained !== false
+  }
+
+  #end(session: Session, other: () => SpliceEnd | undefined): SpliceEnd {
+    const end: SpliceEnd = new SpliceEnd(session, channelKey(this.#options.connect.channelId), this.#datagrams, {
+      message: (raw, type) => this.#onMessage(end, other(), raw, type),
+      passed: (bytes) => {
+        other()?.release(bytes)
+        this.#linger.moved()
+        this.#finishIfDone()
+      },
+      stalled: () => this.#stalled(),
+      lost: (error, closing) => this.#onLost(end, other(), error, closing),
+    })
+    return end
+  }
+
+  #choose(): void {
+    this.#attempts += 1
+    this.#options.choose({ signal: this.#cancelled.signal }).then(
+      (session) => this.#ended || this.#join(session),
+      (thrown: unknown) => this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
+    )
+  }
+
+  #join(session: Session): void {
+    // lost since it was chosen
+    if (session.ended && this.#attempts < MAX_ATTEMPTS) return this.#choose()
+    try {
+      this.#provider = this.#end(session, () => this.#connector)
+      this.#connector.hold(this.#options.raw)
+    } catch (thrown) {
+      return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
+    }
+    this.#open(this.#provider)
+  }
+
+  #open(provider: SpliceEnd): void {
+    if (this.#offered !== undefined) provider.credit = new SendWindow(this.#offered)
+    const waiting = this.#waiting.takeAll()
+    this.#touched = waiting.length > 0
+    // in turn with the data of other channels: nobody can fill the provider's link with Connects
+    for (const raw of [inOurVersion(this.#options.raw), ...waiting]) provider.send(raw)
+    if (this.#connector.done && !this.#ended) this.#linger.begin()
+  }
+
+  #refuse(error: LinkSocksError): void {
+    if (this.#ended) return
+    this.#connector.control(encodeRefusal(this.#options.connect.channelId, error))
+    this.#finish()
+  }
+
+  #onMessage(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, type: number): void {
+    // after its Disconnect an end has nothing more to say
+    if (from.done) return
+    try {
+      if (type === MessageType.Data) return this.#onData(from, to, inOurVersion(raw))
+      checkSmall(raw)
+      if (type === MessageType.Disconnect) this.#onDisconnect(from, to, inOurVersion(raw))
+      else if (from !== this.#connector) this.#onAnswer(from, inOurVersion(raw))
+    } catch (thrown) {
+      this.#abort(LinkSocksError.from(thrown, 'ERR_CHANNEL_PROTOCOL'))
+    }
+  }
+
+  #onData(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array): void {
+    const message = decodeMessage(raw)
+    if (message?.type !== MessageType.Data || to?.gone === true) return
+    if (this.#datagrams) {
+      if (from.crowded) return
+    } else if (message.compression !== Compression.Control) this.#judge(from, message.data.byteLength)
+    const urgent =
+      !this.#datagrams && message.compression === Compression.Control && this.#onControl(from, to, message.data)
+    from.hold(raw)
+    if (to === undefined) return this.#keepWaiting(raw)
+    this.#touched = true
+    to.send(raw, urgent)
+  }
+
+  /** @returns whether the frame goes ahead of the channel's data. */
+  #onControl(from: SpliceEnd, to: SpliceEnd | undefined, data: Uint8Array): boolean {
+    const frame = decodeControl(data)
+    if (frame?.op === ControlOp.WindowUpdate) to?.credit?.grant(frame.credit)
+    else if (frame?.op === ControlOp.Reset) {
+      // control frames wait for the answer (docs/protocol.md B.2)
+      if (!this.#answered) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'RESET before the answer')
+      to?.discard()
+      from.releaseAll()
+    } else return false
+    return true
+  }
+
+  /** Counts bytes as they stand on the wire; gzip, which none of our ends sends with credit, counts compressed. */
+  #judge(from: SpliceEnd, bytes: number): void {
+    if (!this.#answered && from === this.#connector) {
+      this.#early += bytes
+      if (this.#offered === undefined || this.#early <= EARLY_DATA_BYTES) return
+      throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent too much before the answer')
+    }
+    from.credit?.spend(bytes)
+    // before the answer it is not known whether the credit counts
+    if (this.#answered) checkCredit(from.credit)
+  }
+
+  #keepWaiting(raw: Uint8Array): void {
+    const dropped = this.#waiting.push(raw)
+    this.#connector.release(dropped)
+    // deployed relays lose early data altogether
+    if (this.#waiting.bytes > MAX_WAITING_BYTES) {
+      throw new LinkSocksError('ERR_LIMIT', 'too much data while no provider is there')
+    }
+  }
+
+  #onAnswer(provider: SpliceEnd, raw: Uint8Array): void {
+    const message = decodeMessage(raw)
+    if (message?.type !== MessageType.ConnectResponse || this.#answered) return
+    this.#answered = true
+    this.#touched = true
+    const credit = message.trailer?.streamControl
+    if (credit !== undefined && provider.credit !== undefined) {
+      this.#connector.credit = new SendWindow(credit)
+      this.#connector.credit.spend(this.#early)
+      this.#connector.boundByCredit()
+      provider.boundByCredit()
+    } else provider.credit = undefined
+    this.#connector.control(raw)
+    if (!message.success) return this.#finish()
+    checkCredit(provider.credit)
+  }
+
+  #onDisconnect(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array): void {
+    const orderly = isOrderlyDisconnect(raw)
+    from.done = true
+    if (to === undefined) {
+      // without stream control, an end behind early data means that this was all
+      if (!orderly || this.#early === 0 || this.#offered !== undefined) return this.#finish()
+      return this.#keepWaiting(raw)
+    }
+    // a provider that never got the Connect knows nothing of the channel
+    if (!orderly && to === this.#provider && !to.reached) return this.#finish()
+    this.#touched = true
+    if (!orderly) {
+      // an abort does not wait behind data
+      to.discard()
+      from.releaseAll()
+    }
+    this.#linger.begin()
+    to.send(raw)
+    this.#finishIfDone()
+  }
+
+  #finishIfDone(): void {
+    if (this.#connector.done && this.#provider?.done && this.#drained) this.#finish()
+  }
+
+  #onLost(end: SpliceEnd, other: SpliceEnd | undefined, error: LinkSocksError, closing: boolean): void {
+    if (this.#ended) return
+    const untouched = end === this.#provider && !this.#touched && !closing
+    if (untouched && this.#attempts < MAX_ATTEMPTS) {
+      this.#provider = undefined
+      this.#connector.releaseAll()
+      return this.#choose()
+    }
+    if (closing) this.#tell(end, error, ResetCode.ShuttingDown)
+    // after its Disconnect an end owes nothing more: what it sent still drains to the other
+    else if (end.done && other !== undefined && !other.drained) return this.#linger.begin()
+    if (other !== undefined) this.#tell(other, error, ResetCode.SessionLost)
+    this.#finish()
+  }
+
+  #stalled(): void {
+    this.#abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long'))
+  }
+
+  #abort(reason: LinkSocksError): void {
+    if (this.#ended) return
+    const code = reason.code === 'ERR_FLOW_CONTROL' ? ResetCode.FlowControl : ResetCode.Protocol
+    for (const end of [this.#connector, this.#provider]) if (end !== undefined) this.#tell(end, reason, code)
+    this.#finish()
+  }
+
+  #tell(end: SpliceEnd, reason: LinkSocksError, code: number): void {
+    const { channelId } = this.#options.connect
+    if (!this.#answered && end === this.#connector) return end.control(encodeRefusal(channelId, reason))
+    if (!end.reached && end === this.#provider) return
+    // until the answer it has not shown that it knows stream control
+    const reset = this.#answered && end.credit !== undefined ? code : undefined
+    for (const raw of abortMessages(channelId, reason, reset)) end.control(raw)
+  }
+
+  #finish(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#cancelled.abort(new LinkSocksError('ERR_CANCELLED', 'the connector gave up'))
+    this.#linger.stop()
+    this.#waiting.clear()
+    this.#connector.leave()
+    this.#provider?.leave()
+  }
+}

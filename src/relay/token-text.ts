@@ -1,0 +1,51 @@
+import { LinkSocksError } from '../errors.js'
+import type { Crypto } from '../ports.js'
+import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../protocol/limits.js'
+import { encodeUtf8 } from '../protocol/text.js'
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const GENERATED_CHARACTERS = 32
+/** Bytes from here on would make some characters likelier than others: 248 = 4 * 62. */
+const FAIR_BYTES = 248
+
+const CONTROL_OR_BROKEN = /[\p{Cc}\p{Cs}]/u
+
+/** 32 base62 characters (190 bits). */
+export function generateToken(crypto: Crypto): string {
+  let token = ''
+  while (token.length < GENERATED_CHARACTERS) {
+    for (const byte of crypto.randomBytes(GENERATED_CHARACTERS)) {
+      if (byte < FAIR_BYTES && token.length < GENERATED_CHARACTERS) token += BASE62.charAt(byte % BASE62.length)
+    }
+  }
+  return token
+}
+
+/** @throws {LinkSocksError} ERR_TOKEN_INVALID (naming `field`), ERR_TOKEN_RESERVED */
+export function checkToken(token: string, field = 'token'): void {
+  const bytes = encodeUtf8(token).byteLength
+  if (bytes < 1 || bytes > MAX_STR8_BYTES || CONTROL_OR_BROKEN.test(token)) {
+    throw new LinkSocksError(
+      'ERR_TOKEN_INVALID',
+      `${field} must be 1 to ${MAX_STR8_BYTES} bytes of UTF-8 without control characters`,
+    )
+  }
+  if (token === ANONYMOUS_TOKEN) {
+    throw new LinkSocksError('ERR_TOKEN_RESERVED', `'${ANONYMOUS_TOKEN}' is reserved and cannot be used as a token`)
+  }
+}
+
+/** Lower-case hex. */
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** The lowercase hex SHA-256 by which the URL form names a token (docs/protocol.md A.2). */
+export function tokenHash(token: string, crypto: Crypto): string {
+  return hex(crypto.sha256(encodeUtf8(token)))
+}
+
+/** How a token appears in logs. */
+export function tokenLabel(token: string, crypto: Crypto): string {
+  return tokenHash(token, crypto).slice(0, 8)
+}

@@ -1,0 +1,116 @@
+import ipaddr from 'ipaddr.js'
+import { LinkSocksError } from '../errors.js'
+import type { Decoded } from '../mux/handshake-stream.js'
+import type { Target } from '../ports.js'
+import { decodeUtf8, encodeUtf8 } from '../protocol/text.js'
+
+/** Address types of RFC 1928 section 5. */
+const Atyp = { Ipv4: 0x01, Domain: 0x03, Ipv6: 0x04 } as const
+
+/** Longest domain: its length is one byte. */
+const MAX_DOMAIN_BYTES = 255
+
+/**
+ * Decodes ATYP DST.ADDR DST.PORT (RFC 1928 section 5), also BND.ADDR BND.PORT, at `offset`; `bytesRead` counts from there.
+ * Domains are bytes to SOCKS; they are read as UTF-8.
+ * @returns `undefined` while `buf` is too short
+ * @throws {LinkSocksError} ERR_SOCKS_ATYP; ERR_SOCKS_MALFORMED (empty domain, or one with spaces or control characters)
+ */
+export function decodeAddress(buf: Uint8Array, offset: number): Decoded<Target> | undefined {
+  const atyp = buf[offset]
+  if (atyp === undefined) return undefined
+  const start = offset + 1
+  switch (atyp) {
+    case Atyp.Ipv4:
+      return withPort(buf, offset, start, start + 4, ipv4Text)
+    case Atyp.Ipv6:
+      return withPort(buf, offset, start, start + 16, ipv6Text)
+    case Atyp.Domain: {
+      const length = buf[start]
+      if (length === undefined) return undefined
+      if (length === 0) throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'empty domain')
+      return withPort(buf, offset, start + 1, start + 1 + length, domainText)
+    }
+    default:
+      throw new LinkSocksError('ERR_SOCKS_ATYP', `unknown address type ${atyp}`)
+  }
+}
+
+/**
+ * Encodes ATYP ADDR PORT: IP text as the address it is, everything else as a domain.
+ * @throws {LinkSocksError} ERR_SOCKS_MALFORMED when `host` is empty, over 255 bytes long or has a zone id, or
+ * `port` is outside 0..65535
+ */
+export function encodeAddress({ host, port }: Target): Uint8Array {
+  if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
+    throw new LinkSocksError('ERR_SOCKS_MALFORMED', `port ${port} is outside 0..65535`)
+  }
+  const address = encodeHost(host)
+  const encoded = new Uint8Array(address.length + 2)
+  encoded.set(address)
+  encoded[address.length] = port >> 8
+  encoded[address.length + 1] = port & 0xff
+  return encoded
+}
+
+/**
+ * The one text of an IP address: IPv6 as RFC 5952 has it, an IPv4-mapped address (::ffff:a.b.c.d) as its IPv4 form, so that
+ * both compare equal. Anything else comes back as it is.
+ */
+export function plainIp(host: string): string {
+  const address = parseIpv6(host)
+  if (address === undefined) return host
+  return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
+}
+
+/** Dotted text of 4 bytes. */
+function ipv4Text(bytes: Uint8Array): string {
+  return bytes.join('.')
+}
+
+/** RFC 5952 text of 16 bytes: section 4, and section 5 for IPv4-mapped addresses. */
+function ipv6Text(bytes: Uint8Array): string {
+  const address = new ipaddr.IPv6(Array.from(bytes))
+  return address.isIPv4MappedAddress() ? `::ffff:${address.toIPv4Address().toString()}` : address.toString()
+}
+
+function domainText(bytes: Uint8Array): string {
+  // 0x7f is DEL; no name has these, and a resolver may cut the name at a NUL
+  if (bytes.some((byte) => byte <= 0x20 || byte === 0x7f)) {
+    throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'domain with spaces or control characters')
+  }
+  return decodeUtf8(bytes)
+}
+
+function withPort(
+  buf: Uint8Array,
+  offset: number,
+  start: number,
+  end: number,
+  hostText: (bytes: Uint8Array) => string,
+): Decoded<Target> | undefined {
+  const high = buf[end]
+  const low = buf[end + 1]
+  if (high === undefined || low === undefined) return undefined
+  const value = { host: hostText(buf.subarray(start, end)), port: (high << 8) | low }
+  return { value, bytesRead: end + 2 - offset }
+}
+
+function encodeHost(host: string): Uint8Array {
+  if (ipaddr.IPv4.isValidFourPartDecimal(host)) return Uint8Array.of(Atyp.Ipv4, ...ipaddr.IPv4.parse(host).octets)
+  const ipv6 = parseIpv6(host)
+  if (ipv6?.zoneId) throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'SOCKS5 carries no IPv6 zone id')
+  if (ipv6 !== undefined) return Uint8Array.of(Atyp.Ipv6, ...ipv6.toByteArray())
+  const domain = encodeUtf8(host)
+  if (domain.length === 0 || domain.length > MAX_DOMAIN_BYTES) {
+    throw new LinkSocksError('ERR_SOCKS_MALFORMED', `domain of ${domain.length} bytes; 1 to ${MAX_DOMAIN_BYTES} fit`)
+  }
+  return Uint8Array.of(Atyp.Domain, domain.length, ...domain)
+}
+
+function parseIpv6(host: string): ipaddr.IPv6 | undefined {
+  if (!host.includes(':') || !ipaddr.IPv6.isValid(host)) return undefined
+  // ipaddr.js also takes octal and shortened numbers in a dotted tail
+  const tail = host.slice(host.lastIndexOf(':') + 1)
+  return tail.includes('.') && !ipaddr.IPv4.isValidFourPartDecimal(tail) ? undefined : ipaddr.IPv6.parse(host)
+}

@@ -1,0 +1,177 @@
+import { LinkSocksError } from '../errors.js'
+import type { HandshakeStream } from '../mux/handshake-stream.js'
+import type {
+  BindDatagrams,
+  BoundDatagramSocket,
+  Clock,
+  DatagramHandler,
+  DatagramSocket,
+  SocketAddress,
+  Target,
+} from '../ports.js'
+import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
+import { Rep, repOf } from '../protocol/rep.js'
+import { plainIp } from './address.js'
+import { encodeReply } from './codec.js'
+import { flushAndClose, type SocksConnection } from './connection.js'
+import { decodeDatagram, encodeDatagram } from './datagram.js'
+
+/**
+ * UDP ASSOCIATE (RFC 1928 sections 4 and 7): opens the far end, binds a socket to the address the control connection came
+ * in on, answers with it, and relays datagrams until the control connection, the far end or the socket ends.
+ * @throws {LinkSocksError} what opening failed with, after it was answered
+ */
+export async function serveAssociation(
+  connection: SocksConnection,
+  requested: Target,
+  bindDatagrams: BindDatagrams,
+): Promise<void> {
+  const { handshake, options } = connection
+  let ends: Ends
+  try {
+    ends = await open(connection, bindDatagrams)
+  } catch (thrown) {
+    const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+    handshake.write(encodeReply(repOf(error)))
+    throw error
+  }
+  const bound = { host: plainIp(options.localAddress.host), port: ends.local.address.port }
+  handshake.write(encodeReply(Rep.Succeeded, bound))
+  const association = new Association(ends, options.remoteAddress.host, requested.port)
+  await association.run(handshake, options.clock)
+  options.log.debug('socks.association.closed', { client: options.remoteAddress.host, ...association.counters })
+}
+
+interface Ends {
+  readonly far: DatagramSocket
+  readonly local: BoundDatagramSocket
+}
+
+async function open({ options, signal }: SocksConnection, bindDatagrams: BindDatagrams): Promise<Ends> {
+  const far = await options.dialer.associate({ signal })
+  try {
+    if (signal.aborted) throw LinkSocksError.cancelled(signal)
+    const local = await bindDatagrams(plainIp(options.localAddress.host))
+    if (!signal.aborted) return { far, local }
+    local.close()
+    throw LinkSocksError.cancelled(signal)
+  } catch (error) {
+    far.close()
+    throw error
+  }
+}
+
+/** Datagrams one association relayed and dropped. */
+interface Counters {
+  sent: number
+  received: number
+  /** From another address than the owner's. */
+  foreign: number
+  /** Too short for their header, or with an address nobody can read. */
+  malformed: number
+  /** FRAG was not 0. */
+  fragments: number
+  /** Came back before the client sent anything. */
+  unowned: number
+  /** Came back too large for one datagram with its header. */
+  oversized: number
+}
+
+/** Relays between the client's UDP socket and the far end. The first whole datagram from the client's host settles its port. */
+class Association {
+  readonly counters: Counters = {
+    sent: 0,
+    received: 0,
+    foreign: 0,
+    malformed: 0,
+    fragments: 0,
+    unowned: 0,
+    oversized: 0,
+  }
+  readonly #far: DatagramSocket
+  readonly #local: BoundDatagramSocket
+  readonly #ownerHost: string
+  /** 0: any. */
+  readonly #requestedPort: number
+  #owner: SocketAddress | undefined
+
+  constructor({ far, local }: Ends, ownerHost: string, requestedPort: number) {
+    this.#far = far
+    this.#local = local
+    this.#ownerHost = plainIp(ownerHost)
+    this.#requestedPort = requestedPort
+  }
+
+  /** Settles when the control connection and both sockets are closed; the first of them to end ends the others. */
+  async run(handshake: HandshakeStream, clock: Clock): Promise<void> {
+    const control = handshake.release()
+    const controlEnded = new Promise<void>((resolve) => {
+      control.start({
+        data: (chunk) => control.consume(chunk.length),
+        end: resolve,
+        written: () => {},
+        close: () => resolve(),
+      })
+    })
+    const localClosed = relay(this.#local, (data, source) => this.#fromClient(data, source))
+    const farClosed = relay(this.#far, (data, source) => this.#fromFar(data, source))
+    await Promise.race([controlEnded, localClosed, farClosed])
+    this.#local.close()
+    this.#far.close()
+    await Promise.all([localClosed, farClosed, flushAndClose(handshake, clock)])
+  }
+
+  #fromClient(data: Uint8Array, source: SocketAddress): void {
+    if (!this.#mayUse(source)) {
+      this.counters.foreign++
+      return
+    }
+    const datagram = attempt(() => decodeDatagram(data))
+    if (datagram === undefined) {
+      this.counters.malformed++
+    } else if (datagram.frag !== 0) {
+      this.counters.fragments++
+    } else {
+      this.#owner ??= { host: source.host, port: source.port }
+      this.counters.sent++
+      this.#far.send(datagram.data, datagram.address)
+    }
+  }
+
+  #fromFar(data: Uint8Array, source: SocketAddress): void {
+    if (this.#owner === undefined) {
+      this.counters.unowned++
+      return
+    }
+    const datagram = attempt(() => encodeDatagram(source, data))
+    if (datagram === undefined) {
+      this.counters.malformed++
+    } else if (datagram.length > MAX_DATAGRAM_BYTES) {
+      this.counters.oversized++
+    } else {
+      this.counters.received++
+      this.#local.send(datagram, this.#owner)
+    }
+  }
+
+  #mayUse({ host, port }: SocketAddress): boolean {
+    const owner = this.#owner
+    if (owner !== undefined && port !== owner.port) return false
+    if (owner === undefined && this.#requestedPort !== 0 && port !== this.#requestedPort) return false
+    return host === owner?.host || plainIp(host) === this.#ownerHost
+  }
+}
+
+/** Starts `socket`; settles when it is closed. */
+function relay(socket: DatagramSocket, datagram: DatagramHandler['datagram']): Promise<void> {
+  return new Promise((resolve) => socket.start({ datagram, close: () => resolve() }))
+}
+
+/** `undefined` when `codec` throws: whatever arrives must not end the association. */
+function attempt<T>(codec: () => T): T | undefined {
+  try {
+    return codec()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,55 @@
+import { LinkSocksError } from '../errors.js'
+import { pump } from '../mux/pump.js'
+import type { ByteStream, Target } from '../ports.js'
+import { Rep, repOf } from '../protocol/rep.js'
+import { encodeReply } from './codec.js'
+import type { SocksConnection } from './connection.js'
+
+/**
+ * CONNECT (RFC 1928 section 4): dials, answers, then joins the client and the far end until the far end is gone. A client
+ * that goes away meanwhile ends the dial; one that only half-closed does not, it may still read.
+ * @throws {LinkSocksError} what the dial failed with, after it was answered
+ */
+export async function serveConnect(connection: SocksConnection, target: Target): Promise<void> {
+  const { handshake } = connection
+  let far: ByteStream
+  try {
+    far = await dial(connection, target)
+  } catch (thrown) {
+    const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+    handshake.write(encodeReply(repOf(error)))
+    throw error
+  }
+  // BND.ADDR would be an address of the exit's, which nobody here knows
+  handshake.write(encodeReply(Rep.Succeeded))
+  await new Promise<void>((resolve) => pump(handshake.release(), watched(far, resolve)))
+}
+
+/** The stream is never left behind when `signal` aborts, whatever the dialer makes of it. */
+async function dial({ options, signal }: SocksConnection, target: Target): Promise<ByteStream> {
+  const far = await options.dialer.dial(target, { signal })
+  if (!signal.aborted) return far
+  far.abort(LinkSocksError.cancelled(signal))
+  throw LinkSocksError.cancelled(signal)
+}
+
+/** `stream`, telling `onClose` that its end was delivered. */
+function watched(stream: ByteStream, onClose: () => void): ByteStream {
+  return {
+    start: (handler) =>
+      stream.start({
+        data: (chunk) => handler.data(chunk),
+        end: () => handler.end(),
+        written: (bytes) => handler.written(bytes),
+        close: (error) => {
+          handler.close(error)
+          onClose()
+        },
+      }),
+    consume: (bytes) => stream.consume(bytes),
+    write: (chunk) => stream.write(chunk),
+    end: () => stream.end(),
+    close: () => stream.close(),
+    abort: (reason) => stream.abort(reason),
+  }
+}

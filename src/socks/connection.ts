@@ -1,0 +1,45 @@
+import { LinkSocksError } from '../errors.js'
+import type { Logger } from '../log.js'
+import type { HandshakeStream } from '../mux/handshake-stream.js'
+import type { AbortOptions, BindDatagrams, Clock, Dialer, SocketAddress } from '../ports.js'
+import type { SocksCredentials } from './credentials.js'
+
+/** From the accepted connection to the whole request, in milliseconds. */
+export const SOCKS_HANDSHAKE_TIMEOUT_MS = 10_000
+/** How long the last answer may take to leave before the connection is reset, in milliseconds. */
+export const SOCKS_FLUSH_TIMEOUT_MS = 5_000
+
+export interface ServeSocksOptions extends AbortOptions {
+  /** Opens what the client asks for, and bounds the time that takes. */
+  readonly dialer: Dialer
+  readonly clock: Clock
+  readonly log: Logger
+  /** What every client must present. @default none; whatever a client presents is accepted */
+  readonly credentials?: SocksCredentials | undefined
+  /** Binds the socket of a UDP association. @default none; UDP ASSOCIATE is refused with REP 0x07 */
+  readonly bindDatagrams?: BindDatagrams | undefined
+  /** The address the client connected to; UDP associations are bound to its host. */
+  readonly localAddress: SocketAddress
+  /** The client's address; only its host may use a UDP association. */
+  readonly remoteAddress: SocketAddress
+  /** Milliseconds from the accepted connection to the whole request; then it is reset. @default 10_000 */
+  readonly handshakeTimeoutMs?: number | undefined
+}
+
+/** What the steps of one connection share. */
+export interface SocksConnection {
+  readonly handshake: HandshakeStream
+  readonly options: ServeSocksOptions
+  /** Aborts when the client is gone, the handshake's time is up or the caller wants the connection to end. */
+  readonly signal: AbortSignal
+}
+
+/** Sends what is queued and ends the connection, at the latest after {@link SOCKS_FLUSH_TIMEOUT_MS}. */
+export async function flushAndClose(handshake: HandshakeStream, clock: Clock): Promise<void> {
+  const timer = clock.after(SOCKS_FLUSH_TIMEOUT_MS, () => {
+    handshake.abort(new LinkSocksError('ERR_SOCKS_TIMEOUT', 'the client does not read its answer'))
+  })
+  handshake.close()
+  await handshake.closed
+  timer.cancel()
+}

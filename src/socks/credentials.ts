@@ -1,0 +1,33 @@
+import { encodeUtf8 } from '../protocol/text.js'
+import type { UserPassword } from './codec.js'
+
+/** User name and password a SOCKS client must give (RFC 1929). */
+export interface SocksCredentials {
+  readonly username: string
+  readonly password: string
+}
+
+/** One byte for the length and as many as RFC 1929 can carry. */
+const PADDED_BYTES = 1 + 255
+
+/** Compares in a time that depends on neither part; credentials RFC 1929 cannot carry match nothing. */
+export function credentialsMatch(expected: SocksCredentials, given: UserPassword): boolean {
+  const username = differences(encodeUtf8(expected.username), given.username)
+  const password = differences(encodeUtf8(expected.password), given.password)
+  return (username | password) === 0
+}
+
+/** 0 when equal; always goes through the whole of the padded buffers. */
+function differences(expected: Uint8Array, given: Uint8Array): number {
+  const [a, b] = [padded(expected), padded(given)]
+  let difference = expected.length < PADDED_BYTES ? 0 : 1
+  for (let index = 0; index < PADDED_BYTES; index++) difference |= (a[index] ?? 0) ^ (b[index] ?? 0)
+  return difference
+}
+
+function padded(bytes: Uint8Array): Uint8Array {
+  const buffer = new Uint8Array(PADDED_BYTES)
+  buffer[0] = bytes.length
+  buffer.set(bytes.subarray(0, PADDED_BYTES - 1), 1)
+  return buffer
+}

@@ -1,0 +1,122 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+import { type ApiHandler, createApi } from '../../src/api/api.js'
+import type { LogFields, Logger } from '../../src/log.js'
+import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from '../../src/relay/admin.js'
+
+export const KEY = 'k3y-of-the-operator'
+
+export const crypto = {
+  randomBytes: (length: number): Uint8Array => randomBytes(length),
+  sha256: (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest(),
+}
+
+/** Remembers what it was asked; `failure` is thrown instead of an answer. */
+export class FakeAdmin implements TokenAdmin {
+  readonly added: TokenSpec[] = []
+  readonly removed: string[] = []
+  status: readonly TokenStatus[] = []
+  answer: Partial<AddedToken> = {}
+  failure: unknown
+
+  tokens(): readonly TokenStatus[] {
+    this.#fail()
+    return this.status
+  }
+
+  async addToken(spec: TokenSpec): Promise<AddedToken> {
+    this.#fail()
+    this.added.push(spec)
+    return { token: spec.token ?? 'generated', ...this.answer }
+  }
+
+  async removeToken(token: string): Promise<void> {
+    this.#fail()
+    this.removed.push(token)
+  }
+
+  #fail(): void {
+    if (this.failure !== undefined) throw this.failure
+  }
+}
+
+export interface LogLine {
+  readonly level: keyof Logger
+  readonly event: string
+  readonly fields: LogFields
+}
+
+export interface Fixture {
+  readonly admin: FakeAdmin
+  readonly lines: LogLine[]
+  readonly handle: ApiHandler
+  /** Sends `method` to `rawPath` with the right key; a body that is neither text, bytes nor stream goes as JSON. */
+  call(method: string, rawPath: string, body?: unknown, headers?: Record<string, string>): Promise<Response>
+}
+
+/** An API with {@link KEY}; `{}` makes one that is not enabled. */
+export function createFixture({ apiKey }: { apiKey?: string } = { apiKey: KEY }): Fixture {
+  const admin = new FakeAdmin()
+  const lines: LogLine[] = []
+  const record =
+    (level: keyof Logger) =>
+    (event: string, fields: LogFields = {}): void => {
+      lines.push({ level, event, fields })
+    }
+  const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
+  const handle = createApi({ admin, version: '1.2.3', crypto, log, apiKey })
+  return {
+    admin,
+    lines,
+    handle,
+    call: (method, rawPath, body, headers = { 'x-api-key': KEY }) =>
+      handle(createRequest(method, body, headers), { rawPath, remoteAddress: '192.0.2.7' }),
+  }
+}
+
+/** The URL says nothing: routing goes by the raw path. */
+export function createRequest(method: string, body: unknown, headers: Record<string, string>): Request {
+  const init: RequestInit = { method, headers }
+  if (body instanceof ReadableStream) Object.assign(init, { body, duplex: 'half' })
+  else if (typeof body === 'string' || body instanceof Uint8Array) init.body = body
+  else if (body !== undefined) init.body = JSON.stringify(body)
+  return new Request('http://relay.test/', init)
+}
+
+/** A body of `chunks`, counting how many were asked for; `endless` repeats the last one. */
+export function streamOf(chunks: readonly Uint8Array[], endless = false) {
+  const seen = { pulled: 0, cancelled: false }
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const chunk = chunks[seen.pulled] ?? (endless ? chunks.at(-1) : undefined)
+        if (chunk === undefined) return controller.close()
+        seen.pulled++
+        controller.enqueue(chunk)
+      },
+      cancel() {
+        seen.cancelled = true
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return { stream, seen }
+}
+
+export async function expectJson(response: Response): Promise<unknown> {
+  const text = await response.text()
+  if (response.headers.get('content-type') !== 'application/json') throw new Error(`not JSON: ${text}`)
+  return JSON.parse(text)
+}
+
+/** The body of every answer that is an error. */
+export const failure = (error: string) => ({ success: false, error })
+
+export const textError = (field: string) =>
+  `${field} must be a string of 1 to 255 bytes of UTF-8 without control characters`
+
+/** What no token may be: control characters, lone surrogates, too long, of a wrong type. */
+export const BAD_TOKENS: readonly unknown[] = [
+  ...['a\nb', '\u0000', 'del\u007f', 'c1\u0085', '\ud800', 'x\udc00y', 'x'.repeat(256), 'é'.repeat(128)],
+  ...[0, 1, true, false, [], ['x'], {}],
+]

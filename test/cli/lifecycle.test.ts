@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { CLOSE_LIMIT_MS, runUntilEnded, type Service } from '../../src/cli/lifecycle.js'
+import { LinkSocksError } from '../../src/errors.js'
+import { silentLogger } from '../../src/log.js'
+import { FakeIo } from './harness.js'
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  // nothing may stay behind to keep the process alive
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+})
+
+const never = <T>(): Promise<T> => new Promise(() => {})
+const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0)
+
+function service(parts: Partial<Service> = {}): Service & { readonly closes: number } {
+  let closes = 0
+  return {
+    start: async () => {},
+    ended: undefined,
+    ...parts,
+    close: () => {
+      closes++
+      return parts.close?.() ?? Promise.resolve()
+    },
+    get closes() {
+      return closes
+    },
+  }
+}
+
+describe('runUntilEnded', () => {
+  it('keeps the process alive until a signal', async () => {
+    const io = new FakeIo()
+    const running = service()
+    const started = vi.fn()
+    const ended = runUntilEnded(running, io, silentLogger, started)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(vi.getTimerCount()).toBe(1)
+    expect([started.mock.calls.length, running.closes]).toEqual([1, 0])
+    io.signal('SIGTERM')
+    expect(await ended).toBeUndefined()
+    expect(running.closes).toBe(1)
+    expect(io.listeners.size).toBe(0)
+  })
+
+  it('closes when a signal comes while it starts', async () => {
+    const io = new FakeIo()
+    const running = service({ start: never })
+    const started = vi.fn()
+    const ended = runUntilEnded(running, io, silentLogger, started)
+    await settle()
+    io.signal()
+    expect(await ended).toBeUndefined()
+    expect([started.mock.calls.length, running.closes]).toEqual([0, 1])
+  })
+
+  it('waits for an orderly close', async () => {
+    const io = new FakeIo()
+    let release = (): void => {}
+    const close = (): Promise<void> =>
+      new Promise((resolve) => {
+        release = resolve
+      })
+    const done = vi.fn()
+    const ended = runUntilEnded(service({ close }), io, silentLogger).then(done)
+    await settle()
+    io.signal()
+    await vi.advanceTimersByTimeAsync(CLOSE_LIMIT_MS - 1)
+    expect(done).not.toHaveBeenCalled()
+    release()
+    await ended
+  })
+
+  it('ends after CLOSE_LIMIT_MS even if the close hangs', async () => {
+    const io = new FakeIo()
+    const warn = vi.fn()
+    const ended = runUntilEnded(service({ close: never }), io, { ...silentLogger, warn })
+    await settle()
+    io.signal()
+    await vi.advanceTimersByTimeAsync(CLOSE_LIMIT_MS)
+    expect(await ended).toBeUndefined()
+    expect(warn).toHaveBeenCalledWith('cli.close-timeout', { limitMs: CLOSE_LIMIT_MS })
+  })
+
+  it('ends at once at a second signal, and takes more of them', async () => {
+    const io = new FakeIo()
+    const running = service({ close: () => new Promise((resolve) => setTimeout(resolve, 5_000)) })
+    const ended = runUntilEnded(running, io, silentLogger)
+    await settle()
+    io.signal()
+    await settle()
+    io.signal()
+    io.signal()
+    expect(await ended).toBeUndefined()
+    expect(running.closes).toBe(1)
+    await vi.advanceTimersByTimeAsync(5_000)
+  })
+
+  it('returns the error that start() threw, after closing', async () => {
+    const error = new LinkSocksError('ERR_LISTEN', 'in use')
+    const running = service({ start: () => Promise.reject(error) })
+    expect(await runUntilEnded(running, new FakeIo(), silentLogger)).toBe(error)
+    expect(running.closes).toBe(1)
+  })
+
+  it('returns the error that ended it', async () => {
+    const error = new LinkSocksError('ERR_LINK_LOST', 'gone')
+    const running = service({ ended: Promise.resolve(error) })
+    expect(await runUntilEnded(running, new FakeIo(), silentLogger)).toBe(error)
+  })
+
+  it('keeps that error when the close fails too', async () => {
+    const error = new LinkSocksError('ERR_LINK_LOST', 'gone')
+    const warn = vi.fn()
+    const running = service({ ended: Promise.resolve(error), close: () => Promise.reject(new Error('stuck')) })
+    expect(await runUntilEnded(running, new FakeIo(), { ...silentLogger, warn })).toBe(error)
+    expect(warn).toHaveBeenCalledWith('cli.close-failed', { error: 'unexpected error: stuck' })
+  })
+})

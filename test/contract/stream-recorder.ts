@@ -1,0 +1,91 @@
+import type { LinkSocksError } from '../../src/errors.js'
+import type { ByteStream } from '../../src/ports.js'
+
+/** Longest wait of a test for something that must happen. */
+const WAIT_MS = 8_000
+/** How long a value must stand still to count as settled. */
+const STILL_MS = 100
+
+/** Waits until `condition` holds, looking once in each turn of the event loop. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + WAIT_MS
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`still not so after ${WAIT_MS} ms: ${condition}`)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** Waits until `value` stopped changing: for what must not happen, or comes to a halt at no known point. */
+export async function untilStill(value: () => number): Promise<void> {
+  let last = value()
+  let since = performance.now()
+  await until(() => {
+    const now = value()
+    if (now !== last) since = performance.now()
+    last = now
+    return performance.now() - since > STILL_MS
+  })
+}
+
+/** Writes down what one end of a stream is told; consumes at once unless told otherwise. */
+export class StreamRecorder {
+  readonly chunks: Uint8Array[] = []
+  readonly closes: (LinkSocksError | undefined)[] = []
+  /** Calls that came after close(), or data after end(): there must be none. */
+  readonly late: string[] = []
+  received = 0
+  written = 0
+  ends = 0
+  consuming = true
+  onData: (chunk: Uint8Array) => void = () => {}
+  readonly #stream: ByteStream | undefined
+  #consumed = 0
+
+  constructor(stream?: ByteStream) {
+    this.#stream = stream
+  }
+
+  get closed(): boolean {
+    return this.closes.length > 0
+  }
+
+  start(): void {
+    this.#stream?.start({
+      data: (chunk) => this.#data(chunk),
+      end: () => this.#end(),
+      written: (bytes) => this.#written(bytes),
+      close: (error) => this.closes.push(error),
+    })
+  }
+
+  bytes(): Uint8Array {
+    return Buffer.concat(this.chunks)
+  }
+
+  /** Consumes what is there, and from now on everything as it comes. */
+  consumeAll(): void {
+    this.consuming = true
+    const bytes = this.received - this.#consumed
+    this.#consumed = this.received
+    if (bytes > 0) this.#stream?.consume(bytes)
+  }
+
+  #data(chunk: Uint8Array): void {
+    if (this.closed || this.ends > 0) this.late.push('data')
+    // a copy, for the memory is the stream's again after consume()
+    this.chunks.push(Uint8Array.from(chunk))
+    this.received += chunk.byteLength
+    if (this.consuming) this.consumeAll()
+    this.onData(chunk)
+  }
+
+  #end(): void {
+    if (this.closed) this.late.push('end')
+    this.ends++
+  }
+
+  #written(bytes: number): void {
+    if (this.closed) this.late.push('written')
+    this.written += bytes
+  }
+}

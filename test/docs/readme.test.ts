@@ -1,0 +1,55 @@
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { packageVersion } from '../../src/node/package-version.js'
+import { readText } from '../project/support.js'
+import { type Block, type Document, readMarkdown } from './markdown.js'
+import { commandsOf, DocumentSession, freePort, PAGE } from './session.js'
+
+/** The port in the document; no test may rely on it. */
+const DOCUMENTED_PORT = '10080'
+
+describe('README.md', { timeout: 30_000 }, () => {
+  let readme: Document
+  let session: DocumentSession | undefined
+  beforeAll(async () => {
+    readme = readMarkdown(await readText('README.md'))
+  })
+  afterEach(async () => {
+    await session?.close()
+    session = undefined
+  })
+
+  function blocksUnder(heading: string): readonly Block[] {
+    return readme.blocks.filter(({ headings }) => headings.includes(heading))
+  }
+
+  it.each(['Forward', 'Reverse', 'Agent', 'Autonomy'])('shows commands of mode %s that bring a page', async (mode) => {
+    session = await DocumentSession.open()
+    const commands = blocksUnder(mode)
+      .filter(({ language }) => language === 'sh')
+      .flatMap(commandsOf)
+    expect(commands.length).toBeGreaterThanOrEqual(3)
+    const answers: string[] = []
+    for (const command of commands) answers.push(await session.run(command))
+    expect(answers.filter((text) => text !== '')).toEqual([PAGE])
+  })
+
+  it('shows calls of the HTTP API with the answers they get', async () => {
+    session = await DocumentSession.open()
+    const port = String(await freePort())
+    const local = (text: string): string =>
+      text.replaceAll(DOCUMENTED_PORT, port).replace(/(?<="version": ")[^"]*/, packageVersion())
+    let answer = ''
+    let compared = 0
+    for (const { language, text, line, ...rest } of blocksUnder('HTTP API')) {
+      if (language === 'json') {
+        expect(JSON.parse(answer), `line ${line}`).toEqual(JSON.parse(local(text)))
+        compared++
+      } else {
+        answer = ''
+        const commands = commandsOf({ language, text: local(text), line, ...rest })
+        for (const command of commands) answer += await session.run(command)
+      }
+    }
+    expect(compared).toBeGreaterThanOrEqual(5)
+  })
+})

@@ -1,0 +1,67 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { addressText, canonicalIp, checkTarget, literalIp, targetProblem } from '../../src/exit/address.js'
+
+describe('canonicalIp', () => {
+  it.each([
+    ['1.2.3.4', '1.2.3.4'],
+    ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:A00:1', '10.0.0.1'],
+    ['::', '::'],
+    ['fe80::1%eth0', undefined],
+    ['example.com', undefined],
+    ['1.2.3', undefined],
+  ])('writes %s as %s', (text, canonical) => {
+    expect(canonicalIp(text)).toBe(canonical)
+  })
+
+  it('is its own canonical form', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
+        const canonical = canonicalIp(text)
+        expect(canonical).toBeDefined()
+        expect(canonicalIp(canonical ?? '')).toBe(canonical)
+      }),
+    )
+  })
+})
+
+describe('literalIp', () => {
+  it.each([
+    ['0xa9fea9fe', '169.254.169.254'],
+    ['2852039166', '169.254.169.254'],
+    ['169.254.43518', '169.254.169.254'],
+    ['0251.0376.0251.0376', '169.254.169.254'],
+    ['169.254.169.254.', '169.254.169.254'],
+    ['::1', '::1'],
+    ['example.com', undefined],
+    ['1.example', undefined],
+    ['.', undefined],
+  ])('takes %s for %s as a resolver would', (host, ip) => {
+    expect(literalIp(host)).toBe(ip)
+  })
+})
+
+describe('checkTarget', () => {
+  it.each([0, -1, 65_536, 1.5, Number.NaN])('refuses port %d', (port) => {
+    expect(() => checkTarget({ host: 'example.com', port })).toThrow(`port ${port} cannot be dialled`)
+  })
+
+  it.each(['', 'a b', 'a\r\nb', 'a\u0000b', 'a\u0085b', 'a\u2028b', 'x'.repeat(256)])('refuses the host %j', (host) => {
+    expect(targetProblem({ host, port: 80 })).toContain('the host is')
+  })
+
+  it('accepts the longest host and both ends of the port range', () => {
+    expect(targetProblem({ host: 'x'.repeat(255), port: 1 })).toBeUndefined()
+    expect(targetProblem({ host: 'x', port: 65_535 })).toBeUndefined()
+  })
+})
+
+describe('addressText', () => {
+  it('puts IPv6 in brackets and escapes what a peer made unsafe', () => {
+    expect(addressText({ host: '::1', port: 80 })).toBe('[::1]:80')
+    expect(addressText({ host: 'a\u202eb', port: 80 })).toBe('a\\u{202e}b:80')
+  })
+})

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest'
+import { Keepalive } from '../../src/mux/keepalive.js'
+import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
+import { ManualClock } from '../support/manual-clock.js'
+
+function setUp(pongs = false) {
+  const clock = new ManualClock()
+  const frames: string[] = []
+  const deaths: number[] = []
+  const keepalive = new Keepalive({
+    transport: { ping: () => frames.push('ping'), pong: () => frames.push('pong') },
+    clock,
+    pongs,
+    dead: () => deaths.push(clock.now()),
+  })
+  return { clock, frames, deaths, keepalive }
+}
+
+describe('Keepalive', () => {
+  it('pings every 20 s', () => {
+    const { clock, frames, keepalive } = setUp()
+    for (let i = 0; i < 3; i += 1) {
+      clock.advance(PING_INTERVAL_MS)
+      keepalive.activity()
+    }
+    expect(frames).toEqual(['ping', 'ping', 'ping'])
+  })
+
+  it('sends unsolicited pongs where asked to', () => {
+    const { clock, frames } = setUp(true)
+    clock.advance(PING_INTERVAL_MS)
+    expect(frames).toEqual(['ping', 'pong'])
+  })
+
+  it('reports a link on which nothing arrived for 45 s, once, and pings it no more', () => {
+    const { clock, frames, deaths } = setUp()
+    clock.advance(LINK_TIMEOUT_MS - 1)
+    expect(deaths).toEqual([])
+    clock.advance(10 * LINK_TIMEOUT_MS)
+    expect([deaths, frames, clock.pending]).toEqual([[LINK_TIMEOUT_MS], ['ping', 'ping'], 0])
+  })
+
+  it('counts from the last frame that arrived', () => {
+    const { clock, deaths, keepalive } = setUp()
+    clock.advance(30_000)
+    keepalive.activity()
+    clock.advance(44_999)
+    expect(deaths).toEqual([])
+    clock.advance(1)
+    expect(deaths).toEqual([75_000])
+  })
+
+  it('stands still while the link is not read', () => {
+    const { clock, deaths, keepalive } = setUp()
+    clock.advance(40_000)
+    keepalive.pause()
+    keepalive.pause()
+    clock.advance(2 * LINK_TIMEOUT_MS)
+    expect(deaths).toEqual([])
+    keepalive.resume()
+    keepalive.resume()
+    clock.advance(4_999)
+    expect(deaths).toEqual([])
+    clock.advance(1)
+    expect(deaths).toHaveLength(1)
+  })
+
+  it('counts from a frame that arrived after reading was stopped', () => {
+    const { clock, deaths, keepalive } = setUp()
+    clock.advance(40_000)
+    keepalive.pause()
+    clock.advance(1_000)
+    keepalive.activity()
+    clock.advance(1_000)
+    keepalive.resume()
+    clock.advance(LINK_TIMEOUT_MS - 1)
+    expect(deaths).toEqual([])
+    clock.advance(1)
+    expect(deaths).toHaveLength(1)
+  })
+
+  it('does nothing after stop()', () => {
+    const { clock, frames, deaths, keepalive } = setUp()
+    keepalive.stop()
+    clock.advance(10 * LINK_TIMEOUT_MS)
+    expect([frames, deaths, clock.pending]).toEqual([[], [], 0])
+  })
+})

@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest'
+import { ReadGate } from '../../src/mux/read-gate.js'
+import { Receiver } from '../../src/mux/receiver.js'
+import type { ByteStreamHandler } from '../../src/ports.js'
+import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../../src/protocol/limits.js'
+import { ManualClock } from '../support/manual-clock.js'
+
+function setUp(answering = false) {
+  const clock = new ManualClock()
+  const nothing = { pause: () => {}, resume: () => {} }
+  const gate = new ReadGate(nothing, clock, nothing)
+  const grants: number[] = []
+  const receiver = new Receiver({ gate, clock }, answering, { grant: (bytes) => grants.push(bytes), stalled: () => {} })
+  const told: (number | 'end')[] = []
+  const handler: ByteStreamHandler = {
+    data: (chunk) => told.push(chunk.byteLength),
+    end: () => told.push('end'),
+    written: () => {},
+    close: () => {},
+  }
+  return { receiver, gate, grants, told, handler, clock }
+}
+
+const code = (expected: string) => expect.objectContaining({ code: expected })
+
+describe('Receiver', () => {
+  it('keeps what comes before start(), then delivers it and the end in order', () => {
+    const { receiver, told, handler } = setUp()
+    receiver.useCredit()
+    receiver.data(new Uint8Array(3))
+    receiver.data(new Uint8Array(0))
+    receiver.data(new Uint8Array(4))
+    receiver.end()
+    receiver.end()
+    expect(told).toEqual([])
+    receiver.start(handler)
+    expect(told).toEqual([3, 4, 'end'])
+  })
+
+  it.each(['stop', 'discard'] as const)('delivers nothing after %s() from inside start()', (method) => {
+    const { receiver, told, handler } = setUp()
+    receiver.useCredit()
+    for (let i = 0; i < 3; i += 1) receiver.data(new Uint8Array(1))
+    receiver.end()
+    receiver.start({
+      ...handler,
+      data: (chunk) => {
+        handler.data(chunk)
+        receiver[method]()
+      },
+    })
+    expect(told).toEqual([1])
+  })
+
+  it('takes the whole window and not a byte more', () => {
+    const { receiver, handler } = setUp()
+    receiver.useCredit()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES))
+    expect(() => receiver.data(new Uint8Array(1))).toThrow(code('ERR_FLOW_CONTROL'))
+  })
+
+  it('grants again as bytes are used up, not as they arrive', () => {
+    const { receiver, handler, grants } = setUp()
+    receiver.useCredit()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES))
+    expect(grants).toEqual([])
+    receiver.consume(INITIAL_WINDOW_BYTES / 4 - 1)
+    expect(grants).toEqual([])
+    receiver.consume(1)
+    expect(grants).toEqual([INITIAL_WINDOW_BYTES / 4])
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES / 4))
+    expect(() => receiver.data(new Uint8Array(1))).toThrow(code('ERR_FLOW_CONTROL'))
+  })
+
+  it('never grants for bytes that were not received, or twice for the same', () => {
+    const { receiver, handler, grants } = setUp()
+    receiver.useCredit()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(300_000))
+    receiver.discard()
+    receiver.discard()
+    receiver.consume(300_000)
+    receiver.consume(INITIAL_WINDOW_BYTES)
+    expect(grants).toEqual([300_000])
+  })
+
+  it('uses up at once what arrives after discard()', () => {
+    const { receiver, handler, grants, told } = setUp()
+    receiver.useCredit()
+    receiver.start(handler)
+    receiver.discard()
+    receiver.data(new Uint8Array(200_000))
+    expect([grants, told]).toEqual([[200_000], []])
+  })
+
+  it('grants nothing after the end', () => {
+    const { receiver, handler, grants } = setUp()
+    receiver.useCredit()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES))
+    receiver.end()
+    receiver.consume(INITIAL_WINDOW_BYTES)
+    expect(grants).toEqual([])
+  })
+
+  it('refuses data after the end', () => {
+    const { receiver } = setUp()
+    receiver.useCredit()
+    receiver.end()
+    expect(() => receiver.data(new Uint8Array(1))).toThrow(code('ERR_CHANNEL_PROTOCOL'))
+  })
+
+  it('takes 64 KiB before the answer from a peer that offered stream control', () => {
+    const { receiver } = setUp(true)
+    receiver.data(new Uint8Array(EARLY_DATA_BYTES))
+    expect(() => receiver.data(new Uint8Array(1))).toThrow(code('ERR_FLOW_CONTROL'))
+  })
+
+  it('counts early data against the window', () => {
+    const { receiver, gate } = setUp(true)
+    receiver.data(new Uint8Array(EARLY_DATA_BYTES))
+    expect(gate.bufferedBytes).toBe(EARLY_DATA_BYTES)
+    receiver.useCredit()
+    expect(gate.bufferedBytes).toBe(0)
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES - EARLY_DATA_BYTES))
+    expect(() => receiver.data(new Uint8Array(1))).toThrow(code('ERR_FLOW_CONTROL'))
+  })
+
+  it('holds what a base channel delivers until it is used up, its end or not', () => {
+    const { receiver, gate, handler } = setUp()
+    receiver.useBase()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(1_000))
+    receiver.consume(400)
+    expect(gate.bufferedBytes).toBe(600)
+    receiver.end()
+    receiver.finish()
+    expect(gate.bufferedBytes).toBe(600)
+    receiver.consume(600)
+    expect(gate.bufferedBytes).toBe(0)
+  })
+
+  it('counts nothing any more after stop()', () => {
+    const { receiver, gate, handler } = setUp()
+    receiver.useBase()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(1_000))
+    receiver.stop()
+    receiver.stop()
+    receiver.consume(1_000)
+    expect(gate.bufferedBytes).toBe(0)
+  })
+})

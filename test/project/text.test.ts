@@ -1,0 +1,97 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { CORE } from './rooms.js'
+import { readText, repositoryFiles } from './support.js'
+
+/** Lines a source file may have. */
+const MAX_SOURCE_LINES = 300
+/** Source files that may be longer, each with the reason. */
+const LONGER: Readonly<Record<string, string>> = {}
+/** Source files that may hold a cast through `unknown`, each with the reason. */
+const CASTS: Readonly<Record<string, string>> = {
+  'src/node/end-of-input.ts': 'two internals of a socket tell a reset from an end, and have no type',
+}
+
+const BINARY = /\.(png|ico|gz|bin|woff2?)$/
+
+/** Where a pattern stands: `file:line text`. */
+function places(files: ReadonlyMap<string, string>, pattern: RegExp): readonly string[] {
+  const found: string[] = []
+  for (const [name, text] of files) {
+    for (const [index, line] of text.split('\n').entries()) {
+      if (pattern.test(line)) found.push(`${name}:${index + 1} ${line.trim()}`)
+    }
+  }
+  return found
+}
+
+function under(files: ReadonlyMap<string, string>, ...folders: readonly string[]): ReadonlyMap<string, string> {
+  return new Map([...files].filter(([name]) => folders.some((folder) => name.startsWith(folder))))
+}
+
+function lineCount(text: string): number {
+  return text.split('\n').length - (text.endsWith('\n') ? 1 : 0)
+}
+
+describe('repository text', () => {
+  let files: ReadonlyMap<string, string>
+  let source: ReadonlyMap<string, string>
+  let core: ReadonlyMap<string, string>
+  beforeAll(async () => {
+    const names = (await repositoryFiles()).filter((name) => !BINARY.test(name))
+    files = new Map(await Promise.all(names.map(async (name) => [name, await readText(name)] as const)))
+    source = under(files, 'src/')
+    core = under(files, ...CORE.map((room) => `src/${room}/`))
+    expect(source.size).toBeGreaterThan(0)
+    expect(core.size).toBeGreaterThan(0)
+  })
+
+  it('names no path of one machine', () => {
+    expect(places(files, /(^|[^\w.])\/(work|tmp|root|home)\/\w/)).toEqual([])
+  })
+
+  it('names no package registry host', () => {
+    expect(places(files, /\/\/registry\.|\bregistry\.[a-z]+js\b|^\s*"resolved":/)).toEqual([])
+  })
+
+  it('puts nothing off', () => {
+    expect(places(files, /\bTO(?:DO)\b|\bFIX(?:ME)\b|\bXX(?:X)\b/)).toEqual([])
+  })
+
+  it('leaves no test out', () => {
+    expect(places(under(files, 'test/'), /\b(?:it|test|describe)\.(?:only|skip|todo|fails)\b/)).toEqual([])
+  })
+
+  it('keeps source files short', () => {
+    const long = [...source].filter(([name, text]) => lineCount(text) > MAX_SOURCE_LINES && !(name in LONGER))
+    expect(long.map(([name, text]) => `${name} ${lineCount(text)}`)).toEqual([])
+  })
+
+  it('switches no check off in sources, but for control characters in a pattern that looks for them', () => {
+    expect(
+      places(
+        source,
+        /@ts-(?:ignore|nocheck|expect-error)|biome-ignore(?! lint\/suspicious\/noControlCharactersInRegex: )|(?:eslint|knip)-(?:disable|ignore)/,
+      ),
+    ).toEqual([])
+  })
+
+  it('casts to and through nothing that fits everything', () => {
+    const judged = new Map([...source].filter(([name]) => !(name in CASTS)))
+    expect(places(judged, /\bas (?:any|never)\b|\bas unknown as\b/)).toEqual([])
+  })
+
+  it('imports dynamically only with `await` and a literal, which is what the layer rule sees', () => {
+    expect(places(source, /(?<!await )\bimport\(|\bimport\((?!')/)).toEqual([])
+    expect(places(core, /\bimport\(/)).toEqual([])
+  })
+
+  it('takes no randomness in core but from its port', () => {
+    expect(places(core, /\bMath\.random\b/)).toEqual([])
+  })
+
+  it('ends every file with one line feed and every line without blanks', () => {
+    const ragged = [...files].filter(([, text]) => text !== '' && !/[^\n]\n$/.test(text))
+    expect(ragged.map(([name]) => name)).toEqual([])
+    expect(places(files, /[ \t\r]$/)).toEqual([])
+  })
+})

@@ -1,0 +1,134 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { LinkSocksError } from '../../src/errors.js'
+import type { Message } from '../../src/protocol/messages.js'
+import { channelIdOf, decodeMessage, messageType } from '../../src/protocol/messages.js'
+import { anyMessage, encodeMessage, kinds } from './arbitraries.js'
+import { hex } from './hex.js'
+import { oracleDecode, oracleEncode, Refused } from './oracle.js'
+
+type Outcome = { readonly message: Message | undefined } | { readonly refused: string }
+
+function real(data: Uint8Array): Outcome {
+  try {
+    return { message: decodeMessage(data) }
+  } catch (error) {
+    // any other exception is a defect: let it fail the test
+    if (error instanceof LinkSocksError) return { refused: error.code }
+    throw error
+  }
+}
+
+function expected(data: Uint8Array): Outcome {
+  try {
+    return { message: oracleDecode(data) }
+  } catch (error) {
+    if (error instanceof Refused) return { refused: `ERR_MESSAGE_${error.kind}` }
+    throw error
+  }
+}
+
+describe.each(Object.entries(kinds))('codec of %s', (_name, kind) => {
+  it('writes what the oracle writes', () => {
+    fc.assert(fc.property(kind, (message) => same(hex(encodeMessage(message)), hex(oracleEncode(message)))))
+  })
+
+  it('reads back what was written', () => {
+    const fits = kind.filter((message) => texts(message).every((text) => survives(text)))
+    fc.assert(fc.property(fits, (message) => same(decodeMessage(encodeMessage(message)), message)))
+  })
+
+  it('judges a message cut at every byte as the oracle does', () => {
+    fc.assert(
+      fc.property(kind, (message) => {
+        const whole = oracleEncode(message)
+        for (let length = 0; length < whole.length; length++) {
+          // the middle of a long text or payload is all alike
+          if (length > 64 && whole.length - length > 64 && length % 17 !== 0) continue
+          const cut = whole.subarray(0, length)
+          same(real(cut), expected(cut))
+        }
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('reads damaged messages and leftovers as the oracle does', () => {
+    const damaged = fc
+      .tuple(kind, fc.nat(), fc.integer({ min: 0, max: 255 }), fc.uint8Array({ maxLength: 40 }))
+      .map(([message, position, value, tail]) => {
+        const data = Uint8Array.of(...oracleEncode(message), ...tail)
+        data[position % data.length] = value
+        return data
+      })
+    fc.assert(fc.property(damaged, (data) => same(real(data), expected(data))))
+  })
+})
+
+describe('decodeMessage', () => {
+  it('throws nothing but LinkSocksError on random bytes', () => {
+    const noise = fc.uint8Array({ maxLength: 300 })
+    const start = fc.integer({ min: 0, max: 15 }).map((type) => Uint8Array.of(1, type))
+    const started = fc.tuple(start, noise).map(([head, tail]) => Uint8Array.of(...head, ...tail))
+    const check = (data: Uint8Array): void => same(real(data), expected(data))
+    fc.assert(fc.property(fc.oneof(noise, started), check), { numRuns: 2_000 })
+  })
+
+  it('keeps the id of a channel after the message is overwritten', () => {
+    fc.assert(
+      fc.property(
+        anyMessage.filter((message) => message.type !== 4 && message.type < 9),
+        (message) => {
+          const wire = oracleEncode(message)
+          const decoded = decodeMessage(wire)
+          const before = structuredClone(decoded)
+          wire.fill(0xee)
+          expect(decoded).toEqual(before)
+        },
+      ),
+    )
+  })
+})
+
+describe('messageType and channelIdOf', () => {
+  it('agree with decodeMessage', () => {
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        const wire = oracleEncode(message)
+        expect(messageType(wire)).toBe(message.type)
+        expect(channelIdOf(wire)).toEqual('channelId' in message ? message.channelId : undefined)
+      }),
+    )
+  })
+
+  it('never throw anything but LinkSocksError', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 24 }), (data) => {
+        const id = channelIdOf(data)
+        expect(id === undefined || id.length === 16).toBe(true)
+        try {
+          expect(messageType(data)).toBe(data[1])
+        } catch (error) {
+          expect(error).toBeInstanceOf(LinkSocksError)
+        }
+      }),
+    )
+  })
+})
+
+function texts(message: Message): string[] {
+  return Object.values(message).flatMap((value: unknown) => {
+    if (typeof value === 'string') return [value]
+    return typeof value === 'object' && value !== null && 'host' in value ? [String(value.host)] : []
+  })
+}
+
+/** Neither cut at 255 bytes nor holding half a surrogate pair. */
+function survives(text: string): boolean {
+  return Buffer.byteLength(text) <= 255 && !/\p{Cs}/u.test(text)
+}
+
+/** An assertion that returns nothing: a property that returns something false fails. */
+function same(actual: unknown, wanted: unknown): void {
+  expect(actual).toEqual(wanted)
+}

@@ -1,0 +1,252 @@
+/**
+ * A second codec of the same tables: slow, one DataView access a byte, with nothing of the real one but its types.
+ * Tests compare the two.
+ */
+import type { Target } from '../../src/ports.js'
+import type { Message } from '../../src/protocol/messages.js'
+import type { Trailer } from '../../src/protocol/trailer.js'
+
+/** Why the oracle refuses a message. */
+export class Refused extends Error {
+  readonly kind: 'VERSION' | 'TRUNCATED' | 'INVALID' | 'TOO_LARGE'
+
+  constructor(kind: Refused['kind']) {
+    super(kind)
+    this.kind = kind
+  }
+}
+
+class Cursor {
+  readonly view: DataView
+  at = 0
+
+  constructor(data: Uint8Array) {
+    this.view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  }
+
+  byte(): number {
+    if (this.at >= this.view.byteLength) throw new Refused('TRUNCATED')
+    return this.view.getUint8(this.at++)
+  }
+
+  number(width: number): number {
+    let value = 0n
+    for (let i = 0; i < width; i++) value = (value << 8n) | BigInt(this.byte())
+    return Number(value)
+  }
+
+  raw(length: number): Uint8Array {
+    if (this.at + length > this.view.byteLength) throw new Refused('TRUNCATED')
+    const out: number[] = []
+    for (let i = 0; i < length; i++) out.push(this.byte())
+    return Uint8Array.from(out)
+  }
+
+  text(): string {
+    return Buffer.from(this.raw(this.byte())).toString('utf8')
+  }
+
+  target(): Target {
+    const host = this.text()
+    return { host, port: this.number(2) }
+  }
+
+  get atEnd(): boolean {
+    return this.at === this.view.byteLength
+  }
+}
+
+/** @throws {Refused} */
+export function oracleDecode(data: Uint8Array): Message | undefined {
+  const c = new Cursor(data)
+  const version = c.byte()
+  if (version >= 0x10) throw new Refused('VERSION')
+  const type = c.byte()
+  if (type === 1) {
+    const token = c.text()
+    const reverse = c.byte() === 1
+    const instance = c.raw(16)
+    return { type, token, reverse, instance, trailer: trailerOf(c) }
+  }
+  if (type === 2) {
+    if (c.byte() !== 1) return { type, success: false, error: c.text() }
+    const token = c.atEnd ? '' : c.text()
+    return { type, success: true, token: token === '' ? undefined : token, trailer: trailerOf(c) }
+  }
+  if (type === 3) {
+    const protocol = c.byte()
+    const channelId = c.raw(16)
+    const target = protocol === 1 ? c.target() : undefined
+    return { type, protocol, channelId, target, trailer: protocol === 1 || protocol === 2 ? trailerOf(c) : undefined }
+  }
+  if (type === 4) {
+    const protocol = c.byte()
+    const channelId = c.raw(16)
+    const compression = c.byte()
+    const payload = c.raw(c.number(4))
+    const message = { type, protocol, channelId, compression, data: payload } as const
+    if (protocol !== 2) return message
+    const source = c.target()
+    return { ...message, source, target: c.target() }
+  }
+  if (type === 5) {
+    const success = c.byte() === 1
+    const channelId = c.raw(16)
+    const error = success ? undefined : c.text()
+    return { type, success, channelId, error, trailer: trailerOf(c) }
+  }
+  if (type === 6) {
+    const channelId = c.raw(16)
+    return { type, channelId, error: c.atEnd ? undefined : c.text() }
+  }
+  if (type === 7) {
+    const requestId = c.raw(16)
+    const token = c.text()
+    return { type, requestId, token, operation: c.byte() }
+  }
+  if (type === 8) {
+    const requestId = c.raw(16)
+    if (c.byte() !== 1) return { type, requestId, success: false, error: c.text() }
+    const token = c.atEnd ? '' : c.text()
+    return { type, requestId, success: true, token: token === '' ? undefined : token }
+  }
+  if (type === 9 || type === 10) return jsonMessage(type, c)
+  if (type === 11 || type === 12 || type === 13) return { type, data: c.raw(c.number(4)) }
+  return undefined
+}
+
+function jsonMessage(type: 9 | 10, c: Cursor): Message {
+  const length = c.number(4)
+  if (length > 65_536) throw new Refused('TOO_LARGE')
+  const text = Buffer.from(c.raw(length)).toString('utf8')
+  let value: { level?: unknown; msg?: unknown; count?: unknown } | null | string | number | boolean
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new Refused('INVALID')
+  }
+  if (value === null || typeof value !== 'object') throw new Refused('INVALID')
+  if (type === 9) {
+    if (typeof value.msg !== 'string') throw new Refused('INVALID')
+    const known = ['trace', 'debug', 'info', 'warn', 'error'].find((level) => level === (value as typeof value).level)
+    return { type, level: known ?? 'info', message: value.msg }
+  }
+  if (!Number.isSafeInteger(value.count) || Number(value.count) < 0) throw new Refused('INVALID')
+  return { type, count: Number(value.count) }
+}
+
+function trailerOf(c: Cursor): Trailer | undefined {
+  const start = c.at
+  try {
+    if (c.byte() !== 0x4c || c.byte() !== 0x58) return undefined
+    const trailer: { streamControl?: number; rep?: number; sessionId?: Uint8Array; keepsOrder?: boolean } = {}
+    while (!c.atEnd) {
+      const tag = c.byte()
+      const value = c.raw(c.byte())
+      const expected: number | undefined = new Map([
+        [1, 4],
+        [2, 1],
+        [0x10, 16],
+        [0x11, 0],
+      ]).get(tag)
+      if (expected !== undefined && expected !== value.length) return undefined
+      if (tag === 1) trailer.streamControl = new Cursor(value).number(4)
+      if (tag === 2) trailer.rep = new Cursor(value).number(1)
+      if (tag === 0x10) trailer.sessionId = value
+      if (tag === 0x11) trailer.keepsOrder = true
+    }
+    return trailer
+  } catch {
+    return undefined
+  } finally {
+    c.at = start
+  }
+}
+
+/** Writes the fields of any message; numbers and ids must fit. */
+export function oracleEncode(message: Message): Uint8Array {
+  const out: number[] = [1, message.type]
+  switch (message.type) {
+    case 1:
+      return seal(out, text(message.token), [Number(message.reverse)], message.instance, trailer(message.trailer))
+    case 2:
+      if (!message.success) return seal(out, [0], text(message.error ?? ''))
+      if (message.token === undefined && message.trailer === undefined) return seal(out, [1])
+      return seal(out, [1], text(message.token ?? ''), trailer(message.trailer))
+    case 3:
+      return seal(out, [message.protocol], message.channelId, target(message.target), trailer(message.trailer))
+    case 4:
+      return seal(
+        out,
+        [message.protocol],
+        message.channelId,
+        [message.compression],
+        number(message.data.length, 4),
+        message.data,
+        target(message.source),
+        target(message.target),
+      )
+    case 5:
+      return seal(
+        out,
+        [Number(message.success)],
+        message.channelId,
+        message.success ? [] : text(message.error ?? ''),
+        trailer(message.trailer),
+      )
+    case 6:
+      return seal(out, message.channelId, message.error === undefined ? [] : text(message.error))
+    case 7:
+      return seal(out, message.requestId, text(message.token), [message.operation])
+    case 8:
+      if (!message.success) return seal(out, message.requestId, [0], text(message.error ?? ''))
+      return seal(out, message.requestId, [1], message.token === undefined ? [] : text(message.token))
+    case 9:
+      return seal(out, counted(JSON.stringify({ level: message.level, msg: message.message })))
+    case 10:
+      return seal(out, counted(`{"count":${message.count}}`))
+    default:
+      return seal(out, number(message.data.length, 4), message.data)
+  }
+}
+
+function seal(head: number[], ...parts: ArrayLike<number>[]): Uint8Array {
+  const whole = [...head]
+  for (const part of parts) for (let i = 0; i < part.length; i++) whole.push(part[i] ?? 0)
+  const view = new DataView(new ArrayBuffer(whole.length))
+  for (const [i, byte] of whole.entries()) view.setUint8(i, byte)
+  return new Uint8Array(view.buffer)
+}
+
+function number(value: number, width: number): number[] {
+  return Array.from({ length: width }, (_, i) => Number((BigInt(value) >> BigInt(8 * (width - 1 - i))) & 0xffn))
+}
+
+function text(value: string): number[] {
+  const out: number[] = []
+  for (const character of value) {
+    const utf8 = Buffer.from(character, 'utf8')
+    if (out.length + utf8.length > 255) break
+    out.push(...utf8)
+  }
+  return [out.length, ...out]
+}
+
+function counted(json: string): number[] {
+  const utf8 = [...Buffer.from(json, 'utf8')]
+  return [...number(utf8.length, 4), ...utf8]
+}
+
+function target(value: Target | undefined): number[] {
+  return value === undefined ? [] : [...text(value.host), ...number(value.port, 2)]
+}
+
+function trailer(value: Trailer | undefined): number[] {
+  if (value === undefined) return []
+  const out = [0x4c, 0x58]
+  if (value.streamControl !== undefined) out.push(1, 4, ...number(value.streamControl, 4))
+  if (value.rep !== undefined) out.push(2, 1, value.rep)
+  if (value.sessionId !== undefined) out.push(0x10, 16, ...value.sessionId)
+  if (value.keepsOrder === true) out.push(0x11, 0)
+  return out
+}

@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest'
+import { encodeConnector, encodeLog, encodePartners, MessageType } from '../../src/protocol/messages.js'
+import { IdleStream } from '../exit/fakes.js'
+import { settle } from '../support/manual-clock.js'
+import { concat, hex } from '../support/test-peer.js'
+import { accept, connectTcp, data, disconnect, openChannel, textOf } from './channels.js'
+import { agentWorld, uuid, type World } from './world.js'
+
+async function fullWorld(): Promise<World> {
+  const world = await agentWorld()
+  await world.relay.addToken({ type: 'forward', token: 'forward' })
+  await world.relay.addToken({ type: 'reverse', token: 'autonomous', allowManageConnector: true })
+  return world
+}
+
+describe('roles are authority', () => {
+  it.each(['tenant', 'autonomous'])(
+    'a Connect from a provider (%s) is refused and nothing is dialled',
+    async (token) => {
+      const world = await fullWorld()
+      const others = [await world.join('tenant'), await world.join('member'), await world.join('forward')]
+      const provider = await world.join(token)
+      for (const peer of others) peer.clear()
+      await provider.send(connectTcp(uuid()), connectTcp(uuid(), 65_536))
+      const answers = provider.of(MessageType.ConnectResponse)
+      expect(answers.map(({ success, trailer }) => [success, trailer?.rep])).toEqual([
+        [false, 2],
+        [false, 2],
+      ])
+      expect(world.dials.asked).toEqual([])
+      expect(others.flatMap((peer) => peer.of(MessageType.Connect))).toEqual([])
+      expect(provider.closed).toBeUndefined()
+    },
+  )
+
+  it('a forward client is dialled for by the server, never by a provider', async () => {
+    const world = await fullWorld()
+    const provider = await world.join('tenant')
+    const client = await world.join('forward')
+    await client.send(connectTcp(uuid()))
+    expect(world.dials.asked).toHaveLength(1)
+    expect(provider.of(MessageType.Connect)).toEqual([])
+  })
+
+  it('a connector is never dialled for by the server', async () => {
+    const world = await fullWorld()
+    const connector = await world.join('member')
+    await connector.send(connectTcp(uuid()))
+    expect(world.dials.asked).toEqual([])
+  })
+
+  it.each(['forward', 'member', 'tenant'])('%s may not manage connector tokens', async (token) => {
+    const world = await fullWorld()
+    const peer = await world.join(token)
+    const before = JSON.stringify(world.relay.tokens())
+    for (const [name, operation] of [
+      ['new', 1],
+      ['', 1],
+      ['member', 2],
+      ['forward', 2],
+    ] as const) {
+      await peer.send(encodeConnector({ requestId: uuid(), token: name, operation }))
+    }
+    expect(peer.of(MessageType.ConnectorResponse).map(({ error }) => error)).toEqual(
+      Array(4).fill('Unauthorized connector management attempt'),
+    )
+    expect(JSON.stringify(world.relay.tokens())).toBe(before)
+  })
+
+  it('messages that only a server sends change nothing', async () => {
+    const world = await fullWorld()
+    for (const token of ['forward', 'member', 'tenant', 'autonomous']) {
+      const peer = await world.join(token)
+      peer.clear()
+      await peer.send(
+        encodePartners({ count: 99 }),
+        concat(hex('010800'), uuid(), hex('01')),
+        hex('010b000000027b7d'),
+        hex('01ff00'),
+        hex('0109000000'),
+        encodeLog({ level: 'debug', message: 'linksocks_client_hello:direct_signaling=1' }),
+      )
+      expect(peer.raw).toEqual([])
+      expect(peer.closed).toBeUndefined()
+    }
+  })
+
+  it('shows text of a peer escaped and cut, as remote', async () => {
+    const world = await fullWorld()
+    const peer = await world.join('forward')
+    await peer.send(encodeLog({ level: 'error', message: `\u001b[31m\u202e${'x'.repeat(5_000)}` }))
+    const line = world.lines.find(({ event }) => event === 'link.remote')
+    expect(String(line?.fields.remote).length).toBeLessThan(600)
+    expect(String(line?.fields.remote)).not.toContain('\u001b')
+  })
+
+  it('lets no peer flood the log', async () => {
+    const world = await fullWorld()
+    const peer = await world.join('forward')
+    const log = encodeLog({ level: 'error', message: 'spam' })
+    const unauthorized = encodeConnector({ requestId: uuid(), token: 'x', operation: 1 })
+    for (let count = 0; count < 500; count += 1) peer.transport.send(count % 2 === 0 ? log : unauthorized)
+    await settle()
+    expect(world.lines.length).toBeLessThan(70)
+    await world.clock.advanceAsync(10_000)
+    await peer.send(log)
+    expect(world.lines.some(({ event, fields }) => event === 'log.suppressed' && fields.lines === 450)).toBe(true)
+    peer.transport.abort()
+    await settle()
+    expect(world.lines.at(-1)?.event).toBe('link.closed')
+  })
+
+  it('a message of another version ends that link alone', async () => {
+    const world = await fullWorld()
+    const [peer, other] = [await world.join('member'), await world.join('member')]
+    await peer.send(hex('200300'))
+    expect(peer.closed).toBeDefined()
+    expect(other.closed).toBeUndefined()
+    expect(world.lines.some(({ fields }) => fields.code === 'ERR_MESSAGE_VERSION')).toBe(true)
+  })
+})
+
+describe('tenants', () => {
+  it('a connector reaches the providers of its own reverse token alone', async () => {
+    const world = await agentWorld()
+    await world.relay.addToken({ type: 'reverse', token: 'tenant2' })
+    const [own, foreign] = [await world.join('tenant'), await world.join('tenant2')]
+    const connector = await world.join('member')
+    for (let count = 0; count < 4; count += 1) await connector.send(connectTcp(uuid()))
+    expect(own.of(MessageType.Connect)).toHaveLength(4)
+    expect(foreign.of(MessageType.Connect)).toEqual([])
+  })
+
+  it('a peer of another tenant that knows a channel id can neither read, write nor end it', async () => {
+    const world = await agentWorld()
+    await world.relay.addToken({ type: 'reverse', token: 'tenant2' })
+    const [provider, connector, foreign] = [
+      await world.join('tenant'),
+      await world.join('member'),
+      await world.join('tenant2'),
+    ]
+    const id = await openChannel(connector, provider)
+    await foreign.send(accept(id), data(id, 'evil'), disconnect(id, 'evil'))
+    await connector.send(data(id, 'up'))
+    await provider.send(data(id, 'down'))
+    expect([textOf(provider), textOf(connector), textOf(foreign)]).toEqual(['up', 'down', ''])
+  })
+})
+
+describe('forward mode', () => {
+  it('dials, refuses with the REP of the failure, and closes what comes too late', async () => {
+    const world = await fullWorld()
+    const client = await world.join('forward')
+    const [one, two] = [uuid(), uuid()]
+    await client.send(connectTcp(one), connectTcp(two))
+    world.dials.at(0).reject(new Error('boom'))
+    await client.send(disconnect(two, 'gave up'))
+    expect(world.dials.at(1).aborted).toBe(true)
+    const answers = client.of(MessageType.ConnectResponse)
+    expect(answers[0]).toMatchObject({ success: false, trailer: { rep: 1 } })
+  })
+
+  it('cancels its dials and resets its streams when the link is lost', async () => {
+    const world = await fullWorld()
+    const client = await world.join('forward')
+    await client.send(connectTcp(uuid()), connectTcp(uuid()))
+    const stream = new IdleStream()
+    world.dials.at(0).resolve(stream)
+    await settle()
+    client.transport.abort()
+    await settle()
+    expect(stream.aborted?.code).toBe('ERR_LINK_LOST')
+    expect(world.dials.at(1).aborted).toBe(true)
+  })
+})

@@ -1,0 +1,124 @@
+import { LinkSocksError } from '../../src/errors.js'
+import type { LogFields, Logger } from '../../src/log.js'
+import type {
+  AbortOptions,
+  BoundDatagramSocket,
+  ByteStream,
+  DatagramHandler,
+  DatagramSocket,
+  Dialer,
+  SocketAddress,
+  Target,
+} from '../../src/ports.js'
+import { type ServeSocksOptions, serveSocks } from '../../src/socks/server.js'
+import { ManualClock } from '../support/manual-clock.js'
+import { type MemoryStream, type MemoryStreamOptions, memoryStreamPair, TestPeer } from '../support/memory-stream.js'
+
+/** Rejects when `signal` aborts, as a dialer must; never settles otherwise. */
+export function whenAborted({ signal }: AbortOptions = {}): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(LinkSocksError.cancelled(signal)))
+  })
+}
+
+/** Dials to whatever the test says; by default to one end of a memory stream whose other end is `target`. */
+export class FakeDialer implements Dialer {
+  readonly dialled: Target[] = []
+  readonly associations: FakeSocket[] = []
+  signal: AbortSignal | undefined
+  near: MemoryStream
+  target: MemoryStream
+  onDial: (target: Target, options?: AbortOptions) => Promise<ByteStream> = async () => this.near
+  onAssociate: (options?: AbortOptions) => Promise<DatagramSocket> = async () => new FakeSocket()
+
+  constructor(options?: MemoryStreamOptions) {
+    ;[this.near, this.target] = memoryStreamPair(options)
+  }
+
+  dial(target: Target, options?: AbortOptions): Promise<ByteStream> {
+    this.dialled.push(target)
+    this.signal = options?.signal
+    return this.onDial(target, options)
+  }
+
+  async associate(options?: AbortOptions): Promise<DatagramSocket> {
+    this.signal = options?.signal
+    const socket = await this.onAssociate(options)
+    if (socket instanceof FakeSocket) this.associations.push(socket)
+    return socket
+  }
+}
+
+/** A UDP socket whose network is the test. */
+export class FakeSocket implements BoundDatagramSocket {
+  readonly address: SocketAddress
+  readonly sent: { readonly data: Uint8Array; readonly destination: Target }[] = []
+  closed = false
+  #handler: DatagramHandler | undefined
+
+  constructor(address: SocketAddress = { host: '0.0.0.0', port: 0 }) {
+    this.address = address
+  }
+
+  start(handler: DatagramHandler): void {
+    if (this.#handler !== undefined) throw new Error('start() called twice')
+    this.#handler = handler
+  }
+
+  send(data: Uint8Array, destination: Target): void {
+    this.sent.push({ data, destination })
+  }
+
+  close(error?: LinkSocksError): void {
+    if (this.closed) return
+    this.closed = true
+    queueMicrotask(() => this.#handler?.close(error))
+  }
+
+  /** A datagram arrives. */
+  receive(data: Uint8Array, source: SocketAddress): void {
+    if (!this.closed) this.#handler?.datagram(data, source)
+  }
+}
+
+/** Keeps what was logged. */
+class MemoryLog implements Logger {
+  readonly entries: { readonly level: string; readonly event: string; readonly fields: LogFields }[] = []
+  debug = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'debug', event, fields })
+  info = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'info', event, fields })
+  warn = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'warn', event, fields })
+  error = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'error', event, fields })
+}
+
+/** A client connected to serveSocks(). */
+export class Served {
+  readonly clock = new ManualClock()
+  readonly log = new MemoryLog()
+  readonly dialer: FakeDialer
+  readonly client: TestPeer
+  readonly stream: MemoryStream
+  readonly done: Promise<void>
+  finished = false
+
+  constructor(options: Partial<ServeSocksOptions> = {}, streamOptions?: MemoryStreamOptions) {
+    const [near, far] = memoryStreamPair(streamOptions)
+    this.stream = near
+    this.client = new TestPeer(far)
+    this.dialer = new FakeDialer(streamOptions)
+    this.done = serveSocks(near, {
+      dialer: this.dialer,
+      clock: this.clock,
+      log: this.log,
+      localAddress: { host: '192.0.2.1', port: 1080 },
+      remoteAddress: { host: '192.0.2.7', port: 50_000 },
+      ...options,
+    }).then(() => {
+      this.finished = true
+    })
+  }
+
+  /** The error code that was logged. */
+  get failure(): unknown {
+    return this.log.entries.find(({ event }) => event === 'socks.failed')?.fields.code
+  }
+}

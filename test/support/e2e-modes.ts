@@ -1,0 +1,85 @@
+import type { LinksocksProcess } from './e2e-process.js'
+import { freePort, type ListenerProcess, type Scene, type ServerProcess } from './e2e-scene.js'
+
+export const MODES = ['forward', 'reverse', 'agent', 'autonomy'] as const
+export type Mode = (typeof MODES)[number]
+
+/** A whole tunnel of one mode. */
+export interface Tunnel {
+  readonly server: ServerProcess
+  readonly socksPort: number
+  readonly processes: readonly LinksocksProcess[]
+}
+
+export interface TunnelOptions {
+  /** Further flags of the process with the SOCKS5 port. */
+  readonly listenerArgs?: readonly string[]
+  /** The server's port. @default any */
+  readonly port?: number
+}
+
+const API_KEY = 'key of the tests'
+
+/** Starts what the mode needs, and waits until it can carry traffic. */
+export async function startTunnel(scene: Scene, mode: Mode, options: TunnelOptions = {}): Promise<Tunnel> {
+  const { listenerArgs = [], port = 0 } = options
+  const socksPort = mode === 'forward' ? 0 : await freePort()
+  const server = await scene.server(serverArgs(mode, socksPort, listenerArgs), { port })
+  if (mode === 'forward')
+    return withListener(server, [], await scene.listener(server.url, ['-t', 'F', ...listenerArgs]))
+  const provider = await scene.provider(server.url, ['-t', 'P', ...(mode === 'autonomy' ? ['-c', 'C'] : [])])
+  if (mode !== 'autonomy') await server.process.event('socks.listening')
+  if (mode === 'reverse') {
+    return { server, socksPort, processes: [server.process, provider] }
+  }
+  if (mode === 'autonomy') await provider.event('connector.registered')
+  return withListener(server, [provider], await scene.listener(server.url, ['-t', 'C', ...listenerArgs]))
+}
+
+/** The server's command line in a mode. `socksPort` is the reverse token's. */
+export function serverArgs(mode: Mode, socksPort: number, listenerArgs: readonly string[] = []): readonly string[] {
+  const api = ['-k', API_KEY]
+  switch (mode) {
+    case 'forward':
+      return [...api, '-t', 'F']
+    case 'reverse':
+      return [...api, '-r', '-t', 'P', '-p', `${socksPort}`, ...listenerArgs]
+    case 'agent':
+      return [...api, '-r', '-t', 'P', '-p', `${socksPort}`, '-c', 'C']
+    case 'autonomy':
+      return [...api, '-r', '-a', '-t', 'P']
+  }
+}
+
+function withListener(
+  server: ServerProcess,
+  others: readonly LinksocksProcess[],
+  { process, socksPort }: ListenerProcess,
+): Tunnel {
+  return { server, socksPort, processes: [server.process, ...others, process] }
+}
+
+export interface TokenState {
+  readonly token: string
+  readonly type: string
+  readonly clients_count: number
+  readonly port?: number
+  readonly connector_tokens?: readonly string[]
+  readonly listening?: boolean
+}
+
+/** A request to the HTTP API. */
+export function api(server: ServerProcess, method: string, path: string, body?: unknown): Promise<Response> {
+  return fetch(`http://127.0.0.1:${server.port}/api/${path}`, {
+    method,
+    headers: { 'X-API-Key': API_KEY },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+}
+
+/** The tokens of GET /api/status. */
+export async function tokens(server: ServerProcess): Promise<readonly TokenState[]> {
+  const response = await api(server, 'GET', 'status')
+  const status = (await response.json()) as { tokens: readonly TokenState[] }
+  return status.tokens
+}
