@@ -79,6 +79,7 @@ export async function writeResponse(response: Response, out: ServerResponse): Pr
 /** Until the client has read on, or is gone. */
 function drained(out: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    if (out.destroyed) return resolve()
     const done = (): void => {
       out.off('drain', done).off('close', done)
       resolve()

@@ -6,11 +6,12 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** The UTF-8 bytes of `text`, cut to 255 bytes at a character boundary (A.3); without the Len byte. */
 export function encodeUtf8Str8(text: string): Uint8Array {
-  // no UTF-16 unit takes more than three bytes: the usual text fits as it is
-  if (text.length * 3 <= MAX_STR8_BYTES) return encoder.encode(text)
-  const room = new Uint8Array(MAX_STR8_BYTES)
-  // encodeInto() never writes part of a character
-  return room.slice(0, encoder.encodeInto(text, room).written)
+  // every UTF-16 unit takes at least one byte
+  const bytes = encoder.encode(text.slice(0, MAX_STR8_BYTES))
+  if (bytes.byteLength <= MAX_STR8_BYTES) return bytes
+  let end = MAX_STR8_BYTES
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
+  return bytes.slice(0, end)
 }
 
 /** The UTF-8 bytes of `text`, whole. */
