@@ -14,7 +14,7 @@ import { nodeClock } from './clock.js'
 import { discardBody } from './http-body.js'
 import { ALLOWED_METHODS, rawTarget, toRequest, writeRefusal, writeResponse } from './http-exchange.js'
 import { refusal, refuseSocket } from './http-refusal.js'
-import { acceptUpgrades } from './http-upgrade.js'
+import { acceptUpgrades, wantsWebSocket } from './http-upgrade.js'
 import { listen } from './listen.js'
 import { clientAddress, type TrustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
@@ -103,14 +103,17 @@ class NodeHttpServer implements HttpServer {
     this.#options = options
     this.#limitedLog = limitedLog(options.log, () => nodeClock.now())
     const headersTimeout = options.headerTimeoutMs ?? HEADER_TIMEOUT_MS
-    this.#server = createServer({
+    const settings = {
+      // known to Node 24.9 and later
+      shouldUpgradeCallback: wantsWebSocket,
       headersTimeout,
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeout),
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, headersTimeout),
       maxHeaderSize: MAX_HEADER_BYTES,
       noDelay: true,
-    })
+    }
+    this.#server = createServer(settings)
     this.#server.maxHeadersCount = MAX_HEADER_FIELDS
     this.#server.maxConnections = MAX_CONNECTIONS
     this.#attach()

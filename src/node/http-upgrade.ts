@@ -32,17 +32,21 @@ export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected 
     refuseSocket(socket, refusal(400, error.message, { 'Sec-WebSocket-Version': '13' }))
   })
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket')
-      return serveWithoutUpgrade(server, request, socket, head)
+    if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
     const target = rawTarget(request.url ?? '/')
     if (!isSocketPath(target.path)) return refuseSocket(socket, refusal(404, 'not found'))
     webSockets.handleUpgrade(request, socket, head, (ws) => accept(new WsTransport(ws, socket), request, target))
   })
 }
 
+/** Whether a request asks to become a WebSocket; a server may ignore the wish for any other protocol. */
+export function wantsWebSocket(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
 /**
- * Some clients ask for HTTP/2 with every request; a server may ignore that. Node has given the connection away by now:
- * it gets the request again, as it was but for the fields that asked.
+ * Some clients ask for HTTP/2 with every request. Node 24.9 and later asks before it gives the connection away; an
+ * earlier one has done so by now and gets the request again, as it was but for the fields that asked.
  */
 function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`]
