@@ -210,7 +210,8 @@ class NodeHttpServer implements HttpServer {
     try {
       const request = toRequest(message, { signal: gone.signal, onRead })
       const response = request instanceof Request ? await this.#answer(request, message) : request
-      if (!message.complete || this.#closing !== undefined) out.setHeader('Connection', 'close')
+      const last = !message.complete || message.headers.upgrade !== undefined || this.#closing !== undefined
+      if (last) out.setHeader('Connection', 'close')
       if (response instanceof Response) await writeResponse(response, out)
       else writeRefusal(response, out)
       if (bodyComes && !out.destroyed) await discardBody(message)

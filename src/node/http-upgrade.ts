@@ -46,10 +46,11 @@ export function wantsWebSocket(request: IncomingMessage): boolean {
 
 /**
  * Some clients ask for HTTP/2 with every request. Node 24.9 and later asks before it gives the connection away; an
- * earlier one has done so by now and gets the request again, as it was but for the fields that asked.
+ * earlier one has done so by now and gets the request again, as it was but for the fields that asked. Either way the
+ * connection ends with the answer: behind such a request the newer ones read no other.
  */
 function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`]
+  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`, 'Connection: close']
   for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
     const name = request.rawHeaders[i] ?? ''
     if (!UPGRADE_FIELDS.has(name.toLowerCase())) lines.push(`${name}: ${request.rawHeaders[i + 1]}`)
