@@ -3,9 +3,19 @@
 // gets half of the pool: with the default of 4 threads, one peer's slow look-ups would hold up everybody's.
 process.env.UV_THREADPOOL_SIZE ??= '16'
 
+// until main() listens for signals itself nothing is open: the request to end is met at once
+const SIGNALS = ['SIGINT', 'SIGTERM']
+const endEarly = () => process.exit(0)
+for (const signal of SIGNALS) process.on(signal, endEarly)
+
 async function run() {
   const [{ main }, { processIo }] = await Promise.all([import('../dist/cli/main.js'), import('../dist/cli/io.js')])
-  return main(process.argv.slice(2), process.env, processIo())
+  const io = processIo()
+  const onSignal = (listener) => {
+    for (const signal of SIGNALS) process.off(signal, endEarly)
+    return io.onSignal(listener)
+  }
+  return main(process.argv.slice(2), process.env, { ...io, onSignal })
 }
 
 // exits even where an aborted shutdown has left sockets open

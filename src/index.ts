@@ -4,7 +4,7 @@ export { defaultEgressPolicy } from './exit/policy.js'
 export { type LogFields, type Logger, silentLogger } from './log.js'
 export { Client } from './node/client.js'
 export type { ClientOptions, ServerOptions, SocksListenOptions, TlsOptions } from './node/options.js'
-export { createLogger } from './node/pino-logger.js'
+export { createLogger, type LogDestination, type LoggerOptions } from './node/pino-logger.js'
 export { Server } from './node/server.js'
 export type { AbortOptions, EgressPolicy, SocketAddress } from './ports.js'
 export type {

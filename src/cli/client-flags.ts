@@ -1,11 +1,9 @@
+import { MAX_THREADS } from '../node/check-options.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
 
 /** The commands that are clients; they differ in their role and their help. */
 export type ClientCommand = 'client' | 'provider' | 'connector'
-
-/** Most links one client keeps to its server. */
-export const MAX_THREADS = 64
 
 export const TOKEN: Flag = {
   flags: '-t, --token <token>',

@@ -1,3 +1,5 @@
+import { LinkSocksError } from '../errors.js'
+import { checkCa, MAX_THREADS } from '../node/check-options.js'
 import type { ClientOptions, SocksListenOptions, TlsOptions } from '../node/options.js'
 import {
   AUTH_IN_BAND,
@@ -7,7 +9,6 @@ import {
   HEADER,
   INSECURE,
   LISTENER_FLAGS,
-  MAX_THREADS,
   NO_ENV_PROXY,
   NO_RECONNECT,
   RETRY_AUTH,
@@ -21,7 +22,7 @@ import {
 import { type Environment, optionError, type Settings } from './environment.js'
 import { CA_FILE_LIMIT, readTextFile } from './files.js'
 import * as flags from './flags.js'
-import { ignoredIfGiven, type Notice, openSocksNotices, type Plan, readCredentials } from './plan.js'
+import { ignoredIfGiven, type Notice, type Plan, readCredentials } from './plan.js'
 import {
   parseClientToken,
   parseDuration,
@@ -65,7 +66,7 @@ export async function planClient(
     fastOpen: settings.enabled(flags.FAST_OPEN),
     ...(reverse ? { exitProxy, udpTimeoutMs } : { socks }),
   }
-  return { options, notices: noticesOf(settings, reverse, socks, tls) }
+  return { options, notices: noticesOf(settings, reverse, tls) }
 }
 
 async function readSocks(settings: Settings): Promise<SocksListenOptions> {
@@ -90,11 +91,11 @@ async function readCa(settings: Settings): Promise<string | undefined> {
   if (path === undefined) return undefined
   try {
     const pem = await readTextFile(path, CA_FILE_LIMIT)
-    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+    checkCa('the file', pem)
+    return pem
   } catch (cause) {
-    throw optionError('--ca-file', cause instanceof Error ? cause.message : String(cause), cause)
+    throw optionError('--ca-file', LinkSocksError.from(cause, 'ERR_OPTION').message, cause)
   }
-  throw optionError('--ca-file', 'the file holds no PEM certificate')
 }
 
 function readHeaders(settings: Settings): Readonly<Record<string, string>> {
@@ -105,12 +106,7 @@ function readHeaders(settings: Settings): Readonly<Record<string, string>> {
   return Object.fromEntries(headers)
 }
 
-function noticesOf(
-  settings: Settings,
-  reverse: boolean,
-  socks: SocksListenOptions,
-  tls: TlsOptions,
-): readonly Notice[] {
+function noticesOf(settings: Settings, reverse: boolean, tls: TlsOptions): readonly Notice[] {
   const notices: Notice[] = []
   if (reverse) {
     notices.push(...ignoredIfGiven(settings, LISTENER_FLAGS, 'a provider has no SOCKS5 port'))
@@ -118,8 +114,6 @@ function noticesOf(
     const reason = 'only the way out uses it; to reach the server through a proxy give --server-proxy'
     notices.push(...ignoredIfGiven(settings, [flags.UPSTREAM_PROXY], reason))
     notices.push(...ignoredIfGiven(settings, [flags.UDP_TIMEOUT], 'only the way out uses it'))
-    const { host = '127.0.0.1', username, password } = socks
-    notices.push(...openSocksNotices(host, { username, password }))
   }
   if (tls.insecure === true) {
     const reason = "--insecure: the server's certificate is not checked"

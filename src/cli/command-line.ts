@@ -39,7 +39,7 @@ export function parseCommandLine(argv: readonly string[], env: Environment, io: 
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return undefined
-    throw usageError(error)
+    throw usageError(error, program)
   }
   return invocation
 }
@@ -128,7 +128,7 @@ function withMode(argv: readonly string[], env: Environment): readonly string[] 
 }
 
 /** Commander's complaint in one line that begins with the culprit and repeats no value, which may be a secret. */
-function usageError({ code, message }: CommanderError): LinkSocksError {
+function usageError({ code, message }: CommanderError, program: Command): LinkSocksError {
   const quoted = /'([^']*)'/.exec(message)?.[1] ?? ''
   const hint = /\(Did you mean (.*)\?\)/.exec(message)?.[1]
   const suggestion = hint === undefined ? '' : ` (did you mean ${hint}?)`
@@ -136,9 +136,14 @@ function usageError({ code, message }: CommanderError): LinkSocksError {
     case 'commander.optionMissingArgument':
       return optionError(new Option(quoted).long ?? quoted, 'needs a value')
     case 'commander.unknownOption':
-      return optionError(unknownFlag(quoted), `unknown flag${suggestion}`)
+      return optionError(
+        flagName(quoted),
+        isSwitch(flagName(quoted), program) ? 'takes no value' : `unknown flag${suggestion}`,
+      )
     case 'commander.unknownCommand':
       return optionError(remoteText(quoted), `unknown command${suggestion}`)
+    case 'commander.help':
+      return optionError('help', 'unknown command; linksocks --help lists them')
     case 'commander.excessArguments':
       return new LinkSocksError('ERR_OPTION', 'every value needs a flag before it; see --help')
     default:
@@ -147,9 +152,14 @@ function usageError({ code, message }: CommanderError): LinkSocksError {
 }
 
 /** `--name` of `--name=value`, `-n` of `-nvalue`. */
-function unknownFlag(argument: string): string {
+function flagName(argument: string): string {
   const name = argument.startsWith('--') ? (argument.split('=')[0] ?? '') : argument.slice(0, 2)
   return remoteText(name)
+}
+
+/** Whether a command has a flag of this name without a value: it was refused for its `=value` then. */
+function isSwitch(name: string, program: Command): boolean {
+  return program.commands.some(({ options }) => options.some((option) => option.long === name && option.isBoolean()))
 }
 
 const ROOT_EXAMPLES = `

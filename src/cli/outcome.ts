@@ -40,8 +40,10 @@ function flagOf({ code, message }: LinkSocksError, command: RunCommand): string 
       return /\bport \d/.test(message) ? `--${side}-port` : `--${side}-host`
     case 'ERR_PORT_UNAVAILABLE':
       return '--socks-port'
-    case 'ERR_URL':
     case 'ERR_CONNECT':
+      // whoever named the proxy, flag or variable: the message has its address
+      return command === 'server' || /^(cannot reach )?the proxy /.test(message) ? undefined : '--url'
+    case 'ERR_URL':
       return command === 'server' ? undefined : '--url'
     default:
       return undefined

@@ -1,7 +1,7 @@
 import type { LogFields } from '../log.js'
 import { optionError, type Settings } from './environment.js'
 import { type Flag, longName, SOCKS_PASSWORD, SOCKS_USERNAME } from './flags.js'
-import { isLoopbackHost, parseCredential } from './values.js'
+import { parseCredential } from './values.js'
 
 /** A line for the log. */
 export interface Notice {
@@ -41,12 +41,4 @@ export async function readCredentials(settings: Settings): Promise<Credentials> 
     throw optionError(settings.source(set) ?? longName(set), `needs ${longName(missing)} as well`)
   }
   return { username, password }
-}
-
-/** Warns of a SOCKS5 port that everybody in the network may use. */
-export function openSocksNotices(host: string, { username }: Credentials): readonly Notice[] {
-  if (username !== undefined || isLoopbackHost(host)) return []
-  const advice = 'set --socks-username and --socks-password, or listen on 127.0.0.1'
-  const reason = 'whoever reaches the SOCKS5 port may use it'
-  return [{ level: 'warn', event: 'socks.unprotected', fields: { host, reason, advice } }]
 }

@@ -4,15 +4,7 @@ import type { TokenSpec } from '../relay/admin.js'
 import { generateToken } from '../relay/token-text.js'
 import { optionError, type Settings } from './environment.js'
 import * as flags from './flags.js'
-import {
-  type Credentials,
-  ignored,
-  ignoredIfGiven,
-  type Notice,
-  openSocksNotices,
-  type Plan,
-  readCredentials,
-} from './plan.js'
+import { type Credentials, ignored, ignoredIfGiven, type Notice, type Plan, readCredentials } from './plan.js'
 import {
   API_KEY,
   API_KEY_FILE,
@@ -63,13 +55,12 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
   const wanted = await readTokenSettings(settings)
   checkTokenSettings(settings, wanted)
   const { specs, announcements } = planTokens(wanted)
-  const socksHost = settings.value(flags.SOCKS_HOST, parseHost)
   const options: ServerOptions = {
     host: settings.value(WS_HOST, parseHost),
     port: settings.value(WS_PORT, parsePort),
     tokens: specs,
     apiKey: wanted.apiKey,
-    socksHost,
+    socksHost: settings.value(flags.SOCKS_HOST, parseHost),
     socksNowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
     portRange: settings.value(PORT_RANGE, parsePortRange),
     connectorWaitMs: settings.value(CONNECTOR_WAIT, (text) => parseDuration(text, 0)),
@@ -78,7 +69,7 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
     udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
   }
-  return { options, notices: noticesOf(settings, wanted, socksHost), announcements }
+  return { options, notices: noticesOf(settings, wanted), announcements }
 }
 
 async function readTokenSettings(settings: Settings): Promise<TokenSettings> {
@@ -137,7 +128,7 @@ function reverseSpec(token: string, { autonomy, socksPort, username, password }:
   return { type: 'reverse', token, port: socksPort === 0 ? undefined : socksPort, username, password }
 }
 
-function noticesOf(settings: Settings, wanted: TokenSettings, socksHost = '127.0.0.1'): readonly Notice[] {
+function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[] {
   const notices: Notice[] = []
   const ownPort = [SOCKS_PORT, flags.SOCKS_USERNAME, flags.SOCKS_PASSWORD]
   if (settings.given(BUFFER_SIZE)) {
@@ -150,8 +141,18 @@ function noticesOf(settings: Settings, wanted: TokenSettings, socksHost = '127.0
     notices.push(...ignoredIfGiven(settings, [REVERSE, CONNECTOR_AUTONOMY, ...ownPort], reason))
   } else if (wanted.autonomy) {
     notices.push(...ignoredIfGiven(settings, ownPort, 'an autonomy token has no SOCKS5 port'))
-  } else {
-    notices.push(...openSocksNotices(socksHost, wanted))
   }
+  if (wanted.apiKey === undefined) notices.push(...withoutEffect(settings, wanted))
   return notices
+}
+
+/** Flags for another kind of token than the one there is; with an API key there may be others. */
+function withoutEffect(settings: Settings, { reverse, autonomy }: TokenSettings): readonly Notice[] {
+  const listener = [flags.SOCKS_HOST, flags.SOCKS_NOWAIT, flags.SOCKS_NO_WAIT, PORT_RANGE, flags.FAST_OPEN]
+  const exit = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT]
+  if (!reverse) return ignoredIfGiven(settings, [...listener, CONNECTOR_WAIT], 'it is for reverse mode (--reverse)')
+  return [
+    ...ignoredIfGiven(settings, exit, 'the way out is at the providers: give it to them'),
+    ...ignoredIfGiven(settings, autonomy ? listener : [], 'an autonomy token has no SOCKS5 port'),
+  ]
 }

@@ -1,5 +1,5 @@
 /** Parsers of flag and variable texts. Each throws ERR_OPTION with `must be ...`; the reader names the flag. */
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { LinkSocksError } from '../errors.js'
 import { parseProxyUrl } from '../exit/proxy-url.js'
 import { remoteText } from '../log.js'
@@ -159,15 +159,4 @@ export function parseChoice<T extends string>(text: string, choices: readonly T[
 export function parseText(text: string): string {
   if (text === '') throw new LinkSocksError('ERR_OPTION', 'must not be empty')
   return text
-}
-
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-loopback.addAddress('::1', 'ipv6')
-
-/** Whether only this machine can reach what listens on `host`. */
-export function isLoopbackHost(host: string): boolean {
-  const family = isIP(host)
-  if (family === 0) return /^(.+\.)?localhost\.?$/i.test(host)
-  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
 }

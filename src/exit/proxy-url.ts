@@ -17,8 +17,8 @@ export interface ProxyUrl {
 }
 
 const ACCEPTED =
-  'a proxy is written socks5://[user:password@]host[:port] or http://[user:password@]host[:port], ' +
-  'special characters in user and password percent-encoded'
+  'a proxy is written socks5://host[:port] or http://host[:port], with user:password@ before the host where it wants ' +
+  'them, special characters in them percent-encoded'
 
 const SHAPE =
   /^(?<scheme>[a-z0-9]+):\/\/(?:(?<user>.*)@)?(?<host>\[[0-9a-f:.]+\]|[^\s:@/?#[\]%]+)(?::(?<port>\d{1,5}))?\/?$/i

@@ -5,7 +5,8 @@ import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/l
 import { encodeUtf8 } from '../protocol/text.js'
 import type { ClientOptions, ServerOptions } from './options.js'
 
-const MAX_THREADS = 64
+/** Most links one client keeps to its server. */
+export const MAX_THREADS = 64
 const MAX_PORT = 65_535
 /** Longest time an option takes: 24 h, as the program's flags. */
 const MAX_DURATION_MS = 24 * 3_600_000
@@ -39,7 +40,7 @@ export function checkClientOptions(options: ClientOptions): void {
     throw new LinkSocksError('ERR_OPTION', 'connectorTokens are for providers (reverse: true)')
   }
   checkSocks(options)
-  checkCa(options.tls?.ca)
+  checkCa('tls.ca', options.tls?.ca)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
   checkProxy('exitProxy', exitProxy)
   if (serverProxy !== undefined) {
@@ -87,13 +88,22 @@ function checkProxy(name: string, url: string | undefined): void {
   }
 }
 
-/** Else every attempt to connect would fail, for ever. */
-function checkCa(ca: string | undefined): void {
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
+
+/**
+ * Else every attempt to connect would fail, for ever.
+ * @throws {LinkSocksError} ERR_OPTION, beginning with `name`
+ */
+export function checkCa(name: string, ca: string | undefined): void {
   if (ca === undefined) return
-  try {
-    new X509Certificate(ca)
-  } catch {
-    // no cause: it says nothing that helps
-    throw new LinkSocksError('ERR_OPTION', 'tls.ca must be PEM certificates')
+  const certificates = ca.match(CERTIFICATE) ?? []
+  if (certificates.length === 0) throw new LinkSocksError('ERR_OPTION', `${name} holds no PEM certificate`)
+  for (const [index, pem] of certificates.entries()) {
+    try {
+      new X509Certificate(pem)
+    } catch {
+      // no cause: it says nothing that helps
+      throw new LinkSocksError('ERR_OPTION', `${name}: certificate ${index + 1} can't be read`)
+    }
   }
 }

@@ -10,7 +10,7 @@ import { nodeCrypto } from './crypto.js'
 import { exitDialers } from './exit.js'
 import { nodeInflate } from './inflate.js'
 import type { ClientOptions, SocksListenOptions } from './options.js'
-import { listenSocks } from './socks-listener.js'
+import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { toDuplex } from './stream-duplex.js'
 import type { TcpListener } from './tcp-listener.js'
 import { connectWebSocket } from './ws-connect.js'
@@ -130,6 +130,7 @@ export class Client implements AsyncDisposable {
     // closed meanwhile: whoever closes waits for the port and closes it
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
     this.#listener = listener
+    warnIfUnprotected(this.#log, host, username)
     this.#log.info('socks.listening', { host: listener.address.host, port: listener.address.port })
   }
 

@@ -158,7 +158,7 @@ class NodeHttpServer implements HttpServer {
       refuseSocket(socket, refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })),
     )
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      if (error.code !== 'ECONNRESET') this.#rejected(error.code ?? error.message, socket)
+      if (error.code !== 'ECONNRESET') this.#rejected(brokenReason(error), socket)
       refuseBroken(error, socket)
     })
     server.on('drop', () => this.#options.log.debug('http.connection.dropped', { limit: MAX_CONNECTIONS }))
@@ -238,6 +238,14 @@ class NodeHttpServer implements HttpServer {
     const forwardedFor = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
     return clientAddress(socket.remoteAddress ?? '', forwardedFor, this.#options.trusted ?? (() => false))
   }
+}
+
+/** First byte of a TLS record that begins a handshake (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16
+
+function brokenReason(error: NodeJS.ErrnoException & { rawPacket?: Uint8Array }): string {
+  if (error.rawPacket?.[0] === TLS_HANDSHAKE) return 'TLS on a port that has none: use ws:// or http://'
+  return error.code ?? error.message
 }
 
 /** Answers what the HTTP parser refused, unless an answer is already under way. */

@@ -57,9 +57,20 @@ export async function openServerSocket(
   const socket =
     named === undefined
       ? await connectPhase(target, `cannot reach ${shownOrigin(url)}`, options, signal)
-      : await throughProxy(parseProxyUrl(named), target, options, signal)
+      : await throughProxy(parseNamed(named, options), target, options, signal)
   if (new URL(url).protocol !== 'wss:') return socket
   return tlsPhase(socket, target, options, signal)
+}
+
+/** The text may hold a password: the error names where it came from instead. */
+function parseNamed(proxy: string, { serverProxy }: ServerProxyOptions): ProxyUrl {
+  try {
+    return parseProxyUrl(proxy)
+  } catch (thrown) {
+    const cause = LinkSocksError.from(thrown, 'ERR_OPTION')
+    const source = serverProxy === undefined ? 'http_proxy, https_proxy or all_proxy' : 'serverProxy'
+    throw new LinkSocksError(cause.code, `${source}: ${cause.message}`, { cause })
+  }
 }
 
 function targetOf(url: string): Target {
@@ -159,5 +170,8 @@ function tlsProblem(error: Error): string {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'the certificate is for another name'
   if (code === 'CERT_HAS_EXPIRED') return 'the certificate has expired'
   if (code === 'ECONNRESET') return 'the connection was closed'
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
+    return 'that port does not speak TLS; for a server without it write ws://host:port'
+  }
   return code === '' ? error.message : code
 }

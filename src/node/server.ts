@@ -15,11 +15,12 @@ import { nodeInflate } from './inflate.js'
 import { limitInbound } from './limit-inbound.js'
 import type { ServerOptions } from './options.js'
 import { packageVersion } from './package-version.js'
-import { listenSocks } from './socks-listener.js'
+import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
 
 const DEFAULT_PORT = 8_765
+const DEFAULT_SOCKS_HOST = '127.0.0.1'
 const DEFAULT_PORT_RANGE = [10_000, 19_999] as const
 /** Room for one Auth message with its WebSocket framing, and a control frame or two. */
 const MAX_UNAUTHENTICATED_BYTES = MAX_AUTH_MESSAGE_BYTES + 512
@@ -48,7 +49,7 @@ export class Server implements AsyncDisposable {
     this.#trusted = trustedProxies(options.trustedProxies ?? [])
     this.#log = options.logger ?? silentLogger
     const log = this.#log
-    const socksHost = options.socksHost ?? '127.0.0.1'
+    const socksHost = options.socksHost ?? DEFAULT_SOCKS_HOST
     this.#relay = new Relay({
       clock: nodeClock,
       crypto: nodeCrypto,
@@ -88,8 +89,12 @@ export class Server implements AsyncDisposable {
    * @throws {LinkSocksError} ERR_TOKEN_INVALID (the message names the field), ERR_TOKEN_RESERVED, ERR_TOKEN_EXISTS,
    *   ERR_PORT_UNAVAILABLE, ERR_REVERSE_TOKEN_NOT_FOUND, ERR_TOKEN_AUTONOMY
    */
-  addToken(spec: TokenSpec): Promise<AddedToken> {
-    return this.#relay.addToken(spec)
+  async addToken(spec: TokenSpec): Promise<AddedToken> {
+    const added = await this.#relay.addToken(spec)
+    if (spec.type === 'reverse' && added.port !== undefined) {
+      warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, spec.username)
+    }
+    return added
   }
 
   /**
@@ -113,9 +118,9 @@ export class Server implements AsyncDisposable {
   async #listen(): Promise<SocketAddress> {
     const { host = '0.0.0.0', port = DEFAULT_PORT, apiKey, tokens = [] } = this.#options
     this.#checkOpen()
-    const api = createApi({ admin: this.#relay, apiKey, version: packageVersion(), crypto: nodeCrypto, log: this.#log })
+    const api = createApi({ admin: this, apiKey, version: packageVersion(), crypto: nodeCrypto, log: this.#log })
     try {
-      for (const spec of tokens) await this.#relay.addToken(spec)
+      for (const spec of tokens) await this.addToken(spec)
       this.#http = await listenHttp({
         host,
         port,

@@ -19,6 +19,8 @@ describe('commands', () => {
     [['client', '--ws-port', '1'], 'linksocks: --ws-port: unknown flag'],
     [['server', '-p'], 'linksocks: --socks-port: needs a value'],
     [['server', '--api-key'], 'linksocks: --api-key: needs a value'],
+    [['client', '--insecure=yes'], 'linksocks: --insecure: takes no value'],
+    [['help', 'serve'], 'linksocks: help: unknown command; linksocks --help lists them'],
     [['-t', 'hunter2'], 'linksocks: which command: server, client, provider or connector? (or set LINKSOCKS_MODE)'],
   ])('%j is a usage error', async (argv, line) => {
     const { code, io } = await run(argv)
@@ -109,6 +111,14 @@ describe('exit code', () => {
     expect(busy.io.err).toBe('linksocks: --ws-port: port 80 on 0.0.0.0 is already in use\n')
     const client = await run(['client'], {}, { start: listen })
     expect(client.io.err).toBe('linksocks: --socks-port: port 80 on 0.0.0.0 is already in use\n')
+  })
+
+  it.each([
+    'cannot reach the proxy http://127.0.0.1:1: 127.0.0.1:1 refused the connection',
+    'the proxy http://127.0.0.1:1 gave no connection to relay:80: HTTP 403',
+  ])('does not come with --url for: %s', async (message) => {
+    const { code, io } = await run(['client'], {}, { start: failWith('ERR_CONNECT', message) })
+    expect([code, io.err]).toEqual([1, `linksocks: ${message}\n`])
   })
 
   it('is there at once after a second signal', async () => {

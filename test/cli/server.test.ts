@@ -245,27 +245,29 @@ describe('notices of linksocks server', () => {
   })
 
   it.each([
-    [['-r'], '0.0.0.0', true],
-    [['-r'], '127.0.0.1', false],
-    [['-r', '-n', 'ann', '-w', 'pw'], '0.0.0.0', false],
-    [['-r', '-a'], '0.0.0.0', false],
-    [[], '0.0.0.0', false],
-  ])('for %j with the SOCKS port on %s warns of an open proxy: %s', async (argv, host, warns) => {
-    for (const lines of [await notices([...argv, '-s', host]), await notices(argv, { LINKSOCKS_SOCKS_HOST: host })]) {
-      expect(lines.some((line) => line.startsWith('warn socks.unprotected'))).toBe(warns)
-    }
-  })
-
-  it.each([
     [[...T, '-p', '1'], '--socks-port'],
     [[...T, '-n', 'ann', '-w', 'pw'], '--socks-username'],
     [['-r', '-a', '-p', '1'], '--socks-port'],
+    [[...T, '-s', '127.0.0.1'], '--socks-host'],
+    [[...T, '-i'], '--socks-nowait'],
+    [[...T, '--connector-wait-provider', '1s'], '--connector-wait-provider'],
+    [['-r', ...T, '-x', 'http://p'], '--upstream-proxy'],
+    [['-r', '-a', '--udp-timeout', '1m'], '--udp-timeout'],
+    [['-r', '-a', '-s', '127.0.0.1'], '--socks-host'],
     [['-k', 'key', '-r'], '--reverse'],
     [['-k', 'key', '-r', '-a'], '--connector-autonomy'],
   ])('for %j says that %s has no effect', async (argv, flag) => {
     expect(await notices(argv)).toContainEqual(
       expect.stringMatching(new RegExp(`^warn option.ignored option=${flag} `)),
     )
+  })
+
+  it.each([
+    [['-r', ...T, '-i', '-s', '127.0.0.1', '-f', '--connector-wait-provider', '1s']],
+    [[...T, '-x', 'http://p', '--udp-timeout', '1m']],
+    [['-k', 'key', '-r', ...T, '-x', 'http://p', '-s', '127.0.0.1', '--port-range', '1-2']],
+  ])('for %j says nothing: all of it has an effect', async (argv) => {
+    expect((await notices(argv)).join()).not.toContain('ignored')
   })
 
   it('says nothing of variables that have no effect, which several programs may share', async () => {

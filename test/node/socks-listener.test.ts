@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import { isLoopbackHost } from '../../src/node/socks-listener.js'
+import { freePort, newClient, startServer } from './library-fixture.js'
+
+const USER = { username: 'ann', password: 'pw' }
+
+describe('isLoopbackHost()', () => {
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['::ffff:127.0.0.1', true],
+    ['localhost', true],
+    ['a.localhost', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['192.168.1.1', false],
+    ['::ffff:10.0.0.1', false],
+    ['localhost.example.com', false],
+  ])('knows whether %s is loopback', (host, loopback) => {
+    expect(isLoopbackHost(host)).toBe(loopback)
+  })
+})
+
+describe('a SOCKS port that more than this machine reaches', () => {
+  it.each([
+    [{}, '0.0.0.0', true],
+    [{}, '127.0.0.1', false],
+    [USER, '0.0.0.0', false],
+    [{ allowManageConnector: true }, '0.0.0.0', false],
+  ])('of a reverse token with %j on %s is warned of: %s', async (more, socksHost, warned) => {
+    const port = 'allowManageConnector' in more ? undefined : await freePort()
+    const spec = { type: 'reverse', token: 'office', port, ...more } as const
+    const { log } = await startServer({ socksHost, tokens: [spec] })
+    expect(log.of('socks.unprotected')).toHaveLength(warned ? 1 : 0)
+  })
+
+  it('is warned of when the HTTP API adds the token', async () => {
+    const { log, port } = await startServer({ socksHost: '0.0.0.0', apiKey: 'key' })
+    const body = JSON.stringify({ type: 'reverse', token: 'office', port: await freePort() })
+    const answer = await fetch(`http://127.0.0.1:${port}/api/token`, {
+      method: 'POST',
+      headers: { 'X-API-Key': 'key' },
+      body,
+    })
+    expect(answer.status).toBe(200)
+    expect(log.of('socks.unprotected')).toEqual([expect.objectContaining({ host: '0.0.0.0' })])
+  })
+
+  it.each([
+    [{}, '0.0.0.0', true],
+    [{}, '127.0.0.1', false],
+    [USER, '0.0.0.0', false],
+  ])('of a client with %j on %s is warned of: %s', async (more, host, warned) => {
+    const { url } = await startServer({ tokens: [{ type: 'forward', token: 'secret' }] })
+    const { client, log } = newClient({ url, token: 'secret', socks: { host, port: 0, ...more } })
+    await client.start()
+    expect(log.of('socks.unprotected')).toHaveLength(warned ? 1 : 0)
+  })
+})
