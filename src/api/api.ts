@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
-import { remoteText } from '../log.js'
+import { limitedLog, remoteText } from '../log.js'
+import type { Clock } from '../ports.js'
 import { type Answer, optionsAnswer, plainText, Refusal, toResponse } from './answers.js'
 import { announcedTooLarge } from './body.js'
 import { addToken, type Call, type CallOptions, removeNamedToken, removeTokenInPath, status } from './calls.js'
@@ -9,6 +10,7 @@ import { createKeyCheck } from './key.js'
 export interface ApiOptions extends CallOptions {
   /** What `X-API-Key` must be. @default absent: everything under `/api/` is 404 */
   readonly apiKey?: string | undefined
+  readonly clock: Pick<Clock, 'now'>
 }
 
 export interface ApiContext {
@@ -43,7 +45,9 @@ export function createApi(options: ApiOptions): ApiHandler {
 
 /** Judges in this order: key, path, method, size; what is left, JSON and fields, is the call's to judge. */
 function createJudge(options: ApiOptions): (request: Request, context: ApiContext) => Promise<Answer> | Answer {
-  const { apiKey, crypto, log } = options
+  const { apiKey, clock, crypto } = options
+  // anybody may guess: one line each, as long as there are few
+  const log = limitedLog(options.log, () => clock.now())
   const isKey = apiKey === undefined ? undefined : createKeyCheck(apiKey, crypto)
   return (request, { rawPath, remoteAddress }) => {
     if (rawPath.startsWith(API_PREFIX)) {

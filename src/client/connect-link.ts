@@ -108,8 +108,12 @@ function rejected(reason: string, token: string | undefined): LinkSocksError {
 /** Hex long enough to be the token's hash, dashes included: the instance is a secret too. */
 const HEX_SECRET = /[\da-f][\da-f-]{30,}[\da-f]/gi
 
+/** A shorter token stands within ordinary words, and hiding it there would tell it. */
+const SHORTEST_HIDDEN_TOKEN = 8
+
 /** Some servers repeat the request's URL, with the hash of the token in it, in their error text. */
 function withoutSecrets(text: string, token: string | undefined): string {
   const shown = text.replace(/\S*\?\S*/g, '[url]').replace(HEX_SECRET, '[hidden]')
-  return remoteText(token ? shown.replaceAll(token, '[hidden]') : shown)
+  const hide = token !== undefined && token.length >= SHORTEST_HIDDEN_TOKEN
+  return remoteText(hide ? shown.replaceAll(token, '[hidden]') : shown)
 }

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
-import { type Logger, logWith, remoteText } from '../log.js'
+import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
 import { Session, type SessionHandler } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
 import type { AbortOptions, ByteStream, Clock, Crypto, DatagramSocket, Dialer, Inflate, Target } from '../ports.js'
@@ -139,7 +139,10 @@ export class Tunnel implements Dialer {
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)
     const remoteLog = new RemoteLog(log, clock)
-    const exit = reverse ? new Exit(this.#options.createExitDialer(), log) : undefined
+    const limited = limitedLog(log, () => clock.now())
+    // warnings are the server's doing; what it only uses is logged for debugging, all of it
+    const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
+    const exit = reverse ? new Exit(this.#options.createExitDialer(), peerLog) : undefined
     let settle: (error: LinkSocksError | undefined) => void = () => {}
     const gone = new Promise<LinkSocksError | undefined>((resolve) => {
       settle = resolve
@@ -155,7 +158,8 @@ export class Tunnel implements Dialer {
         settle(error)
       },
     }
-    const session = new Session(admitted.transport, { clock, crypto, inflate, log, trace, pongs: true, handler })
+    const environment = { clock, crypto, inflate, log: peerLog }
+    const session = new Session(admitted.transport, { ...environment, trace, pongs: true, handler })
     log.info('link.up', { role: reverse ? 'provider' : 'client' })
     for (const message of admitted.early) control(message)
     session.start()

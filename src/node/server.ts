@@ -118,7 +118,14 @@ export class Server implements AsyncDisposable {
   async #listen(): Promise<SocketAddress> {
     const { host = '0.0.0.0', port = DEFAULT_PORT, apiKey, tokens = [] } = this.#options
     this.#checkOpen()
-    const api = createApi({ admin: this, apiKey, version: packageVersion(), crypto: nodeCrypto, log: this.#log })
+    const api = createApi({
+      admin: this,
+      apiKey,
+      version: packageVersion(),
+      clock: nodeClock,
+      crypto: nodeCrypto,
+      log: this.#log,
+    })
     try {
       for (const spec of tokens) await this.addToken(spec)
       this.#http = await listenHttp({

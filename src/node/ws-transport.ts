@@ -119,7 +119,7 @@ export class WsTransport implements MessageTransport {
   #message(data: Buffer): void {
     if (this.#ended !== undefined) return
     this.#handler?.activity()
-    this.#handler?.message(data)
+    this.#handler?.message(owned(data))
   }
 
   /** After `ws` has seen the bytes: pings, pongs and parts of a long message count as activity too. */
@@ -167,4 +167,12 @@ function transportError(error: Error): LinkSocksError {
 function cutToBytes(text: string, limit: number): string {
   const { read } = new TextEncoder().encodeInto(text, new Uint8Array(limit))
   return text.slice(0, read)
+}
+
+/**
+ * `ws` gives small messages out as views of the larger piece they came in: a few bytes that wait for a slow reader would
+ * keep 64 KiB alive, which no limit counts.
+ */
+function owned(data: Buffer): Uint8Array {
+  return data.byteLength * 2 < data.buffer.byteLength ? new Uint8Array(data) : data
 }

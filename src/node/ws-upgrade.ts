@@ -14,7 +14,8 @@ const REASON_TIMEOUT_MS = 1_000
 const MAX_HEADER_BYTES = 16 * 1024
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** What a token's hash looks like; servers repeat the URL in their errors. */
-const TOKEN_HASH = /[\da-f]{64}/gi
+/** The hash of the token, the instance with its dashes: hex that is long. */
+const HEX_SECRET = /[\da-f][\da-f-]{30,}[\da-f]/gi
 
 /** A server's answer that leads elsewhere. */
 export interface Redirect {
@@ -114,7 +115,7 @@ function bodyStart(response: IncomingMessage): Promise<string> {
 function withoutSecrets(text: string, url: string): string {
   const { search } = new URL(url)
   const shown = search === '' ? text : text.replaceAll(search, '').replaceAll(search.slice(1), '')
-  return shown.replace(TOKEN_HASH, '...')
+  return shown.replace(HEX_SECRET, '...')
 }
 
 function upgradeProblem(error: Error): string {

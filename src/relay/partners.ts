@@ -1,20 +1,23 @@
-import type { RelayLink } from './relay-link.js'
 import type { ReverseToken } from './tokens.js'
 
-/** Tells every link of a tenant how many partners it has (docs/protocol.md A.5). Links are told changes only. */
+/**
+ * Tells every link of a tenant how many partners it has (docs/protocol.md A.5). Links are told changes only. Goes once over
+ * the links: tenants may have thousands, and each that comes or goes brings us here.
+ */
 export function tellPartners(tenant: ReverseToken): void {
+  const { links } = tenant.providers
+  const providers = new Set(links.map((link) => link.group))
+  /** Instances with connector links, by the provider instance they reach; `undefined` reaches every one. */
+  const connectors = new Map<string | undefined, number>()
   for (const token of tenant.connectors) {
-    const reachable = token.owner === undefined ? tenant.providers.groups : Number(tenant.providers.has(token.owner))
-    for (const link of token.links) link.tellPartners(reachable)
+    const reachable = token.owner === undefined ? providers.size : Number(providers.has(token.owner))
+    const instances = new Set<string>()
+    for (const link of token.links) {
+      instances.add(link.group)
+      link.tellPartners(reachable)
+    }
+    connectors.set(token.owner, (connectors.get(token.owner) ?? 0) + instances.size)
   }
-  for (const link of tenant.providers.links) link.tellPartners(connectorsOf(tenant, link))
-}
-
-function connectorsOf(tenant: ReverseToken, provider: RelayLink): number {
-  const groups = new Set<string>()
-  for (const { owner, links } of tenant.connectors) {
-    if (owner !== undefined && owner !== provider.group) continue
-    for (const link of links) groups.add(link.group)
-  }
-  return groups.size
+  const ofAll = connectors.get(undefined) ?? 0
+  for (const link of links) link.tellPartners(ofAll + (connectors.get(link.group) ?? 0))
 }

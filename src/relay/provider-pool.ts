@@ -28,11 +28,6 @@ export class ProviderPool {
     return this.#links
   }
 
-  /** Instances, of which each may have several links. */
-  get groups(): number {
-    return new Set(this.#links.map((link) => link.group)).size
-  }
-
   has(group: string): boolean {
     return this.#links.some((link) => link.group === group)
   }

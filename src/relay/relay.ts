@@ -8,6 +8,7 @@ import type { AbortOptions, Dialer } from '../ports.js'
 import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
 import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
 import { type Admission, authenticate, type Knock } from './authenticate.js'
+import { HeldTotals } from './held-totals.js'
 import { InstanceTokens } from './instance-tokens.js'
 import { tellPartners } from './partners.js'
 import { RelayLink } from './relay-link.js'
@@ -41,12 +42,16 @@ export class Relay implements TokenAdmin {
   readonly #tokens: TokenTable
   readonly #desk: TokenDesk
   readonly #instances: InstanceTokens
+  readonly #held = new HeldTotals()
+  /** For what anybody may provoke, admitted or not. */
+  readonly #strangersLog: Logger
   #links = 0
   #closed = false
 
   constructor(options: RelayOptions) {
     this.#options = options
     this.#log = options.log
+    this.#strangersLog = limitedLog(options.log, () => options.clock.now())
     this.#tokens = new TokenTable(options.crypto)
     this.#desk = new TokenDesk(this.#tokens, options)
     this.#instances = new InstanceTokens(this.#tokens, options.clock, options.crypto, (token) => this.#drop(token))
@@ -77,7 +82,7 @@ export class Relay implements TokenAdmin {
       this.#admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
-      this.#log.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
+      this.#strangersLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
     }
   }
 
@@ -144,7 +149,7 @@ export class Relay implements TokenAdmin {
       return link.session
     }
     try {
-      new Splice({ connector, connect, raw, choose })
+      new Splice({ connector, connect, raw, choose, held: this.#held })
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
       log.warn('splice.refused', { code: error.code, reason: error.message })

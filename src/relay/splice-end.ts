@@ -7,7 +7,7 @@ import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
 import { BASE_LINK_BUFFER_BYTES } from '../protocol/limits.js'
-import { CreditHold } from './credit-hold.js'
+import type { HeldTotals } from './held-totals.js'
 import { costOf, MessageQueue } from './message-queue.js'
 
 export interface SpliceEndEvents {
@@ -30,8 +30,11 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** Control frames that go ahead of the channel's own data. */
   readonly #urgent = new MessageQueue()
   readonly #lane: Lane
+  readonly #totals: HeldTotals
   /** What this end sent and the other end's session has not taken yet. */
-  #held: Hold | CreditHold
+  #heldBytes = 0
+  /** Stops the reading of the link for it, until credit bounds the channel. */
+  #hold: Hold | undefined
   /** Credit that this end was granted; none without stream control. */
   credit: SendWindow | undefined
   /** This end sent its Disconnect. */
@@ -40,16 +43,21 @@ export class SpliceEnd implements ChannelEntry, Source {
   #gone = false
 
   /** @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the session has a channel of this id) */
-  constructor(session: Session, key: ChannelKey, datagrams: boolean, events: SpliceEndEvents) {
+  constructor(
+    session: Session,
+    totals: HeldTotals,
+    { key, datagrams }: { readonly key: ChannelKey; readonly datagrams: boolean },
+    events: SpliceEndEvents,
+  ) {
     this.session = session
+    this.#totals = totals
     this.#key = key
     this.#events = events
     this.#queue = new MessageQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
     this.#lane = session.lane(this)
-    const held = new Hold(session.gate, session.clock, () => events.stalled())
+    this.#hold = new Hold(session.gate, session.clock, () => events.stalled())
     // datagrams are dropped, no reading stops for them
-    if (datagrams) held.limitBytes = Number.POSITIVE_INFINITY
-    this.#held = held
+    if (datagrams) this.#hold.limitBytes = Number.POSITIVE_INFINITY
     session.attach(key, this)
   }
 
@@ -69,7 +77,8 @@ export class SpliceEnd implements ChannelEntry, Source {
 
   /** So much of what this end's link brought waits that datagrams have to go. */
   get crowded(): boolean {
-    return this.session.gate.bufferedBytes > BASE_LINK_BUFFER_BYTES / 2
+    const { gate } = this.session
+    return gate.bufferedBytes > BASE_LINK_BUFFER_BYTES / 2 || this.#totals.exceeds(this.session, this.#heldBytes)
   }
 
   /** Queues a message towards this end, behind or (`urgent`) ahead of data. */
@@ -92,25 +101,30 @@ export class SpliceEnd implements ChannelEntry, Source {
 
   /** Counts a message that this end sent and that waits towards the other. @throws {LinkSocksError} ERR_LIMIT */
   hold(raw: Uint8Array): void {
-    this.#held.add(costOf(raw))
+    const bytes = costOf(raw)
+    this.#count(bytes)
+    this.#hold?.add(bytes)
+    this.#totals.judge(this.session, this.#heldBytes)
   }
 
   release(bytes: number): void {
-    this.#held.release(bytes)
+    const released = Math.min(bytes, this.#heldBytes)
+    this.#count(-released)
+    this.#hold?.release(released)
   }
 
   releaseAll(): void {
-    this.#held.release(this.#held.bytes)
+    this.release(this.#heldBytes)
   }
 
   /** The channel has credit, which bounds it better than any pause in reading. */
   boundByCredit(): void {
-    const { bytes } = this.#held
-    this.#leaveHold()
-    this.#held = new CreditHold(this.session, bytes)
+    this.#hold?.leave()
+    this.#hold?.release(this.#heldBytes)
+    this.#hold = undefined
   }
 
-  /** Leaves the session's table. Idempotent. */
+  /** Leaves the session's table. What this end sent stays counted until it is released: it may still drain. Idempotent. */
   leave(): void {
     if (this.#gone) return
     this.#gone = true
@@ -118,7 +132,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#queue.clear()
     this.#urgent.clear()
     this.#lane.close()
-    this.#leaveHold()
+    this.#hold?.leave()
   }
 
   nextBytes(): number {
@@ -144,8 +158,8 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#events.lost(reason, true)
   }
 
-  #leaveHold(): void {
-    if (this.#held instanceof Hold) this.#held.leave()
-    this.releaseAll()
+  #count(bytes: number): void {
+    this.#heldBytes += bytes
+    this.#totals.count(this.session, bytes)
   }
 }

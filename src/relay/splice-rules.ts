@@ -12,6 +12,7 @@ import {
   MessageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
+import type { HeldTotals } from './held-totals.js'
 
 /** Largest message that a relay passes on, but for Data: all have short fields, what may follow them is a trailer. */
 export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB
@@ -26,6 +27,8 @@ export interface SpliceOptions {
   readonly raw: Uint8Array
   /** Finds a provider, waiting for one if need be; asked again when one is lost before it was sent anything but the Connect. */
   readonly choose: (options: AbortOptions) => Promise<Session>
+  /** Bounds what waits in the relay, this splice's part included. */
+  readonly held: HeldTotals
 }
 
 /** @throws {LinkSocksError} ERR_DIAL_UNSUPPORTED (neither tcp nor udp), ERR_MESSAGE_TOO_LARGE */

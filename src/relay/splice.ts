@@ -69,7 +69,8 @@ export class Splice {
   }
 
   #end(session: Session, other: () => SpliceEnd | undefined): SpliceEnd {
-    const end: SpliceEnd = new SpliceEnd(session, channelKey(this.#options.connect.channelId), this.#datagrams, {
+    const channel = { key: channelKey(this.#options.connect.channelId), datagrams: this.#datagrams }
+    const end: SpliceEnd = new SpliceEnd(session, this.#options.held, channel, {
       message: (raw, type) => this.#onMessage(end, other(), raw, type),
       passed: (bytes) => {
         other()?.release(bytes)
@@ -224,13 +225,18 @@ export class Splice {
     if (this.#ended) return
     const untouched = end === this.#provider && !this.#touched && !closing
     if (untouched && this.#attempts < MAX_ATTEMPTS) {
+      end.releaseAll()
       this.#provider = undefined
       this.#connector.releaseAll()
       return this.#choose()
     }
     if (closing) this.#tell(end, error, ResetCode.ShuttingDown)
     // after its Disconnect an end owes nothing more: what it sent still drains to the other
-    else if (end.done && other !== undefined && !other.drained) return this.#linger.begin()
+    else if (end.done && other !== undefined && !other.drained) {
+      // what waited towards the lost end is gone with it
+      other.releaseAll()
+      return this.#linger.begin()
+    }
     if (other !== undefined) this.#tell(other, error, ResetCode.SessionLost)
     this.#finish()
   }
@@ -261,7 +267,9 @@ export class Splice {
     this.#cancelled.abort(new LinkSocksError('ERR_CANCELLED', 'the connector gave up'))
     this.#linger.stop()
     this.#waiting.clear()
-    this.#connector.leave()
-    this.#provider?.leave()
+    for (const end of [this.#connector, this.#provider]) {
+      end?.leave()
+      end?.releaseAll()
+    }
   }
 }

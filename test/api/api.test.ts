@@ -80,12 +80,19 @@ describe('paths', () => {
   })
 
   it('refuses to be made with an empty key', () => {
-    const options = { admin: new FakeAdmin(), version: '1', crypto, log: silentLogger, apiKey: '' }
+    const clock = { now: () => 0 }
+    const options = { admin: new FakeAdmin(), version: '1', clock, crypto, log: silentLogger, apiKey: '' }
     expect(() => createApi(options)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }))
   })
 })
 
 describe('the key', () => {
+  it('is missed in a few log lines only, however many guess', async () => {
+    const { call, lines } = createFixture()
+    for (let guess = 0; guess < 200; guess += 1) await call('GET', '/api/status', undefined, { 'x-api-key': 'wrong' })
+    expect(lines).toHaveLength(50)
+  })
+
   it.each([{}, { 'x-api-key': '' }, { 'x-api-key': 'wrong' }, { 'x-api-key': `${KEY}x` }, { authorization: KEY }])(
     'is missed in %j: 401 before the body is read',
     async (headers) => {

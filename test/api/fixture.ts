@@ -64,7 +64,7 @@ export function createFixture({ apiKey }: { apiKey?: string } = { apiKey: KEY })
       lines.push({ level, event, fields })
     }
   const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
-  const handle = createApi({ admin, version: '1.2.3', crypto, log, apiKey })
+  const handle = createApi({ admin, version: '1.2.3', clock: { now: () => 0 }, crypto, log, apiKey })
   return {
     admin,
     lines,

@@ -149,12 +149,16 @@ describe('connectLink, refused', () => {
     ['the URL', `no: https://relay.test/socket?token=${HASH}&reverse=true`],
     ['the hash alone', `unknown ${HASH.toUpperCase()}`],
     ['the instance', 'bad instance 65c9bb62-d189-4ebc-a9e7-cb2d50827bb2'],
-    ['the token', "no token 'tok1' here"],
   ])('hides %s in what the server says', async (_what, text) => {
     const error = await refusedWith(text).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ code: 'ERR_AUTH_REJECTED' })
     expect(String(error)).not.toMatch(/[\da-f]{32}|65c9bb62|token=|tok1/i)
     expect(String(error)).toMatch(/\[(url|hidden)\]/)
+  })
+
+  it('hides a token, unless it is so short that hiding it in ordinary words would tell it', async () => {
+    await expect(refusedWith("no token 'long enough' here", 'long enough')).rejects.toThrow("no token '[hidden]' here")
+    await expect(refusedWith('invalid token', 'tok')).rejects.toThrow('invalid token')
   })
 
   it('escapes what could steer a terminal, and says so when there is no reason', async () => {

@@ -45,6 +45,15 @@ describe('Tunnel as a forward client', () => {
     await tunnel.close()
   })
 
+  it('lets no server flood its log', async () => {
+    const { server, log, tunnel } = await upTunnel()
+    for (let count = 0; count < 200; count += 1) server.link().send(connect)
+    await settle()
+    expect(server.link().received(MessageType.ConnectResponse)).toHaveLength(200)
+    expect(log.of('session.connect.refused')).toHaveLength(50)
+    await tunnel.close()
+  })
+
   it('lets a dial be cancelled, and tells the server', async () => {
     const { server, tunnel } = await upTunnel()
     const cancel = new AbortController()

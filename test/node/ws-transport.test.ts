@@ -65,6 +65,14 @@ describe('WsTransport', () => {
     server.abort()
   })
 
+  it('gives a small message memory of its own, whatever it arrived with', async () => {
+    const { peer, server, seen } = await startedRaw()
+    peer.write(Buffer.concat([clientFrame(BINARY, Uint8Array.of(7)), clientFrame(BINARY, new Uint8Array(60_000))]))
+    await seen.until(() => seen.messages.length === 2)
+    expect(seen.messages[0]?.buffer.byteLength).toBe(1)
+    server.abort()
+  })
+
   it('sends head and body as one frame', async () => {
     const { peer, server } = await startedRaw()
     const frame = new Promise<Buffer>((resolve) => peer.once('data', resolve))

@@ -207,4 +207,15 @@ describe('logs of admission', () => {
       expect(world.logText).not.toContain(secret)
     }
   })
+
+  it('are not flooded by strangers, who are counted from then on', async () => {
+    const world = await forwardWorld()
+    for (let count = 0; count < 200; count += 1) await world.knock({ token: 'e'.repeat(64) })
+    expect(world.lines.filter(({ event }) => event === 'link.rejected')).toHaveLength(50)
+    await world.clock.advanceAsync(10_000)
+    await world.knock({ token: 'e'.repeat(64) })
+    expect(world.lines).toContainEqual({ event: 'log.suppressed', fields: { lines: 150 } })
+    await world.join('tok1')
+    expect(world.lines.at(-1)?.event).toBe('link.admitted')
+  })
 })

@@ -137,7 +137,8 @@ class Model {
     if (one.kind === 'refuse') return provider?.send(Uint8Array.of(1, 5, 0, ...id, 2, 0x6e, 0x6f))
     const sender = one.up ? channel.connector : provider
     if (one.kind === 'disconnect') return sender?.send(disconnect(id, one.orderly ? 'EOF' : 'broken'))
-    if (sender === undefined) return
+    // what a lost link can't send is no part of the stream: the next provider may begin it
+    if (sender === undefined || sender.closed !== undefined) return
     // several messages: some wait when a link is stalled
     for (let count = 0; count < 4; count += 1) {
       const from = one.up ? channel.sentUp : channel.sentDown

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { encodeConnector, MessageType } from '../../src/protocol/messages.js'
+import { tellPartners } from '../../src/relay/partners.js'
+import type { RelayLink } from '../../src/relay/relay-link.js'
+import type { ReverseToken } from '../../src/relay/tokens.js'
 import { settle } from '../support/manual-clock.js'
 import { agentWorld, uuid, World } from './world.js'
 
@@ -98,5 +101,25 @@ describe('Partners', () => {
     await settle()
     expect(provider.partners).toBe(0)
     expect(connectors.every(({ closed }) => closed !== undefined)).toBe(true)
+  })
+
+  it('cost one look at each link, however many providers and connectors there are', () => {
+    let looks = 0
+    const link = (group: string): RelayLink =>
+      ({
+        get group() {
+          looks += 1
+          return group
+        },
+        tellPartners: () => {},
+      }) as unknown as RelayLink
+    const links = Array.from({ length: 500 }, (_, index) => link(`provider ${index}`))
+    const connectors = Array.from({ length: 500 }, (_, index) => ({
+      owner: `provider ${index}`,
+      links: new Set([link(`connector ${index}`)]),
+    }))
+    const tenant = { connectors: new Set(connectors), providers: { links, has: () => true } }
+    tellPartners(tenant as unknown as ReverseToken)
+    expect(looks).toBeLessThan(2_000)
   })
 })

@@ -22,7 +22,7 @@ describe('ProviderPool', () => {
     pool.remove(b)
     pool.remove(b)
     expect(picks(4).sort()).toEqual(['a', 'a', 'c', 'c'])
-    expect([pool.groups, pool.has('b'), pool.has('c')]).toEqual([3, false, true])
+    expect([pool.links.length, pool.has('b'), pool.has('c')]).toEqual([3, false, true])
   })
 
   it('confines a choice to one group', () => {

@@ -173,3 +173,24 @@ describe('forward mode', () => {
     expect(world.dials.at(1).aborted).toBe(true)
   })
 })
+
+describe('an idle provider', () => {
+  it('is pinged, which keeps it for as long as it answers', async () => {
+    const world = await agentWorld()
+    const provider = await world.join('tenant')
+    await world.clock.advanceAsync(10 * 60_000)
+    expect(provider.closed).toBeUndefined()
+    expect(world.relay.tokens()).toMatchObject([{ clientsCount: 1 }])
+  })
+
+  it('that answers no ping is gone after 45 s, although pings can still be written', async () => {
+    const world = await agentWorld()
+    const provider = await world.join('tenant')
+    provider.transport.hold()
+    await world.clock.advanceAsync(44_999)
+    expect(world.relay.tokens()).toMatchObject([{ clientsCount: 1 }])
+    await world.clock.advanceAsync(1)
+    expect(world.relay.tokens()).toMatchObject([{ clientsCount: 0 }])
+    expect(world.lines.at(-1)).toMatchObject({ event: 'link.closed', fields: { code: 'ERR_LINK_TIMEOUT' } })
+  })
+})

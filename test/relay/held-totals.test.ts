@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest'
+import { LinkSocksError } from '../../src/errors.js'
+import type { ChannelEntry } from '../../src/mux/link.js'
+import type { Session } from '../../src/mux/session.js'
+import { KIB, MIB } from '../../src/protocol/limits.js'
+import { decodeMessage, MessageType } from '../../src/protocol/messages.js'
+import { HeldTotals, MAX_LINK_HELD_BYTES, MAX_RELAY_HELD_BYTES } from '../../src/relay/held-totals.js'
+import { Splice } from '../../src/relay/splice.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
+import { accept, connectTcp, data, disconnect, endingsOf, openChannel } from './channels.js'
+import { agentWorld, uuid } from './world.js'
+
+const MODEST = 64 * KIB
+const BULKY = MODEST + 1
+
+describe('HeldTotals', () => {
+  it('lets one link hold its limit, and refuses its bulky channels one byte more', () => {
+    const totals = new HeldTotals()
+    const link = {}
+    totals.count(link, MAX_LINK_HELD_BYTES)
+    expect(totals.exceeds(link, BULKY)).toBe(false)
+    totals.count(link, 1)
+    expect(() => totals.judge(link, BULKY)).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    expect(totals.exceeds(link, MODEST)).toBe(false)
+  })
+
+  it('spares modest channels up to the double, and no further', () => {
+    const totals = new HeldTotals()
+    const link = {}
+    totals.count(link, 2 * MAX_LINK_HELD_BYTES)
+    expect(totals.exceeds(link, MODEST)).toBe(false)
+    totals.count(link, 1)
+    expect(totals.exceeds(link, MODEST)).toBe(true)
+  })
+
+  it('above the total of the relay refuses links with more than their share, and spares the others', () => {
+    const totals = new HeldTotals()
+    const greedy = Array.from({ length: 32 }, () => ({}))
+    const small = {}
+    totals.count(small, MIB)
+    for (const link of greedy) totals.count(link, MAX_RELAY_HELD_BYTES / 32)
+    expect(totals.bytes).toBe(MAX_RELAY_HELD_BYTES + MIB)
+    for (const link of greedy) expect(totals.exceeds(link, BULKY)).toBe(true)
+    expect(totals.exceeds(small, BULKY)).toBe(false)
+  })
+
+  it('above the total of the relay refuses modest channels too, when their link has twice its share', () => {
+    const totals = new HeldTotals()
+    const [many, hog] = [Array.from({ length: 40 }, () => ({})), {}]
+    for (const link of many) totals.count(link, MAX_RELAY_HELD_BYTES / 40)
+    totals.count(hog, (2 * MAX_RELAY_HELD_BYTES) / 41)
+    expect(totals.exceeds(hog, MODEST)).toBe(false)
+    totals.count(hog, 1)
+    expect(totals.exceeds(hog, MODEST)).toBe(true)
+  })
+
+  it('forgets links of which nothing waits', () => {
+    const totals = new HeldTotals()
+    const link = {}
+    totals.count(link, 5)
+    totals.count(link, 0)
+    totals.count(link, -5)
+    totals.count(link, 0)
+    expect([totals.links, totals.bytes]).toEqual([0, 0])
+  })
+})
+
+describe('what a relay holds of one link', () => {
+  const PAYLOAD = new Uint8Array(8_100)
+  /** Channels with 8 such messages each; a message counts 90 bytes more. */
+  const FITTING = Math.floor((2 * MAX_LINK_HELD_BYTES) / (8 * (PAYLOAD.byteLength + 90)))
+
+  it('is bounded however modest each of its channels is', async () => {
+    const world = await agentWorld()
+    const provider = await world.join('tenant')
+    const connector = await world.join('member')
+    const ids: Uint8Array[] = []
+    for (let count = 0; count < FITTING + 5; count += 1) {
+      ids.push(await openChannel(connector, provider, { offer: 65_536, grant: 65_536 }))
+    }
+    connector.far.hold()
+    for (const id of ids) await provider.send(...Array(8).fill(data(id, PAYLOAD)))
+    const refused = endingsOf(provider).filter((end) => end === 'too much of this link waits for slow readers')
+    expect(refused.length).toBeGreaterThan(0)
+    expect(refused.length).toBeLessThan(10)
+  })
+})
+
+/** The little of a session that a splice touches; its lane never gets a turn. */
+class StalledSession {
+  readonly clock = new ManualClock()
+  readonly gate = { hold: () => {}, enter: () => {}, leave: () => {}, pause: () => {}, bufferedBytes: 0 }
+  readonly ended = false
+  entry: ChannelEntry | undefined
+  control(): void {}
+  detach(): void {}
+  lane = () => ({ ready: () => {}, close: () => {} })
+  attach(_key: unknown, entry: ChannelEntry): void {
+    this.entry = entry
+  }
+}
+
+describe('what a splice holds', () => {
+  const id = uuid()
+  const lost = new LinkSocksError('ERR_LINK_LOST', 'lost')
+
+  async function stalledDownload(last: Uint8Array) {
+    const [connector, provider, held] = [new StalledSession(), new StalledSession(), new HeldTotals()]
+    const raw = connectTcp(id, 65_536)
+    const connect = decodeMessage(raw)
+    if (connect?.type !== MessageType.Connect) throw new Error('no Connect')
+    const session = connector as unknown as Session
+    new Splice({ connector: session, connect, raw, held, choose: async () => provider as unknown as Session })
+    await settle()
+    provider.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
+    provider.entry?.message(data(id, new Uint8Array(50_000)), MessageType.Data)
+    provider.entry?.message(last, MessageType.Disconnect)
+    return { connector, provider, held }
+  }
+
+  it('stays counted when its end left in order, until the other end took it or is gone', async () => {
+    const { connector, provider, held } = await stalledDownload(disconnect(id))
+    provider.entry?.sessionClosed(lost)
+    expect(held.bytes).toBeGreaterThan(50_000)
+    connector.entry?.sessionClosed(lost)
+    expect([held.links, held.bytes]).toEqual([0, 0])
+  })
+
+  it('counts no more when it is thrown away', async () => {
+    const { connector, provider, held } = await stalledDownload(disconnect(id, 'aborted'))
+    expect(held.bytes).toBeLessThan(1_000)
+    connector.entry?.sessionClosed(lost)
+    provider.entry?.sessionClosed(lost)
+    expect([held.links, held.bytes]).toEqual([0, 0])
+  })
+})
