@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
 import { Session, type SessionHandler } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
 import type { AbortOptions, ByteStream, Clock, Crypto, DatagramSocket, Dialer, Inflate, Target } from '../ports.js'
@@ -39,6 +40,7 @@ export class Tunnel implements Dialer {
   readonly #options: TunnelOptions
   readonly #log: Logger
   readonly #instance: Uint8Array
+  readonly #received = new HeldTotals(RECEIVED_LIMITS)
   readonly #pool: LinkPool
   readonly #keepers: readonly LinkKeeper[]
   readonly #connectorTokens: ConnectorTokens
@@ -159,7 +161,13 @@ export class Tunnel implements Dialer {
       },
     }
     const environment = { clock, crypto, inflate, log: peerLog }
-    const session = new Session(admitted.transport, { ...environment, trace, pongs: true, handler })
+    const session = new Session(admitted.transport, {
+      ...environment,
+      totals: this.#received,
+      trace,
+      pongs: true,
+      handler,
+    })
     log.info('link.up', { role: reverse ? 'provider' : 'client' })
     for (const message of admitted.early) control(message)
     session.start()

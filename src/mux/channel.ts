@@ -10,18 +10,15 @@ import {
   type Message,
   MessageType,
 } from '../protocol/messages.js'
-import { dialErrorOf, repOfText } from '../protocol/rep.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
 import type { ChannelEntry, Link } from './link.js'
 import { type OnAnswer, Opening } from './opening.js'
 import { Outlet } from './outlet.js'
 import { Receiver } from './receiver.js'
-import { encodeRefusal } from './refusal.js'
+import { failureOf } from './refusal.js'
 import { Sender } from './sender.js'
 import { StreamControl } from './stream-control.js'
-
-export { encodeRefusal }
 
 /** Disconnect texts that mean an orderly end (docs/protocol.md A.4). */
 const isOrderly = (error: string | undefined): boolean => error === undefined || error === '' || error === 'EOF'
@@ -70,6 +67,7 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#receiver = new Receiver(options.link, !options.opener && options.offer !== undefined, {
       grant: (credit) => this.#control.grant(credit),
       stalled: () => this.abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long')),
+      unwanted: () => this.#linger.shorten(),
     })
     const halves = { sender: this.#sender, receiver: this.#receiver }
     this.#control = new StreamControl(options.link, options.id, halves, {
@@ -292,9 +290,4 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#opening.answer(error ?? new LinkSocksError('ERR_CHANNEL_RESET', 'the far end closed the stream'))
     this.#outlet.tell()
   }
-}
-
-/** What a text, and a REP if there is one, say about a destination that could not be opened. */
-function failureOf(text = '', rep = repOfText(text)): LinkSocksError {
-  return dialErrorOf(rep, text)
 }

@@ -13,10 +13,9 @@ import {
   type Message,
   MessageType,
 } from '../protocol/messages.js'
-import { dialErrorOf, repOfText } from '../protocol/rep.js'
-import { encodeRefusal } from './channel.js'
 import { Inbox } from './inbox.js'
 import type { ChannelEntry, Link } from './link.js'
+import { encodeRefusal, failureOf } from './refusal.js'
 import type { Lane, Outgoing, Source } from './scheduler.js'
 
 /** Datagrams of one channel that may wait for the link; the oldest gives way. */
@@ -186,8 +185,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
     else if (message.type === MessageType.Disconnect) this.#onDisconnect()
     else if (message.type === MessageType.ConnectResponse && this.#opener) {
       if (message.success) return this.#answer()
-      const text = message.error ?? ''
-      this.#finish(dialErrorOf(message.trailer?.rep ?? repOfText(text), text))
+      this.#finish(failureOf(message.error, message.trailer?.rep))
     }
   }
 

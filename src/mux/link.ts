@@ -2,6 +2,7 @@ import type { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, Inflate } from '../ports.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
+import type { HeldTotals } from './held-totals.js'
 import type { ReadGate } from './read-gate.js'
 import type { Lane, Source } from './scheduler.js'
 
@@ -26,6 +27,8 @@ export interface LinkEnvironment {
 /** What a channel asks of its session. */
 export interface Link extends LinkEnvironment {
   readonly gate: ReadGate
+  /** Counts what was delivered on channels with credit and is not used up. */
+  readonly totals: HeldTotals
   /** Sends a whole message ahead of all data. */
   control(message: Uint8Array): void
   lane(source: Source): Lane

@@ -5,11 +5,15 @@ import { Hold } from './hold.js'
 import type { Link } from './link.js'
 import { ReceiveWindow } from './window.js'
 
+type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals'>
+
 export interface ReceiverEvents {
   /** Grants the sender more. */
   grant(bytes: number): void
   /** The local side accepted nothing for 30 s while the channel was over its limit. */
   stalled(): void
+  /** After `discard()`: the sender has used up its credit and gets no more. */
+  unwanted(): void
 }
 
 /**
@@ -29,12 +33,16 @@ export class Receiver {
   /** Received bytes that were counted against the window. */
   #judged = 0
   #unconsumed = 0
+  /** Of these, what the totals of the link count. */
+  #counted = 0
+  readonly #link: ReceiverLink
   readonly #hold: Hold
   #discarding = false
   #ended = false
   #finished = false
 
-  constructor(link: Pick<Link, 'gate' | 'clock'>, answering: boolean, events: ReceiverEvents) {
+  constructor(link: ReceiverLink, answering: boolean, events: ReceiverEvents) {
+    this.#link = link
     this.#hold = new Hold(link.gate, link.clock, () => events.stalled())
     this.#answering = answering
     this.#events = events
@@ -66,7 +74,7 @@ export class Receiver {
     this.#mode = 'base'
   }
 
-  /** @throws {LinkSocksError} ERR_FLOW_CONTROL (more than was granted), ERR_CHANNEL_PROTOCOL (after the end) */
+  /** @throws {LinkSocksError} ERR_FLOW_CONTROL (more than was granted), ERR_CHANNEL_PROTOCOL (after the end), ERR_LIMIT */
   data(chunk: Uint8Array): void {
     const bytes = chunk.byteLength
     if (bytes === 0) return
@@ -74,7 +82,8 @@ export class Receiver {
     this.#received += bytes
     this.#unconsumed += bytes
     if (this.#mode === 'credit' || (this.#mode === 'undecided' && this.#answering)) this.#judge(bytes)
-    if (this.#mode !== 'credit') this.#hold.add(bytes)
+    if (this.#mode === 'credit') this.#count(bytes)
+    else this.#hold.add(bytes)
     this.#deliver(chunk)
   }
 
@@ -82,6 +91,7 @@ export class Receiver {
   consume(bytes: number): void {
     const used = Math.min(bytes, this.#unconsumed)
     this.#unconsumed -= used
+    this.#uncount(used)
     this.#window.consume(used)
     if (this.#mode === 'credit') this.#grantIfDue()
     else this.#hold.release(used)
@@ -89,7 +99,7 @@ export class Receiver {
 
   /** Credit not granted yet, to answer a probe. */
   flushCredit(): number {
-    return this.#window.flush()
+    return this.#discarding ? 0 : this.#window.flush()
   }
 
   /** The sender half-closed. */
@@ -99,12 +109,16 @@ export class Receiver {
     if (!this.#discarding) this.#handler?.end()
   }
 
-  /** From here on data counts as used up at once and nothing is delivered. */
+  /**
+   * From here on data counts as used up at once and nothing is delivered. It earns no credit: the sender is not to send
+   * for long what nobody takes.
+   */
   discard(): void {
     if (this.#discarding) return
     this.#discarding = true
     this.#early = []
     this.consume(this.#unconsumed)
+    this.#tellUnwanted()
   }
 
   /** Nothing more arrives. What was delivered stays counted until it is used up. */
@@ -120,8 +134,28 @@ export class Receiver {
     this.#hold.release(this.#hold.bytes)
   }
 
+  /** @throws {LinkSocksError} ERR_LIMIT */
+  #count(bytes: number): void {
+    this.#counted += bytes
+    this.#link.totals.count(this.#link, bytes)
+    this.#link.totals.judge(this.#link, this.#counted)
+  }
+
+  #uncount(bytes: number): void {
+    const counted = Math.min(bytes, this.#counted)
+    if (counted === 0) return
+    this.#counted -= counted
+    this.#link.totals.count(this.#link, -counted)
+  }
+
   #grantIfDue(): void {
-    if (this.#window.due && !this.#ended && !this.#finished) this.#events.grant(this.#window.flush())
+    const wanted = !this.#ended && !this.#finished && !this.#discarding
+    if (wanted && this.#window.due) this.#events.grant(this.#window.flush())
+  }
+
+  #tellUnwanted(): void {
+    const wanting = !this.#ended && !this.#finished && this.#mode === 'credit'
+    if (wanting && this.#window.exhausted) this.#events.unwanted()
   }
 
   #judge(bytes: number): void {
@@ -133,8 +167,10 @@ export class Receiver {
   }
 
   #deliver(chunk: Uint8Array): void {
-    if (this.#discarding) this.consume(chunk.byteLength)
-    else if (this.#handler === undefined) this.#early.push(chunk)
+    if (this.#discarding) {
+      this.consume(chunk.byteLength)
+      this.#tellUnwanted()
+    } else if (this.#handler === undefined) this.#early.push(chunk)
     else this.#handler.data(chunk)
   }
 }

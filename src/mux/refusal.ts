@@ -1,6 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
 import { encodeConnectResponse } from '../protocol/messages.js'
-import { repOf } from '../protocol/rep.js'
+import { dialErrorOf, repOf, repOfText } from '../protocol/rep.js'
 
 /** A ConnectResponse failure that carries its REP. */
 export function encodeRefusal(channelId: Uint8Array, reason: LinkSocksError): Uint8Array {
@@ -10,4 +10,9 @@ export function encodeRefusal(channelId: Uint8Array, reason: LinkSocksError): Ui
     error: reason.message || 'failed',
     trailer: { rep: repOf(reason) },
   })
+}
+
+/** What a text, and a REP if there is one, say about a destination that could not be opened. */
+export function failureOf(text = '', rep = repOfText(text)): LinkSocksError {
+  return dialErrorOf(rep, text)
 }

@@ -12,10 +12,11 @@ import {
   messageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
-import { encodeRefusal } from './channel.js'
+import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
 import { Keepalive } from './keepalive.js'
 import type { ChannelEntry, Link, LinkEnvironment } from './link.js'
 import { ReadGate } from './read-gate.js'
+import { encodeRefusal } from './refusal.js'
 import { type Lane, Scheduler, type Source } from './scheduler.js'
 
 /** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
@@ -37,6 +38,8 @@ export interface SessionOptions extends LinkEnvironment {
   readonly handler: SessionHandler
   /** Also send unsolicited pongs (clients do, for deployed servers). */
   readonly pongs: boolean
+  /** Shared by the sessions of one server or client. @default one of its own */
+  readonly totals?: HeldTotals | undefined
   /** Logs the type of every message. */
   readonly trace?: boolean | undefined
 }
@@ -48,6 +51,7 @@ export class Session implements Link {
   readonly inflate: Inflate
   readonly log: Logger
   readonly gate: ReadGate
+  readonly totals: HeldTotals
   readonly #transport: MessageTransport
   readonly #handler: SessionHandler
   readonly #scheduler: Scheduler
@@ -68,6 +72,7 @@ export class Session implements Link {
     this.crypto = options.crypto
     this.inflate = options.inflate
     this.log = options.log
+    this.totals = options.totals ?? new HeldTotals(RECEIVED_LIMITS)
     this.#transport = transport
     this.#handler = options.handler
     this.#trace = options.trace ?? false

@@ -40,6 +40,11 @@ export class ReceiveWindow {
     this.#credit = size
   }
 
+  /** The sender has used up what it was granted. */
+  get exhausted(): boolean {
+    return this.#credit <= 0
+  }
+
   /** @returns false when the sender had no credit for `bytes`. */
   receive(bytes: number): boolean {
     this.#credit -= bytes

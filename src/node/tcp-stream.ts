@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../errors.js'
+import { ChunkQueue } from '../mux/chunk-queue.js'
 import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../ports.js'
 import { KIB } from '../protocol/limits.js'
 import { errorCode } from './address.js'
@@ -8,6 +9,8 @@ import { confirmEnd, keepAfterEnd } from './end-of-input.js'
 
 /** Bytes delivered and not consumed at which the socket stops being read; reading resumes below half of it. */
 export const READ_AHEAD_BYTES = 256 * KIB
+/** Given to the socket at a time. It tells of what it was given together only when all of it has left. */
+const SOCKET_BYTES = 128 * KIB
 /** After `close()` and its FIN: how long the peer's bytes are read and thrown away. Unread ones would make the kernel reset. */
 export const LINGER_MS = 5_000
 /** After `close()`: a peer that takes nothing of what is still queued for this long is reset. */
@@ -28,13 +31,17 @@ export class TcpStream implements ByteStream {
   /** Delivered, not consumed. */
   #unconsumed = 0
   #paused = false
+  /** Given to write(), not given to the socket yet. */
+  readonly #queue = new ChunkQueue()
   /** Given to write(), not reported by written(). */
   #unreported = 0
   #ended = false
   #peerEnded = false
   #timer: Timer | undefined
   readonly #onWritten = (error?: Error | null): void => {
-    if (!error) this.#reportWritten()
+    if (error) return
+    this.#feed()
+    this.#reportWritten()
   }
 
   /** @param socket a plain TCP socket that is connected, was created with `allowHalfOpen` and has not been read yet. */
@@ -70,13 +77,14 @@ export class TcpStream implements ByteStream {
   write(chunk: Uint8Array): void {
     if (this.#state !== 'open' || this.#ended || chunk.byteLength === 0) return
     this.#unreported += chunk.byteLength
-    this.#socket.write(chunk, this.#onWritten)
+    this.#queue.push(chunk)
+    this.#feed()
   }
 
   end(): void {
     if (this.#state !== 'open' || this.#ended) return
     this.#ended = true
-    this.#socket.end()
+    this.#feed()
   }
 
   close(): void {
@@ -99,6 +107,14 @@ export class TcpStream implements ByteStream {
     // what was flushed must reach the peer: no RST any more
     if (this.#state === 'closed') this.#socket.destroy()
     else this.abort(reason)
+  }
+
+  #feed(): void {
+    if (this.#state === 'closed') return
+    while (this.#queue.bytes > 0 && this.#socket.writableLength < SOCKET_BYTES) {
+      this.#socket.write(this.#queue.take(Math.min(this.#queue.firstBytes, SOCKET_BYTES)), this.#onWritten)
+    }
+    if (this.#ended && this.#queue.bytes === 0 && !this.#socket.writableEnded) this.#socket.end()
   }
 
   #onData(chunk: Buffer): void {
@@ -141,7 +157,7 @@ export class TcpStream implements ByteStream {
   /** Tells how many bytes left since last time: the socket's own count is exact, whichever write is reported. */
   #reportWritten(): void {
     if (this.#state === 'closed' || this.#handler === undefined) return
-    const left = this.#socket.writableLength
+    const left = this.#socket.writableLength + this.#queue.bytes
     const written = this.#unreported - left
     if (written <= 0) return
     this.#unreported = left
@@ -174,6 +190,7 @@ export class TcpStream implements ByteStream {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#error = error
+    this.#queue.clear()
     this.#timer?.cancel()
     this.#handler?.close(error)
   }

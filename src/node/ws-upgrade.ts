@@ -13,8 +13,7 @@ const REASON_TIMEOUT_MS = 1_000
 /** Status line and header fields of the server's answer. */
 const MAX_HEADER_BYTES = 16 * 1024
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
-/** What a token's hash looks like; servers repeat the URL in their errors. */
-/** The hash of the token, the instance with its dashes: hex that is long. */
+/** What a token's hash and an instance UUID look like; servers repeat the URL in their errors. */
 const HEX_SECRET = /[\da-f][\da-f-]{30,}[\da-f]/gi
 
 /** A server's answer that leads elsewhere. */

@@ -1,14 +1,15 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
 import type { LinkEnvironment } from '../mux/link.js'
 import { encodeRefusal } from '../mux/refusal.js'
 import { Session, type SessionHandler } from '../mux/session.js'
 import type { AbortOptions, Dialer } from '../ports.js'
+import { MIB } from '../protocol/limits.js'
 import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
 import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
 import { type Admission, authenticate, type Knock } from './authenticate.js'
-import { HeldTotals } from './held-totals.js'
 import { InstanceTokens } from './instance-tokens.js'
 import { tellPartners } from './partners.js'
 import { RelayLink } from './relay-link.js'
@@ -21,6 +22,9 @@ import { UnknownChannels } from './unknown-channels.js'
 
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
 export const CONNECTOR_WAIT_MS = 5_000
+
+/** What the links of a relay brought and their partners have not taken yet. */
+export const SPLICED_LIMITS: HeldLimits = { linkBytes: 64 * MIB, totalBytes: 512 * MIB }
 
 export interface RelayOptions extends LinkEnvironment {
   /** The way out of forward clients, one for each link. */
@@ -42,7 +46,8 @@ export class Relay implements TokenAdmin {
   readonly #tokens: TokenTable
   readonly #desk: TokenDesk
   readonly #instances: InstanceTokens
-  readonly #held = new HeldTotals()
+  readonly #held = new HeldTotals(SPLICED_LIMITS)
+  readonly #received = new HeldTotals(RECEIVED_LIMITS)
   /** For what anybody may provoke, admitted or not. */
   readonly #strangersLog: Logger
   #links = 0
@@ -112,7 +117,16 @@ export class Relay implements TokenAdmin {
       control: (message) => this.#onControl(token, link, message, limited),
       close: (error) => this.#onClose(token, link, error, log),
     }
-    const session = new Session(transport, { clock, crypto, inflate, log: peerLog, trace, pongs: false, handler })
+    const session = new Session(transport, {
+      totals: this.#received,
+      clock,
+      crypto,
+      inflate,
+      log: peerLog,
+      trace,
+      pongs: false,
+      handler,
+    })
     // an instance is one of its token; without a UUID each link is one of its own
     const identity = { group: `${token.token}\n${instance ?? id}`, returns: instance !== undefined }
     const link = new RelayLink(role, session, identity, extensions)

@@ -1,5 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
 import { MAX_WAITING_DATAGRAM_BYTES } from '../mux/datagrams.js'
+import type { HeldTotals } from '../mux/held-totals.js'
 import { Hold } from '../mux/hold.js'
 import type { ChannelEntry } from '../mux/link.js'
 import type { Lane, Outgoing, Source } from '../mux/scheduler.js'
@@ -7,7 +8,6 @@ import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
 import { BASE_LINK_BUFFER_BYTES } from '../protocol/limits.js'
-import type { HeldTotals } from './held-totals.js'
 import { costOf, MessageQueue } from './message-queue.js'
 
 export interface SpliceEndEvents {

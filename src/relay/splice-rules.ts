@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../errors.js'
+import type { HeldTotals } from '../mux/held-totals.js'
 import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
 import type { AbortOptions } from '../ports.js'
@@ -12,7 +13,6 @@ import {
   MessageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
-import type { HeldTotals } from './held-totals.js'
 
 /** Largest message that a relay passes on, but for Data: all have short fields, what may follow them is a trailer. */
 export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB

@@ -3,6 +3,7 @@ import { LinkSocksError } from '../../src/errors.js'
 import { CLOSE_LINGER_MS } from '../../src/mux/linger.js'
 import { MAX_EARLY_FRAMES } from '../../src/mux/stream-control.js'
 import {
+  BASE_LINGER_MS,
   CREDIT_PROBE_MS,
   CREDIT_PROBE_TIMEOUT_MS,
   EARLY_DATA_BYTES,
@@ -19,6 +20,7 @@ import {
   disconnect,
   endOfStream,
   reset,
+  resetCodes,
   ScriptedPeer,
   sessionPair,
   success,
@@ -216,6 +218,20 @@ describe('Channel with credit', () => {
     await peer.send(data(id, new Uint8Array(INITIAL_WINDOW_BYTES)), endOfStream(id, INITIAL_WINDOW_BYTES))
     expect([local.error, local.events, peer.disconnects]).toEqual([undefined, ['close'], ['EOF']])
     expect(peer.frames[0]).toEqual([2, 0, 0, 0, 0, 0, 0, 0, 3])
+  })
+
+  it('soon resets a far end that goes on sending after close()', async () => {
+    const pair = sessionPair()
+    const { near, far } = await pair.open()
+    const [local, remote] = [new TestPeer(near), new TestPeer(far)]
+    remote.write(new Uint8Array(4 * INITIAL_WINDOW_BYTES))
+    local.close()
+    await pair.clock.advanceAsync(BASE_LINGER_MS - 1)
+    expect([local.closed, remote.writtenBytes, remote.closed]).toEqual([false, INITIAL_WINDOW_BYTES, false])
+    await pair.clock.advanceAsync(1)
+    expect([local.closed, remote.closed]).toEqual([true, true])
+    expect(resetCodes(pair.near.sent)).toEqual([3])
+    expect([pair.near.session.channels, pair.far.session.channels]).toEqual([0, 0])
   })
 
   it('resets a far end that never ends, long after close()', async () => {

@@ -1,17 +1,22 @@
 import { describe, expect, it } from 'vitest'
+import { HeldTotals, RECEIVED_LIMITS } from '../../src/mux/held-totals.js'
 import { ReadGate } from '../../src/mux/read-gate.js'
 import { Receiver } from '../../src/mux/receiver.js'
 import type { ByteStreamHandler } from '../../src/ports.js'
 import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../../src/protocol/limits.js'
 import { ManualClock } from '../support/manual-clock.js'
 
-function setUp(answering = false) {
+function setUp(answering = false, totals = new HeldTotals(RECEIVED_LIMITS)) {
   const clock = new ManualClock()
   const nothing = { pause: () => {}, resume: () => {} }
   const gate = new ReadGate(nothing, clock, nothing)
   const grants: number[] = []
-  const receiver = new Receiver({ gate, clock }, answering, { grant: (bytes) => grants.push(bytes), stalled: () => {} })
-  const told: (number | 'end')[] = []
+  const told: (number | 'end' | 'unwanted')[] = []
+  const receiver = new Receiver({ gate, clock, totals }, answering, {
+    grant: (bytes) => grants.push(bytes),
+    stalled: () => {},
+    unwanted: () => told.push('unwanted'),
+  })
   const handler: ByteStreamHandler = {
     data: (chunk) => told.push(chunk.byteLength),
     end: () => told.push('end'),
@@ -24,6 +29,22 @@ function setUp(answering = false) {
 const code = (expected: string) => expect.objectContaining({ code: expected })
 
 describe('Receiver', () => {
+  it('with credit counts what is not used up in the totals of the links, and takes no more than they allow', () => {
+    const totals = new HeldTotals({ linkBytes: 100_000, totalBytes: 1_000_000 })
+    const { receiver, handler } = setUp(false, totals)
+    receiver.useCredit()
+    receiver.start(handler)
+    receiver.data(new Uint8Array(100_000))
+    expect(() => receiver.data(new Uint8Array(1))).toThrow(code('ERR_LIMIT'))
+    receiver.consume(50_000)
+    expect(totals.bytes).toBe(50_001)
+    receiver.data(new Uint8Array(1))
+    receiver.finish()
+    expect(totals.bytes).toBe(50_002)
+    receiver.stop()
+    expect([totals.bytes, totals.links]).toEqual([0, 0])
+  })
+
   it('keeps what comes before start(), then delivers it and the end in order', () => {
     const { receiver, told, handler } = setUp()
     receiver.useCredit()
@@ -79,20 +100,31 @@ describe('Receiver', () => {
     receiver.useCredit()
     receiver.start(handler)
     receiver.data(new Uint8Array(300_000))
-    receiver.discard()
-    receiver.discard()
     receiver.consume(300_000)
     receiver.consume(INITIAL_WINDOW_BYTES)
     expect(grants).toEqual([300_000])
   })
 
-  it('uses up at once what arrives after discard()', () => {
+  it('grants nothing after discard(), and tells when the sender has no credit left', () => {
     const { receiver, handler, grants, told } = setUp()
     receiver.useCredit()
     receiver.start(handler)
+    receiver.data(new Uint8Array(300_000))
     receiver.discard()
-    receiver.data(new Uint8Array(200_000))
-    expect([grants, told]).toEqual([[200_000], []])
+    receiver.discard()
+    receiver.consume(300_000)
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES - 300_001))
+    expect([grants, receiver.flushCredit(), told]).toEqual([[], 0, [300_000]])
+    receiver.data(new Uint8Array(1))
+    expect([grants, told]).toEqual([[], [300_000, 'unwanted']])
+  })
+
+  it('tells at discard() when the sender has no credit left by then', () => {
+    const { receiver, told } = setUp()
+    receiver.useCredit()
+    receiver.data(new Uint8Array(INITIAL_WINDOW_BYTES))
+    receiver.discard()
+    expect(told).toEqual(['unwanted'])
   })
 
   it('grants nothing after the end', () => {

@@ -55,6 +55,24 @@ function readAll(peer: Socket): { bytes: number; ended: boolean; error: string |
 }
 
 describe('TcpStream', () => {
+  it('tells of bytes as they leave, not of all that was given to it at once', async () => {
+    const { stream, told, peer } = await open()
+    told.start()
+    peer.pause()
+    for (let part = 0; part < 48; part += 1) stream.write(new Uint8Array(MIB))
+    await untilStill(() => told.written)
+    expect(told.written).toBeLessThan(16 * MIB)
+    let read = 0
+    peer.on('data', (chunk: Buffer) => {
+      read += chunk.byteLength
+      if (read > 20 * MIB) peer.pause()
+    })
+    peer.resume()
+    await until(() => told.written > 16 * MIB)
+    await untilStill(() => told.written)
+    expect(told.written).toBeLessThan(48 * MIB)
+  })
+
   it('stops reading the socket when the consumer falls behind, and goes on below half', async () => {
     const { stream, told, peer } = await open()
     told.consuming = false

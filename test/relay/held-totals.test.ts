@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { HeldTotals } from '../../src/mux/held-totals.js'
 import type { ChannelEntry } from '../../src/mux/link.js'
 import type { Session } from '../../src/mux/session.js'
 import { KIB, MIB } from '../../src/protocol/limits.js'
 import { decodeMessage, MessageType } from '../../src/protocol/messages.js'
-import { HeldTotals, MAX_LINK_HELD_BYTES, MAX_RELAY_HELD_BYTES } from '../../src/relay/held-totals.js'
+import { SPLICED_LIMITS } from '../../src/relay/relay.js'
 import { Splice } from '../../src/relay/splice.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { accept, connectTcp, data, disconnect, endingsOf, openChannel } from './channels.js'
@@ -12,10 +13,11 @@ import { agentWorld, uuid } from './world.js'
 
 const MODEST = 64 * KIB
 const BULKY = MODEST + 1
+const { linkBytes: MAX_LINK_HELD_BYTES, totalBytes: MAX_RELAY_HELD_BYTES } = SPLICED_LIMITS
 
 describe('HeldTotals', () => {
   it('lets one link hold its limit, and refuses its bulky channels one byte more', () => {
-    const totals = new HeldTotals()
+    const totals = new HeldTotals(SPLICED_LIMITS)
     const link = {}
     totals.count(link, MAX_LINK_HELD_BYTES)
     expect(totals.exceeds(link, BULKY)).toBe(false)
@@ -25,7 +27,7 @@ describe('HeldTotals', () => {
   })
 
   it('spares modest channels up to the double, and no further', () => {
-    const totals = new HeldTotals()
+    const totals = new HeldTotals(SPLICED_LIMITS)
     const link = {}
     totals.count(link, 2 * MAX_LINK_HELD_BYTES)
     expect(totals.exceeds(link, MODEST)).toBe(false)
@@ -34,7 +36,7 @@ describe('HeldTotals', () => {
   })
 
   it('above the total of the relay refuses links with more than their share, and spares the others', () => {
-    const totals = new HeldTotals()
+    const totals = new HeldTotals(SPLICED_LIMITS)
     const greedy = Array.from({ length: 32 }, () => ({}))
     const small = {}
     totals.count(small, MIB)
@@ -45,7 +47,7 @@ describe('HeldTotals', () => {
   })
 
   it('above the total of the relay refuses modest channels too, when their link has twice its share', () => {
-    const totals = new HeldTotals()
+    const totals = new HeldTotals(SPLICED_LIMITS)
     const [many, hog] = [Array.from({ length: 40 }, () => ({})), {}]
     for (const link of many) totals.count(link, MAX_RELAY_HELD_BYTES / 40)
     totals.count(hog, (2 * MAX_RELAY_HELD_BYTES) / 41)
@@ -55,7 +57,7 @@ describe('HeldTotals', () => {
   })
 
   it('forgets links of which nothing waits', () => {
-    const totals = new HeldTotals()
+    const totals = new HeldTotals(SPLICED_LIMITS)
     const link = {}
     totals.count(link, 5)
     totals.count(link, 0)
@@ -105,7 +107,7 @@ describe('what a splice holds', () => {
   const lost = new LinkSocksError('ERR_LINK_LOST', 'lost')
 
   async function stalledDownload(last: Uint8Array) {
-    const [connector, provider, held] = [new StalledSession(), new StalledSession(), new HeldTotals()]
+    const [connector, provider, held] = [new StalledSession(), new StalledSession(), new HeldTotals(SPLICED_LIMITS)]
     const raw = connectTcp(id, 65_536)
     const connect = decodeMessage(raw)
     if (connect?.type !== MessageType.Connect) throw new Error('no Connect')

@@ -1,20 +1,31 @@
 import { LinkSocksError } from '../errors.js'
 import { KIB, MIB } from '../protocol/limits.js'
 
-/** What one link brought may wait in the relay for slow readers, whatever their windows; modest channels may double it. */
-export const MAX_LINK_HELD_BYTES = 64 * MIB
-/** The same for all links together; above it, links with more than an equal share of it get no more in. */
-export const MAX_RELAY_HELD_BYTES = 512 * MIB
 /** A channel that holds no more than this is not the first to go. */
 const MODEST_BYTES = 64 * KIB
 
+export interface HeldLimits {
+  /** What one link brought and nobody has taken yet; modest channels may double it. */
+  readonly linkBytes: number
+  /** The same for all links together; above it, links with more than an equal share of it get no more in. */
+  readonly totalBytes: number
+}
+
+/** Data delivered to the ends of channels in this process and not used up: 512 stalled readers of one link. */
+export const RECEIVED_LIMITS: HeldLimits = { linkBytes: 256 * MIB, totalBytes: 512 * MIB }
+
 /**
- * Counts what waits in one relay, by the link that brought it: windows bound each channel, these totals bound 20,000 of
- * them, and thousands of links (docs/protocol.md B.2).
+ * Counts what waits for slow readers, by the link that brought it: windows bound each channel, these totals bound 20,000
+ * of them, and thousands of links (docs/protocol.md B.2).
  */
 export class HeldTotals {
+  readonly #limits: HeldLimits
   readonly #links = new Map<object, number>()
   #bytes = 0
+
+  constructor(limits: HeldLimits) {
+    this.#limits = limits
+  }
 
   /** What waits of all links together. */
   get bytes(): number {
@@ -36,10 +47,11 @@ export class HeldTotals {
 
   /** Whether a channel of `link` that holds `bytes` is among those that hold too much. */
   exceeds(link: object, bytes: number): boolean {
+    const { linkBytes, totalBytes } = this.#limits
     const held = this.#links.get(link) ?? 0
     const factor = bytes > MODEST_BYTES ? 1 : 2
-    if (held > MAX_LINK_HELD_BYTES * factor) return true
-    return this.#bytes > MAX_RELAY_HELD_BYTES && held > (MAX_RELAY_HELD_BYTES / this.#links.size) * factor
+    if (held > linkBytes * factor) return true
+    return this.#bytes > totalBytes && held > (totalBytes / this.#links.size) * factor
   }
 
   /** @throws {LinkSocksError} ERR_LIMIT when {@link exceeds} */
