@@ -10,6 +10,7 @@ import type {
   ConnectorResponseMessage,
   ConnectResponseMessage,
   DataMessage,
+  DirectMessage,
   DisconnectMessage,
   LogMessage,
   PartnersMessage,
@@ -86,6 +87,11 @@ export function encodeLog(fields: Omit<LogMessage, 'type'>): Uint8Array {
 
 export function encodePartners(fields: Omit<PartnersMessage, 'type'>): Uint8Array {
   return concat(header(MessageType.Partners), json({ count: fields.count }))
+}
+
+/** DirectCapabilities, DirectRendezvous or DirectStatus; `data` is JSON already. */
+export function encodeDirect({ type, data }: DirectMessage): Uint8Array {
+  return concat(header(type), u32(data.length), data)
 }
 
 /** The first {@link DATA_HEAD_BYTES} bytes of a tcp Data message; `dataLength` bytes of payload follow. */

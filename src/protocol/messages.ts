@@ -10,6 +10,7 @@ export {
   encodeConnectResponse,
   encodeDatagram,
   encodeDataHead,
+  encodeDirect,
   encodeDisconnect,
   encodeLog,
   encodePartners,

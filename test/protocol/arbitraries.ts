@@ -10,12 +10,12 @@ import {
   encodeConnectResponse,
   encodeDatagram,
   encodeDataHead,
+  encodeDirect,
   encodeDisconnect,
   encodeLog,
   encodePartners,
   MessageType,
 } from '../../src/protocol/messages.js'
-import { oracleEncode } from './oracle.js'
 
 const byte = fc.integer({ min: 0, max: 255 })
 const u16 = fc.integer({ min: 0, max: 0xffff })
@@ -140,7 +140,7 @@ export const kinds: Readonly<Record<string, fc.Arbitrary<Message>>> = {
 
 export const anyMessage: fc.Arbitrary<Message> = fc.oneof(...Object.values(kinds))
 
-/** The real encoder of `message`; nothing writes Direct messages yet, there the oracle does. */
+/** The encoder of `message`. */
 export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
     case MessageType.Auth:
@@ -167,7 +167,9 @@ export function encodeMessage(message: Message): Uint8Array {
       return encodeLog(message)
     case MessageType.Partners:
       return encodePartners(message)
-    default:
-      return oracleEncode(message)
+    case MessageType.DirectCapabilities:
+    case MessageType.DirectRendezvous:
+    case MessageType.DirectStatus:
+      return encodeDirect(message)
   }
 }
