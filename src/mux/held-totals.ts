@@ -45,17 +45,18 @@ export class HeldTotals {
     else this.#links.delete(link)
   }
 
-  /** Whether a channel of `link` that holds `bytes` is among those that hold too much. */
-  exceeds(link: object, bytes: number): boolean {
+  /** Whether a channel of `link` that holds `bytes` is among those that hold too much; one that `moves` counts as modest. */
+  exceeds(link: object, bytes: number, moves = false): boolean {
     const { linkBytes, totalBytes } = this.#limits
     const held = this.#links.get(link) ?? 0
-    const factor = bytes > MODEST_BYTES ? 1 : 2
+    const factor = bytes > MODEST_BYTES && !moves ? 1 : 2
     if (held > linkBytes * factor) return true
     return this.#bytes > totalBytes && held > (totalBytes / this.#links.size) * factor
   }
 
   /** @throws {LinkSocksError} ERR_LIMIT when {@link exceeds} */
-  judge(link: object, bytes: number): void {
-    if (this.exceeds(link, bytes)) throw new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
+  judge(link: object, bytes: number, moves = false): void {
+    if (this.exceeds(link, bytes, moves))
+      throw new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
   }
 }

@@ -1,10 +1,11 @@
 import type { Clock, MessageTransport, Timer } from '../ports.js'
-import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS } from '../protocol/limits.js'
+import { BASE_LINK_BUFFER_BYTES, BASE_READ_ON_BYTES, BASE_READ_PAUSE_MS } from '../protocol/limits.js'
 import type { Keepalive } from './keepalive.js'
 
 /**
  * Stops reading a link while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:
- * some deployed servers freeze for everybody when one peer stops reading (docs/protocol.md B.2).
+ * some deployed servers freeze for everybody when one peer stops reading (docs/protocol.md B.2). Between two pauses
+ * {@link BASE_READ_ON_BYTES} are taken: the other channels of the link live on what is read then.
  */
 export class ReadGate {
   readonly #transport: Pick<MessageTransport, 'pause' | 'resume'>
@@ -13,6 +14,9 @@ export class ReadGate {
   #timer: Timer | undefined
   #crowded = 0
   #bytes = 0
+  #fullSince: number | undefined
+  /** Bytes still taken since the last pause ran out. */
+  #allowance = 0
 
   constructor(
     transport: Pick<MessageTransport, 'pause' | 'resume'>,
@@ -28,6 +32,11 @@ export class ReadGate {
     return this.#bytes
   }
 
+  /** Since when the link has held more than all its channels together may. */
+  get fullSince(): number | undefined {
+    return this.#fullSince
+  }
+
   get paused(): boolean {
     return this.#timer !== undefined
   }
@@ -35,7 +44,10 @@ export class ReadGate {
   /** `bytes` more are held (or fewer, when negative) by a channel without credit. */
   hold(bytes: number): void {
     this.#bytes += bytes
-    if (bytes > 0 && this.#bytes > BASE_LINK_BUFFER_BYTES) this.pause()
+    if (bytes > 0) this.#allowance = Math.max(0, this.#allowance - bytes)
+    const full = this.#bytes > BASE_LINK_BUFFER_BYTES
+    this.#fullSince = full ? (this.#fullSince ?? this.#clock.now()) : undefined
+    if (bytes > 0 && full) this.pause()
     else this.#reconsider()
   }
 
@@ -52,10 +64,13 @@ export class ReadGate {
 
   /** More arrived for a channel that is over its limit. */
   pause(): void {
-    if (this.#timer !== undefined) return
+    if (this.#timer !== undefined || this.#allowance > 0) return
     this.#transport.pause()
     this.#keepalive.pause()
-    this.#timer = this.#clock.after(BASE_READ_PAUSE_MS, () => this.#resume())
+    this.#timer = this.#clock.after(BASE_READ_PAUSE_MS, () => {
+      this.#allowance = BASE_READ_ON_BYTES
+      this.#resume()
+    })
   }
 
   /** The session is over: what is left to read is the peer's close frame. */

@@ -49,6 +49,8 @@ export const BASE_CHANNEL_BUFFER_BYTES = 4 * MIB
 export const BASE_LINK_BUFFER_BYTES = 32 * MIB
 /** Base channels: longest pause in reading a link (B.2). */
 export const BASE_READ_PAUSE_MS = 2_000
+/** Base channels: what is read after such a pause before the next one, so that a stalled reader slows others but stops nobody. */
+export const BASE_READ_ON_BYTES = 4 * MIB
 /** Base channels over their limit whose local socket accepted nothing for this long are aborted (B.2). */
 export const BASE_STALL_TIMEOUT_MS = 30_000
 

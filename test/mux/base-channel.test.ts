@@ -7,6 +7,7 @@ import {
   BASE_CHANNEL_BUFFER_BYTES,
   BASE_LINGER_MS,
   BASE_LINK_BUFFER_BYTES,
+  BASE_READ_ON_BYTES,
   BASE_READ_PAUSE_MS,
   BASE_STALL_TIMEOUT_MS,
   KIB,
@@ -184,15 +185,16 @@ describe('Slow reader of an old peer', () => {
     return all
   }
 
-  it('gets 4 MiB, then the link is not read for 2 s at a time; nothing is lost', async () => {
-    const { peer, local } = await filled(8 * MIB)
+  it('gets 4 MiB, then the link is not read for 2 s after each 4 MiB more; nothing is lost', async () => {
+    const { peer, local } = await filled(12 * MIB)
     const { transport } = peer.end
     expect([transport.paused, local.receivedBytes]).toEqual([true, BASE_CHANNEL_BUFFER_BYTES + 256 * KIB])
     await peer.clock.advanceAsync(BASE_READ_PAUSE_MS)
-    expect([transport.paused, local.receivedBytes]).toEqual([true, BASE_CHANNEL_BUFFER_BYTES + 512 * KIB])
+    const more = BASE_CHANNEL_BUFFER_BYTES + 256 * KIB + BASE_READ_ON_BYTES
+    expect([transport.paused, local.receivedBytes]).toEqual([true, more])
     local.stream.consume(local.receivedBytes)
     await settle()
-    expect([transport.paused, local.receivedBytes]).toEqual([false, 8 * MIB])
+    expect([transport.paused, local.receivedBytes]).toEqual([false, 12 * MIB])
     expect(peer.end.closes).toEqual([])
   })
 
@@ -230,7 +232,7 @@ describe('Slow reader of an old peer', () => {
 
   it('is aborted when it accepts too little to ever catch up', async () => {
     const { peer, id, local } = await base({ consume: false })
-    for (let sent = 0; sent <= MAX_LINK_HELD_BYTES && !local.closed; sent += 4 * MIB) {
+    for (let sent = 0; sent <= 2 * MAX_LINK_HELD_BYTES && !local.closed; sent += 4 * MIB) {
       peer.transport.send(data(id, new Uint8Array(4 * MIB)))
       await peer.clock.advanceAsync(BASE_READ_PAUSE_MS)
       local.stream.consume(1)
@@ -242,9 +244,9 @@ describe('Slow reader of an old peer', () => {
   it('does not let the link die while it is not read', async () => {
     const { peer, id, local } = await filled(BASE_CHANNEL_BUFFER_BYTES + 1)
     for (let i = 0; i * BASE_READ_PAUSE_MS < 2 * LINK_TIMEOUT_MS; i += 1) {
-      peer.transport.send(data(id, Uint8Array.of(1)))
+      peer.transport.send(data(id, new Uint8Array(BASE_READ_ON_BYTES)))
       await peer.clock.advanceAsync(BASE_READ_PAUSE_MS)
-      local.stream.consume(1)
+      local.stream.consume(BASE_READ_ON_BYTES)
     }
     expect([peer.end.closes, peer.end.transport.paused, local.closed]).toEqual([[], true, false])
   })

@@ -4,6 +4,7 @@ import { ReadGate } from '../../src/mux/read-gate.js'
 import {
   BASE_CHANNEL_BUFFER_BYTES,
   BASE_LINK_BUFFER_BYTES,
+  BASE_READ_ON_BYTES,
   BASE_READ_PAUSE_MS,
   BASE_STALL_TIMEOUT_MS,
   MIB,
@@ -40,13 +41,15 @@ describe('Hold', () => {
     expect(isReading()).toBe(false)
   })
 
-  it('stops it for at most 2 s at a time, and again when more comes', () => {
+  it('stops it for at most 2 s at a time, and again when 4 MiB more came', () => {
     const { clock, hold, isReading } = setUp()
     const subject = hold()
     subject.add(BASE_CHANNEL_BUFFER_BYTES + 1)
     clock.advance(BASE_READ_PAUSE_MS - 1)
     expect(isReading()).toBe(false)
     clock.advance(1)
+    expect(isReading()).toBe(true)
+    subject.add(BASE_READ_ON_BYTES - 1)
     expect(isReading()).toBe(true)
     subject.add(1)
     expect(isReading()).toBe(false)
@@ -100,6 +103,7 @@ describe('Hold', () => {
     left.leave()
     clock.advance(10 * BASE_STALL_TIMEOUT_MS)
     expect(stalls()).toBe(0)
+    below.release(below.bytes)
     expect(clock.pending).toBe(0)
   })
 
@@ -126,15 +130,52 @@ describe('Hold', () => {
   })
 
   it('refuses more than twice the total of a link, but to a modest channel', () => {
-    const { gate, hold } = setUp()
+    const { clock, gate, hold } = setUp()
     const [greedy, modest] = [hold(), hold()]
     greedy.add(MAX_LINK_HELD_BYTES)
     modest.add(65_536)
+    clock.advance(BASE_READ_PAUSE_MS)
     expect(() => greedy.add(1)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
     expect(() => modest.add(1)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
     greedy.release(greedy.bytes)
     modest.release(modest.bytes)
     expect(gate.bufferedBytes).toBe(0)
+  })
+
+  it('spares a channel that moves, up to twice as much again', () => {
+    const { clock, hold } = setUp()
+    const [stuck, moving] = [hold(), hold()]
+    stuck.add(MAX_LINK_HELD_BYTES)
+    clock.advance(BASE_READ_PAUSE_MS)
+    moving.add(5 * MIB)
+    expect(() => stuck.add(1)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    expect(() => moving.add(MAX_LINK_HELD_BYTES)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
+  })
+
+  it('reports the stall of channels that together fill the link, each below its own limit', () => {
+    const { clock, gate, hold, stalls } = setUp()
+    const still = Array.from({ length: 12 }, () => hold())
+    for (const each of still) each.add(3 * MIB)
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    expect(stalls()).toBe(0)
+    still[0]?.release(MIB)
+    clock.advance(1)
+    expect([stalls(), gate.bufferedBytes > BASE_LINK_BUFFER_BYTES]).toEqual([11, true])
+    clock.advance(BASE_STALL_TIMEOUT_MS)
+    expect(stalls()).toBe(12)
+  })
+
+  it('counts the 30 s of a reader that paused long ago from when the link filled', () => {
+    const { clock, hold, stalls } = setUp()
+    const [old, filler] = [hold(), hold()]
+    old.add(MIB)
+    clock.advance(10 * BASE_STALL_TIMEOUT_MS + 1)
+    filler.limitBytes = Number.POSITIVE_INFINITY
+    filler.add(BASE_LINK_BUFFER_BYTES)
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    expect(stalls()).toBe(0)
+    clock.advance(1)
+    expect(stalls()).toBe(2)
   })
 
   it('without a limit of its own stops nobody', () => {

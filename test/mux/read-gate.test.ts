@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ReadGate } from '../../src/mux/read-gate.js'
-import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS } from '../../src/protocol/limits.js'
+import { BASE_LINK_BUFFER_BYTES, BASE_READ_ON_BYTES, BASE_READ_PAUSE_MS } from '../../src/protocol/limits.js'
 import { ManualClock } from '../support/manual-clock.js'
 
 function setUp() {
@@ -29,11 +29,15 @@ describe('ReadGate', () => {
     expect([calls, gate.paused]).toEqual([[...PAUSE, ...RESUME], false])
   })
 
-  it('pauses again when more arrives', () => {
+  it('pauses again when 4 MiB more have arrived', () => {
     const { clock, gate, calls } = setUp()
     gate.enter()
     gate.pause()
     clock.advance(BASE_READ_PAUSE_MS)
+    gate.hold(BASE_READ_ON_BYTES - 1)
+    gate.pause()
+    expect(calls).toEqual([...PAUSE, ...RESUME])
+    gate.hold(1)
     gate.pause()
     expect(calls).toEqual([...PAUSE, ...RESUME, ...PAUSE])
   })

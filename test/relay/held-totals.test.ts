@@ -26,6 +26,15 @@ describe('HeldTotals', () => {
     expect(totals.exceeds(link, MODEST)).toBe(false)
   })
 
+  it('takes a bulky channel that moves for a modest one', () => {
+    const totals = new HeldTotals(SPLICED_LIMITS)
+    const link = {}
+    totals.count(link, 2 * MAX_LINK_HELD_BYTES)
+    expect(totals.exceeds(link, BULKY, true)).toBe(false)
+    totals.count(link, 1)
+    expect(totals.exceeds(link, BULKY, true)).toBe(true)
+  })
+
   it('spares modest channels up to the double, and no further', () => {
     const totals = new HeldTotals(SPLICED_LIMITS)
     const link = {}
