@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // CommonJS, for this must come before the first use of libuv's thread pool, which loading an ES module is. getaddrinfo
 // gets half of the pool: with the default of 4 threads, one peer's slow look-ups would hold up everybody's.
-process.env.UV_THREADPOOL_SIZE ??= '16'
+process.env.UV_THREADPOOL_SIZE ??= '64'
 
 // until main() listens for signals itself nothing is open: the request to end is met at once
 const SIGNALS = ['SIGINT', 'SIGTERM']

@@ -3,10 +3,10 @@ import { remoteText } from '../log.js'
 import type { AbortOptions, Clock, Resolve, Timer } from '../ports.js'
 import { canonicalIp } from './address.js'
 
-/** Look-ups running at a time: the system's resolver has few threads and other sessions need them too. */
-export const MAX_RUNNING_LOOKUPS = 4
+/** Look-ups of one link running at a time: a quarter of the resolver threads that the command gives the process. */
+export const MAX_RUNNING_LOOKUPS = 8
 /** Names that wait for their turn, first come first served; one more fails at once. */
-export const MAX_WAITING_LOOKUPS = 64
+export const MAX_WAITING_LOOKUPS = 1_024
 /** After this long a look-up is given up and its place taken by the next; longer than any dial waits. */
 export const LOOKUP_TIMEOUT_MS = 30_000
 

@@ -222,6 +222,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
     this.#queue.clear()
     this.#inbox.close()
     this.#answer(error ?? new LinkSocksError('ERR_CHANNEL_RESET', 'the association was closed'))
+    if (this.dropped > 0) this.#link.log.debug('datagrams.dropped', { count: this.dropped })
     this.#handler?.close(error)
   }
 }
