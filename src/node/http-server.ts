@@ -96,6 +96,8 @@ class NodeHttpServer implements HttpServer {
   /** Connections that are no WebSockets. */
   readonly #sockets = new Set<Socket>()
   readonly #transports = new Set<WsTransport>()
+  /** Held until answered: a Request that is collected takes along the listeners of its signal. */
+  readonly #requests = new Set<Request>()
   #address: SocketAddress | undefined
   #closing: Promise<void> | undefined
 
@@ -197,6 +199,12 @@ class NodeHttpServer implements HttpServer {
     }
   }
 
+  #hold(request: Request, out: ServerResponse): void {
+    if (out.closed) return
+    this.#requests.add(request)
+    out.once('close', () => this.#requests.delete(request))
+  }
+
   async #exchange(message: IncomingMessage, out: ServerResponse, expectsContinue = false): Promise<void> {
     const gone = new AbortController()
     out.on('close', () => gone.abort())
@@ -209,6 +217,7 @@ class NodeHttpServer implements HttpServer {
     }
     try {
       const request = toRequest(message, { signal: gone.signal, onRead })
+      if (request instanceof Request) this.#hold(request, out)
       const response = request instanceof Request ? await this.#answer(request, message) : request
       const last = !message.complete || message.headers.upgrade !== undefined || this.#closing !== undefined
       if (last) out.setHeader('Connection', 'close')

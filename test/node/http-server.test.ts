@@ -15,6 +15,7 @@ import { trustedProxies } from '../../src/node/trusted-proxy.js'
 import type { WsTransport } from '../../src/node/ws-transport.js'
 import { isSocketPath } from '../../src/protocol/handshake.js'
 import { TransportRecorder } from '../contract/message-transport.js'
+import { collectGarbage } from '../support/garbage.js'
 import { parseAnswer, rawHttp } from '../support/raw-http.js'
 
 const servers: HttpServer[] = []
@@ -128,19 +129,25 @@ describe('listenHttp', () => {
     expect(received).toBeGreaterThan(40_000_000)
   })
 
-  it('aborts the signal of a request whose client is gone', async () => {
+  it('aborts the signal of a request whose client is gone, even when the handler keeps nothing but the signal', async () => {
+    const asked = deferred()
     const aborted = deferred()
     const { port } = await serve({
-      handle: (request) =>
-        new Promise((resolve) => {
-          request.signal.addEventListener('abort', () => {
+      handle: ({ signal }) => {
+        asked.resolve()
+        return new Promise((resolve) => {
+          signal.addEventListener('abort', () => {
             aborted.resolve()
             resolve(new Response())
           })
-        }),
+        })
+      },
     })
     const socket = connect(port, '127.0.0.1')
-    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n', () => setTimeout(() => socket.destroy(), 50))
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+    await asked.promise
+    await collectGarbage()
+    socket.destroy()
     await aborted.promise
   })
 
