@@ -13,7 +13,7 @@ import { plainIp } from './address.js'
 import { nodeClock } from './clock.js'
 import { discardBody } from './http-body.js'
 import { ALLOWED_METHODS, rawTarget, toRequest, writeRefusal, writeResponse } from './http-exchange.js'
-import { refusal, refuseSocket } from './http-refusal.js'
+import { type Refusal, refusal, refuseSocket } from './http-refusal.js'
 import { acceptUpgrades, wantsWebSocket } from './http-upgrade.js'
 import { listen } from './listen.js'
 import { clientAddress, type TrustedProxies } from './trusted-proxy.js'
@@ -233,12 +233,12 @@ class NodeHttpServer implements HttpServer {
 
   async #answer(request: Request, message: IncomingMessage): Promise<Response> {
     const rawPath = rawTarget(message.url ?? '/').path
+    if (this.#options.isSocketPath(rawPath)) return responseOf(noHandshake())
     try {
       return await this.#options.handle(request, { rawPath, remoteAddress: this.#remoteAddress(message) })
     } catch (thrown) {
       this.#options.log.error('http.handler.failed', { error: remoteText(String(thrown)) })
-      const { status, headers, body } = refusal(500, 'internal error')
-      return new Response(body, { status, headers })
+      return responseOf(refusal(500, 'internal error'))
     }
   }
 
@@ -247,6 +247,16 @@ class NodeHttpServer implements HttpServer {
     const forwardedFor = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
     return clientAddress(socket.remoteAddress ?? '', forwardedFor, this.#options.trusted ?? (() => false))
   }
+}
+
+/** What reverse proxies leave of a handshake unless they are told to pass it on (RFC 9110 section 15.5.22). */
+function noHandshake(): Refusal {
+  const error = 'here a WebSocket is opened: a reverse proxy in between must pass on the Upgrade and Connection headers'
+  return refusal(426, error, { Upgrade: 'websocket', Connection: 'Upgrade, close' })
+}
+
+function responseOf({ status, headers, body }: Refusal): Response {
+  return new Response(body, { status, headers })
 }
 
 /** First byte of a TLS record that begins a handshake (RFC 8446 section 5.1). */

@@ -16,8 +16,10 @@ const MAX_FRAGMENTS = 16_384
 /** Longest reason of a close frame in bytes (RFC 6455 5.5: 125 less the code). */
 const MAX_CLOSE_REASON_BYTES = 123
 
-/** Options for both ends of `ws`: no compression, our message limit, bounded closing. */
+/** Options for both ends of `ws`: no compression, our message limit, bounded closing, pings answered by us. */
 export const WS_OPTIONS = {
+  // by itself `ws` ends the connection when 60 pings come in one piece
+  autoPong: false,
   perMessageDeflate: false,
   maxPayload: MAX_MESSAGE_BYTES,
   maxFragments: MAX_FRAGMENTS,
@@ -35,6 +37,10 @@ export class WsTransport implements MessageTransport {
   /** close() was called, or the peer's close frame came. */
   #closing = false
   #graceTimer: NodeJS.Timeout | undefined
+  /** A pong is on its way out. */
+  #answering = false
+  /** The latest ping that came meanwhile. */
+  #unanswered: Buffer | undefined
   #error: LinkSocksError | undefined
   #ended: TransportClose | undefined
 
@@ -44,6 +50,7 @@ export class WsTransport implements MessageTransport {
     this.socket = socket
     ws.pause()
     ws.on('message', (data) => this.#message(data as Buffer))
+    ws.on('ping', (data) => this.#answer(data))
     ws.on('error', (error) => this.#failed(error))
     ws.on('close', (code, reason) => this.#end(code, reason.toString()))
     socket.on('data', () => this.#read())
@@ -120,6 +127,22 @@ export class WsTransport implements MessageTransport {
     if (this.#ended !== undefined) return
     this.#handler?.activity()
     this.#handler?.message(owned(data))
+  }
+
+  /** Behind a pong that has not left yet only the latest ping is answered (RFC 6455 section 5.5.3): a flood costs nothing. */
+  #answer(ping: Buffer): void {
+    if (this.#answering) {
+      this.#unanswered = Buffer.from(ping)
+      return
+    }
+    if (this.#ws.readyState !== WebSocket.OPEN) return
+    this.#answering = true
+    this.#ws.pong(ping, undefined, () => {
+      this.#answering = false
+      const next = this.#unanswered
+      this.#unanswered = undefined
+      if (next !== undefined) this.#answer(next)
+    })
   }
 
   /** After `ws` has seen the bytes: pings, pongs and parts of a long message count as activity too. */

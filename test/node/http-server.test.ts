@@ -376,6 +376,18 @@ describe('listenHttp and WebSockets', () => {
     socket.destroy()
   })
 
+  it.each([
+    ['neither Upgrade nor Connection', /^(Upgrade|Connection): .*\r\n/gm],
+    ['no Connection', /^Connection: .*\r\n/m],
+  ])('answers 426 to a handshake of which a proxy left %s, and says so', async (_what, taken) => {
+    const { port, upgrades } = await serve()
+    const answer = await rawHttp(port, upgradeRequest('/socket', '').replace(taken, ''))
+    expect(answer.status).toBe(426)
+    expect(answer.head).toMatch(/^upgrade: websocket$/im)
+    expect(answer.body).toContain('must pass on the Upgrade and Connection headers')
+    expect(upgrades).toEqual([])
+  })
+
   it.each(['/', '/sockets', '/api/status', '/SOCKET'])('answers 404 on %s', async (path) => {
     const { port, upgrades } = await serve()
     const answer = await rawHttp(port, upgradeRequest(path, ''))
