@@ -78,7 +78,8 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#inbox = new Inbox(options.link.inflate, {
       message: (message) => this.#dispatch(message),
       failed: (error) => this.#violated(error),
-      crowded: () => this.#mode !== 'credit' && options.link.gate.pause(),
+      crowded: () => options.link.gate.behind(this),
+      relieved: () => options.link.gate.caughtUp(this),
     })
     options.link.attach(channelKey(options.id), this)
   }

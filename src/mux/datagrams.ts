@@ -91,6 +91,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
         this.#queue.dropped += 1
       },
       crowded: () => {},
+      relieved: () => {},
     })
     link.attach(this.#key, this)
   }

@@ -3,8 +3,10 @@ import type { Inflate } from '../ports.js'
 import { MAX_INFLATED_BYTES, MIB } from '../protocol/limits.js'
 import { Compression, type DataMessage, decodeMessage, type Message, MessageType } from '../protocol/messages.js'
 
-/** Messages of one channel that may wait for the inflation of an earlier one. */
-export const MAX_INBOX_BYTES = 8 * MIB
+/** When so much of one channel waits for the inflation of an earlier message, the link is not read any more. */
+export const CROWDED_INBOX_BYTES = 4 * MIB
+/** What may come all the same: it had been read already. */
+export const MAX_EXCESS_BYTES = 4 * MIB
 
 export interface InboxEvents {
   /**
@@ -14,8 +16,10 @@ export interface InboxEvents {
   message(message: Message): void
   /** A message was a mistake: undecodable, not to be inflated, or too much waits. Those behind it follow unless the inbox is closed. */
   failed(error: LinkSocksError): void
-  /** More than half of {@link MAX_INBOX_BYTES} waits: no more should be read for a while. */
+  /** A message came, and more than {@link CROWDED_INBOX_BYTES} wait: no more should be read for a while. */
   crowded(): void
+  /** After `crowded()`: less waits again, or the inbox is closed. */
+  relieved(): void
 }
 
 interface Waiting {
@@ -29,6 +33,8 @@ export class Inbox {
   readonly #events: InboxEvents
   #waiting: Waiting[] | undefined
   #waitingBytes = 0
+  /** What came since it is crowded. */
+  #excessBytes: number | undefined
   #closed = false
 
   constructor(inflate: Inflate, events: InboxEvents) {
@@ -43,6 +49,7 @@ export class Inbox {
   close(): void {
     this.#closed = true
     this.#waiting = undefined
+    this.#relieve()
   }
 
   #take(raw: Uint8Array): void {
@@ -50,12 +57,25 @@ export class Inbox {
     if (message === undefined) return
     if (this.#waiting === undefined) return this.#handle(message)
     const bytes = raw.byteLength
-    if (this.#waitingBytes + bytes > MAX_INBOX_BYTES) {
-      throw new LinkSocksError('ERR_LIMIT', 'too much data waits for inflation')
-    }
+    if (this.#excessBytes !== undefined) this.#excess(bytes)
     this.#waiting.push({ message, bytes })
     this.#waitingBytes += bytes
-    if (this.#waitingBytes > MAX_INBOX_BYTES / 2) this.#events.crowded()
+    if (this.#waitingBytes <= CROWDED_INBOX_BYTES) return
+    this.#excessBytes ??= 0
+    this.#events.crowded()
+  }
+
+  /** The message that made it crowded has any size; behind it the link stands still. */
+  #excess(bytes: number): void {
+    const excess = (this.#excessBytes ?? 0) + bytes
+    if (excess > MAX_EXCESS_BYTES) throw new LinkSocksError('ERR_LIMIT', 'too much data waits for inflation')
+    this.#excessBytes = excess
+  }
+
+  #relieve(): void {
+    if (this.#excessBytes === undefined) return
+    this.#excessBytes = undefined
+    this.#events.relieved()
   }
 
   #handle(message: Message): void {
@@ -87,6 +107,7 @@ export class Inbox {
     for (const [index, { message, bytes }] of waiting.entries()) {
       if (this.#closed) return
       this.#waitingBytes -= bytes
+      if (this.#waitingBytes <= CROWDED_INBOX_BYTES) this.#relieve()
       this.#guard(() => this.#handle(message))
       if (isGzip(message)) {
         // everything behind it waits again

@@ -13,6 +13,7 @@ export class ReadGate {
   readonly #keepalive: Pick<Keepalive, 'pause' | 'resume'>
   #timer: Timer | undefined
   #crowded = 0
+  readonly #behind = new Set<object>()
   #bytes = 0
   #fullSince: number | undefined
   /** Bytes still taken since the last pause ran out. */
@@ -67,10 +68,22 @@ export class ReadGate {
     if (this.#timer !== undefined || this.#allowance > 0) return
     this.#transport.pause()
     this.#keepalive.pause()
-    this.#timer = this.#clock.after(BASE_READ_PAUSE_MS, () => {
-      this.#allowance = BASE_READ_ON_BYTES
-      this.#resume()
-    })
+    this.#limitPause()
+  }
+
+  /**
+   * Too much waits for `who` to work on what came before. That passes by itself: nothing more is read until `caughtUp()`,
+   * not even what was allowed. Told again whenever more comes.
+   */
+  behind(who: object): void {
+    this.#behind.add(who)
+    this.#allowance = 0
+    this.pause()
+  }
+
+  /** After `behind()`; idempotent. */
+  caughtUp(who: object): void {
+    if (this.#behind.delete(who)) this.#reconsider()
   }
 
   /** The session is over: what is left to read is the peer's close frame. */
@@ -78,8 +91,17 @@ export class ReadGate {
     if (this.#timer !== undefined) this.#resume()
   }
 
+  #limitPause(): void {
+    this.#timer = this.#clock.after(BASE_READ_PAUSE_MS, () => {
+      if (this.#behind.size > 0) return this.#limitPause()
+      this.#allowance = BASE_READ_ON_BYTES
+      this.#resume()
+    })
+  }
+
   #reconsider(): void {
-    if (this.#timer !== undefined && this.#crowded === 0 && this.#bytes <= BASE_LINK_BUFFER_BYTES) this.#resume()
+    if (this.#timer === undefined || this.#crowded > 0 || this.#behind.size > 0) return
+    if (this.#bytes <= BASE_LINK_BUFFER_BYTES) this.#resume()
   }
 
   #resume(): void {

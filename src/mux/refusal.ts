@@ -1,13 +1,13 @@
 import type { LinkSocksError } from '../errors.js'
 import { encodeConnectResponse } from '../protocol/messages.js'
-import { dialErrorOf, repOf, repOfText } from '../protocol/rep.js'
+import { dialErrorOf, repOf, repOfText, textOf } from '../protocol/rep.js'
 
 /** A ConnectResponse failure that carries its REP. */
 export function encodeRefusal(channelId: Uint8Array, reason: LinkSocksError): Uint8Array {
   return encodeConnectResponse({
     success: false,
     channelId,
-    error: reason.message || 'failed',
+    error: textOf(reason),
     trailer: { rep: repOf(reason) },
   })
 }

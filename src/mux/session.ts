@@ -7,6 +7,7 @@ import {
   type ConnectMessage,
   channelIdOf,
   decodeMessage,
+  encodeDisconnect,
   type Message,
   MessageType,
   messageType,
@@ -241,10 +242,18 @@ export class Session implements Link {
   #onConnect(raw: Uint8Array): void {
     const message = decodeMessage(raw)
     if (message?.type !== MessageType.Connect) return
+    if (message.resume) return this.#refuseResume(message.channelId)
     if (this.#handler.connect !== undefined) return this.#handler.connect(message, raw)
     this.log.warn('session.connect.refused', { reason: 'the role of the peer does not allow it to open channels' })
     const error = new LinkSocksError('ERR_DIAL_NOT_ALLOWED', 'not allowed: this peer may not open channels')
     this.control(encodeRefusal(message.channelId, error))
+  }
+
+  /** Channels end with their link here; opening another would give the new connection the middle of an old stream. */
+  #refuseResume(channelId: Uint8Array): void {
+    if (this.#channels.has(channelKey(channelId))) return
+    this.log.info('session.resume.refused')
+    this.control(encodeDisconnect({ channelId, error: 'channel expired' }))
   }
 
   /** Messages outside of channels are optional: a broken one costs nothing but itself. */

@@ -133,7 +133,9 @@ function connect(buf: Uint8Array, reader: ByteReader): ConnectMessage {
   const channelId = reader.uuid()
   if (protocol !== ChannelProtocol.Tcp && protocol !== ChannelProtocol.Udp) return { type, protocol, channelId }
   const target = protocol === ChannelProtocol.Tcp ? address(reader) : undefined
-  return { type, protocol, channelId, target, trailer: decodeTrailer(buf, reader.offset) }
+  // Resume: absent and 0 mean no, everything else yes
+  const resume = (buf[reader.offset] ?? 0) === 0 ? undefined : true
+  return { type, protocol, channelId, target, resume, trailer: decodeTrailer(buf, reader.offset + 1) }
 }
 
 function data(reader: ByteReader): DataMessage {

@@ -48,11 +48,13 @@ export function encodeAuthResponse(fields: Omit<AuthResponseMessage, 'type'>): U
 
 /** `target` is written with tcp only, where it is needed. @throws {LinkSocksError} ERR_MESSAGE_INVALID */
 export function encodeConnect(fields: Omit<ConnectMessage, 'type'>): Uint8Array {
-  const { protocol, channelId, target, trailer } = fields
+  const { protocol, channelId, target, resume, trailer } = fields
   const head = concat(header(MessageType.Connect), u8(protocol), uuid(channelId))
-  if (protocol !== ChannelProtocol.Tcp) return concat(head, optionalTrailer(trailer))
+  // a trailer is preceded by the Resume byte, which deployed programs since 1.10 read there
+  const tail = resume || trailer !== undefined ? concat(flag(resume === true), optionalTrailer(trailer)) : NOTHING
+  if (protocol !== ChannelProtocol.Tcp) return concat(head, tail)
   if (target === undefined) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'Connect over tcp needs a target')
-  return concat(head, address(target), optionalTrailer(trailer))
+  return concat(head, address(target), tail)
 }
 
 /** A failure always carries its error text. */

@@ -58,6 +58,8 @@ export interface ConnectMessage {
   readonly channelId: Uint8Array
   /** With tcp always, else never. The port may be 0. */
   readonly target?: Target | undefined
+  /** The sender believes that the channel is there already, on a link that was lost: nothing is to be opened. */
+  readonly resume?: true | undefined
   /** With tcp or udp. */
   readonly trailer?: Trailer | undefined
 }

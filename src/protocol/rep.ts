@@ -68,6 +68,20 @@ export function repOfText(text: string): number {
   return rep
 }
 
+const TEXT_OF_REP: Readonly<Record<number, string>> = {
+  [Rep.NotAllowed]: 'not allowed',
+  [Rep.NetworkUnreachable]: 'network is unreachable',
+  [Rep.HostUnreachable]: 'no such host or no route to it',
+  [Rep.ConnectionRefused]: 'connection refused',
+  [Rep.TtlExpired]: 'timed out',
+}
+
+/** The text of a failure, which says what its REP says: old relays pass on nothing else. */
+export function textOf(error: LinkSocksError): string {
+  const [text, meaning] = [error.message || 'failed', TEXT_OF_REP[repOf(error)]]
+  return meaning === undefined || repOfText(text) === repOf(error) ? text : `${text}: ${meaning}`
+}
+
 const ERROR_OF_REP: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   [Rep.GeneralFailure]: ['ERR_DIAL_FAILED', 'general failure'],
   [Rep.NotAllowed]: ['ERR_DIAL_NOT_ALLOWED', 'not allowed by ruleset'],

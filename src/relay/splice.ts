@@ -42,6 +42,8 @@ export class Splice {
   /** More than the Connect has passed between the provider and the connector. */
   #touched = false
   #answered = false
+  /** Data of the provider came before its answer: if that never comes, both ends go on without credit. */
+  #answeredByData = false
   readonly #linger: Linger
   #ended = false
 
@@ -162,10 +164,11 @@ export class Splice {
   #judge(from: SpliceEnd, bytes: number): void {
     if (!this.#answered && from === this.#connector) {
       this.#early += bytes
-      if (this.#offered === undefined || this.#early <= EARLY_DATA_BYTES) return
+      if (this.#offered === undefined || this.#answeredByData || this.#early <= EARLY_DATA_BYTES) return
       throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent too much before the answer')
     }
     from.credit?.spend(bytes)
+    this.#answeredByData = true
     // before the answer it is not known whether the credit counts
     if (this.#answered) checkCredit(from.credit)
   }

@@ -94,8 +94,8 @@ describe('Exit', () => {
     associations.at(0).reject(new LinkSocksError(code, 'why'))
     await settle()
     expect(answers(near)).toMatchObject([
-      { success: false, error: 'why', trailer: { rep } },
-      { success: false, error: 'why', trailer: { rep } },
+      { success: false, error: expect.stringMatching(/^why/), trailer: { rep } },
+      { success: false, error: expect.stringMatching(/^why/), trailer: { rep } },
     ])
     expect(session.channels).toBe(0)
   })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { Inbox, MAX_INBOX_BYTES } from '../../src/mux/inbox.js'
+import { CROWDED_INBOX_BYTES, Inbox, MAX_EXCESS_BYTES } from '../../src/mux/inbox.js'
 import { Compression, type Message, MessageType } from '../../src/protocol/messages.js'
 import { settle } from '../support/manual-clock.js'
 import { data, disconnect, uuid } from './fixture.js'
@@ -10,6 +10,7 @@ function setUp() {
   const handled: (number | string)[] = []
   const errors: LinkSocksError[] = []
   let crowded = 0
+  let relieved = 0
   let onMessage = (_message: Message): void => {}
   const inbox = new Inbox(() => new Promise((resolve, reject) => jobs.push({ resolve, reject })), {
     message: (message) => {
@@ -19,6 +20,9 @@ function setUp() {
     failed: (error) => errors.push(error),
     crowded: () => {
       crowded += 1
+    },
+    relieved: () => {
+      relieved += 1
     },
   })
   const plain = (byte: number) => inbox.push(data(uuid(1), Uint8Array.of(byte)))
@@ -31,6 +35,7 @@ function setUp() {
     plain,
     gzip,
     crowded: () => crowded,
+    relieved: () => relieved,
     onMessage: (hook: typeof onMessage) => {
       onMessage = hook
     },
@@ -114,21 +119,41 @@ describe('Inbox', () => {
     expect(handled).toEqual([1])
   })
 
-  it('refuses what exceeds its limit, and takes as much again later', async () => {
-    const { inbox, gzip, handled, jobs, errors, crowded } = setUp()
-    const half = data(uuid(1), new Uint8Array(MAX_INBOX_BYTES / 2 - 24))
+  it('asks for a pause, takes what had been read by then and refuses more; and takes as much again later', async () => {
+    const { inbox, gzip, handled, jobs, errors, crowded, relieved } = setUp()
+    const most = data(uuid(1), new Uint8Array(CROWDED_INBOX_BYTES - 24))
+    const rest = data(uuid(1), new Uint8Array(MAX_EXCESS_BYTES - 24))
     for (let round = 0; round < 2; round += 1) {
       gzip()
-      inbox.push(half)
-      expect(crowded()).toBe(round)
-      inbox.push(half)
-      expect(crowded()).toBe(round + 1)
-      for (let i = 0; i < 3; i += 1) inbox.push(half)
+      inbox.push(most)
+      expect(crowded()).toBe(2 * round)
+      inbox.push(most)
+      inbox.push(rest)
+      expect([crowded(), relieved()]).toEqual([2 * round + 2, round])
+      for (let i = 0; i < 3; i += 1) inbox.push(disconnect(uuid(1)))
       expect(errors.splice(0).map((error) => error.code)).toEqual(['ERR_LIMIT', 'ERR_LIMIT', 'ERR_LIMIT'])
       jobs[round]?.resolve(Uint8Array.of(1))
       await settle()
+      expect(relieved()).toBe(round + 1)
     }
-    expect(handled).toEqual([1, 0, 0, 1, 0, 0])
+    expect(handled).toEqual([1, 0, 0, 0, 1, 0, 0, 0])
+  })
+
+  it('takes a message of any size, and what follows in the same read', () => {
+    const { inbox, gzip, errors, crowded } = setUp()
+    gzip()
+    inbox.push(data(uuid(1), new Uint8Array(3 * MAX_EXCESS_BYTES)))
+    inbox.push(disconnect(uuid(1)))
+    expect([errors, crowded()]).toEqual([[], 2])
+  })
+
+  it('asks for no pause any more once it is closed', () => {
+    const { inbox, gzip, relieved } = setUp()
+    gzip()
+    inbox.push(data(uuid(1), new Uint8Array(CROWDED_INBOX_BYTES)))
+    inbox.close()
+    inbox.close()
+    expect(relieved()).toBe(1)
   })
 
   it('reports what it cannot decode and goes on', () => {

@@ -54,6 +54,25 @@ describe('ReadGate', () => {
     expect(clock.pending).toBe(0)
   })
 
+  it('reads nothing while somebody is behind with work, whatever was allowed, released or how long it takes', () => {
+    const { clock, gate, calls } = setUp()
+    gate.enter()
+    gate.pause()
+    clock.advance(BASE_READ_PAUSE_MS)
+    const [one, other] = [{}, {}]
+    gate.behind(one)
+    gate.behind(other)
+    gate.behind(one)
+    gate.leave()
+    gate.hold(-1)
+    clock.advance(2 * BASE_READ_PAUSE_MS)
+    gate.caughtUp(one)
+    gate.caughtUp(one)
+    expect(calls).toEqual([...PAUSE, ...RESUME, ...PAUSE])
+    gate.caughtUp(other)
+    expect([calls, clock.pending]).toEqual([[...PAUSE, ...RESUME, ...PAUSE, ...RESUME], 0])
+  })
+
   it('pauses above the total of the link and reads on below it', () => {
     const { gate, calls } = setUp()
     gate.hold(BASE_LINK_BUFFER_BYTES)

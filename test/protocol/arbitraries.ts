@@ -42,6 +42,7 @@ export const trailer = fc.record({
   sessionId: fc.option(id, { nil: undefined }),
   keepsOrder: fc.option(fc.constant(true), { nil: undefined }),
 })
+const resume = fc.option(fc.constant(true as const), { nil: undefined })
 const optionalTrailer = fc.option(trailer, { nil: undefined })
 
 /** Each kind of message with all of its fields, in the form that decodeMessage() gives it. */
@@ -69,12 +70,14 @@ export const kinds: Readonly<Record<string, fc.Arbitrary<Message>>> = {
     protocol: fc.constant(1),
     channelId: id,
     target,
+    resume,
     trailer: optionalTrailer,
   }),
   'Connect udp': fc.record({
     type: fc.constant(MessageType.Connect),
     protocol: fc.constant(2),
     channelId: id,
+    resume,
     trailer: optionalTrailer,
   }),
   'Connect other': fc.record({

@@ -86,10 +86,27 @@ describe('mandatory fields', () => {
 })
 
 describe('trailers in messages', () => {
-  it('follow Connect over tcp and udp', () => {
+  it('follow the Resume byte of Connect over tcp and udp', () => {
     const trailer = { streamControl: 524_288 }
-    expect(decodeMessage(bytes(`0103 01 ${ID} 0161 0050 4c58 01 04 00080000`))).toMatchObject({ trailer })
-    expect(decodeMessage(bytes(`0103 02 ${ID} 4c58 01 04 00080000`))).toMatchObject({ trailer })
+    for (const [byte, resume] of [['00'], ['01', true], ['02', true]] as const) {
+      const tcp = decodeMessage(bytes(`0103 01 ${ID} 0161 0050 ${byte} 4c58 01 04 00080000`))
+      expect(tcp).toEqual({
+        type: 3,
+        protocol: 1,
+        channelId: bytes(ID),
+        target: { host: 'a', port: 80 },
+        resume,
+        trailer,
+      })
+      const udp = decodeMessage(bytes(`0103 02 ${ID} ${byte} 4c58 01 04 00080000`))
+      expect(udp).toEqual({ type: 3, protocol: 2, channelId: bytes(ID), resume, trailer })
+    }
+  })
+
+  it('are no trailer where the Resume byte of Connect stands', () => {
+    const message = decodeMessage(bytes(`0103 01 ${ID} 0161 0050 4c58 01 04 00080000`))
+    expect(message).toMatchObject({ resume: true })
+    expect(message).not.toHaveProperty('trailer', expect.anything())
   })
 
   it('follow the error of a failed ConnectResponse', () => {

@@ -37,6 +37,16 @@ describe('trailers', () => {
     expect(hex(auth)).toBe(`0101016100${hex(NIL_UUID)}4c58`)
   })
 
+  it('follow the Resume byte of Connect', () => {
+    const tags = { streamControl: 65_536 }
+    const tcp = encodeConnect({ protocol: ChannelProtocol.Tcp, channelId, target, trailer: tags })
+    expect(hex(tcp)).toBe(`010301${ID}01610050004c58010400010000`)
+    const udp = encodeConnect({ protocol: ChannelProtocol.Udp, channelId, trailer: {} })
+    expect(hex(udp)).toBe(`010302${ID}004c58`)
+    const resume = encodeConnect({ protocol: ChannelProtocol.Udp, channelId, resume: true })
+    expect(hex(resume)).toBe(`010302${ID}01`)
+  })
+
   it('follow the error of a failed ConnectResponse', () => {
     const failure = encodeConnectResponse({ success: false, channelId, error: 'a', trailer: { rep: 5 } })
     expect(hex(failure)).toBe(`010500${ID}01614c58020105`)

@@ -77,7 +77,9 @@ export function oracleDecode(data: Uint8Array): Message | undefined {
     const protocol = c.byte()
     const channelId = c.raw(16)
     const target = protocol === 1 ? c.target() : undefined
-    return { type, protocol, channelId, target, trailer: protocol === 1 || protocol === 2 ? trailerOf(c) : undefined }
+    if (protocol !== 1 && protocol !== 2) return { type, protocol, channelId }
+    const resume = !c.atEnd && c.byte() !== 0 ? true : undefined
+    return { type, protocol, channelId, target, resume, trailer: trailerOf(c) }
   }
   if (type === 4) {
     const protocol = c.byte()
@@ -174,7 +176,7 @@ export function oracleEncode(message: Message): Uint8Array {
       if (message.token === undefined && message.trailer === undefined) return seal(out, [1])
       return seal(out, [1], text(message.token ?? ''), trailer(message.trailer))
     case 3:
-      return seal(out, [message.protocol], message.channelId, target(message.target), trailer(message.trailer))
+      return seal(out, [message.protocol], message.channelId, target(message.target), connectTail(message))
     case 4:
       return seal(
         out,
@@ -239,6 +241,11 @@ function counted(json: string): number[] {
 
 function target(value: Target | undefined): number[] {
   return value === undefined ? [] : [...text(value.host), ...number(value.port, 2)]
+}
+
+function connectTail(message: Message & { type: 3 }): number[] {
+  if (message.resume !== true && message.trailer === undefined) return []
+  return [Number(message.resume === true), ...trailer(message.trailer)]
 }
 
 function trailer(value: Trailer | undefined): number[] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../src/errors.js'
 import { LinkSocksError } from '../../src/errors.js'
-import { dialErrorOf, Rep, repOf, repOfText } from '../../src/protocol/rep.js'
+import { dialErrorOf, Rep, repOf, repOfText, textOf } from '../../src/protocol/rep.js'
 
 describe('repOf', () => {
   const cases: readonly (readonly [ErrorCode, number])[] = [
@@ -50,6 +50,26 @@ describe('repOfText', () => {
     expect(repOfText('lookup refused.example: no such host')).toBe(0x04)
     expect(repOfText('dial tcp: lookup timeout.example on 192.0.2.53:53: connection refused')).toBe(0x05)
     expect(repOfText('lookup no-route.example: i/o timeout')).toBe(0x06)
+  })
+})
+
+describe('textOf', () => {
+  it.each([
+    ['ERR_DIAL_HOST_UNREACHABLE', 'name does not resolve'],
+    ['ERR_DIAL_TIMEOUT', 'looking up refused.example took too long'],
+    ['ERR_DIAL_NOT_ALLOWED', 'x'],
+    ['ERR_DIAL_NETWORK_UNREACHABLE', 'x'],
+    ['ERR_DIAL_REFUSED', ''],
+  ] as const)('lets whoever has the text of %s alone find its REP', (code, message) => {
+    const error = new LinkSocksError(code, message)
+    expect(textOf(error).startsWith(message)).toBe(true)
+    expect(repOfText(textOf(error))).toBe(repOf(error))
+  })
+
+  it('leaves a text as it is that says enough, or for which there are no words', () => {
+    expect(textOf(new LinkSocksError('ERR_DIAL_REFUSED', 'connection refused'))).toBe('connection refused')
+    expect(textOf(new LinkSocksError('ERR_DIAL_UNSUPPORTED', 'no UDP'))).toBe('no UDP')
+    expect(textOf(new LinkSocksError('ERR_DIAL_FAILED', ''))).toBe('failed')
   })
 })
 

@@ -34,9 +34,9 @@ describe('passing a channel on', () => {
   it('passes Connect, ConnectResponse and Data byte for byte, unknown trailer tags and Compression values included', async () => {
     const { connector, provider } = await pair()
     const id = uuid()
-    const tags = hex('4c58 7f 02 abcd 01 04 00080000')
+    const tags = hex('00 4c58 7f 02 abcd 01 04 00080000')
     const connect = concat(encodeConnect({ protocol: 1, channelId: id, target: TARGET }), tags)
-    const answer = concat(accept(id), tags)
+    const answer = concat(accept(id), tags.subarray(1))
     const odd = concat(encodeDataHead(id, 3, 0x55), hex('010203'))
     const unknownOp = concat(encodeDataHead(id, 2, 0x10), hex('7f01'))
     await connector.send(connect)
