@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what the suite runs: Debian packages (as root, where some are missing) and Python environments beside this script.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# program, and the package that brings it
+programs=(
+  curl:curl wget:wget git:git rsync:rsync openssl:openssl python3:python3 ip:iproute2
+  ssh:openssh-client /usr/sbin/sshd:openssh-server nc.openbsd:netcat-openbsd proxychains4:proxychains4
+  /usr/sbin/nginx:nginx-light /usr/sbin/haproxy:haproxy chromium:chromium
+)
+missing=()
+for entry in "${programs[@]}"; do
+  command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
+done
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+if ((${#missing[@]} > 0)); then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    # no daemon that a package brings may start: the tests start their own
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    rm -f /usr/sbin/policy-rc.d
+  else
+    printf 'missing, and their cases are skipped: %s\n' "${missing[*]}" >&2
+  fi
+fi
+
+# environment, and what is installed into it; only wheels: nothing is compiled here
+environment() {
+  local name=$1 python=.venv/$1/bin/python
+  shift
+  if [ ! -x "$python" ]; then
+    python3 -m venv ".venv/$name"
+  fi
+  "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$@" ||
+    { rm -rf ".venv/$name" && printf 'could not install %s: its cases are skipped\n' "$*" >&2; }
+}
+
+environment linksocks-1.10.1 linksocks==1.10.1
+environment linksocks-1.8.9 linksocks==1.8.9
+environment pywssocks pywssocks==1.5.1 websockets==15.0.1
+environment tools websockets==15.0.1 PySocks==1.7.1

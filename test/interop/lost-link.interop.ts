@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest'
+import { MODES, type Mode } from '../support/e2e-modes.js'
+import { LinksocksProcess } from '../support/e2e-process.js'
+import type { Scene } from '../support/e2e-scene.js'
+import { readBytes, socksConnect } from '../support/e2e-socks.js'
+import { echoTarget, tcpTarget } from '../support/e2e-targets.js'
+import { eventually } from '../support/e2e-wait.js'
+import { captureInFront } from './support/capture.js'
+import type { Deployed } from './support/deployed.js'
+import { echoed } from './support/exchanges.js'
+import { describeDeployed, mixedCasts, named } from './support/mixed.js'
+import { type Cast, startMixed } from './support/mixed-tunnel.js'
+import { ownScene } from './support/own-scene.js'
+
+/** Longest time that programs keep a stream whose link is gone, and some. */
+const BACK_MS = 60_000
+
+/**
+ * Cuts all links of a tunnel with a stream open, which its user goes on writing to, and waits until new streams pass.
+ * In autonomy mode, servers of theirs keep a lost provider's connector tokens from itself: that is all there is to see.
+ * @returns what came over each connection that the stream's target saw
+ */
+async function cutLinks(scene: Scene, deployed: Deployed, mode: Mode, cast: Cast): Promise<readonly string[]> {
+  const { inFront, cut } = captureInFront(scene)
+  const { socksPort, provider } = await startMixed(scene, deployed, mode, cast, { inFront })
+  const received: string[] = []
+  const target = await tcpTarget(scene, (socket) => {
+    const index = received.push('') - 1
+    socket.on('data', (chunk: Buffer) => {
+      received[index] += chunk.toString()
+      socket.write(chunk)
+    })
+  })
+  const stream = await socksConnect(scene, socksPort, ['127.0.0.1', target])
+  stream.write('first')
+  await readBytes(stream, 5)
+  cut()
+  const writing = setInterval(() => stream.write('more'), 200)
+  scene.own(() => clearInterval(writing))
+  const echo = await echoTarget(scene)
+  const works = () => echoed(scene, socksPort, ['127.0.0.1', echo], 'works', { limitMs: 3_000 }).catch(() => undefined)
+  const refused = () => provider instanceof LinksocksProcess && provider.events('connector.refused').length > 0
+  await eventually('stream after the loss', async () => (await works()) ?? (refused() || undefined), BACK_MS)
+  await eventually(
+    'end of the stream, or more of it',
+    () => stream.destroyed || received.join() !== 'first' || undefined,
+    BACK_MS,
+  )
+  return received
+}
+
+for (const mode of MODES) {
+  describeDeployed(`links that are lost in ${mode} mode`, (deployed) => {
+    // programs since 1.10 may ask to resume a channel: who has forgotten it must not open it anew in mid-stream
+    const lostForever = ({ server, provider }: Cast) =>
+      mode === 'autonomy' && server === 'theirs' && provider === 'theirs'
+    it.concurrent.for(named(mixedCasts(mode).filter((cast) => !lostForever(cast))))(
+      'end their streams for good: %s',
+      async ([, cast], context) => {
+        expect(await cutLinks(ownScene(context), deployed, mode, cast)).toEqual(['first'])
+      },
+    )
+  })
+}

@@ -1,0 +1,23 @@
+import { WAIT_MS, within } from '../../support/e2e-wait.js'
+
+/** Wakes who waits for something to have happened. */
+export class Bell {
+  readonly #waiting = new Set<() => void>()
+
+  ring(): void {
+    for (const resolve of this.#waiting) resolve()
+    this.#waiting.clear()
+  }
+
+  /** What `probe` gives; it is asked now and after every ring. @throws when that takes longer than `limitMs` */
+  async until<T>(what: string | (() => string), probe: () => T | undefined, limitMs = WAIT_MS): Promise<T> {
+    const wait = async (): Promise<T> => {
+      for (;;) {
+        const found = probe()
+        if (found !== undefined) return found
+        await new Promise<void>((resolve) => this.#waiting.add(resolve))
+      }
+    }
+    return await within(wait(), what, limitMs)
+  }
+}

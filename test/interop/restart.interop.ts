@@ -1,0 +1,92 @@
+import type { Socket } from 'node:net'
+import { expect, it } from 'vitest'
+import { MODES, type Mode } from '../support/e2e-modes.js'
+import { freePort, type Scene } from '../support/e2e-scene.js'
+import { readBytes, socksConnect } from '../support/e2e-socks.js'
+import { errorOf, tcpTarget } from '../support/e2e-targets.js'
+import { eventually } from '../support/e2e-wait.js'
+import type { Deployed } from './support/deployed.js'
+import { echoed } from './support/exchanges.js'
+import { describeDeployed, mixedCasts, named } from './support/mixed.js'
+import { type Cast, type MixedTunnel, startClient, startMixed, startServer } from './support/mixed-tunnel.js'
+import { ownScene } from './support/own-scene.js'
+
+/** Deployed clients wait 1 s, 3 s, 5 s, 10 s, ... between attempts. */
+const BACK_MS = 60_000
+
+async function serverArgs(mode: Mode, socksPort: number): Promise<readonly string[]> {
+  if (mode === 'forward') return ['-t', 'F']
+  const port = mode === 'reverse' ? socksPort : await freePort()
+  const more = { reverse: [], agent: ['-c', 'C'], autonomy: ['-a'] }
+  return ['-r', '-t', 'P', '-p', `${port}`, ...more[mode]]
+}
+
+/** An echo target, and its connections in the order they came. */
+async function watchedEcho(scene: Scene): Promise<{ readonly port: number; readonly connections: readonly Socket[] }> {
+  const connections: Socket[] = []
+  const port = await tcpTarget(scene, (socket) => {
+    connections.push(socket)
+    socket.pipe(socket)
+  })
+  return { port, connections }
+}
+
+/**
+ * Waits until streams pass again. A connector of theirs that is back before its provider has brought its token is
+ * refused, by their server as by ours, and gives up for good: it is started again.
+ */
+async function isBack(tunnel: MixedTunnel, works: () => Promise<unknown>, startAgain: () => Promise<unknown>) {
+  const refused = () => tunnel.listener?.tail.includes('Authentication failed') || undefined
+  await eventually('stream after the restart', async () => (await works()) ?? refused(), BACK_MS)
+  if (refused() !== true) return
+  await tunnel.listener?.end('SIGKILL')
+  await eventually('admitted connector', () => startAgain().catch(() => undefined), BACK_MS)
+  await eventually('stream of the new connector', works, BACK_MS)
+}
+
+async function restart(
+  scene: Scene,
+  deployed: Deployed,
+  mode: Mode,
+  cast: Cast,
+  signal: NodeJS.Signals,
+): Promise<void> {
+  const echo = await watchedEcho(scene)
+  const target = ['127.0.0.1', echo.port] as const
+  const port = await freePort()
+  const tunnel = await startMixed(scene, deployed, mode, cast, { port })
+  const { server, socksPort, url } = tunnel
+  const works = () => echoed(scene, socksPort, target, 'works', { limitMs: 3_000 }).catch(() => undefined)
+  await eventually('stream', works, BACK_MS)
+  const stream = await socksConnect(scene, socksPort, target)
+  stream.write('open')
+  await readBytes(stream, 4)
+  const atTarget = echo.connections.at(-1)
+  const cut = errorOf(stream)
+
+  await server.end(signal)
+  // streams of theirs hang until somebody writes; those of ours end at once, at both ends
+  if (cast.listener === 'ours') expect(await cut).toMatchObject({ code: 'ECONNRESET' })
+  if (cast.provider === 'ours') await eventually('end at the target', () => atTarget?.destroyed || undefined)
+
+  await startServer(scene, deployed, cast.server, await serverArgs(mode, socksPort), port)
+  const connector = ['-u', url, '-t', 'C', '-p', `${socksPort}`]
+  const gaveUp = mode === 'autonomy' && cast.listener === 'theirs'
+  if (gaveUp) await isBack(tunnel, works, () => startClient(scene, deployed, 'theirs', connector))
+  else await eventually('stream after the restart', works, BACK_MS)
+}
+
+for (const mode of MODES) {
+  describeDeployed(`a server that is killed and started again in ${mode} mode`, (deployed) => {
+    it.concurrent.for(named(mixedCasts(mode)))('has its clients back: %s', ([, cast], context) =>
+      restart(ownScene(context), deployed, mode, cast, 'SIGKILL'),
+    )
+  })
+
+  describeDeployed(`a server of ours that is told to end and started again in ${mode} mode`, (deployed) => {
+    const casts = mixedCasts(mode).filter((cast) => cast.server === 'ours')
+    it.concurrent.for(named(casts))('ends soon, and has its clients back: %s', ([, cast], context) =>
+      restart(ownScene(context), deployed, mode, cast, 'SIGTERM'),
+    )
+  })
+}

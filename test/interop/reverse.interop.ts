@@ -1,0 +1,3 @@
+import { describeTraffic } from './support/traffic.js'
+
+describeTraffic('reverse')

@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config'
+import { SkippedReporter } from './support/skipped-reporter.js'
+
+/** Real programs of other projects: a file at a time, and time for those that are slow to start. */
+export default defineConfig({
+  test: {
+    environment: 'node',
+    root: new URL('../..', import.meta.url).pathname,
+    include: ['test/interop/**/*.interop.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 5_000,
+    allowOnly: false,
+    reporters: ['default', new SkippedReporter()],
+  },
+})
