@@ -150,9 +150,14 @@ export interface MessageTransport {
   start(handler: TransportHandler): void
   /**
    * Queues one binary message: `head` followed by `body`. Both must stay unchanged until `sent` is called (possibly
-   * before `send()` returns). Ignored after close, `sent` is called all the same.
+   * before `send()` returns, always in the order of the messages). Ignored after close, `sent` is called all the same.
    */
   send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void
+  /**
+   * Gives back the memory of a delivered message, whole, which nobody may touch from here on. What is not given back is
+   * left to the garbage collector.
+   */
+  recycle(data: Uint8Array): void
   ping(): void
   /** An unsolicited pong (RFC 6455 5.5.3). */
   pong(): void

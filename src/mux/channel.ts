@@ -224,7 +224,7 @@ export class Channel implements ByteStream, ChannelEntry {
       this.#sender.useCredit(credit)
     }
     this.#opening.answer()
-    if (this.#mode === 'credit') this.#control.replay()
+    if (this.#mode === 'credit') this.#control.begin()
   }
 
   #onDisconnect(error: string | undefined): void {

@@ -61,6 +61,7 @@ export class HandshakeTransport {
       },
       start: (handler) => this.#start(handler),
       send: (head, body, sent) => transport.send(head, body, sent),
+      recycle: (data) => transport.recycle(data),
       ping: () => transport.ping(),
       pong: () => transport.pong(),
       pause: () => transport.pause(),

@@ -4,6 +4,9 @@ import { KIB, MIB } from '../protocol/limits.js'
 /** A channel that holds no more than this is not the first to go. */
 const MODEST_BYTES = 64 * KIB
 
+/** By how much the windows of one link may have grown, all together: less than a relay holds for a link before it gives up channels. */
+export const MAX_LINK_GROWTH_BYTES = 32 * MIB
+
 export interface HeldLimits {
   /** What one link brought and nobody has taken yet; modest channels may double it. */
   readonly linkBytes: number
@@ -22,6 +25,8 @@ export class HeldTotals {
   readonly #limits: HeldLimits
   readonly #links = new Map<object, number>()
   #bytes = 0
+  readonly #grownOf = new Map<object, number>()
+  #grown = 0
 
   constructor(limits: HeldLimits) {
     this.#limits = limits
@@ -35,6 +40,25 @@ export class HeldTotals {
   /** Links of which something waits. */
   get links(): number {
     return this.#links.size
+  }
+
+  /** Much waits: windows go back to what they began with. */
+  get pressing(): boolean {
+    return this.#bytes > this.#limits.totalBytes / 2
+  }
+
+  /**
+   * Takes room for a window of `link` to grow by `bytes`, if there is any: {@link MAX_LINK_GROWTH_BYTES} a link, and half of
+   * what may wait in all. To be given back with a negative number.
+   */
+  grow(link: object, bytes: number): boolean {
+    const grown = (this.#grownOf.get(link) ?? 0) + bytes
+    const tooMuch = grown > MAX_LINK_GROWTH_BYTES || this.#grown + bytes > this.#limits.totalBytes / 2
+    if (bytes > 0 && (this.pressing || tooMuch)) return false
+    this.#grown += bytes
+    if (grown > 0) this.#grownOf.set(link, grown)
+    else this.#grownOf.delete(link)
+    return true
   }
 
   /** So many bytes more of `link` wait, or fewer when negative. */

@@ -4,6 +4,7 @@ import type { Clock, Crypto, Inflate } from '../ports.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
 import type { HeldTotals } from './held-totals.js'
 import type { ReadGate } from './read-gate.js'
+import type { RoundTrips } from './round-trips.js'
 import type { Lane, Source } from './scheduler.js'
 
 /** What stands in a session's channel table: an end of a channel, or a relay's splice of one. */
@@ -29,9 +30,13 @@ export interface Link extends LinkEnvironment {
   readonly gate: ReadGate
   /** Counts what was delivered on channels with credit and is not used up. */
   readonly totals: HeldTotals
+  /** Of its channels, end to end. */
+  readonly roundTrips: RoundTrips
   /** Sends a whole message ahead of all data. */
   control(message: Uint8Array): void
   lane(source: Source): Lane
+  /** As of MessageTransport; any part of the message names it. */
+  recycle(data: Uint8Array): void
   /** @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the id is in use) */
   attach(key: ChannelKey, entry: ChannelEntry): void
   detach(key: ChannelKey): void

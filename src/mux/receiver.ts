@@ -1,11 +1,15 @@
 import { LinkSocksError } from '../errors.js'
 import type { ByteStreamHandler } from '../ports.js'
-import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../protocol/limits.js'
+import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from '../protocol/limits.js'
 import { Hold } from './hold.js'
+import { LentChunks } from './lent-chunks.js'
 import type { Link } from './link.js'
 import { ReceiveWindow } from './window.js'
 
-type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals'>
+type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'roundTrips' | 'recycle'>
+
+/** A window that is too small becomes so many times larger: a long path is filled within a few round trips. */
+const GROWTH = 4
 
 export interface ReceiverEvents {
   /** Grants the sender more. */
@@ -37,13 +41,17 @@ export class Receiver {
   #counted = 0
   readonly #link: ReceiverLink
   readonly #hold: Hold
+  readonly #lent: LentChunks
   #discarding = false
   #ended = false
   #finished = false
+  /** Of the window's growth, what was given back to the totals. */
+  #returnedGrowth = 0
 
   constructor(link: ReceiverLink, answering: boolean, events: ReceiverEvents) {
     this.#link = link
     this.#hold = new Hold(link.gate, link.clock, () => events.stalled())
+    this.#lent = new LentChunks((chunk) => link.recycle(chunk))
     this.#answering = answering
     this.#events = events
   }
@@ -89,12 +97,8 @@ export class Receiver {
 
   /** What counts as used up already, after `discard()` or `stop()`, is not counted again. */
   consume(bytes: number): void {
-    const used = Math.min(bytes, this.#unconsumed)
-    this.#unconsumed -= used
-    this.#uncount(used)
-    this.#window.consume(used)
-    if (this.#mode === 'credit') this.#grantIfDue()
-    else this.#hold.release(used)
+    this.#lent.use(bytes)
+    this.#useUp(bytes)
   }
 
   /** Credit not granted yet, to answer a probe. */
@@ -117,13 +121,16 @@ export class Receiver {
     if (this.#discarding) return
     this.#discarding = true
     this.#early = []
-    this.consume(this.#unconsumed)
+    // the handler may still hold what it was given
+    this.#lent.forget()
+    this.#useUp(this.#unconsumed)
     this.#tellUnwanted()
   }
 
   /** Nothing more arrives. What was delivered stays counted until it is used up. */
   finish(): void {
     this.#finished = true
+    this.#giveBackGrowth()
     this.#hold.leave()
   }
 
@@ -132,6 +139,15 @@ export class Receiver {
     this.finish()
     this.discard()
     this.#hold.release(this.#hold.bytes)
+  }
+
+  #useUp(bytes: number): void {
+    const used = Math.min(bytes, this.#unconsumed)
+    this.#unconsumed -= used
+    this.#uncount(used)
+    this.#window.consume(used)
+    if (this.#mode === 'credit') this.#grantIfDue()
+    else this.#hold.release(used)
   }
 
   /** @throws {LinkSocksError} ERR_LIMIT */
@@ -150,7 +166,26 @@ export class Receiver {
 
   #grantIfDue(): void {
     const wanted = !this.#ended && !this.#finished && !this.#discarding
-    if (wanted && this.#window.due) this.#events.grant(this.#window.flush())
+    if (!wanted || !this.#window.due) return
+    this.#resize()
+    const credit = this.#window.flush()
+    if (credit > 0) this.#events.grant(credit)
+  }
+
+  /** The window follows the path: no larger than one sender fills in the time of a round trip. */
+  #resize(): void {
+    const { totals, clock, roundTrips } = this.#link
+    const tight = this.#window.isTight(clock.now(), roundTrips.shortestMs)
+    if (totals.pressing) totals.grow(this.#link, -this.#window.shrink(INITIAL_WINDOW_BYTES))
+    else if (tight) {
+      const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
+      if (more > 0 && totals.grow(this.#link, more)) this.#window.grow(more)
+    }
+  }
+
+  #giveBackGrowth(): void {
+    this.#link.totals.grow(this.#link, INITIAL_WINDOW_BYTES - this.#window.size + this.#returnedGrowth)
+    this.#returnedGrowth = this.#window.size - INITIAL_WINDOW_BYTES
   }
 
   #tellUnwanted(): void {
@@ -168,9 +203,16 @@ export class Receiver {
 
   #deliver(chunk: Uint8Array): void {
     if (this.#discarding) {
-      this.consume(chunk.byteLength)
+      this.#useUp(chunk.byteLength)
       this.#tellUnwanted()
-    } else if (this.#handler === undefined) this.#early.push(chunk)
-    else this.#handler.data(chunk)
+      return
+    }
+    if (this.#handler === undefined) this.#early.push(chunk)
+    else this.#pass(this.#handler, chunk)
+  }
+
+  #pass(handler: ByteStreamHandler, chunk: Uint8Array): void {
+    this.#lent.lend(chunk)
+    handler.data(chunk)
   }
 }

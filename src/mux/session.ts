@@ -18,6 +18,7 @@ import { Keepalive } from './keepalive.js'
 import type { ChannelEntry, Link, LinkEnvironment } from './link.js'
 import { ReadGate } from './read-gate.js'
 import { encodeRefusal } from './refusal.js'
+import { RoundTrips } from './round-trips.js'
 import { type Lane, Scheduler, type Source } from './scheduler.js'
 
 /** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
@@ -53,6 +54,7 @@ export class Session implements Link {
   readonly log: Logger
   readonly gate: ReadGate
   readonly totals: HeldTotals
+  readonly roundTrips: RoundTrips
   readonly #transport: MessageTransport
   readonly #handler: SessionHandler
   readonly #scheduler: Scheduler
@@ -74,6 +76,7 @@ export class Session implements Link {
     this.inflate = options.inflate
     this.log = options.log
     this.totals = options.totals ?? new HeldTotals(RECEIVED_LIMITS)
+    this.roundTrips = new RoundTrips(options.clock)
     this.#transport = transport
     this.#handler = options.handler
     this.#trace = options.trace ?? false
@@ -123,6 +126,10 @@ export class Session implements Link {
 
   lane(source: Source): Lane {
     return this.#scheduler.lane(source)
+  }
+
+  recycle(data: Uint8Array): void {
+    this.#transport.recycle(data)
   }
 
   attach(key: ChannelKey, entry: ChannelEntry): void {

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import { ControlOp, decodeControl, encodeControl } from '../protocol/control.js'
+import { type ControlFrame, ControlOp, decodeControl, encodeControl } from '../protocol/control.js'
 import { CreditProbe } from './credit-probe.js'
 import type { Link } from './link.js'
 import type { Receiver } from './receiver.js'
@@ -19,7 +19,7 @@ export interface StreamControlEvents {
 
 /** The control frames of a channel with credit, both ways, and the watch over a sender that has none left (B.2). */
 export class StreamControl {
-  readonly #link: Pick<Link, 'control'>
+  readonly #link: Pick<Link, 'control' | 'roundTrips'>
   readonly #channelId: Uint8Array
   readonly #sender: Sender
   readonly #receiver: Receiver
@@ -27,9 +27,11 @@ export class StreamControl {
   readonly #probe: CreditProbe
   #early: Uint8Array[] = []
   #stopped = false
+  /** Ends the measurement of a round trip that is under way. */
+  #measured: (() => void) | undefined
 
   constructor(
-    link: Pick<Link, 'control' | 'clock'>,
+    link: Pick<Link, 'control' | 'clock' | 'roundTrips'>,
     channelId: Uint8Array,
     halves: { readonly sender: Sender; readonly receiver: Receiver },
     events: StreamControlEvents,
@@ -52,6 +54,8 @@ export class StreamControl {
     if (frame?.op === ControlOp.EndOfStream) this.#onEnd(frame.total)
     else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
     else if (frame?.op === ControlOp.WindowUpdate) this.#onWindowUpdate(frame.credit, answered)
+    else if (frame?.op === ControlOp.Ping) this.#send({ op: ControlOp.Pong, id: frame.id })
+    else if (frame?.op === ControlOp.Pong) this.#onPong()
     this.watch()
   }
 
@@ -66,8 +70,10 @@ export class StreamControl {
     this.#early.push(data)
   }
 
-  /** The channel has credit: the kept frames count. */
-  replay(): void {
+  /** The channel has credit: the kept frames count. While it is young and the path empty, its round trip is measured. */
+  begin(): void {
+    this.#measured = this.#link.roundTrips.begin()
+    if (this.#measured !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
     for (const data of this.#early.splice(0)) if (!this.#stopped) this.frame(data)
   }
 
@@ -84,12 +90,21 @@ export class StreamControl {
 
   /** Grants the far end `credit` bytes more. */
   grant(credit: number): void {
-    if (!this.#stopped) this.#link.control(encodeControl(this.#channelId, { op: ControlOp.WindowUpdate, credit }))
+    this.#send({ op: ControlOp.WindowUpdate, credit })
   }
 
   stop(): void {
     this.#stopped = true
     this.#probe.stop()
+  }
+
+  #send(frame: ControlFrame): void {
+    if (!this.#stopped) this.#link.control(encodeControl(this.#channelId, frame))
+  }
+
+  #onPong(): void {
+    this.#measured?.()
+    this.#measured = undefined
   }
 
   #onEnd(total: number): void {

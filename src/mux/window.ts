@@ -1,4 +1,4 @@
-import { MAX_WINDOW_BYTES } from '../protocol/limits.js'
+import { KIB, MAX_WINDOW_BYTES } from '../protocol/limits.js'
 
 /** Credit to send, granted by the receiver (docs/protocol.md B.2). */
 export class SendWindow {
@@ -29,15 +29,32 @@ export class SendWindow {
   }
 }
 
+/**
+ * A window that was used up within so many round trips of the path keeps the sender waiting: at one round trip it always
+ * waits, and far above that the path, the network or the reader is what limits it.
+ */
+const WAITING_ROUND_TRIPS = 2
+
+/** Credit goes back at the latest when so much is used up. */
+const GRANT_BYTES = 256 * KIB
+
 /** Credit granted to the sender; it goes back as bytes are used up, in steps of a quarter window. */
 export class ReceiveWindow {
-  readonly #size: number
+  #size: number
   #credit: number
   #unreturned = 0
+  /** Bytes used up since the window was last judged, and when that was. */
+  #judgedBytes = 0
+  #judgedAt: number | undefined
 
   constructor(size: number) {
     this.#size = size
     this.#credit = size
+  }
+
+  /** Bytes the sender may have under way. */
+  get size(): number {
+    return this.#size
   }
 
   /** The sender has used up what it was granted. */
@@ -54,11 +71,12 @@ export class ReceiveWindow {
   /** `bytes` were used up. */
   consume(bytes: number): void {
     this.#unreturned += bytes
+    this.#judgedBytes += bytes
   }
 
-  /** Whether a quarter of the window waits to be granted again. */
+  /** Whether enough waits to be granted again: a quarter of a small window, less of a large one. */
   get due(): boolean {
-    return this.#unreturned * 4 >= this.#size
+    return this.#unreturned >= Math.min(this.#size / 4, GRANT_BYTES)
   }
 
   /** @returns the credit to grant now. */
@@ -66,6 +84,32 @@ export class ReceiveWindow {
     const bytes = this.#unreturned
     this.#unreturned = 0
     this.#credit += bytes
+    return bytes
+  }
+
+  /**
+   * Whether more credit would make the sender faster: judged once for each window of bytes that is used up.
+   * @param roundTripMs what the path itself takes
+   */
+  isTight(now: number, roundTripMs: number | undefined): boolean {
+    const took = now - (this.#judgedAt ?? Number.NEGATIVE_INFINITY)
+    if (this.#judgedAt !== undefined && this.#judgedBytes < this.#size) return false
+    this.#judgedBytes = 0
+    this.#judgedAt = now
+    return roundTripMs !== undefined && took < roundTripMs * WAITING_ROUND_TRIPS
+  }
+
+  /** Makes the window so much larger; the next flush() grants it. */
+  grow(bytes: number): void {
+    this.#size += bytes
+    this.#unreturned += bytes
+  }
+
+  /** Makes the window smaller, down to `size`, as far as bytes are used up that were not granted again. @returns by how much */
+  shrink(size: number): number {
+    const bytes = Math.max(0, Math.min(this.#unreturned, this.#size - size))
+    this.#size -= bytes
+    this.#unreturned -= bytes
     return bytes
   }
 }

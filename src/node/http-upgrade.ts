@@ -4,7 +4,8 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { type RawTarget, rawTarget } from './http-exchange.js'
 import { refusal, refuseSocket } from './http-refusal.js'
-import { WS_OPTIONS, WsTransport } from './ws-transport.js'
+import { HandshakeSocket, WS_OPTIONS } from './ws-handshake.js'
+import { WsTransport } from './ws-transport.js'
 
 export interface UpgradeOptions {
   /** Whether WebSockets are accepted at this raw path. */
@@ -25,6 +26,7 @@ export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected 
     noServer: true,
     clientTracking: false,
     handleProtocols: () => false,
+    WebSocket: HandshakeSocket,
     ...WS_OPTIONS,
   })
   webSockets.on('wsClientError', (error, socket) => {
@@ -35,7 +37,9 @@ export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected 
     if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
     const target = rawTarget(request.url ?? '/')
     if (!isSocketPath(target.path)) return refuseSocket(socket, refusal(404, 'not found'))
-    webSockets.handleUpgrade(request, socket, head, (ws) => accept(new WsTransport(ws, socket), request, target))
+    webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
+      accept(new WsTransport(upgraded, 'server'), request, target),
+    )
   })
 }
 

@@ -12,17 +12,15 @@ export interface InboundLimit {
  * then closes with ERR_MESSAGE_TOO_LARGE.
  */
 export function limitInbound(transport: WsTransport, maxBytes: number, onExceeded?: () => void): InboundLimit {
-  const { socket } = transport
   let total = 0
-  const lift = (): void => void socket.off('data', count)
-  const count = (chunk: Uint8Array): void => {
-    total += chunk.byteLength
+  const lift = (): void => transport.watchInbound(undefined)
+  // before the frames are read, so that what exceeds the limit is never delivered
+  transport.watchInbound((bytes) => {
+    total += bytes
     if (total <= maxBytes) return
     lift()
     onExceeded?.()
     transport.fail(new LinkSocksError('ERR_MESSAGE_TOO_LARGE', `more than ${maxBytes} bytes before authentication`))
-  }
-  // before the WebSocket sees the bytes, so that what exceeds the limit is never delivered
-  socket.prependListener('data', count)
+  })
   return { lift }
 }

@@ -1,11 +1,14 @@
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../errors.js'
 import { ChunkQueue } from '../mux/chunk-queue.js'
+import { LentChunks } from '../mux/lent-chunks.js'
 import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../ports.js'
 import { KIB } from '../protocol/limits.js'
 import { errorCode } from './address.js'
+import { blockPool } from './block-pool.js'
 import { nodeClock } from './clock.js'
 import { confirmEnd, keepAfterEnd } from './end-of-input.js'
+import { SocketReader } from './socket-reader.js'
 
 /** Bytes delivered and not consumed at which the socket stops being read; reading resumes below half of it. */
 export const READ_AHEAD_BYTES = 256 * KIB
@@ -24,6 +27,7 @@ export const FLUSH_STALL_MS = 300_000
  */
 export class TcpStream implements ByteStream {
   readonly #socket: Socket
+  readonly #input: SocketReader
   readonly #clock: Clock
   #handler: ByteStreamHandler | undefined
   #state: 'open' | 'flushing' | 'closed' = 'open'
@@ -31,6 +35,7 @@ export class TcpStream implements ByteStream {
   /** Delivered, not consumed. */
   #unconsumed = 0
   #paused = false
+  readonly #lent = new LentChunks((chunk) => blockPool.give(chunk))
   /** Given to write(), not given to the socket yet. */
   readonly #queue = new ChunkQueue()
   /** Given to write(), not reported by written(). */
@@ -48,7 +53,7 @@ export class TcpStream implements ByteStream {
   constructor(socket: Socket, clock: Clock = nodeClock) {
     this.#socket = socket
     this.#clock = clock
-    socket.pause()
+    this.#input = new SocketReader(socket, (bytes) => this.#onData(bytes))
     socket.setNoDelay(true)
     keepAfterEnd(socket)
     socket.on('end', () => confirmEnd(socket, () => this.#onEnd()))
@@ -60,18 +65,18 @@ export class TcpStream implements ByteStream {
   start(handler: ByteStreamHandler): void {
     this.#handler = handler
     if (this.#state === 'open') {
-      this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk))
-      this.#socket.resume()
+      this.#input.resume()
     }
     if (this.#state === 'closed') queueMicrotask(() => this.#reportEnd(handler))
     else if (this.#unreported > 0) queueMicrotask(() => this.#reportWritten())
   }
 
   consume(bytes: number): void {
+    this.#lent.use(bytes)
     this.#unconsumed = Math.max(0, this.#unconsumed - bytes)
     if (!this.#paused || this.#unconsumed >= READ_AHEAD_BYTES / 2 || this.#state !== 'open') return
     this.#paused = false
-    this.#socket.resume()
+    this.#input.resume()
   }
 
   write(chunk: Uint8Array): void {
@@ -91,7 +96,7 @@ export class TcpStream implements ByteStream {
     if (this.#state !== 'open') return
     this.end()
     this.#state = 'flushing'
-    this.#socket.resume()
+    this.#input.resume()
     if (this.#socket.writableFinished) this.#onFinish()
     else this.#watchFlush()
   }
@@ -117,12 +122,15 @@ export class TcpStream implements ByteStream {
     if (this.#ended && this.#queue.bytes === 0 && !this.#socket.writableEnded) this.#socket.end()
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(bytes: Uint8Array): void {
     if (this.#state !== 'open') return
+    const chunk = blockPool.take(bytes.byteLength)
+    chunk.set(bytes)
+    this.#lent.lend(chunk)
     this.#unconsumed += chunk.byteLength
     if (this.#unconsumed > READ_AHEAD_BYTES && !this.#paused) {
       this.#paused = true
-      this.#socket.pause()
+      this.#input.pause()
     }
     this.#handler?.data(chunk)
   }

@@ -1,8 +1,13 @@
 import type { Socket } from 'node:net'
-import { WebSocket } from 'ws'
 import { LinkSocksError } from '../errors.js'
 import type { MessageTransport, TransportClose, TransportHandler } from '../ports.js'
-import { MAX_MESSAGE_BYTES } from '../protocol/limits.js'
+import { blockPool } from './block-pool.js'
+import { nodeClock } from './clock.js'
+import { CloseCode, FrameViolation, MAX_CONTROL_BYTES, Opcode } from './frame-format.js'
+import { FrameReader } from './frame-reader.js'
+import { FrameWriter } from './frame-writer.js'
+import { SocketReader } from './socket-reader.js'
+import type { Upgraded } from './ws-handshake.js'
 
 /**
  * After close(), and after the peer's close frame: the connection ends when for this long nothing more has left and
@@ -11,110 +16,99 @@ import { MAX_MESSAGE_BYTES } from '../protocol/limits.js'
 export const CLOSE_GRACE_MS = 5_000
 /** However fast the queue shrinks, a closing connection is gone after this time. */
 const CLOSE_LIMIT_MS = 30_000
-/** Fragments one message may come in; a message of 32 MiB in frames of 4 KiB has 8,192. */
-const MAX_FRAGMENTS = 16_384
+/** Pongs wait behind so many bytes at most: a peer that pings and does not read gets no more of them (RFC 6455 5.5.3). */
+const PONG_HIGH_WATER_BYTES = 1024 * 1024
 /** Longest reason of a close frame in bytes (RFC 6455 5.5: 125 less the code). */
-const MAX_CLOSE_REASON_BYTES = 123
+const MAX_CLOSE_REASON_BYTES = MAX_CONTROL_BYTES - 2
 
-/** Options for both ends of `ws`: no compression, our message limit, bounded closing, pings answered by us. */
-export const WS_OPTIONS = {
-  // by itself `ws` ends the connection when 60 pings come in one piece
-  autoPong: false,
-  perMessageDeflate: false,
-  maxPayload: MAX_MESSAGE_BYTES,
-  maxFragments: MAX_FRAGMENTS,
-  closeTimeout: CLOSE_LIMIT_MS,
-}
+/** Which end of the WebSocket this is: a client masks what it sends (RFC 6455 section 5.1). */
+export type WsRole = 'client' | 'server'
 
-/** One WebSocket of the `ws` package, server or client end, as a MessageTransport. */
+/** One WebSocket on a connection whose handshake is done, as a MessageTransport. */
 export class WsTransport implements MessageTransport {
   /** The connection below, for its addresses and for counting what arrives. */
   readonly socket: Socket
-  readonly #ws: WebSocket
+  readonly #input: SocketReader
+  readonly #reader: FrameReader
+  readonly #writer: FrameWriter
+  #watch: ((bytes: number) => void) | undefined
   #handler: TransportHandler | undefined
-  #bufferedAmount = 0
   #paused = false
-  /** close() was called, or the peer's close frame came. */
-  #closing = false
-  #graceTimer: NodeJS.Timeout | undefined
-  /** A pong is on its way out. */
-  #answering = false
-  /** The latest ping that came meanwhile. */
-  #unanswered: Buffer | undefined
+  #closeSent = false
+  /** What the peer's close frame said. */
+  #closed: { readonly code: number; readonly reason: string } | undefined
+  #grace: NodeJS.Timeout | undefined
   #error: LinkSocksError | undefined
   #ended: TransportClose | undefined
 
-  /** Takes over an open WebSocket in the tick that opened it; nothing is read until start(). */
-  constructor(ws: WebSocket, socket: Socket) {
-    this.#ws = ws
+  /** Takes over a connection in the tick of its handshake; nothing is read until start(). */
+  constructor({ socket, head }: Upgraded, role: WsRole) {
     this.socket = socket
-    ws.pause()
-    ws.on('message', (data) => this.#message(data as Buffer))
-    ws.on('ping', (data) => this.#answer(data))
-    ws.on('error', (error) => this.#failed(error))
-    ws.on('close', (code, reason) => this.#end(code, reason.toString()))
-    socket.on('data', () => this.#read())
-    socket.on('error', (error) => this.#failed(error))
+    this.#reader = new FrameReader(role === 'server', {
+      message: (data) => this.#message(data),
+      ping: (payload) => this.#pong(payload),
+      close: (code, reason) => this.#onClose(code, reason),
+    })
+    this.#writer = new FrameWriter(socket, role === 'client', () => this.#drained())
+    socket.setTimeout(0)
+    socket.setNoDelay()
+    this.#input = new SocketReader(socket, (bytes) => this.#read(bytes), { early: head })
+    socket.on('end', () => this.#onEnd())
+    socket.on('error', (error) => this.#failed(connectionError(error)))
+    socket.on('close', () => this.#end())
   }
 
   get bufferedAmount(): number {
-    return this.#bufferedAmount
+    return this.#ended === undefined ? this.#writer.bufferedAmount : 0
   }
 
   start(handler: TransportHandler): void {
     if (this.#handler !== undefined) throw new TypeError('start() was called before')
     this.#handler = handler
-    if (this.#ended === undefined) {
-      if (!this.#paused) this.#ws.resume()
-      return
-    }
     const info = this.#ended
-    queueMicrotask(() => handler.close(info))
+    if (info !== undefined) queueMicrotask(() => handler.close(info))
+    else if (!this.#paused) this.#input.resume()
   }
 
   send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void {
-    if (this.#ws.readyState !== WebSocket.OPEN || this.#ended !== undefined) {
-      sent?.()
+    if (!this.#open) {
+      if (sent !== undefined) this.#writer.skip(sent)
       return
     }
-    const data = body === undefined || body.byteLength === 0 ? head : Buffer.concat([head, body])
-    const bytes = data.byteLength
-    this.#bufferedAmount += bytes
-    // called with an error too, when the connection ends first
-    this.#ws.send(data, () => {
-      this.#bufferedAmount -= bytes
-      sent?.()
-      if (this.#ended === undefined) this.#handler?.drain()
-    })
+    this.#writer.frame(Opcode.Binary, body === undefined ? [head] : [head, body], sent)
   }
 
   ping(): void {
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping()
+    if (this.#open) this.#writer.frame(Opcode.Ping, [])
   }
 
   pong(): void {
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.pong()
+    if (this.#open) this.#writer.frame(Opcode.Pong, [])
   }
 
   pause(): void {
     this.#paused = true
-    this.#ws.pause()
+    if (this.#open) this.#input.pause()
   }
 
   resume(): void {
     this.#paused = false
-    if (this.#handler !== undefined) this.#ws.resume()
+    if (this.#handler !== undefined) this.#input.resume()
   }
 
-  close(code = 1000, reason = ''): void {
-    if (this.#closing || this.#ended !== undefined) return
-    this.#ws.close(code, cutToBytes(reason, MAX_CLOSE_REASON_BYTES))
-    this.#awaitClose()
+  recycle(data: Uint8Array): void {
+    blockPool.give(data)
+  }
+
+  close(code: number = CloseCode.Normal, reason = ''): void {
+    if (!this.#open) return
+    this.#sendClose(code, reason)
+    this.#awaitEnd()
   }
 
   abort(): void {
-    this.#ws.terminate()
-    this.#end(1006, '')
+    this.socket.destroy()
+    this.#end()
   }
 
   /** Ends the connection at once for a reason that `close()` of the handler will carry. */
@@ -123,66 +117,101 @@ export class WsTransport implements MessageTransport {
     this.abort()
   }
 
-  #message(data: Buffer): void {
-    if (this.#ended !== undefined) return
-    this.#handler?.activity()
-    this.#handler?.message(owned(data))
+  /** Calls `watch` with the size of whatever is read, before anything of it is delivered. One at a time. */
+  watchInbound(watch: ((bytes: number) => void) | undefined): void {
+    this.#watch = watch
   }
 
-  /** Behind a pong that has not left yet only the latest ping is answered (RFC 6455 section 5.5.3): a flood costs nothing. */
-  #answer(ping: Buffer): void {
-    if (this.#answering) {
-      this.#unanswered = Buffer.from(ping)
-      return
+  get #open(): boolean {
+    return !this.#closeSent && this.#ended === undefined
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#ended !== undefined) return
+    this.#watch?.(chunk.byteLength)
+    // whoever watches may have ended it
+    if (this.#ended !== undefined) return
+    this.#handler?.activity()
+    // behind a close frame or a violation nothing counts; it is read so that the end of the connection is seen
+    if (this.#closed !== undefined || this.#error !== undefined) return
+    try {
+      this.#reader.push(chunk)
+    } catch (thrown) {
+      this.#violated(thrown)
     }
-    if (this.#ws.readyState !== WebSocket.OPEN) return
-    this.#answering = true
-    this.#ws.pong(ping, undefined, () => {
-      this.#answering = false
-      const next = this.#unanswered
-      this.#unanswered = undefined
-      if (next !== undefined) this.#answer(next)
-    })
   }
 
-  /** After `ws` has seen the bytes: pings, pongs and parts of a long message count as activity too. */
-  #read(): void {
+  #message(data: Uint8Array): void {
+    if (this.#ended !== undefined) return this.#reader.stop()
+    this.#handler?.message(data)
+  }
+
+  #pong(payload: Uint8Array): void {
+    if (this.#open && this.bufferedAmount < PONG_HIGH_WATER_BYTES) this.#writer.frame(Opcode.Pong, [payload])
+  }
+
+  #onClose(code: number, reason: string): void {
     if (this.#ended !== undefined) return
-    this.#handler?.activity()
-    if (this.#ws.readyState === WebSocket.CLOSING && !this.#closing) this.#awaitClose()
+    this.#closed = { code, reason }
+    if (!this.#closeSent) this.#sendClose(code === CloseCode.NoStatus ? undefined : code, '')
+    this.socket.end()
+    this.#awaitEnd()
   }
 
-  #failed(error: Error): void {
-    this.#error ??= transportError(error)
-    if (!this.#closing && this.#ended === undefined) this.#awaitClose()
+  /** The peer ends the connection: without a close frame it has broken off. */
+  #onEnd(): void {
+    this.#writer.flush()
+    this.socket.end()
   }
 
-  #awaitClose(): void {
-    this.#closing = true
-    let left = this.#bufferedAmount
-    this.#graceTimer = setInterval(() => {
-      if (this.#bufferedAmount >= left) this.#ws.terminate()
-      left = this.#bufferedAmount
+  #violated(thrown: unknown): void {
+    const violation = thrown instanceof FrameViolation ? thrown : undefined
+    this.#error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
+    if (!this.#closeSent) this.#sendClose(violation?.status ?? CloseCode.ProtocolError, this.#error.message)
+    this.socket.end()
+    this.#input.resume()
+    this.#awaitEnd()
+  }
+
+  #failed(error: LinkSocksError): void {
+    this.#error ??= error
+  }
+
+  #sendClose(code: number | undefined, reason: string): void {
+    this.#closeSent = true
+    const text = new TextEncoder().encode(cutToBytes(reason, MAX_CLOSE_REASON_BYTES))
+    this.#writer.frame(Opcode.Close, code === undefined ? [] : [Uint8Array.of(code >> 8, code & 255), text])
+    this.#writer.flush()
+  }
+
+  #drained(): void {
+    if (this.#ended === undefined) this.#handler?.drain()
+  }
+
+  #awaitEnd(): void {
+    if (this.#grace !== undefined || this.#ended !== undefined) return
+    let left = this.bufferedAmount
+    const limit = nodeClock.now() + CLOSE_LIMIT_MS
+    this.#grace = setInterval(() => {
+      const waiting = this.bufferedAmount
+      if (waiting === 0 || waiting >= left || nodeClock.now() >= limit) this.socket.destroy()
+      left = waiting
     }, CLOSE_GRACE_MS)
-    this.#graceTimer.unref()
+    this.#grace.unref()
   }
 
-  #end(code: number, reason: string): void {
+  #end(): void {
     if (this.#ended !== undefined) return
-    clearInterval(this.#graceTimer)
+    clearInterval(this.#grace)
+    const { code, reason } = this.#closed ?? { code: CloseCode.Abnormal, reason: '' }
     this.#ended = { code, reason, error: this.#error }
+    // what had not left is dropped, and its senders hear of it
+    this.#writer.flush()
     this.#handler?.close(this.#ended)
   }
 }
 
-function transportError(error: Error): LinkSocksError {
-  const code = 'code' in error ? String(error.code) : ''
-  if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' || code === 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH') {
-    return new LinkSocksError('ERR_MESSAGE_TOO_LARGE', `message larger than ${MAX_MESSAGE_BYTES} bytes`, {
-      cause: error,
-    })
-  }
-  if (code.startsWith('WS_ERR_')) return new LinkSocksError('ERR_MESSAGE_INVALID', error.message, { cause: error })
+function connectionError(error: Error): LinkSocksError {
   return new LinkSocksError('ERR_LINK_LOST', `connection failed: ${error.message}`, { cause: error })
 }
 
@@ -190,12 +219,4 @@ function transportError(error: Error): LinkSocksError {
 function cutToBytes(text: string, limit: number): string {
   const { read } = new TextEncoder().encodeInto(text, new Uint8Array(limit))
   return text.slice(0, read)
-}
-
-/**
- * `ws` gives small messages out as views of the larger piece they came in: a few bytes that wait for a slow reader would
- * keep 64 KiB alive, which no limit counts.
- */
-function owned(data: Buffer): Uint8Array {
-  return data.byteLength * 2 < data.buffer.byteLength ? new Uint8Array(data) : data
 }

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { WebSocket } from 'ws'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { errorCode } from './address.js'
-import { WS_OPTIONS, WsTransport } from './ws-transport.js'
+import { HandshakeSocket, WS_OPTIONS } from './ws-handshake.js'
+import { WsTransport } from './ws-transport.js'
 
 /** How much of a refusal's body is read to say why. */
 const MAX_REASON_BYTES = 1024
@@ -47,7 +47,7 @@ export function upgrade(request: UpgradeRequest): Promise<WsTransport | Redirect
     const settle = (): void => signal.removeEventListener('abort', onAbort)
     ws.on('open', () => {
       settle()
-      resolve(new WsTransport(ws, socket))
+      resolve(new WsTransport(ws.upgraded, 'client'))
     })
     ws.on('unexpected-response', (_request, response) => {
       settle()
@@ -69,7 +69,7 @@ export function upgrade(request: UpgradeRequest): Promise<WsTransport | Redirect
   })
 }
 
-function openWebSocket({ url, socket, headers }: UpgradeRequest): WebSocket {
+function openWebSocket({ url, socket, headers }: UpgradeRequest): HandshakeSocket {
   const options = {
     ...WS_OPTIONS,
     headers: { ...headers },
@@ -77,7 +77,7 @@ function openWebSocket({ url, socket, headers }: UpgradeRequest): WebSocket {
     createConnection: () => socket,
   }
   try {
-    return new WebSocket(url, options)
+    return new HandshakeSocket(url, options)
   } catch (thrown) {
     const code = errorCode(thrown)
     if (code !== 'ERR_INVALID_CHAR' && code !== 'ERR_INVALID_HTTP_TOKEN') throw thrown

@@ -5,7 +5,7 @@ import { encodeDataHead } from './encode.js'
 import { Compression } from './message-types.js'
 
 /** The Op byte of a control frame (B.2). */
-export const ControlOp = { WindowUpdate: 1, EndOfStream: 2, Reset: 3 } as const
+export const ControlOp = { WindowUpdate: 1, EndOfStream: 2, Reset: 3, Ping: 4, Pong: 5 } as const
 
 /** The code byte of RESET (B.2). */
 export const ResetCode = {
@@ -27,6 +27,9 @@ export type ControlFrame =
   | { readonly op: typeof ControlOp.EndOfStream; readonly total: number }
   /** Both directions are aborted; `code` is a {@link ResetCode}, or one nobody knows. */
   | { readonly op: typeof ControlOp.Reset; readonly code: number }
+  /** Asks for a PONG with the same `id`. */
+  | { readonly op: typeof ControlOp.Ping; readonly id: number }
+  | { readonly op: typeof ControlOp.Pong; readonly id: number }
 
 /**
  * Decodes the payload of a Data message with Compression 0x10. Bytes after the body are ignored.
@@ -42,6 +45,10 @@ export function decodeControl(data: Uint8Array): ControlFrame | undefined {
       return { op: ControlOp.EndOfStream, total: byteCount(reader) }
     case ControlOp.Reset:
       return { op: ControlOp.Reset, code: reader.u8() }
+    case ControlOp.Ping:
+      return { op: ControlOp.Ping, id: reader.u32() }
+    case ControlOp.Pong:
+      return { op: ControlOp.Pong, id: reader.u32() }
     default:
       return undefined
   }
@@ -71,6 +78,9 @@ function controlBody(frame: ControlFrame): Uint8Array {
       return u64(frame.total)
     case ControlOp.Reset:
       return u8(frame.code)
+    case ControlOp.Ping:
+    case ControlOp.Pong:
+      return u32(frame.id)
   }
 }
 

@@ -15,6 +15,8 @@ export interface SpliceEndEvents {
   message(raw: Uint8Array, type: number): void
   /** A message queued towards this end has left or was dropped; `bytes` is what `hold()` of the other end counted for it. */
   passed(bytes: number): void
+  /** A message has gone out to this end; its memory is free. */
+  sent(raw: Uint8Array): void
   /** The other end takes nothing of what this one sent. */
   stalled(): void
   /** This end's session is gone, or (`closing`) about to be closed from here. */
@@ -142,7 +144,11 @@ export class SpliceEnd implements ChannelEntry, Source {
   take(): Outgoing {
     this.#reached = true
     const head = (this.#urgent.nextBytes > 0 ? this.#urgent : this.#queue).shift()
-    return { head, sent: () => this.#events.passed(costOf(head)) }
+    const sent = (): void => {
+      this.#events.passed(costOf(head))
+      this.#events.sent(head)
+    }
+    return { head, sent }
   }
 
   message(raw: Uint8Array, type: number): void {

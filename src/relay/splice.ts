@@ -79,6 +79,8 @@ export class Splice {
         this.#linger.moved()
         this.#finishIfDone()
       },
+      // anything else may be wanted again
+      sent: (raw) => raw[1] === MessageType.Data && other()?.session.recycle(raw),
       stalled: () => this.#stalled(),
       lost: (error, closing) => this.#onLost(end, other(), error, closing),
     })
@@ -156,7 +158,7 @@ export class Splice {
       if (!this.#answered) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'RESET before the answer')
       to?.discard()
       from.releaseAll()
-    } else return false
+    } else return frame?.op === ControlOp.Ping || frame?.op === ControlOp.Pong
     return true
   }
 

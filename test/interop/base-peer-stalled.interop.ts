@@ -11,6 +11,8 @@ import { data, gzipped } from './peers/base-wire.js'
 const KB = 1024
 const MB = 1024 * KB
 const LIMIT_MS = 35_000
+/** Each test has more than one such wait. */
+const timeout = 3 * LIMIT_MS
 /** More than the sockets and buffers of one process hold: the link has to stand still in between. */
 const FLOOD_BYTES = 20 * MB
 const GROWTH_LIMIT = 120 * MB
@@ -28,7 +30,7 @@ describe.concurrent.each([BOTH_ENDS[0], BOTH_ENDS[4]].filter((end) => end !== un
   (_, start) => {
     const scene = sceneOfSuite()
 
-    it('has that channel aborted after 30 s, and the others not', async () => {
+    it('has that channel aborted after 30 s, and the others not', { timeout }, async () => {
       const end = await start(scene)
       const stalled = await end.open()
       const neighbour = await end.open()
@@ -45,7 +47,7 @@ describe.concurrent.each([BOTH_ENDS[0], BOTH_ENDS[4]].filter((end) => end !== un
 describe.concurrent.each(SOCKS_SIDES)('%s that loses the ConnectResponse', (_, open) => {
   const scene = sceneOfSuite()
 
-  it('gets all of an upload, though no more than 64 KiB at first', async () => {
+  it('gets all of an upload, though no more than 64 KiB at first', { timeout }, async () => {
     const side = await open(scene)
     const { opening, id } = await askChannel(scene, side, side.exit)
     side.exit.send(data(id, 'welcome'))
@@ -65,7 +67,7 @@ describe.concurrent.each(BOTH_ENDS)('%s that floods a reader who stalls', (_, st
     end = await start(scene)
   })
 
-  it('has its link slowed, not stopped, and nothing dropped', async () => {
+  it('has its link slowed, not stopped, and nothing dropped', { timeout }, async () => {
     const stalled = await end.open()
     const neighbour = await end.open()
     const memory = (): number => end.processes.reduce((sum, process) => sum + process.residentBytes(), 0)

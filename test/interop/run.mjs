@@ -23,7 +23,7 @@ const works = (command) => spawnSync(command[0], command.slice(1), { stdio: 'ign
 
 const isolate = ISOLATE.find((way) => works([...way, ...LOOPBACK, 'true']))
 if (isolate === undefined)
-  process.stderr.write('no network namespace here: deployed clients run with --direct-mode disable\n')
+  process.stderr.write('no network namespace here: deployed clients run with --direct-mode relay-only\n')
 const [program, ...args] = isolate === undefined ? VITEST : [...isolate, ...LOOPBACK, ...VITEST]
 const env = { ...process.env, LINKSOCKS_INTEROP_ISOLATED: isolate === undefined ? '0' : '1' }
 const { status, signal } = spawnSync(program, args, { cwd: ROOT, env, stdio: 'inherit' })

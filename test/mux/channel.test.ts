@@ -382,7 +382,8 @@ describe('Channel of the accepting end', () => {
     expect(peer.received).toEqual([])
     channel.accept()
     await settle()
-    expect(peer.received.map(({ type }) => type)).toEqual([MessageType.ConnectResponse, MessageType.Data])
+    expect(peer.received[0]?.type).toBe(MessageType.ConnectResponse)
+    expect(peer.data).toEqual(Uint8Array.of(1))
   })
 
   it('refuses with the REP of the reason, once', async () => {

@@ -6,7 +6,7 @@ import { Channel } from '../../src/mux/channel.js'
 import { Session, type SessionHandler, type SessionOptions } from '../../src/mux/session.js'
 import { SessionDialer } from '../../src/mux/session-dialer.js'
 import type { ByteStream, Crypto, Inflate } from '../../src/ports.js'
-import { encodeControl } from '../../src/protocol/control.js'
+import { ControlOp, encodeControl } from '../../src/protocol/control.js'
 import {
   Compression,
   type ConnectMessage,
@@ -211,8 +211,17 @@ export class ScriptedPeer {
     )
   }
 
-  /** The bytes of each control frame that came. */
+  /** The bytes of each control frame that came, but for measurements. */
   get frames(): number[][] {
+    return this.#control.filter(([op]) => op !== ControlOp.Ping)
+  }
+
+  /** The ids of the PINGs that came. */
+  get pings(): number[][] {
+    return this.#control.filter(([op]) => op === ControlOp.Ping).map(([, ...id]) => id)
+  }
+
+  get #control(): number[][] {
     return this.of(MessageType.Data)
       .filter(({ compression }) => compression === Compression.Control)
       .map(({ data }) => [...data])

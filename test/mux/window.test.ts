@@ -50,3 +50,64 @@ describe('ReceiveWindow', () => {
     expect(window.receive(1)).toBe(false)
   })
 })
+
+describe('ReceiveWindow on a path', () => {
+  /** Uses up one window in `tookMs` on a path whose round trip takes `roundTripMs`. */
+  const tightAfter = (tookMs: number, roundTripMs: number | undefined): boolean => {
+    const window = new ReceiveWindow(100)
+    expect(window.isTight(1_000, roundTripMs)).toBe(false)
+    window.receive(100)
+    window.consume(99)
+    expect(window.isTight(1_000, roundTripMs)).toBe(false)
+    window.consume(1)
+    return window.isTight(1_000 + tookMs, roundTripMs)
+  }
+
+  it('is tight when it is used up within two round trips', () => {
+    expect([99, 100, 199, 200].map((tookMs) => tightAfter(tookMs, 100))).toEqual([true, true, true, false])
+  })
+
+  it('is not tight while no round trip was measured', () => {
+    expect(tightAfter(0, undefined)).toBe(false)
+  })
+
+  it('is judged once for each window of bytes', () => {
+    const window = new ReceiveWindow(100)
+    window.isTight(0, 100)
+    window.consume(100)
+    expect(window.isTight(50, 100)).toBe(true)
+    window.consume(99)
+    expect(window.isTight(60, 100)).toBe(false)
+    window.consume(1)
+    expect(window.isTight(60, 100)).toBe(true)
+  })
+
+  it('grants what it grows by, and takes that much more', () => {
+    const window = new ReceiveWindow(100)
+    window.receive(100)
+    window.consume(40)
+    window.grow(300)
+    expect([window.size, window.flush()]).toEqual([400, 340])
+    expect([window.receive(340), window.receive(1)]).toEqual([true, false])
+  })
+
+  it('shrinks only by what was used up and not granted again', () => {
+    const window = new ReceiveWindow(100)
+    window.grow(300)
+    window.flush()
+    window.receive(400)
+    expect(window.shrink(100)).toBe(0)
+    window.consume(250)
+    expect([window.shrink(100), window.size, window.flush()]).toEqual([250, 150, 0])
+    window.consume(150)
+    expect([window.shrink(100), window.size, window.flush()]).toEqual([50, 100, 100])
+  })
+
+  it('gives credit of a large window back in small steps', () => {
+    const window = new ReceiveWindow(MAX_WINDOW_BYTES)
+    window.consume(256 * 1024 - 1)
+    expect(window.due).toBe(false)
+    window.consume(1)
+    expect(window.due).toBe(true)
+  })
+})

@@ -82,7 +82,7 @@ describe('TcpStream', () => {
     const readAhead = told.received
     // the piece that crossed the line is delivered too
     expect(readAhead).toBeGreaterThan(READ_AHEAD_BYTES)
-    expect(readAhead).toBeLessThanOrEqual(READ_AHEAD_BYTES + 128 * 1024)
+    expect(readAhead).toBeLessThanOrEqual(READ_AHEAD_BYTES + 256 * 1024)
     stream.consume(readAhead - READ_AHEAD_BYTES / 2)
     await untilStill(() => told.received)
     expect(told.received).toBe(readAhead)

@@ -24,6 +24,8 @@ const frames: readonly (readonly [string, string, ControlFrame])[] = [
   ['END_OF_STREAM', '02 0000000102030405', { op: ControlOp.EndOfStream, total: 0x1_0203_0405 }],
   ['the largest END_OF_STREAM', '02 001fffffffffffff', { op: ControlOp.EndOfStream, total: Number.MAX_SAFE_INTEGER }],
   ['RESET', '03 04', { op: ControlOp.Reset, code: ResetCode.FlowControl }],
+  ['PING', '04 01020304', { op: ControlOp.Ping, id: 0x0102_0304 }],
+  ['PONG', '05 ffffffff', { op: ControlOp.Pong, id: 0xffff_ffff }],
   ['RESET with an unknown code', '03 ff', { op: ControlOp.Reset, code: 255 }],
 ]
 
@@ -49,7 +51,7 @@ describe('control frames', () => {
     expect(decodeControl(bytes(`${body} ffff`))).toEqual(frame)
   })
 
-  it.each(['', '00', '04', 'ff 01020304'])('answers undefined to "%s"', (body) => {
+  it.each(['', '00', '06', 'ff 01020304'])('answers undefined to "%s"', (body) => {
     expect(decodeControl(bytes(body))).toBeUndefined()
   })
 

@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { WebSocket, WebSocketServer } from 'ws'
-import { WS_OPTIONS, WsTransport } from '../../src/node/ws-transport.js'
+import { WebSocketServer } from 'ws'
+import { HandshakeSocket, WS_OPTIONS } from '../../src/node/ws-handshake.js'
+import { WsTransport } from '../../src/node/ws-transport.js'
 
 /** A WebSocket server that takes whatever comes; one per test file, closed in afterAll. */
 export class WsHost {
@@ -10,10 +11,17 @@ export class WsHost {
   readonly #waiting: ((transport: WsTransport) => void)[] = []
 
   async listen(): Promise<void> {
-    const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, ...WS_OPTIONS })
+    const webSockets = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      WebSocket: HandshakeSocket,
+      ...WS_OPTIONS,
+    })
     this.#server.on('upgrade', (request, socket: Socket, head) => {
       this.#sockets.add(socket)
-      webSockets.handleUpgrade(request, socket, head, (ws) => this.#waiting.shift()?.(new WsTransport(ws, socket)))
+      webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
+        this.#waiting.shift()?.(new WsTransport(upgraded, 'server')),
+      )
     })
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
   }
@@ -31,9 +39,9 @@ export class WsHost {
   async pair(): Promise<{ client: WsTransport; server: WsTransport }> {
     const accepted = this.next()
     const socket = connect(this.port, '127.0.0.1')
-    const ws = new WebSocket(`ws://127.0.0.1:${this.port}/`, { ...WS_OPTIONS, createConnection: () => socket })
+    const ws = new HandshakeSocket(`ws://127.0.0.1:${this.port}/`, { ...WS_OPTIONS, createConnection: () => socket })
     const opened = new Promise<WsTransport>((resolve, reject) => {
-      ws.on('open', () => resolve(new WsTransport(ws, socket)))
+      ws.on('open', () => resolve(new WsTransport(ws.upgraded, 'client')))
       ws.on('error', reject)
     })
     const [client, server] = await Promise.all([opened, accepted])
@@ -62,9 +70,11 @@ export class WsHost {
 
 /** A masked client frame (RFC 6455 section 5.2) with mask 0; `length` lies about the payload when given. */
 export function clientFrame(opcode: number, payload: Uint8Array, length = payload.byteLength): Buffer {
-  const head = length < 126 ? Buffer.alloc(2) : Buffer.alloc(10)
+  const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8
+  const head = Buffer.alloc(2 + extended)
   head[0] = 0x80 | opcode
-  head[1] = 0x80 | (length < 126 ? length : 127)
-  if (length >= 126) head.writeBigUInt64BE(BigInt(length), 2)
+  head[1] = 0x80 | (extended === 0 ? length : extended === 2 ? 126 : 127)
+  if (extended === 2) head.writeUInt16BE(length, 2)
+  if (extended === 8) head.writeBigUInt64BE(BigInt(length), 2)
   return Buffer.concat([head, Buffer.alloc(4), payload])
 }

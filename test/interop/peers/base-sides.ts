@@ -71,18 +71,29 @@ async function ourRelayAndProvider(scene: Scene): Promise<ExitSide> {
   return { asker: await again(), processes: [process, provider], again }
 }
 
+let started: Promise<unknown> = Promise.resolve()
+
+/** Starts one side at a time: processes that all start at once take longer than anybody waits. */
+function inTurn<T>(open: (scene: Scene) => Promise<T>): (scene: Scene) => Promise<T> {
+  return (scene) => {
+    const turn = started.then(() => open(scene))
+    started = turn.catch(() => {})
+    return turn
+  }
+}
+
 /** Every place of ours that opens channels towards a deployed exit. */
 export const SOCKS_SIDES = [
-  ['our client at a deployed server', ourClient],
-  ['our reverse server with a deployed provider', ourReverseServer],
-  ['our client and relay with a deployed provider', ourRelayAndClient],
+  ['our client at a deployed server', inTurn(ourClient)],
+  ['our reverse server with a deployed provider', inTurn(ourReverseServer)],
+  ['our client and relay with a deployed provider', inTurn(ourRelayAndClient)],
 ] as const
 
 /** Every place of ours that serves the channels of a deployed SOCKS side. */
 export const EXIT_SIDES = [
-  ['our provider at a deployed server', ourProvider],
-  ['our server with a deployed client', ourServer],
-  ['our relay and provider with a deployed connector', ourRelayAndProvider],
+  ['our provider at a deployed server', inTurn(ourProvider)],
+  ['our server with a deployed client', inTurn(ourServer)],
+  ['our relay and provider with a deployed connector', inTurn(ourRelayAndProvider)],
 ] as const
 
 export interface Opened {

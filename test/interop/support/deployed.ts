@@ -38,4 +38,4 @@ export const DEPLOYED: readonly Deployed[] =
 const ISOLATED = process.env.LINKSOCKS_INTEROP_ISOLATED === '1'
 
 /** Flags that keep deployed clients from asking public STUN servers where nothing else does. */
-export const CLIENT_FLAGS: readonly string[] = ISOLATED ? [] : ['--direct-mode', 'disable']
+export const CLIENT_FLAGS: readonly string[] = ISOLATED ? [] : ['--direct-mode', 'relay-only']

@@ -15,10 +15,10 @@ const REST_MS = 40_000
 export interface Stalled {
   /** Bytes that its sender got rid of. */
   readonly sent: () => number
-  /** Reads on; gives the digest of all bytes that came. */
+  /** Reads on to the end; gives the digest of all bytes. */
   whole(): Promise<string>
-  /** Reads on until nothing comes any more; gives how many bytes came. */
-  rest(): Promise<number>
+  /** Reads on until nothing comes any more; gives the digest of all bytes, `undefined` where some are missing. */
+  rest(): Promise<string | undefined>
 }
 
 type Open = (port: number) => Promise<Socket>
@@ -61,13 +61,14 @@ async function stalled(reader: Socket, length: number, sent: () => number): Prom
     async whole() {
       readOn()
       const what = `end of the stalled stream (${length} bytes)`
-      await eventually(what, () => received >= length || reader.destroyed || undefined, REST_MS)
+      const over = (): boolean => received >= length || reader.readableEnded || reader.destroyed
+      await eventually(what, () => over() || undefined, REST_MS)
       return hash.digest('hex')
     },
     async rest() {
       readOn()
       await standstill(() => received, REST_MS)
-      return received
+      return received < length ? undefined : hash.digest('hex')
     },
   }
 }

@@ -1,0 +1,44 @@
+/** Bytes of a masking key (RFC 6455 section 5.3). */
+export const KEY_BYTES = 4
+/** Below this, single bytes are faster than a view of words. */
+const WORDS_FROM_BYTES = 64
+
+/**
+ * Masks or unmasks `bytes` in place (RFC 6455 section 5.3), four bytes at a time.
+ * @param at how many bytes of the payload came before these
+ */
+export function applyMask(bytes: Uint8Array, key: Uint8Array, at = 0): void {
+  const length = bytes.byteLength
+  if (length < WORDS_FROM_BYTES) return maskBytes(bytes, 0, length, key, at)
+  const aligned = -bytes.byteOffset & 3
+  maskBytes(bytes, 0, aligned, key, at)
+  const words = (length - aligned) >> 2
+  maskWords(new Int32Array(bytes.buffer, bytes.byteOffset + aligned, words), keyWord(key, at + aligned))
+  maskBytes(bytes, aligned + words * 4, length, key, at)
+}
+
+function maskBytes(bytes: Uint8Array, from: number, to: number, key: Uint8Array, at: number): void {
+  for (let i = from; i < to; i += 1) bytes[i] = (bytes[i] as number) ^ (key[(at + i) & 3] as number)
+}
+
+/** The key as it lies over a word that begins `at` bytes into the payload, in this machine's byte order. */
+function keyWord(key: Uint8Array, at: number): number {
+  const turned = Uint8Array.from({ length: KEY_BYTES }, (_, i) => key[(at + i) & 3] as number)
+  return new Int32Array(turned.buffer)[0] as number
+}
+
+function maskWords(words: Int32Array, key: number): void {
+  const even = words.length & ~7
+  let i = 0
+  for (; i < even; i += 8) {
+    words[i] = (words[i] as number) ^ key
+    words[i + 1] = (words[i + 1] as number) ^ key
+    words[i + 2] = (words[i + 2] as number) ^ key
+    words[i + 3] = (words[i + 3] as number) ^ key
+    words[i + 4] = (words[i + 4] as number) ^ key
+    words[i + 5] = (words[i + 5] as number) ^ key
+    words[i + 6] = (words[i + 6] as number) ^ key
+    words[i + 7] = (words[i + 7] as number) ^ key
+  }
+  for (; i < words.length; i += 1) words[i] = (words[i] as number) ^ key
+}

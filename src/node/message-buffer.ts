@@ -1,0 +1,44 @@
+import { KIB } from '../protocol/limits.js'
+import { blockPool } from './block-pool.js'
+
+/** Memory taken for a message before more of it than this has come, whatever its header announces. */
+const FIRST_BYTES = 256 * KIB
+
+const NOTHING = new Uint8Array(0)
+
+/** Puts together the payload of a message, in memory of its own. */
+export class MessageBuffer {
+  #memory: Uint8Array = NOTHING
+  #bytes = 0
+
+  /**
+   * Appends a copy of `part`.
+   * @param expected bytes that will follow it, as far as is known
+   * @returns the copy
+   */
+  append(part: Uint8Array, expected: number): Uint8Array {
+    const end = this.#bytes + part.byteLength
+    if (end > this.#memory.byteLength) this.#grow(end, expected)
+    this.#memory.set(part, this.#bytes)
+    const copy = this.#memory.subarray(this.#bytes, end)
+    this.#bytes = end
+    return copy
+  }
+
+  /** Gives what was appended, and begins anew. */
+  take(): Uint8Array {
+    const message = this.#memory.subarray(0, this.#bytes)
+    this.#memory = NOTHING
+    this.#bytes = 0
+    return message
+  }
+
+  #grow(needed: number, expected: number): void {
+    const whole = needed + expected
+    const size = whole <= FIRST_BYTES ? whole : Math.min(whole, Math.max(FIRST_BYTES, 2 * needed))
+    const grown = blockPool.take(size)
+    grown.set(this.#memory.subarray(0, this.#bytes))
+    blockPool.give(this.#memory)
+    this.#memory = grown
+  }
+}

@@ -1,0 +1,44 @@
+import { vi } from 'vitest'
+import { blockPool } from '../../src/node/block-pool.js'
+
+const POISON = 0xee
+
+/** What came of the memory that was given back. */
+export interface Poisoned {
+  /** Blocks that were given back. */
+  readonly given: number
+  /** Blocks that somebody wrote to after they were given back, or that were given back by nobody who had them. */
+  readonly spoiled: readonly string[]
+}
+
+/**
+ * Fills whatever is given back to the pool, small memory too, so that whoever still reads it reads rubbish; and looks
+ * whether it is still so filled when it is taken again, so that who still writes to it is seen. Until vi.restoreAllMocks().
+ */
+export function poisonGivenMemory(): Poisoned {
+  const result = { given: 0, spoiled: [] as string[] }
+  const taken = new WeakSet<ArrayBufferLike>()
+  const poisoned = new WeakSet<ArrayBufferLike>()
+  const take = blockPool.take.bind(blockPool)
+  const give = blockPool.give.bind(blockPool)
+  vi.spyOn(blockPool, 'take').mockImplementation((bytes) => {
+    const view = take(bytes)
+    const memory = new Uint8Array(view.buffer)
+    if (poisoned.delete(view.buffer) && memory.some((byte) => byte !== POISON)) {
+      result.spoiled.push(`a block of ${memory.byteLength} bytes was written to while it was free`)
+    }
+    taken.add(view.buffer)
+    return view
+  })
+  vi.spyOn(blockPool, 'give').mockImplementation((view) => {
+    if (taken.delete(view.buffer)) {
+      new Uint8Array(view.buffer).fill(POISON)
+      poisoned.add(view.buffer)
+      result.given += 1
+    } else if (poisoned.has(view.buffer)) {
+      result.spoiled.push(`a block of ${view.buffer.byteLength} bytes was given back twice`)
+    }
+    give(view)
+  })
+  return result
+}
