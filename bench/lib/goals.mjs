@@ -1,0 +1,88 @@
+/**
+ * What the figures are to show. A floor counts as missed only if the whole interval lies on its wrong side.
+ *
+ * @typedef {import('./summary.mjs').Figure} Figure
+ * @typedef {import('./stats.mjs').Estimate} Estimate
+ *
+ * @typedef {object} Goal
+ * @property {string} mode
+ * @property {string} scenario
+ * @property {string} metric
+ * @property {string} [against] a subject: the goal is a ratio then, else the figure itself
+ * @property {number} floor
+ * @property {number} aim
+ *
+ * @typedef {'aim' | 'floor' | 'unclear' | 'missed' | 'not measured'} Verdict
+ */
+
+/**
+ * @param {string} mode
+ * @param {readonly string[]} scenarios
+ * @param {string} metric
+ * @param {string | undefined} against
+ * @param {number} floor
+ * @param {number} aim
+ * @returns {Goal[]}
+ */
+const goals = (mode, scenarios, metric, against, floor, aim) =>
+  scenarios.map((scenario) => ({ mode, scenario, metric, ...(against !== undefined && { against }), floor, aim }))
+
+const ONE = ['bulk-down-1', 'bulk-up-1']
+/** Rounds without which nothing counts as missed. */
+const ENOUGH = 3
+const EIGHT = ['bulk-down-8', 'bulk-up-8']
+
+/** @type {readonly Goal[]} */
+const GOALS = [
+  ...goals('forward', ['bulk-down-1'], 'rate', 'relay', 1, 1.3),
+  ...goals('forward', ['bulk-up-1'], 'rate', 'relay', 0.95, 1.3),
+  ...goals('forward', EIGHT, 'rate', 'relay', 1, 1.3),
+  ...goals('forward', EIGHT, 'slowest/fastest', undefined, 0.7, 0.9),
+  ...goals('forward', ONE, 'rate', 'v2ray', 2.5, 3),
+  ...goals('forward', ONE, 'rate', 'ssh', 1.8, 2.3),
+  ...goals('forward', ONE, 'rate', 'deployed', 2, 3),
+  ...goals('agent', [...ONE, ...EIGHT], 'rate', 'relay', 1, 1.25),
+  ...goals('forward', ONE, 'cpu', 'relay', 0.95, 0.7),
+  ...goals('forward', ['echo-idle'], 'p50', 'relay', 1, 0.8),
+  ...goals('forward', ['echo-idle'], 'p99', 'relay', 1, 0.8),
+  ...goals('forward', ['echo-bulk-1'], 'p99', undefined, 5_000, 2_000),
+  ...goals('forward', ['echo-bulk-8'], 'p99', 'v2ray', 0.5, 0.25),
+  ...goals('forward', ['conns'], 'rate', 'relay', 1.2, 1.4),
+  ...goals('forward', ['conns'], 'rate', 'v2ray', 1.4, 1.7),
+  ...goals('forward', ['idle-channels'], 'mean', undefined, 10, 7),
+  ...goals('forward', ['used-channels'], 'mean', undefined, 35, 20),
+  ...goals('forward', ['start'], 'rss largest', undefined, 60, 50),
+  ...goals('forward', ['rtt100-down', 'rtt100-up'], 'rate', 'direct', 0.9, 1),
+]
+
+/**
+ * @param {readonly Figure[]} figures
+ * @returns {(Goal & { measured?: Estimate, verdict: Verdict })[]}
+ */
+export function judge(figures) {
+  return GOALS.map((goal) => {
+    const figure = figures.find(
+      ({ mode, scenario, subject, metric }) =>
+        subject === 'linksocks' && mode === goal.mode && scenario === goal.scenario && metric === goal.metric,
+    )
+    const measured = goal.against === undefined ? figure?.estimate : figure?.ratios[goal.against]
+    if (figure === undefined || measured === undefined) return { ...goal, verdict: 'not measured' }
+    const reached = verdict(measured, goal, figure.better)
+    const few = figure.values.filter((value) => value !== null).length < ENOUGH
+    return { ...goal, measured, verdict: reached === 'missed' && few ? 'unclear' : reached }
+  })
+}
+
+/**
+ * @param {Estimate} measured
+ * @param {Goal} goal
+ * @param {'more' | 'less'} better
+ * @returns {Verdict}
+ */
+function verdict({ median, low, high }, { floor, aim }, better) {
+  const reaches = (/** @type {number} */ value, /** @type {number} */ limit) =>
+    better === 'more' ? value >= limit : value <= limit
+  if (reaches(median, aim)) return 'aim'
+  if (reaches(median, floor)) return 'floor'
+  return reaches(better === 'more' ? high : low, floor) ? 'unclear' : 'missed'
+}

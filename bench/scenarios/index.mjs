@@ -1,0 +1,8 @@
+import { BULK, LONG_WAY } from './bulk.mjs'
+import { CONNS } from './conns.mjs'
+import { ECHO } from './echo.mjs'
+import { MEMORY } from './memory.mjs'
+import { UDP } from './udp.mjs'
+
+/** @type {readonly import('./scenario.mjs').Scenario[]} */
+export const SCENARIOS = [...BULK, ...ECHO, CONNS, UDP, ...LONG_WAY, ...MEMORY]

@@ -1,0 +1,26 @@
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { direct } from './direct.mjs'
+import { checkout, deployed } from './linksocks.mjs'
+import { relay } from './relay.mjs'
+import { ssh } from './ssh.mjs'
+import { v2ray } from './v2ray.mjs'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/**
+ * Everything that can be measured here, and what can't with its reason.
+ *
+ * @param {string} folder for files of the run
+ * @param {string | undefined} against another checkout
+ * @param {readonly string[] | undefined} wanted names; all without
+ */
+export function findSubjects(folder, against, wanted) {
+  const other = against === undefined ? [] : [checkout(resolve(against), 'against')]
+  const all = [checkout(ROOT, 'linksocks'), ...other, relay, direct, v2ray(folder), ssh(folder), deployed()]
+  const named = all.filter(({ name }) => wanted === undefined || wanted.includes(name))
+  return {
+    subjects: named.flatMap((found) => ('reason' in found ? [] : [found])),
+    missing: named.flatMap((found) => ('reason' in found ? [found] : [])),
+  }
+}

@@ -1,0 +1,90 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePort, Program } from '../lib/processes.mjs'
+
+const PYTHON = 'test/interop/.venv/linksocks-1.10.1/bin/python'
+const SHIM = 'test/interop/peers/deployed.py'
+
+/**
+ * The command line is the same whoever wrote the program.
+ *
+ * @param {readonly string[]} command
+ * @param {readonly string[]} clientFlags
+ * @param {RegExp} admitted what a client says once the server let it in
+ * @returns {import('./subject.mjs').Subject['start']}
+ */
+const starter = (command, clientFlags, admitted) => async (mode, wires) => {
+  const serverPort = await freePort()
+  const port = await freePort()
+  const url = async () => `ws://127.0.0.1:${await wires.before(serverPort)}`
+  const flags = {
+    forward: ['-t', 'F'],
+    reverse: ['-r', '-t', 'P', '-p', `${port}`],
+    agent: ['-r', '-t', 'P', '-p', `${await freePort()}`, '-c', 'C'],
+  }[mode]
+  const server = new Program('server', [...command, 'server', '-H', '127.0.0.1', '-P', `${serverPort}`, ...flags])
+  const programs = [server]
+  const client = async (/** @type {string} */ name, /** @type {readonly string[]} */ args) => {
+    const program = new Program(name, [...command, 'client', '-u', await url(), ...clientFlags, ...args])
+    programs.push(program)
+    await program.says(admitted)
+  }
+  try {
+    await server.accepts(serverPort)
+    if (mode !== 'forward') await client('provider', ['-r', '-t', 'P'])
+    if (mode !== 'reverse') await client('client', ['-t', mode === 'forward' ? 'F' : 'C', '-p', `${port}`])
+    await programs.at(-1)?.accepts(port)
+  } catch (error) {
+    for (const program of programs) program.kill()
+    throw error
+  }
+  return { programs, port, socks: true, processes: programs.length }
+}
+
+/**
+ * LinkSocks as it is in a folder, with its default options.
+ *
+ * @param {string} folder a checkout that was built
+ * @param {string} name
+ * @returns {import('./subject.mjs').Subject}
+ */
+export function checkout(folder, name) {
+  const program = join(folder, 'bin/linksocks.js')
+  if (!existsSync(join(folder, 'dist/index.js'))) throw new Error(`${folder} is not built: npm run build`)
+  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const { stdout } = spawnSync('git', ['-C', folder, 'describe', '--always', '--dirty'], { encoding: 'utf8' })
+  return {
+    name,
+    title: name === 'linksocks' ? 'LinkSocks' : `LinkSocks of ${name}`,
+    modes: ['forward', 'reverse', 'agent'],
+    version: `${version} ${stdout?.trim() ?? ''}`.trim(),
+    udp: true,
+    start: starter([process.execPath, program], [], /link\.up/),
+  }
+}
+
+/**
+ * The LinkSocks that people run: LINKSOCKS_PEER, else the release that the interoperability tests installed.
+ *
+ * @returns {import('./subject.mjs').Subject | import('./subject.mjs').Missing}
+ */
+export function deployed() {
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const given = process.env.LINKSOCKS_PEER
+  const command = given === undefined ? [join(root, PYTHON), join(root, SHIM)] : [given]
+  const name = 'deployed'
+  if (!existsSync(command[0] ?? '')) {
+    return { name, reason: `there is no ${given ?? PYTHON}: run test/interop/install.sh or name it in LINKSOCKS_PEER` }
+  }
+  return {
+    name,
+    title: 'deployed LinkSocks',
+    modes: ['forward', 'reverse', 'agent'],
+    version: given === undefined ? 'PyPI linksocks 1.10.1' : given,
+    udp: true,
+    // without it, its clients ask public servers for their address
+    start: starter(command, ['--direct-mode', 'relay-only'], /Authentication successful/),
+  }
+}
