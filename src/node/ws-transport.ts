@@ -35,6 +35,8 @@ export class WsTransport implements MessageTransport {
   #handler: TransportHandler | undefined
   #paused = false
   #closeSent = false
+  /** The peer ended the connection, in order or not. */
+  #peerLeft = false
   /** What the peer's close frame said. */
   #closed: { readonly code: number; readonly reason: string } | undefined
   #grace: NodeJS.Timeout | undefined
@@ -123,7 +125,7 @@ export class WsTransport implements MessageTransport {
   }
 
   get #open(): boolean {
-    return !this.#closeSent && this.#ended === undefined
+    return !this.#closeSent && !this.#peerLeft && this.#ended === undefined
   }
 
   #read(chunk: Uint8Array): void {
@@ -160,8 +162,10 @@ export class WsTransport implements MessageTransport {
 
   /** The peer ends the connection: without a close frame it has broken off. */
   #onEnd(): void {
+    this.#peerLeft = true
     this.#writer.flush()
     this.socket.end()
+    this.#awaitEnd()
   }
 
   #violated(thrown: unknown): void {

@@ -119,6 +119,22 @@ describe('WsTransport', () => {
     expect(await seen.closed()).toEqual({ code: 1006, reason: '', error: undefined })
   })
 
+  it('sends nothing more to a peer that ended the connection, and calls that no failure', async () => {
+    const { peer, server, seen } = await startedRaw()
+    peer.allowHalfOpen = true
+    // stays readable until it has all of this
+    server.send(new Uint8Array(8 * MIB))
+    peer.end()
+    const left = new Promise<void>((resolve) => server.socket.once('end', resolve))
+    await left
+    await new Promise<void>((resolve) => {
+      server.send(Uint8Array.of(1), undefined, resolve)
+      server.ping()
+      peer.resume()
+    })
+    expect(await seen.closed()).toEqual({ code: 1006, reason: '', error: undefined })
+  })
+
   it('reports ERR_LINK_LOST when the peer resets the connection', async () => {
     const { peer, seen } = await startedRaw()
     peer.resetAndDestroy()
