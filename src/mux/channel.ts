@@ -68,6 +68,7 @@ export class Channel implements ByteStream, ChannelEntry {
       grant: (credit) => this.#control.grant(credit),
       stalled: () => this.abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long')),
       unwanted: () => this.#linger.shorten(),
+      roundTripMs: () => this.#control.roundTripMs(),
     })
     const halves = { sender: this.#sender, receiver: this.#receiver }
     this.#control = new StreamControl(options.link, options.id, halves, {

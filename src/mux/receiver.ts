@@ -6,7 +6,7 @@ import { LentChunks } from './lent-chunks.js'
 import type { Link } from './link.js'
 import { ReceiveWindow } from './window.js'
 
-type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'roundTrips' | 'recycle'>
+type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'recycle'>
 
 /** A window that is too small becomes so many times larger: a long path is filled within a few round trips. */
 const GROWTH = 4
@@ -18,6 +18,8 @@ export interface ReceiverEvents {
   stalled(): void
   /** After `discard()`: the sender has used up its credit and gets no more. */
   unwanted(): void
+  /** What the path takes there and back, in milliseconds, if that is known. */
+  roundTripMs(): number | undefined
 }
 
 /**
@@ -174,8 +176,8 @@ export class Receiver {
 
   /** The window follows the path: no larger than one sender fills in the time of a round trip. */
   #resize(): void {
-    const { totals, clock, roundTrips } = this.#link
-    const tight = this.#window.isTight(clock.now(), roundTrips.shortestMs)
+    const { totals, clock } = this.#link
+    const tight = this.#window.isTight(clock.now(), this.#events.roundTripMs())
     if (totals.pressing) totals.grow(this.#link, -this.#window.shrink(INITIAL_WINDOW_BYTES))
     else if (tight) {
       const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)

@@ -21,13 +21,15 @@ export class RoundTrips {
     return this.#shortestMs
   }
 
-  /** Begins a measurement if it is time for one. @returns what ends it, to be called when the answer is there */
-  begin(): (() => void) | undefined {
+  /** Begins a measurement if it is time for one. @returns what ends it, to be called when the answer is there; it gives the time */
+  begin(): (() => number) | undefined {
     const beganAt = this.#clock.now()
     if (beganAt - this.#beganAt < INTERVAL_MS) return undefined
     this.#beganAt = beganAt
     return () => {
-      this.#shortestMs = Math.min(this.#shortestMs ?? Number.POSITIVE_INFINITY, this.#clock.now() - beganAt)
+      const took = this.#clock.now() - beganAt
+      this.#shortestMs = Math.min(this.#shortestMs ?? Number.POSITIVE_INFINITY, took)
+      return took
     }
   }
 }

@@ -259,7 +259,7 @@ export class Session implements Link {
   /** Channels end with their link here; opening another would give the new connection the middle of an old stream. */
   #refuseResume(channelId: Uint8Array): void {
     if (this.#channels.has(channelKey(channelId))) return
-    this.log.info('session.resume.refused')
+    this.log.debug('session.resume.refused')
     this.control(encodeDisconnect({ channelId, error: 'channel expired' }))
   }
 

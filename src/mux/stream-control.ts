@@ -8,6 +8,9 @@ import type { Sender } from './sender.js'
 /** Control frames kept that a relay's reordering brought before the ConnectResponse; more is a violation. */
 export const MAX_EARLY_FRAMES = 16
 
+/** A channel answers PING at most once in this time. */
+const PONG_INTERVAL_MS = 250
+
 export interface StreamControlEvents {
   /** The far end half-closed, and its count was right. */
   ended(): void
@@ -19,7 +22,7 @@ export interface StreamControlEvents {
 
 /** The control frames of a channel with credit, both ways, and the watch over a sender that has none left (B.2). */
 export class StreamControl {
-  readonly #link: Pick<Link, 'control' | 'roundTrips'>
+  readonly #link: Pick<Link, 'control' | 'clock' | 'roundTrips'>
   readonly #channelId: Uint8Array
   readonly #sender: Sender
   readonly #receiver: Receiver
@@ -28,7 +31,9 @@ export class StreamControl {
   #early: Uint8Array[] = []
   #stopped = false
   /** Ends the measurement of a round trip that is under way. */
-  #measured: (() => void) | undefined
+  #measured: (() => number) | undefined
+  #roundTripMs: number | undefined
+  #pongAt = Number.NEGATIVE_INFINITY
 
   constructor(
     link: Pick<Link, 'control' | 'clock' | 'roundTrips'>,
@@ -54,7 +59,7 @@ export class StreamControl {
     if (frame?.op === ControlOp.EndOfStream) this.#onEnd(frame.total)
     else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
     else if (frame?.op === ControlOp.WindowUpdate) this.#onWindowUpdate(frame.credit, answered)
-    else if (frame?.op === ControlOp.Ping) this.#send({ op: ControlOp.Pong, id: frame.id })
+    else if (frame?.op === ControlOp.Ping) this.#onPing(frame.id)
     else if (frame?.op === ControlOp.Pong) this.#onPong()
     this.watch()
   }
@@ -72,9 +77,15 @@ export class StreamControl {
 
   /** The channel has credit: the kept frames count. While it is young and the path empty, its round trip is measured. */
   begin(): void {
-    this.#measured = this.#link.roundTrips.begin()
-    if (this.#measured !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
+    this.#measure()
     for (const data of this.#early.splice(0)) if (!this.#stopped) this.frame(data)
+  }
+
+  /** What the path of this channel takes there and back; another channel's of the same link where it was not measured. */
+  roundTripMs(): number | undefined {
+    const known = this.#roundTripMs ?? this.#link.roundTrips.shortestMs
+    if (known === undefined) this.#measure()
+    return known
   }
 
   /** Data came, which answers a credit probe like any frame. */
@@ -102,8 +113,22 @@ export class StreamControl {
     if (!this.#stopped) this.#link.control(encodeControl(this.#channelId, frame))
   }
 
+  #measure(): void {
+    if (this.#measured !== undefined) return
+    this.#measured = this.#link.roundTrips.begin()
+    if (this.#measured !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
+  }
+
+  /** More are not answered: pongs go ahead of all data of all channels. */
+  #onPing(id: number): void {
+    const now = this.#link.clock.now()
+    if (now - this.#pongAt < PONG_INTERVAL_MS) return
+    this.#pongAt = now
+    this.#send({ op: ControlOp.Pong, id })
+  }
+
   #onPong(): void {
-    this.#measured?.()
+    this.#roundTripMs = this.#measured?.() ?? this.#roundTripMs
     this.#measured = undefined
   }
 

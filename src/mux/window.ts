@@ -33,7 +33,7 @@ export class SendWindow {
  * A window that was used up within so many round trips of the path keeps the sender waiting: at one round trip it always
  * waits, and far above that the path, the network or the reader is what limits it.
  */
-const WAITING_ROUND_TRIPS = 2
+const WAITING_ROUND_TRIPS = 1.5
 
 /** Credit goes back at the latest when so much is used up. */
 const GRANT_BYTES = 256 * KIB

@@ -1,8 +1,10 @@
 import { KIB } from '../protocol/limits.js'
 import { blockPool } from './block-pool.js'
 
-/** Memory taken for a message before more of it than this has come, whatever its header announces. */
-const FIRST_BYTES = 256 * KIB
+/** Taken for a message at first, whatever its header announces: its sender may be anybody. */
+const FIRST_BYTES = 8 * KIB
+/** So many times what has come is taken at most. */
+const AHEAD = 2
 
 const NOTHING = new Uint8Array(0)
 
@@ -35,7 +37,7 @@ export class MessageBuffer {
 
   #grow(needed: number, expected: number): void {
     const whole = needed + expected
-    const size = whole <= FIRST_BYTES ? whole : Math.min(whole, Math.max(FIRST_BYTES, 2 * needed))
+    const size = Math.min(whole, Math.max(FIRST_BYTES, AHEAD * needed))
     const grown = blockPool.take(size)
     grown.set(this.#memory.subarray(0, this.#bytes))
     blockPool.give(this.#memory)

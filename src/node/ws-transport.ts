@@ -171,7 +171,7 @@ export class WsTransport implements MessageTransport {
   #violated(thrown: unknown): void {
     const violation = thrown instanceof FrameViolation ? thrown : undefined
     this.#error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
-    if (!this.#closeSent) this.#sendClose(violation?.status ?? CloseCode.ProtocolError, this.#error.message)
+    if (!this.#closeSent) this.#sendClose(violation?.status ?? CloseCode.ProtocolError, violation?.message ?? '')
     this.socket.end()
     this.#input.resume()
     this.#awaitEnd()

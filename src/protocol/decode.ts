@@ -19,7 +19,7 @@ import type {
 } from './message-types.js'
 import { ChannelProtocol, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8 } from './text.js'
-import { decodeTrailer } from './trailer.js'
+import { decodeTrailer, startsTrailer } from './trailer.js'
 
 const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
 const HEADER_BYTES = 2
@@ -133,9 +133,12 @@ function connect(buf: Uint8Array, reader: ByteReader): ConnectMessage {
   const channelId = reader.uuid()
   if (protocol !== ChannelProtocol.Tcp && protocol !== ChannelProtocol.Udp) return { type, protocol, channelId }
   const target = protocol === ChannelProtocol.Tcp ? address(reader) : undefined
+  const at = reader.offset
+  // early builds of ours wrote no Resume byte before the trailer, and deployed programs write 0 or 1
+  if (startsTrailer(buf, at)) return { type, protocol, channelId, target, trailer: decodeTrailer(buf, at) }
   // Resume: absent and 0 mean no, everything else yes
-  const resume = (buf[reader.offset] ?? 0) === 0 ? undefined : true
-  return { type, protocol, channelId, target, resume, trailer: decodeTrailer(buf, reader.offset + 1) }
+  const resume = (buf[at] ?? 0) === 0 ? undefined : true
+  return { type, protocol, channelId, target, resume, trailer: decodeTrailer(buf, at + 1) }
 }
 
 function data(reader: ByteReader): DataMessage {

@@ -30,13 +30,18 @@ function entry(tag: number, value: Uint8Array): Uint8Array {
   return concat(Uint8Array.of(tag, value.length), value)
 }
 
+/** Whether a trailer begins at `offset`, broken or not. */
+export function startsTrailer(buf: Uint8Array, offset: number): boolean {
+  return buf[offset] === MAGIC[0] && buf[offset + 1] === MAGIC[1]
+}
+
 /**
  * Reads the trailer that begins at `offset` and takes the rest of the message. Unknown tags are skipped, of a repeated
  * tag the last counts.
  * @returns `undefined` when there is none, or a known tag has a wrong length, or it is cut. Never throws.
  */
 export function decodeTrailer(buf: Uint8Array, offset: number): Trailer | undefined {
-  if (buf[offset] !== MAGIC[0] || buf[offset + 1] !== MAGIC[1]) return undefined
+  if (!startsTrailer(buf, offset)) return undefined
   let trailer: Trailer = {}
   let at = offset + MAGIC.length
   while (at < buf.length) {

@@ -24,7 +24,7 @@ import { UnknownChannels } from './unknown-channels.js'
 export const CONNECTOR_WAIT_MS = 5_000
 
 /** What the links of a relay brought and their partners have not taken yet. */
-export const SPLICED_LIMITS: HeldLimits = { linkBytes: 64 * MIB, totalBytes: 512 * MIB }
+export const SPLICED_LIMITS: HeldLimits = { linkBytes: 128 * MIB, totalBytes: 512 * MIB }
 
 export interface RelayOptions extends LinkEnvironment {
   /** The way out of forward clients, one for each link. */

@@ -17,12 +17,14 @@ python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]} > 0)); then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     # no daemon that a package brings may start: the tests start their own
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-    chmod +x /usr/sbin/policy-rc.d
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+      trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+      printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+      chmod +x /usr/sbin/policy-rc.d
+    fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-    rm -f /usr/sbin/policy-rc.d
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; } ||
+      printf 'could not install %s: their cases are skipped\n' "${missing[*]}" >&2
   else
     printf 'missing, and their cases are skipped: %s\n' "${missing[*]}" >&2
   fi
@@ -33,7 +35,7 @@ environment() {
   local name=$1 python=.venv/$1/bin/python
   shift
   if [ ! -x "$python" ]; then
-    python3 -m venv ".venv/$name"
+    python3 -m venv ".venv/$name" || { rm -rf ".venv/$name" && return 0; }
   fi
   "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$@" ||
     { rm -rf ".venv/$name" && printf 'could not install %s: its cases are skipped\n' "$*" >&2; }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { CLOSE_LINGER_MS } from '../../src/mux/linger.js'
 import { MAX_EARLY_FRAMES } from '../../src/mux/stream-control.js'
+import { encodeControl } from '../../src/protocol/control.js'
 import {
   BASE_LINGER_MS,
   CREDIT_PROBE_MS,
@@ -373,6 +374,19 @@ describe('Channel of the accepting end', () => {
       expect(peer.of(MessageType.ConnectResponse)).toMatchObject([{ success: true }])
       expect(peer.of(MessageType.ConnectResponse)[0]?.trailer?.streamControl).toBe(streamControl)
     }
+  })
+
+  it('answers PING with its number, and a flood of them once', async () => {
+    const { peer, channel } = await asked(100_000)
+    channel.accept()
+    await settle()
+    const ping = (id: number) =>
+      encodeControl(peer.accepter.connects[0]?.channelId ?? new Uint8Array(16), { op: 4, id })
+    await peer.send(ping(7), ...Array.from({ length: 1_000 }, () => ping(8)))
+    expect(peer.frames.filter(([op]) => op === 5)).toEqual([[5, 0, 0, 0, 7]])
+    await peer.clock.advanceAsync(250)
+    await peer.send(ping(9))
+    expect(peer.frames.filter(([op]) => op === 5).at(-1)).toEqual([5, 0, 0, 0, 9])
   })
 
   it('never sends data before its answer', async () => {

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { HeldTotals, RECEIVED_LIMITS } from '../../src/mux/held-totals.js'
 import { ReadGate } from '../../src/mux/read-gate.js'
 import { Receiver } from '../../src/mux/receiver.js'
-import { RoundTrips } from '../../src/mux/round-trips.js'
 import type { ByteStreamHandler } from '../../src/ports.js'
 import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../../src/protocol/limits.js'
 import { ManualClock } from '../support/manual-clock.js'
@@ -13,15 +12,12 @@ function setUp(answering = false, totals = new HeldTotals(RECEIVED_LIMITS)) {
   const gate = new ReadGate(nothing, clock, nothing)
   const grants: number[] = []
   const told: (number | 'end' | 'unwanted')[] = []
-  const receiver = new Receiver(
-    { gate, clock, totals, roundTrips: new RoundTrips(clock), recycle: () => {} },
-    answering,
-    {
-      grant: (bytes) => grants.push(bytes),
-      stalled: () => {},
-      unwanted: () => told.push('unwanted'),
-    },
-  )
+  const receiver = new Receiver({ gate, clock, totals, recycle: () => {} }, answering, {
+    grant: (bytes) => grants.push(bytes),
+    stalled: () => {},
+    unwanted: () => told.push('unwanted'),
+    roundTripMs: () => undefined,
+  })
   const handler: ByteStreamHandler = {
     data: (chunk) => told.push(chunk.byteLength),
     end: () => told.push('end'),

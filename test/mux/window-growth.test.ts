@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { HeldTotals, MAX_LINK_GROWTH_BYTES, RECEIVED_LIMITS } from '../../src/mux/held-totals.js'
 import { ReadGate } from '../../src/mux/read-gate.js'
 import { Receiver } from '../../src/mux/receiver.js'
-import { RoundTrips } from '../../src/mux/round-trips.js'
 import { INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES, MIB } from '../../src/protocol/limits.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -17,14 +16,8 @@ class PathEnd {
 
   constructor(totals = new HeldTotals(RECEIVED_LIMITS), roundTripMs: number | 'unknown' = ROUND_TRIP_MS) {
     const nothing = { pause: () => {}, resume: () => {} }
-    const roundTrips = new RoundTrips(this.clock)
-    const answered = roundTrips.begin()
-    if (roundTripMs !== 'unknown') {
-      this.clock.advance(roundTripMs)
-      answered?.()
-    }
     const gate = new ReadGate(nothing, this.clock, nothing)
-    const link = { gate, clock: this.clock, totals, roundTrips, recycle: () => {} }
+    const link = { gate, clock: this.clock, totals, recycle: () => {} }
     this.receiver = new Receiver(link, false, {
       grant: (bytes) => {
         this.credit += bytes
@@ -32,6 +25,7 @@ class PathEnd {
       },
       stalled: () => {},
       unwanted: () => {},
+      roundTripMs: () => (roundTripMs === 'unknown' ? undefined : roundTripMs),
     })
     this.receiver.useCredit()
     this.receiver.start({ data: () => {}, end: () => {}, written: () => {}, close: () => {} })

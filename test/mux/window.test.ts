@@ -63,8 +63,8 @@ describe('ReceiveWindow on a path', () => {
     return window.isTight(1_000 + tookMs, roundTripMs)
   }
 
-  it('is tight when it is used up within two round trips', () => {
-    expect([99, 100, 199, 200].map((tookMs) => tightAfter(tookMs, 100))).toEqual([true, true, true, false])
+  it('is tight when it is used up within one and a half round trips', () => {
+    expect([99, 100, 149, 150].map((tookMs) => tightAfter(tookMs, 100))).toEqual([true, true, true, false])
   })
 
   it('is not tight while no round trip was measured', () => {

@@ -103,10 +103,14 @@ describe('trailers in messages', () => {
     }
   })
 
-  it('are no trailer where the Resume byte of Connect stands', () => {
+  it('are taken without a Resume byte too, which early builds left out', () => {
     const message = decodeMessage(bytes(`0103 01 ${ID} 0161 0050 4c58 01 04 00080000`))
-    expect(message).toMatchObject({ resume: true })
-    expect(message).not.toHaveProperty('trailer', expect.anything())
+    expect(message).toMatchObject({ trailer: { streamControl: 524_288 } })
+    expect(message).not.toHaveProperty('resume', true)
+  })
+
+  it('are no trailer where another byte stands before them', () => {
+    expect(decodeMessage(bytes(`0103 01 ${ID} 0161 0050 4c`))).toMatchObject({ resume: true })
   })
 
   it('follow the error of a failed ConnectResponse', () => {

@@ -78,7 +78,8 @@ export function oracleDecode(data: Uint8Array): Message | undefined {
     const channelId = c.raw(16)
     const target = protocol === 1 ? c.target() : undefined
     if (protocol !== 1 && protocol !== 2) return { type, protocol, channelId }
-    const resume = !c.atEnd && c.byte() !== 0 ? true : undefined
+    const bare = data[c.at] === 0x4c && data[c.at + 1] === 0x58
+    const resume = !bare && !c.atEnd && c.byte() !== 0 ? true : undefined
     return { type, protocol, channelId, target, resume, trailer: trailerOf(c) }
   }
   if (type === 4) {

@@ -159,7 +159,7 @@ describe('credit', () => {
   it('resets channels that add to a link over its total, and spares modest ones', async () => {
     const { connector, provider, world } = await pair()
     const ids = []
-    for (let count = 0; count < 6; count += 1) {
+    for (let count = 0; count < 10; count += 1) {
       ids.push(await openChannel(connector, provider, { offer: 16 * MIB, grant: 65_536 }))
     }
     const other = await world.join('member')
