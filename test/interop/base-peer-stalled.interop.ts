@@ -80,9 +80,8 @@ describe.concurrent.each(BOTH_ENDS)('%s that floods a reader who stalls', (_, st
     end.link.send(data(neighbour.id, 'not '), gzipped(neighbour.id, 'stopped'))
     const pong = end.link.ponged(LIMIT_MS)
     const read = new Recorder(neighbour.app)
-    // two processes, and the system's buffers between them, may take all of it: then their memory tells
-    const queued = await standstill(() => end.link.queuedBytes)
-    if (end.processes.length === 1) expect(queued).toBeGreaterThan(0)
+    // until all buffers on the way are full; where the system's are large enough they take all of it
+    await standstill(() => end.link.queuedBytes)
     expect((await read.until(11, LIMIT_MS)).toString()).toBe('not stopped')
     await pong
     expect(memory() - before).toBeLessThan(GROWTH_LIMIT)
