@@ -46,8 +46,41 @@ export function raceConnect<T extends Abortable>(
   addresses: readonly SocketAddress[],
   options: RaceOptions<T>,
 ): Promise<Connected<T>> {
+  const [only] = addresses
+  if (only !== undefined && addresses.length === 1) return connectOnly(only, options)
   return new Promise((resolve, reject) => {
     new Race(addresses.slice(0, MAX_ATTEMPTS), options, resolve, reject).begin()
+  })
+}
+
+/** No race with one address, which is what nearly all connections have: this is the shortest way. */
+function connectOnly<T extends Abortable>(
+  address: SocketAddress,
+  { connectTcp, signal }: RaceOptions<T>,
+): Promise<Connected<T>> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(LinkSocksError.cancelled(signal))
+    let waiting = true
+    const settle = (): void => {
+      waiting = false
+      signal?.removeEventListener('abort', onAbort)
+    }
+    const onAbort = (): void => {
+      settle()
+      if (signal !== undefined) reject(LinkSocksError.cancelled(signal))
+    }
+    signal?.addEventListener('abort', onAbort)
+    connectTcp(address, { signal }).then(
+      (stream) => {
+        if (!waiting) return stream.abort(new LinkSocksError('ERR_CANCELLED', 'nobody waits for it any more'))
+        settle()
+        resolve({ stream, address })
+      },
+      (thrown: unknown) => {
+        settle()
+        reject(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
+      },
+    )
   })
 }
 
@@ -126,9 +159,8 @@ class Race<T extends Abortable> {
   }
 
   #onConnected(connected: Connected<T>): void {
-    const lost = new LinkSocksError('ERR_CANCELLED', 'another address answered first')
-    if (this.#settled) return connected.stream.abort(lost)
-    this.#settle(lost)
+    if (this.#settled) return connected.stream.abort(beaten())
+    this.#settle(beaten)
     this.#resolve(connected)
   }
 
@@ -148,15 +180,20 @@ class Race<T extends Abortable> {
   }
 
   #fail(error: LinkSocksError): void {
-    this.#settle(error)
+    this.#settle(() => error)
     this.#reject(error)
   }
 
-  #settle(reason: LinkSocksError): void {
+  /** @param reason made for those still under way: an error costs much, and mostly there is none of them */
+  #settle(reason: () => LinkSocksError): void {
     this.#settled = true
     this.#timer?.cancel()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    for (const attempt of this.#attempts) attempt.abort(reason)
+    for (const attempt of this.#attempts) attempt.abort(reason())
     this.#attempts.clear()
   }
+}
+
+function beaten(): LinkSocksError {
+  return new LinkSocksError('ERR_CANCELLED', 'another address answered first')
 }

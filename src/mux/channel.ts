@@ -289,7 +289,7 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#sender.stop()
     if (error === undefined) this.#receiver.finish()
     else this.#receiver.stop()
-    this.#opening.answer(error ?? new LinkSocksError('ERR_CHANNEL_RESET', 'the far end closed the stream'))
+    this.#opening.fail(error)
     this.#outlet.tell()
   }
 }

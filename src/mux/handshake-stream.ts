@@ -20,9 +20,10 @@ export interface HandshakeStreamOptions {
 }
 
 interface PendingRead {
-  /** Tries once more; true when the read settled. */
-  attempt(): boolean
-  fail(error: LinkSocksError): void
+  readonly decode: Decode<unknown>
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  readonly signal: AbortSignal | undefined
 }
 
 /**
@@ -44,19 +45,25 @@ export class HandshakeStream {
   #over: { readonly error: LinkSocksError | undefined } | undefined
   /** Bytes of the handshake whose `written` is still to come; they are not the released stream's. */
   #unwritten = 0
+  readonly #onAbort = (): void => {
+    const signal = this.#read?.signal
+    if (signal !== undefined) this.#fail(LinkSocksError.cancelled(signal))
+  }
 
   constructor(stream: ByteStream, options: HandshakeStreamOptions = {}) {
     this.#stream = stream
     this.#maxMessageBytes = options.maxMessageBytes ?? HANDSHAKE_MESSAGE_BYTES
-    const { promise, resolve } = deferred<LinkSocksError | undefined>()
-    this.closed = promise
+    let closed: (error: LinkSocksError | undefined) => void = () => {}
+    this.closed = new Promise((resolve) => {
+      closed = resolve
+    })
     stream.start({
       data: (chunk) => this.#data(chunk),
       end: () => this.#end(),
       written: (bytes) => this.#written(bytes),
       close: (error) => {
         this.#close(error)
-        resolve(error)
+        closed(error)
       },
     })
   }
@@ -71,36 +78,12 @@ export class HandshakeStream {
     if (this.#read !== undefined || this.#released !== undefined) {
       return Promise.reject(new LinkSocksError('ERR_LIMIT', 'one read at a time, and none after release()'))
     }
-    const { promise, resolve, reject } = deferred<T>()
-    const onAbort = (): void => {
-      if (signal !== undefined) read.fail(LinkSocksError.cancelled(signal))
-    }
-    const settled = (): void => {
-      signal?.removeEventListener('abort', onAbort)
-      if (this.#read === read) this.#read = undefined
-    }
-    const read: PendingRead = {
-      attempt: () => {
-        try {
-          const decoded = this.#decode(decode)
-          if (decoded === undefined) return false
-          resolve(decoded.value)
-        } catch (error) {
-          reject(error)
-        }
-        settled()
-        return true
-      },
-      fail: (error) => {
-        reject(error)
-        settled()
-      },
-    }
-    if (read.attempt()) return promise
-    this.#read = read
-    signal?.addEventListener('abort', onAbort)
-    this.#failEnded()
-    return promise
+    return new Promise<T>((resolve, reject) => {
+      this.#read = { decode, resolve: resolve as (value: unknown) => void, reject, signal }
+      signal?.addEventListener('abort', this.#onAbort)
+      this.#attempt()
+      this.#failEnded()
+    })
   }
 
   /** Queues a message of the handshake. */
@@ -116,9 +99,9 @@ export class HandshakeStream {
   release(): ByteStream {
     const released = new ReleasedStream(this.#stream, this.#received)
     this.#released = released
-    if (this.#ended) released.end()
-    if (this.#over !== undefined) released.finish(this.#over.error)
-    return released.stream
+    if (this.#ended) released.onEnd()
+    if (this.#over !== undefined) released.onClose(this.#over.error)
+    return released
   }
 
   /** As of ByteStream. */
@@ -136,6 +119,32 @@ export class HandshakeStream {
     this.#stream.abort(reason)
   }
 
+  #attempt(): void {
+    const read = this.#read
+    if (read === undefined) return
+    try {
+      const decoded = this.#decode(read.decode)
+      if (decoded === undefined) return
+      this.#settled(read)
+      read.resolve(decoded.value)
+    } catch (thrown) {
+      this.#settled(read)
+      read.reject(thrown)
+    }
+  }
+
+  #settled(read: PendingRead): void {
+    this.#read = undefined
+    read.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  #fail(error: LinkSocksError): void {
+    const read = this.#read
+    if (read === undefined) return
+    this.#settled(read)
+    read.reject(error)
+  }
+
   #decode<T>(decode: Decode<T>): Decoded<T> | undefined {
     const received = this.#received.view()
     const decoded = received.length === 0 ? undefined : decode(received.subarray(0, this.#maxMessageBytes))
@@ -149,43 +158,33 @@ export class HandshakeStream {
   }
 
   #data(chunk: Uint8Array): void {
-    if (this.#released !== undefined) return this.#released.data(chunk)
+    if (this.#released !== undefined) return this.#released.onData(chunk)
     this.#received.append(chunk)
-    this.#read?.attempt()
+    this.#attempt()
   }
 
   #end(): void {
     this.#ended = true
-    if (this.#released !== undefined) this.#released.end()
+    if (this.#released !== undefined) this.#released.onEnd()
     else this.#failEnded()
   }
 
   #written(bytes: number): void {
     const own = Math.min(bytes, this.#unwritten)
     this.#unwritten -= own
-    if (bytes > own) this.#released?.written(bytes - own)
+    if (bytes > own) this.#released?.onWritten(bytes - own)
   }
 
   #close(error: LinkSocksError | undefined): void {
     this.#over = { error }
-    if (this.#released !== undefined) this.#released.finish(error)
+    if (this.#released !== undefined) this.#released.onClose(error)
     else this.#failEnded()
   }
 
   #failEnded(): void {
-    if (!this.#ended && this.#over === undefined) return
-    this.#read?.fail(
+    if (this.#read === undefined || (!this.#ended && this.#over === undefined)) return
+    this.#fail(
       this.#over?.error ?? new LinkSocksError('ERR_STREAM_RESET', 'connection ended in the middle of the handshake'),
     )
   }
-}
-
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
-  let resolve: (value: T) => void = () => {}
-  let reject: (error: unknown) => void = () => {}
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  return { promise, resolve, reject }
 }

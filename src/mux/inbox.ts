@@ -43,7 +43,13 @@ export class Inbox {
   }
 
   push(raw: Uint8Array): void {
-    if (!this.#closed) this.#guard(() => this.#take(raw))
+    if (this.#closed) return
+    // not #guard(): a function for each message of the data plane
+    try {
+      this.#take(raw)
+    } catch (thrown) {
+      this.#events.failed(LinkSocksError.from(thrown, 'ERR_CHANNEL_PROTOCOL'))
+    }
   }
 
   close(): void {

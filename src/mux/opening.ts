@@ -1,4 +1,4 @@
-import type { LinkSocksError } from '../errors.js'
+import { LinkSocksError } from '../errors.js'
 import type { Target, Timer } from '../ports.js'
 import { INITIAL_WINDOW_BYTES, OPEN_TIMEOUT_MS } from '../protocol/limits.js'
 import { encodeConnect, encodeConnectResponse } from '../protocol/messages.js'
@@ -52,6 +52,12 @@ export class Opening {
     const onAnswer = this.#onAnswer
     this.#onAnswer = undefined
     onAnswer?.(error)
+  }
+
+  /** The channel is over: whoever still waits for an answer hears of it. */
+  fail(error: LinkSocksError | undefined): void {
+    if (this.#onAnswer === undefined) return
+    this.answer(error ?? new LinkSocksError('ERR_CHANNEL_RESET', 'the far end closed the stream'))
   }
 
   /**

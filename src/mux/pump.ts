@@ -1,20 +1,42 @@
+import type { LinkSocksError } from '../errors.js'
 import type { ByteStream, ByteStreamHandler } from '../ports.js'
 
 /**
  * Joins two streams until both are gone: data, half-close, orderly end and reset pass in both directions, and each
  * side is read only as fast as the other takes the bytes.
+ * @param onClose called when `b` is gone and `a` has heard of it
  */
-export function pump(a: ByteStream, b: ByteStream): void {
-  a.start(into(b))
-  b.start(into(a))
+export function pump(a: ByteStream, b: ByteStream, onClose?: () => void): void {
+  a.start(new Into(b))
+  b.start(new Into(a, onClose))
 }
 
-function into(to: ByteStream): ByteStreamHandler {
-  return {
-    data: (chunk) => to.write(chunk),
-    end: () => to.end(),
-    // what left the one stream had been delivered by the other
-    written: (bytes) => to.consume(bytes),
-    close: (error) => (error === undefined ? to.close() : to.abort(error)),
+/** Passes on to one stream what the other one tells. */
+class Into implements ByteStreamHandler {
+  readonly #to: ByteStream
+  readonly #onClose: (() => void) | undefined
+
+  constructor(to: ByteStream, onClose?: () => void) {
+    this.#to = to
+    this.#onClose = onClose
+  }
+
+  data(chunk: Uint8Array): void {
+    this.#to.write(chunk)
+  }
+
+  end(): void {
+    this.#to.end()
+  }
+
+  /** What left the one stream had been delivered by the other. */
+  written(bytes: number): void {
+    this.#to.consume(bytes)
+  }
+
+  close(error?: LinkSocksError): void {
+    if (error === undefined) this.#to.close()
+    else this.#to.abort(error)
+    this.#onClose?.()
   }
 }

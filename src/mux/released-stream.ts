@@ -2,8 +2,8 @@ import type { LinkSocksError } from '../errors.js'
 import type { ByteStream, ByteStreamHandler } from '../ports.js'
 
 /** What comes out of release(): events wait until it is started, then pass through. */
-export class ReleasedStream {
-  readonly stream: ByteStream
+export class ReleasedStream implements ByteStream {
+  readonly #inner: ByteStream
   readonly #received: ReceiveBuffer
   #handler: ByteStreamHandler | undefined
   #flowing = false
@@ -12,46 +12,57 @@ export class ReleasedStream {
   #writtenEarly = 0
 
   constructor(inner: ByteStream, received: ReceiveBuffer) {
+    this.#inner = inner
     this.#received = received
-    this.stream = {
-      start: (handler) => {
-        this.#handler = handler
-        // not from inside start(): whoever joins two streams has yet to start the other one
-        queueMicrotask(() => this.#flow())
-      },
-      consume: (bytes) => inner.consume(bytes),
-      write: (chunk) => inner.write(chunk),
-      end: () => inner.end(),
-      close: () => {
-        this.#dropReceived()
-        inner.close()
-      },
-      abort: (reason) => {
-        this.#dropReceived()
-        inner.abort(reason)
-      },
-    }
   }
 
-  data(chunk: Uint8Array): void {
+  start(handler: ByteStreamHandler): void {
+    this.#handler = handler
+    // not from inside start(): whoever joins two streams has yet to start the other one
+    queueMicrotask(() => this.#flow())
+  }
+
+  consume(bytes: number): void {
+    this.#inner.consume(bytes)
+  }
+
+  write(chunk: Uint8Array): void {
+    this.#inner.write(chunk)
+  }
+
+  end(): void {
+    this.#inner.end()
+  }
+
+  close(): void {
+    this.#dropReceived()
+    this.#inner.close()
+  }
+
+  abort(reason: LinkSocksError): void {
+    this.#dropReceived()
+    this.#inner.abort(reason)
+  }
+
+  onData(chunk: Uint8Array): void {
     const handler = this.#flow()
     if (handler === undefined) this.#received.append(chunk)
     else handler.data(chunk)
   }
 
-  end(): void {
+  onEnd(): void {
     const handler = this.#flow()
     if (handler === undefined) this.#ended = true
     else handler.end()
   }
 
-  written(bytes: number): void {
+  onWritten(bytes: number): void {
     const handler = this.#flow()
     if (handler === undefined) this.#writtenEarly += bytes
     else handler.written(bytes)
   }
 
-  finish(error: LinkSocksError | undefined): void {
+  onClose(error: LinkSocksError | undefined): void {
     const handler = this.#flow()
     if (handler === undefined) this.#over = { error }
     else handler.close(error)
@@ -77,6 +88,8 @@ export class ReleasedStream {
 }
 
 const EMPTY = new Uint8Array(0)
+/** Taken at first: V8 keeps arrays of up to 64 bytes in its own heap, where they cost little. */
+const FIRST_BYTES = 64
 
 /** Bytes received and not yet read. Bytes once given out are never overwritten. */
 export class ReceiveBuffer {
@@ -91,7 +104,7 @@ export class ReceiveBuffer {
   append(chunk: Uint8Array): void {
     const length = this.#end - this.#start
     if (this.#end + chunk.length > this.#memory.length) {
-      const grown = new Uint8Array(Math.max(256, 2 * length, length + chunk.length))
+      const grown = new Uint8Array(Math.max(FIRST_BYTES, 2 * length, length + chunk.length))
       grown.set(this.view())
       this.#memory = grown
       this.#start = 0

@@ -115,7 +115,7 @@ export class Scheduler {
     } finally {
       this.#running = false
     }
-    if (this.#control.length === 0 && this.waiting === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#idle.length > 0 && this.#control.length === 0 && this.waiting === 0) this.#tellIdle()
   }
 
   /** Settles when nothing waits any more, or when the scheduler stops. */
@@ -131,7 +131,7 @@ export class Scheduler {
     this.#controlBytes = 0
     this.#round = []
     this.#next = 0
-    for (const resolve of this.#idle.splice(0)) resolve()
+    this.#tellIdle()
   }
 
   enqueue(slot: Slot): void {
@@ -169,6 +169,10 @@ export class Scheduler {
     const { head, body, sent } = slot.source.take()
     this.#transport.send(head, body, sent)
     return true
+  }
+
+  #tellIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   #sendControl(): void {

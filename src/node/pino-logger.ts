@@ -46,12 +46,13 @@ export function createLogger({ format, level, destination, colors = false }: Log
     },
     sink,
   )
-  return {
-    debug: (event, fields) => logger.debug(safeFields(fields), event),
-    info: (event, fields) => logger.info(safeFields(fields), event),
-    warn: (event, fields) => logger.warn(safeFields(fields), event),
-    error: (event, fields) => logger.error(safeFields(fields), event),
-  }
+  const writer =
+    (label: 'debug' | 'info' | 'warn' | 'error') =>
+    (event: string, fields?: LogFields): void => {
+      // each connection has its debug lines: where nobody reads them they must cost nothing
+      if (logger.isLevelEnabled(label)) logger[label](safeFields(fields), event)
+    }
+  return { debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') }
 }
 
 function safeFields(fields: LogFields = {}): Record<string, string | number | boolean> {

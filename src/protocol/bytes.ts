@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { UUID_BYTES } from './channel-id.js'
-import { decodeUtf8, encodeUtf8Str8 } from './text.js'
+import { KIB, MAX_STR8_BYTES } from './limits.js'
+import { decodeUtf8 } from './text.js'
 
 /** Reads big-endian fields one after the other; each method throws ERR_MESSAGE_TRUNCATED when too little is left. */
 export class ByteReader {
@@ -67,58 +68,88 @@ export class ByteReader {
   }
 }
 
-/** One array of all `parts` in order. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
+/** Longest message that memory is kept for. */
+const SCRATCH_BYTES = 128 * KIB
+
+/** What no longer fits into so many bytes, as far as numbers are exact. */
+const BELOW = { 1: 2 ** 8, 2: 2 ** 16, 4: 2 ** 32, 8: Number.POSITIVE_INFINITY } as const
+
+const encoder = new TextEncoder()
+let scratch = new Uint8Array(KIB)
+
+/**
+ * Writes big-endian fields one after the other, and gives the whole at the end. One at a time: all write into the same memory, so
+ * that a message costs one allocation. Numbers that don't fit and ids of another length throw ERR_MESSAGE_INVALID.
+ */
+export class ByteWriter {
+  #memory = scratch
+  #length = 0
+
+  u8(value: number): this {
+    return this.#uint(value, 1)
   }
-  return whole
-}
 
-/** One byte. @throws {LinkSocksError} ERR_MESSAGE_INVALID outside 0..255 */
-export function u8(value: number): Uint8Array {
-  return uint(value, 1)
-}
-
-/** Two bytes. @throws {LinkSocksError} ERR_MESSAGE_INVALID outside 0..65,535 */
-export function u16(value: number): Uint8Array {
-  return uint(value, 2)
-}
-
-/** Four bytes. @throws {LinkSocksError} ERR_MESSAGE_INVALID outside 0..2^32-1 */
-export function u32(value: number): Uint8Array {
-  return uint(value, 4)
-}
-
-/** Eight bytes. @throws {LinkSocksError} ERR_MESSAGE_INVALID outside 0..2^53-1 */
-export function u64(value: number): Uint8Array {
-  return uint(value, 8)
-}
-
-function uint(value: number, width: number): Uint8Array {
-  if (!Number.isSafeInteger(value) || value < 0 || value >= 256 ** width) {
-    throw new LinkSocksError('ERR_MESSAGE_INVALID', `${value} does not fit in ${width} bytes`)
+  u16(value: number): this {
+    return this.#uint(value, 2)
   }
-  const bytes = new Uint8Array(width)
-  let rest = value
-  for (let i = width - 1; i >= 0; i--) {
-    bytes[i] = rest % 256
-    rest = Math.floor(rest / 256)
+
+  u32(value: number): this {
+    return this.#uint(value, 4)
   }
-  return bytes
-}
 
-/** Checks an id on its way out. @throws {LinkSocksError} ERR_MESSAGE_INVALID unless it has 16 bytes */
-export function uuid(bytes: Uint8Array): Uint8Array {
-  if (bytes.length === UUID_BYTES) return bytes
-  throw new LinkSocksError('ERR_MESSAGE_INVALID', `an id has ${UUID_BYTES} bytes, not ${bytes.length}`)
-}
+  /** Eight bytes, up to 2^53-1. */
+  u64(value: number): this {
+    return this.#uint(value, 8)
+  }
 
-/** Len(1) and at most 255 bytes of UTF-8, cut at a character boundary. */
-export function str8(text: string): Uint8Array {
-  const bytes = encodeUtf8Str8(text)
-  return concat(u8(bytes.length), bytes)
+  bytes(bytes: Uint8Array): this {
+    this.#reserve(bytes.length)
+    this.#memory.set(bytes, this.#length)
+    this.#length += bytes.length
+    return this
+  }
+
+  /** 16 bytes. */
+  uuid(id: Uint8Array): this {
+    if (id.length === UUID_BYTES) return this.bytes(id)
+    throw new LinkSocksError('ERR_MESSAGE_INVALID', `an id has ${UUID_BYTES} bytes, not ${id.length}`)
+  }
+
+  /** Len(1) and at most 255 bytes of UTF-8, cut at a character boundary (A.3). */
+  str8(text: string): this {
+    this.#reserve(1 + MAX_STR8_BYTES)
+    const start = this.#length + 1
+    const { written } = encoder.encodeInto(text, this.#memory.subarray(start, start + MAX_STR8_BYTES))
+    this.#memory[this.#length] = written
+    this.#length = start + written
+    return this
+  }
+
+  /** A copy of everything that was written. */
+  done(): Uint8Array {
+    return this.#memory.slice(0, this.#length)
+  }
+
+  #uint(value: number, width: keyof typeof BELOW): this {
+    if (!Number.isSafeInteger(value) || value < 0 || value >= BELOW[width]) {
+      throw new LinkSocksError('ERR_MESSAGE_INVALID', `${value} does not fit in ${width} bytes`)
+    }
+    this.#reserve(width)
+    let rest = value
+    for (let at = this.#length + width - 1; at >= this.#length; at--) {
+      this.#memory[at] = rest % 256
+      rest = Math.floor(rest / 256)
+    }
+    this.#length += width
+    return this
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes
+    if (needed <= this.#memory.length) return
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#memory.length))
+    grown.set(this.#memory.subarray(0, this.#length))
+    this.#memory = grown
+    if (grown.length <= SCRATCH_BYTES) scratch = grown
+  }
 }

@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../errors.js'
 import { LinkSocksError } from '../errors.js'
-import { ByteReader, concat, u8, u32, u64 } from './bytes.js'
-import { encodeDataHead } from './encode.js'
-import { Compression } from './message-types.js'
+import { ByteReader, type ByteWriter } from './bytes.js'
+import { dataHead } from './encode.js'
+import { ChannelProtocol, Compression } from './message-types.js'
 
 /** The Op byte of a control frame (B.2). */
 export const ControlOp = { WindowUpdate: 1, EndOfStream: 2, Reset: 3, Ping: 4, Pong: 5 } as const
@@ -66,21 +66,18 @@ function byteCount(reader: ByteReader): number {
  * @throws {LinkSocksError} ERR_MESSAGE_INVALID when a number does not fit its field
  */
 export function encodeControl(channelId: Uint8Array, frame: ControlFrame): Uint8Array {
-  const body = concat(u8(frame.op), controlBody(frame))
-  return concat(encodeDataHead(channelId, body.length, Compression.Control), body)
-}
-
-function controlBody(frame: ControlFrame): Uint8Array {
+  const head = (bodyBytes: number): ByteWriter =>
+    dataHead(ChannelProtocol.Tcp, channelId, 1 + bodyBytes, Compression.Control).u8(frame.op)
   switch (frame.op) {
     case ControlOp.WindowUpdate:
-      return u32(frame.credit)
+      return head(4).u32(frame.credit).done()
     case ControlOp.EndOfStream:
-      return u64(frame.total)
+      return head(8).u64(frame.total).done()
     case ControlOp.Reset:
-      return u8(frame.code)
+      return head(1).u8(frame.code).done()
     case ControlOp.Ping:
     case ControlOp.Pong:
-      return u32(frame.id)
+      return head(4).u32(frame.id).done()
   }
 }
 

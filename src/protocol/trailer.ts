@@ -1,4 +1,4 @@
-import { ByteReader, concat, u8, u32, uuid } from './bytes.js'
+import { ByteReader, type ByteWriter } from './bytes.js'
 import { UUID_BYTES } from './channel-id.js'
 
 /** What a trailer says (B.1). An empty one still tells that its sender knows the extensions. */
@@ -17,17 +17,13 @@ const MAGIC = Uint8Array.of(0x4c, 0x58)
 const Tag = { StreamControl: 0x01, Rep: 0x02, SessionId: 0x10, KeepsOrder: 0x11 } as const
 
 /** `4C 58`, then Tag(1) Len(1) Value(Len) for each field that is set, tags ascending. */
-export function encodeTrailer(trailer: Trailer): Uint8Array {
-  const parts: Uint8Array[] = [MAGIC]
-  if (trailer.streamControl !== undefined) parts.push(entry(Tag.StreamControl, u32(trailer.streamControl)))
-  if (trailer.rep !== undefined) parts.push(entry(Tag.Rep, u8(trailer.rep)))
-  if (trailer.sessionId !== undefined) parts.push(entry(Tag.SessionId, uuid(trailer.sessionId)))
-  if (trailer.keepsOrder === true) parts.push(entry(Tag.KeepsOrder, new Uint8Array(0)))
-  return concat(...parts)
-}
-
-function entry(tag: number, value: Uint8Array): Uint8Array {
-  return concat(Uint8Array.of(tag, value.length), value)
+export function writeTrailer(out: ByteWriter, trailer: Trailer): ByteWriter {
+  out.bytes(MAGIC)
+  if (trailer.streamControl !== undefined) out.u8(Tag.StreamControl).u8(4).u32(trailer.streamControl)
+  if (trailer.rep !== undefined) out.u8(Tag.Rep).u8(1).u8(trailer.rep)
+  if (trailer.sessionId !== undefined) out.u8(Tag.SessionId).u8(UUID_BYTES).uuid(trailer.sessionId)
+  if (trailer.keepsOrder === true) out.u8(Tag.KeepsOrder).u8(0)
+  return out
 }
 
 /** Whether a trailer begins at `offset`, broken or not. */

@@ -13,7 +13,7 @@ import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import { plainIp } from './address.js'
 import { encodeReply } from './codec.js'
-import { flushAndClose, type SocksConnection } from './connection.js'
+import { flushAndClose, openFor, type ServeSocksOptions, type SocksConnection } from './connection.js'
 import { decodeDatagram, encodeDatagram } from './datagram.js'
 
 /**
@@ -29,7 +29,7 @@ export async function serveAssociation(
   const { handshake, options } = connection
   let ends: Ends
   try {
-    ends = await open(connection, bindDatagrams)
+    ends = await openFor(handshake, (signal) => open(options, bindDatagrams, signal))
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
     handshake.write(encodeReply(repOf(error)))
@@ -47,7 +47,7 @@ interface Ends {
   readonly local: BoundDatagramSocket
 }
 
-async function open({ options, signal }: SocksConnection, bindDatagrams: BindDatagrams): Promise<Ends> {
+async function open(options: ServeSocksOptions, bindDatagrams: BindDatagrams, signal: AbortSignal): Promise<Ends> {
   const far = await options.dialer.associate({ signal })
   try {
     if (signal.aborted) throw LinkSocksError.cancelled(signal)

@@ -3,7 +3,10 @@ import { pump } from '../mux/pump.js'
 import type { ByteStream, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import { encodeReply } from './codec.js'
-import type { SocksConnection } from './connection.js'
+import { openFor, type SocksConnection } from './connection.js'
+
+// BND.ADDR would be an address of the exit's, which nobody here knows
+const SUCCEEDED = encodeReply(Rep.Succeeded)
 
 /**
  * CONNECT (RFC 1928 section 4): dials, answers, then joins the client and the far end until the far end is gone. A client
@@ -20,36 +23,16 @@ export async function serveConnect(connection: SocksConnection, target: Target):
     handshake.write(encodeReply(repOf(error)))
     throw error
   }
-  // BND.ADDR would be an address of the exit's, which nobody here knows
-  handshake.write(encodeReply(Rep.Succeeded))
-  await new Promise<void>((resolve) => pump(handshake.release(), watched(far, resolve)))
+  handshake.write(SUCCEEDED)
+  await new Promise<void>((resolve) => pump(handshake.release(), far, resolve))
 }
 
-/** The stream is never left behind when `signal` aborts, whatever the dialer makes of it. */
-async function dial({ options, signal }: SocksConnection, target: Target): Promise<ByteStream> {
-  const far = await options.dialer.dial(target, { signal })
-  if (!signal.aborted) return far
-  far.abort(LinkSocksError.cancelled(signal))
-  throw LinkSocksError.cancelled(signal)
-}
-
-/** `stream`, telling `onClose` that its end was delivered. */
-function watched(stream: ByteStream, onClose: () => void): ByteStream {
-  return {
-    start: (handler) =>
-      stream.start({
-        data: (chunk) => handler.data(chunk),
-        end: () => handler.end(),
-        written: (bytes) => handler.written(bytes),
-        close: (error) => {
-          handler.close(error)
-          onClose()
-        },
-      }),
-    consume: (bytes) => stream.consume(bytes),
-    write: (chunk) => stream.write(chunk),
-    end: () => stream.end(),
-    close: () => stream.close(),
-    abort: (reason) => stream.abort(reason),
-  }
+/** The stream is never left behind when the client is gone, whatever the dialer makes of it. */
+function dial({ handshake, options }: SocksConnection, target: Target): Promise<ByteStream> {
+  return openFor(handshake, async (signal) => {
+    const far = await options.dialer.dial(target, { signal })
+    if (!signal.aborted) return far
+    far.abort(LinkSocksError.cancelled(signal))
+    throw LinkSocksError.cancelled(signal)
+  })
 }

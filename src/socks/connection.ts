@@ -30,8 +30,20 @@ export interface ServeSocksOptions extends AbortOptions {
 export interface SocksConnection {
   readonly handshake: HandshakeStream
   readonly options: ServeSocksOptions
-  /** Aborts when the client is gone, the handshake's time is up or the caller wants the connection to end. */
-  readonly signal: AbortSignal
+}
+
+/** Opens something for a client, with a signal that aborts when the client is gone or is made to go meanwhile. */
+export async function openFor<T>(client: HandshakeStream, open: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const gone = new AbortController()
+  let opening = true
+  void client.closed.then((error) => {
+    if (opening) gone.abort(error ?? new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
+  })
+  try {
+    return await open(gone.signal)
+  } finally {
+    opening = false
+  }
 }
 
 /** Sends what is queued and ends the connection, at the latest after {@link SOCKS_FLUSH_TIMEOUT_MS}. */

@@ -34,31 +34,26 @@ export { type ServeSocksOptions, SOCKS_FLUSH_TIMEOUT_MS, SOCKS_HANDSHAKE_TIMEOUT
  */
 export async function serveSocks(stream: ByteStream, options: ServeSocksOptions): Promise<void> {
   const handshake = new HandshakeStream(stream, { maxMessageBytes: MAX_SOCKS_MESSAGE_BYTES })
-  const life = new AbortController()
-  const gone = handshake.closed.then((error) => {
-    life.abort(error ?? new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
-  })
-  life.signal.addEventListener('abort', () => handshake.abort(LinkSocksError.cancelled(life.signal)))
-  const unfollow = follow(life, options.signal)
-  await serve({ handshake, options, signal: life.signal }, life)
-  await gone
+  const unfollow = follow(handshake, options.signal)
+  await serve({ handshake, options })
+  await handshake.closed
   unfollow()
 }
 
-/** Aborts `life` with the caller's signal until the function returned is called. */
-function follow(life: AbortController, signal: AbortSignal | undefined): () => void {
+/** Aborts the connection with the caller's signal until the function returned is called. What waits for it then fails. */
+function follow(handshake: HandshakeStream, signal: AbortSignal | undefined): () => void {
   if (signal === undefined) return () => {}
-  const onAbort = (): void => life.abort(LinkSocksError.cancelled(signal))
+  const onAbort = (): void => handshake.abort(LinkSocksError.cancelled(signal))
   if (signal.aborted) onAbort()
   else signal.addEventListener('abort', onAbort)
   return () => signal.removeEventListener('abort', onAbort)
 }
 
-async function serve(connection: SocksConnection, life: AbortController): Promise<void> {
+async function serve(connection: SocksConnection): Promise<void> {
   const { handshake, options } = connection
   const { clock, log, remoteAddress, handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS } = options
   const deadline = clock.after(handshakeTimeoutMs, () => {
-    life.abort(new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`))
+    handshake.abort(new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`))
   })
   let target: Target | undefined
   try {
@@ -82,8 +77,8 @@ async function serve(connection: SocksConnection, life: AbortController): Promis
 }
 
 /** Everything up to the request; what goes wrong is answered first, then thrown. */
-async function readRequest({ handshake, options, signal }: SocksConnection): Promise<SocksRequest> {
-  const greeting = await handshake.read(decodeGreeting, { signal })
+async function readRequest({ handshake, options }: SocksConnection): Promise<SocksRequest> {
+  const greeting = await handshake.read(decodeGreeting)
   if (greeting.speaks !== 'socks5') {
     handshake.write(greeting.speaks === 'http' ? HTTP_REJECTED : SOCKS4_REJECTED)
     throw new LinkSocksError('ERR_SOCKS_VERSION', `the client speaks ${greeting.speaks === 'http' ? 'HTTP' : 'SOCKS4'}`)
@@ -91,9 +86,9 @@ async function readRequest({ handshake, options, signal }: SocksConnection): Pro
   const method = chooseMethod(greeting.methods, options.credentials)
   handshake.write(encodeMethodChoice(method))
   if (method === Method.NoneAcceptable) throw new LinkSocksError('ERR_SOCKS_METHOD', 'no acceptable method offered')
-  if (method === Method.UserPassword) await authenticate(handshake, options.credentials, signal)
+  if (method === Method.UserPassword) await authenticate(handshake, options.credentials)
   try {
-    return await handshake.read(decodeRequest, { signal })
+    return await handshake.read(decodeRequest)
   } catch (thrown) {
     handshake.write(encodeReply(repOf(LinkSocksError.from(thrown, 'ERR_SOCKS_MALFORMED'))))
     throw thrown
@@ -107,13 +102,9 @@ function chooseMethod(methods: Uint8Array, credentials: SocksCredentials | undef
 }
 
 /** The sub-negotiation of RFC 1929. @throws {LinkSocksError} ERR_SOCKS_AUTH and those of a read, after status 0x01 was sent */
-async function authenticate(
-  handshake: HandshakeStream,
-  credentials: SocksCredentials | undefined,
-  signal: AbortSignal,
-): Promise<void> {
+async function authenticate(handshake: HandshakeStream, credentials: SocksCredentials | undefined): Promise<void> {
   try {
-    const given = await handshake.read(decodeUserPassword, { signal })
+    const given = await handshake.read(decodeUserPassword)
     if (credentials !== undefined && !credentialsMatch(credentials, given)) {
       throw new LinkSocksError('ERR_SOCKS_AUTH', 'wrong user name or password')
     }

@@ -3,7 +3,6 @@ import { LinkSocksError } from '../../src/errors.js'
 import type { ChannelEntry } from '../../src/mux/link.js'
 import { MAX_CONTROL_QUEUE_BYTES } from '../../src/mux/scheduler.js'
 import { CLOSE_FLUSH_MS } from '../../src/mux/session.js'
-import { concat } from '../../src/protocol/bytes.js'
 import { channelKey } from '../../src/protocol/channel-id.js'
 import { LINK_TIMEOUT_MS, MAX_CHANNELS_PER_SESSION, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
 import {
@@ -94,15 +93,18 @@ describe('Session', () => {
     const opened: unknown[] = []
     const peer = new ScriptedPeer({ handler: { connect: (message) => opened.push(message) } })
     const entry = attached(peer, uuid(2))
-    await peer.send(concat(connectOf(uuid(1)), Uint8Array.of(1)), concat(connectOf(uuid(2)), Uint8Array.of(1)))
-    await peer.send(concat(encodeConnect({ protocol: 2, channelId: uuid(3) }), Uint8Array.of(7)))
+    await peer.send(
+      Buffer.concat([connectOf(uuid(1)), Uint8Array.of(1)]),
+      Buffer.concat([connectOf(uuid(2)), Uint8Array.of(1)]),
+    )
+    await peer.send(Buffer.concat([encodeConnect({ protocol: 2, channelId: uuid(3) }), Uint8Array.of(7)]))
     expect([opened, entry.told]).toEqual([[], []])
     const error = 'channel expired'
     expect(peer.received).toEqual([
       { type: MessageType.Disconnect, channelId: uuid(1), error },
       { type: MessageType.Disconnect, channelId: uuid(3), error },
     ])
-    await peer.send(concat(connectOf(uuid(4)), Uint8Array.of(0)))
+    await peer.send(Buffer.concat([connectOf(uuid(4)), Uint8Array.of(0)]))
     expect(opened).toHaveLength(1)
   })
 

@@ -1,35 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeUtf8, encodeUtf8, encodeUtf8Str8 } from '../../src/protocol/text.js'
-import { anyText } from './arbitraries.js'
-import { bytes, hex } from './hex.js'
-
-describe('encodeUtf8Str8', () => {
-  it('writes as many whole characters as fit in 255 bytes', () => {
-    const property = fc.property(anyText, (text) => {
-      const kept = encodeUtf8Str8(text)
-      const all = Buffer.from(text)
-      expect(kept.length).toBeLessThanOrEqual(255)
-      expect(hex(kept)).toBe(hex(all.subarray(0, kept.length)))
-      const next = [...text].at([...decodeUtf8(kept)].length)
-      expect(next === undefined || kept.length + Buffer.byteLength(next) > 255).toBe(true)
-    })
-    fc.assert(property)
-  })
-
-  it.each([0, 1, 2, 3])('cuts four-byte characters shifted by %i', (shift) => {
-    const kept = encodeUtf8Str8(`${'x'.repeat(shift)}${'😀'.repeat(80)}`)
-    expect(decodeUtf8(kept)).toBe(`${'x'.repeat(shift)}${'😀'.repeat(63)}`)
-  })
-
-  it('writes half a surrogate pair as U+FFFD', () => {
-    expect(hex(encodeUtf8Str8('a\ud83d'))).toBe('61efbfbd')
-  })
-
-  it('keeps no more memory than it needs', () => {
-    expect(encodeUtf8Str8('abc').buffer.byteLength).toBe(3)
-  })
-})
+import { decodeUtf8, encodeUtf8 } from '../../src/protocol/text.js'
+import { bytes } from './hex.js'
 
 describe('decodeUtf8', () => {
   it('reads what encodeUtf8() wrote', () => {

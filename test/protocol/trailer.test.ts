@@ -1,9 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeTrailer, encodeTrailer } from '../../src/protocol/trailer.js'
+import { ByteWriter } from '../../src/protocol/bytes.js'
+import { decodeTrailer, type Trailer, writeTrailer } from '../../src/protocol/trailer.js'
 import { trailer } from './arbitraries.js'
 import { bytes, hex } from './hex.js'
 import { codeOf } from './thrown.js'
+
+const encodeTrailer = (trailer: Trailer): Uint8Array => writeTrailer(new ByteWriter(), trailer).done()
 
 const SESSION = '000102030405060708090a0b0c0d0e0f'
 
@@ -43,7 +46,7 @@ describe('a trailer with', () => {
 })
 
 describe('decodeTrailer', () => {
-  it('reads what encodeTrailer() wrote, at any offset', () => {
+  it('reads what writeTrailer() wrote, at any offset', () => {
     const property = fc.property(trailer, fc.uint8Array({ maxLength: 40 }), (fields, before) => {
       const wire = Uint8Array.of(...before, ...encodeTrailer(fields))
       expect(decodeTrailer(wire, before.length)).toEqual(fields)
@@ -101,7 +104,7 @@ describe('decodeTrailer', () => {
   })
 })
 
-describe('encodeTrailer', () => {
+describe('writeTrailer', () => {
   it.each([{ streamControl: -1 }, { streamControl: 2 ** 32 }, { rep: 256 }, { sessionId: new Uint8Array(15) }])(
     'refuses %o',
     (fields) => {
