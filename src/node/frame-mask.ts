@@ -1,15 +1,19 @@
+import { maskMemory } from './mask-memory.js'
+
 /** Bytes of a masking key (RFC 6455 section 5.3). */
 export const KEY_BYTES = 4
-/** Below this, single bytes are faster than a view of words. */
+/** Below this, single bytes are faster than a call, or a view of words. */
 const WORDS_FROM_BYTES = 64
 
 /**
- * Masks or unmasks `bytes` in place (RFC 6455 section 5.3), four bytes at a time.
+ * Masks or unmasks `bytes` in place (RFC 6455 section 5.3), at least four bytes at a time.
  * @param at how many bytes of the payload came before these
  */
 export function applyMask(bytes: Uint8Array, key: Uint8Array, at = 0): void {
   const length = bytes.byteLength
   if (length < WORDS_FROM_BYTES) return maskBytes(bytes, 0, length, key, at)
+  const memory = maskMemory()
+  if (memory.holds(bytes)) return memory.mask(bytes, littleEndian(key, at))
   const aligned = -bytes.byteOffset & 3
   maskBytes(bytes, 0, aligned, key, at)
   const words = (length - aligned) >> 2
@@ -21,10 +25,19 @@ function maskBytes(bytes: Uint8Array, from: number, to: number, key: Uint8Array,
   for (let i = from; i < to; i += 1) bytes[i] = (bytes[i] as number) ^ (key[(at + i) & 3] as number)
 }
 
+const turned = new Uint8Array(KEY_BYTES)
+const turnedWord = new Int32Array(turned.buffer)
+
+/** The key as it lies over bytes that begin `at` bytes into the payload, the first one in the lowest bits. */
+function littleEndian(key: Uint8Array, at: number): number {
+  const byte = (i: number): number => key[(at + i) & 3] as number
+  return byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)
+}
+
 /** The key as it lies over a word that begins `at` bytes into the payload, in this machine's byte order. */
 function keyWord(key: Uint8Array, at: number): number {
-  const turned = Uint8Array.from({ length: KEY_BYTES }, (_, i) => key[(at + i) & 3] as number)
-  return new Int32Array(turned.buffer)[0] as number
+  for (let i = 0; i < KEY_BYTES; i += 1) turned[i] = key[(at + i) & 3] as number
+  return turnedWord[0] as number
 }
 
 function maskWords(words: Int32Array, key: number): void {

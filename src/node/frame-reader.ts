@@ -14,6 +14,7 @@ import {
   Opcode,
 } from './frame-format.js'
 import { applyMask, KEY_BYTES } from './frame-mask.js'
+import { maskMemory } from './mask-memory.js'
 import { MessageBuffer } from './message-buffer.js'
 
 /** Fragments one message may come in; a message of 32 MiB in frames of 4 KiB has 8,192. */
@@ -58,7 +59,7 @@ export class FrameReader {
   }
 
   /**
-   * Reads on. `chunk` is left as it is and not kept.
+   * Reads on. `chunk` is not kept; what of it lies in the memory for masking is changed.
    * @throws {FrameViolation} nothing may be pushed after that
    */
   push(chunk: Uint8Array): void {
@@ -152,8 +153,11 @@ export class FrameReader {
     const part = chunk.subarray(from, from + this.#left)
     const bytes = part.byteLength
     this.#left -= bytes
+    // masked where that is fast: before it is copied, or behind
+    const early = this.#masked && maskMemory().holds(part)
+    if (early) applyMask(part, this.#key, this.#read)
     const kept = this.#opcode >= Opcode.Close ? this.#keepControl(part) : this.#buffer.append(part, this.#expected())
-    if (this.#masked) applyMask(kept, this.#key, this.#read)
+    if (this.#masked && !early) applyMask(kept, this.#key, this.#read)
     this.#read += bytes
     if (this.#left === 0) this.#endFrame()
     return from + bytes

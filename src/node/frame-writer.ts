@@ -4,6 +4,7 @@ import { KIB } from '../protocol/limits.js'
 import { blockPool } from './block-pool.js'
 import { FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER_BYTES, MAX_LENGTH_16 } from './frame-format.js'
 import { applyMask, KEY_BYTES } from './frame-mask.js'
+import { MASK_BLOCK_BYTES, maskMemory } from './mask-memory.js'
 
 /** Frames below this are copied together and leave in one write at the end of the event loop's turn. */
 const SMALL_BYTES = 4 * KIB
@@ -110,12 +111,15 @@ export class FrameWriter {
 
   #copied(opcode: number, parts: readonly Uint8Array[], payloadBytes: number, sent: (() => void) | undefined): void {
     this.flush()
-    const block = blockPool.take(payloadBytes + MAX_HEADER_BYTES)
+    const frameBytes = payloadBytes + MAX_HEADER_BYTES
+    const fast = frameBytes <= MASK_BLOCK_BYTES ? maskMemory().take() : undefined
+    const block = fast ?? blockPool.take(frameBytes)
     const buffer = Buffer.from(block.buffer, block.byteOffset, block.byteLength)
     const bytes = this.#put(buffer, 0, opcode, parts, payloadBytes)
     this.#bufferedAmount += bytes
     this.#socket.write(buffer.subarray(0, bytes), () => {
-      blockPool.give(block)
+      if (fast === undefined) blockPool.give(block)
+      else maskMemory().give(fast)
       this.#left(bytes)
     })
     sent?.()

@@ -1,10 +1,5 @@
 import { Socket } from 'node:net'
-import { KIB } from '../protocol/limits.js'
-
-/** Read at a time. All sockets read into the same memory, for what was read is used up before the next read. */
-const READ_BYTES = 256 * KIB
-
-let shared: Buffer | undefined
+import { maskMemory } from './mask-memory.js'
 
 /*
  * Node has `onread` for sockets that it connects, and nothing of the kind for those it accepts or that spoke HTTP
@@ -42,7 +37,7 @@ export class SocketReader {
     this.#keep(early)
     // behind bytes that Node has buffered their end may lie, and Node alone keeps these in order
     const handle = fresh || socket.readableLength > 0 ? undefined : handleOf(socket)
-    const fields = fieldsOf(socket)
+    const fields = handle && fieldsOf(socket)
     if (handle === undefined || fields === undefined) socket.on('data', (bytes: Uint8Array) => this.#arrived(bytes))
     else this.#share(handle, fields)
   }
@@ -62,14 +57,16 @@ export class SocketReader {
   }
 
   #share(handle: Handle, fields: Fields): void {
-    shared ??= Buffer.allocUnsafeSlow(READ_BYTES)
-    const memory = shared
+    const memory = maskMemory().readBuffer
     const onRead = (bytes: number): boolean => {
       this.#arrived(memory.subarray(0, bytes))
       // false stops the handle, which Node may have started by itself
       return !this.#paused
     }
-    Object.assign(this.#socket, { [fields.kBuffer]: memory, [fields.kBufferGen]: null, [fields.kBufferCb]: onRead })
+    const internals = this.#socket as unknown as Record<symbol, unknown>
+    internals[fields.kBuffer] = memory
+    internals[fields.kBufferGen] = null
+    internals[fields.kBufferCb] = onRead
     handle.useUserBuffer(memory)
     // stops what Node may have begun: an end of file would be told of though nobody reads yet
     this.#socket.pause()
@@ -102,9 +99,14 @@ function handleOf(socket: Socket): Handle | undefined {
   return plain && typeof handle?.useUserBuffer === 'function' ? (handle as Handle) : undefined
 }
 
+let known: Fields | undefined
+
+/** The symbols are the same for every socket: looked for until they were found once. */
 function fieldsOf(socket: Socket): Fields | undefined {
+  if (known !== undefined) return known
   const symbols = Object.getOwnPropertySymbols(socket)
   const [kBuffer, kBufferCb, kBufferGen] = FIELDS.map((name) => symbols.find(({ description }) => description === name))
   if (kBuffer === undefined || kBufferCb === undefined || kBufferGen === undefined) return undefined
-  return { kBuffer, kBufferCb, kBufferGen }
+  known = { kBuffer, kBufferCb, kBufferGen }
+  return known
 }

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { blockPool } from '../../src/node/block-pool.js'
 import { FrameWriter } from '../../src/node/frame-writer.js'
+import { maskMemory } from '../../src/node/mask-memory.js'
 import { KIB, MIB } from '../../src/protocol/limits.js'
 import { pattern } from '../contract/pattern.js'
 import { frame, hex, masked, read } from './frames.js'
@@ -35,6 +36,17 @@ const headerBytes = (payload: number, isMasked: boolean): number =>
   2 + (payload < 126 ? 0 : payload < 65_536 ? 2 : 8) + (isMasked ? 4 : 0)
 
 afterEach(() => vi.restoreAllMocks())
+
+/** Up to `count` blocks of the memory for masking, taken. */
+function maskBlocks(count: number): Uint8Array[] {
+  const blocks: Uint8Array[] = []
+  while (blocks.length < count) {
+    const block = maskMemory().take()
+    if (block === undefined) break
+    blocks.push(block)
+  }
+  return blocks
+}
 
 describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
   it.each(SIZES)('writes %d bytes as one frame, in one part, in two, or in many', async (bytes) => {
@@ -209,8 +221,15 @@ describe('FrameWriter', () => {
     expect(hex(masked(socket.bytes.subarray(14), socket.bytes.subarray(10, 14)))).toBe(hex(pattern(100_000)))
   })
 
-  it('gives the copy back to the pool when it has left, not before', async () => {
-    const give = vi.spyOn(blockPool, 'give')
+  const COPIES = [
+    ['the memory for masking', maskMemory(), 0],
+    ['the pool where that is used up', blockPool, Number.POSITIVE_INFINITY],
+  ] as const
+
+  it.each(COPIES)('gives the copy back to %s when it has left, not before', async (_name, owner, inUse) => {
+    const blocks = maskBlocks(inUse)
+    const give = vi.fn<(view: Uint8Array) => void>()
+    vi.spyOn(owner, 'give').mockImplementation(give)
     const { socket, writer } = setUp(true, true)
     for (let i = 0; i < 3; i += 1) writer.frame(BINARY, [pattern(50_000)])
     await turns()
@@ -220,7 +239,10 @@ describe('FrameWriter', () => {
     await socket.letGo()
     await turns()
     expect(give).toHaveBeenCalledTimes(3)
-    expect(new Set(give.mock.calls.map(([view]) => view.buffer)).size).toBe(3)
+    const given = give.mock.calls.map(([view]) => view)
+    expect(new Set(given.map((view) => (owner === blockPool ? view.buffer : view.byteOffset))).size).toBe(3)
+    vi.restoreAllMocks()
+    for (const block of owner === blockPool ? blocks : given) maskMemory().give(block)
   })
 
   it('masks each frame with another key, over thousands of frames', async () => {
