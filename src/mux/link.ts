@@ -2,6 +2,7 @@ import type { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, Inflate } from '../ports.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
+import type { BusyReaders } from './busy-readers.js'
 import type { HeldTotals } from './held-totals.js'
 import type { ReadGate } from './read-gate.js'
 import type { RoundTrips } from './round-trips.js'
@@ -30,6 +31,7 @@ export interface Link extends LinkEnvironment {
   readonly gate: ReadGate
   /** Counts what was delivered on channels with credit and is not used up. */
   readonly totals: HeldTotals
+  readonly busyReaders: BusyReaders
   /** Of its channels, end to end. */
   readonly roundTrips: RoundTrips
   /** Sends a whole message ahead of all data. */

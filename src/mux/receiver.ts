@@ -1,15 +1,25 @@
 import { LinkSocksError } from '../errors.js'
 import type { ByteStreamHandler } from '../ports.js'
-import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from '../protocol/limits.js'
+import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES, KIB, MAX_WINDOW_BYTES, MIB } from '../protocol/limits.js'
 import { Hold } from './hold.js'
 import { LentChunks } from './lent-chunks.js'
 import type { Link } from './link.js'
+import { SHORT_PATH_MS } from './round-trips.js'
 import { ReceiveWindow } from './window.js'
 
-type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'recycle'>
+type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'busyReaders' | 'recycle'>
 
-/** A window that is too small becomes so many times larger: a long path is filled within a few round trips. */
-const GROWTH = 4
+/** A window that is too small becomes so many times larger: two steps fill a long path. */
+const GROWTH = 8
+/**
+ * A window that was used up within so many round trips of the path keeps the sender waiting: at one round trip it always
+ * waits, and far above that the path, the network or the reader is what limits it.
+ */
+const WAITING_ROUND_TRIPS = 1.5
+/** Busy readers at the end of a short path share this: all of it is queues, and small messages wait behind them. */
+const SHORT_PATH_BYTES = 2 * MIB
+/** A share is no smaller. */
+const MIN_WINDOW_BYTES = 128 * KIB
 
 export interface ReceiverEvents {
   /** Grants the sender more. */
@@ -47,8 +57,8 @@ export class Receiver {
   #discarding = false
   #ended = false
   #finished = false
-  /** Of the window's growth, what was given back to the totals. */
-  #returnedGrowth = 0
+  /** What the window has of the room that the totals give for growth. */
+  #grown = 0
 
   constructor(link: ReceiverLink, answering: boolean, events: ReceiverEvents) {
     this.#link = link
@@ -132,7 +142,8 @@ export class Receiver {
   /** Nothing more arrives. What was delivered stays counted until it is used up. */
   finish(): void {
     this.#finished = true
-    this.#giveBackGrowth()
+    this.#giveBackGrowth(this.#grown)
+    this.#link.busyReaders.forget(this)
     this.#hold.leave()
   }
 
@@ -176,18 +187,36 @@ export class Receiver {
 
   /** The window follows the path: no larger than one sender fills in the time of a round trip. */
   #resize(): void {
-    const { totals, clock } = this.#link
-    const tight = this.#window.isTight(clock.now(), this.#events.roundTripMs())
-    if (totals.pressing) totals.grow(this.#link, -this.#window.shrink(INITIAL_WINDOW_BYTES))
-    else if (tight) {
-      const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
-      if (more > 0 && totals.grow(this.#link, more)) this.#window.grow(more)
-    }
+    const took = this.#window.turn(this.#link.clock.now())
+    const roundTripMs = took === undefined ? undefined : this.#events.roundTripMs()
+    if (this.#link.totals.pressing) this.#shrink(INITIAL_WINDOW_BYTES)
+    else if (took === undefined || roundTripMs === undefined) return
+    else if (roundTripMs < SHORT_PATH_MS) this.#share()
+    else if (took < roundTripMs * WAITING_ROUND_TRIPS) this.#grow()
   }
 
-  #giveBackGrowth(): void {
-    this.#link.totals.grow(this.#link, INITIAL_WINDOW_BYTES - this.#window.size + this.#returnedGrowth)
-    this.#returnedGrowth = this.#window.size - INITIAL_WINDOW_BYTES
+  #grow(): void {
+    const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
+    if (more <= 0 || !this.#link.totals.grow(this.#link, more)) return
+    this.#grown += more
+    this.#window.grow(more)
+  }
+
+  #share(): void {
+    const share = SHORT_PATH_BYTES / this.#link.busyReaders.note(this)
+    const size = Math.min(INITIAL_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.floor(share)))
+    if (this.#window.size > size) this.#shrink(size)
+    else this.#window.grow(size - this.#window.size)
+  }
+
+  #shrink(size: number): void {
+    this.#giveBackGrowth(this.#window.shrink(size))
+  }
+
+  #giveBackGrowth(bytes: number): void {
+    const returned = Math.min(bytes, this.#grown)
+    this.#grown -= returned
+    this.#link.totals.grow(this.#link, -returned)
   }
 
   #tellUnwanted(): void {

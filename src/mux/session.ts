@@ -13,6 +13,7 @@ import {
   messageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
+import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
 import { Keepalive } from './keepalive.js'
 import type { ChannelEntry, Link, LinkEnvironment } from './link.js'
@@ -55,6 +56,7 @@ export class Session implements Link {
   readonly gate: ReadGate
   readonly totals: HeldTotals
   readonly roundTrips: RoundTrips
+  readonly busyReaders: BusyReaders
   readonly #transport: MessageTransport
   readonly #handler: SessionHandler
   readonly #scheduler: Scheduler
@@ -77,6 +79,7 @@ export class Session implements Link {
     this.log = options.log
     this.totals = options.totals ?? new HeldTotals(RECEIVED_LIMITS)
     this.roundTrips = new RoundTrips(options.clock)
+    this.busyReaders = new BusyReaders(options.clock)
     this.#transport = transport
     this.#handler = options.handler
     this.#trace = options.trace ?? false
@@ -171,15 +174,11 @@ export class Session implements Link {
   async #close(reason: LinkSocksError): Promise<void> {
     if (this.#ended) return
     for (const entry of [...this.#channels.values()]) this.#contain(() => entry.sessionClosing(reason))
-    await this.#flushed()
+    await this.#within(CLOSE_FLUSH_MS, this.#scheduler.idle())
     this.#transport.close(1000, '')
     this.#end()
     // a process that ends at once would cut the close handshake
     await this.#within(CLOSE_FLUSH_MS, this.#gone)
-  }
-
-  #flushed(): Promise<void> {
-    return this.#within(CLOSE_FLUSH_MS, this.#scheduler.idle())
   }
 
   #within(limitMs: number, wait: Promise<void>): Promise<void> {
@@ -207,6 +206,7 @@ export class Session implements Link {
 
   #receive(raw: Uint8Array): void {
     if (this.#ended) return
+    this.roundTrips.received(raw.byteLength)
     try {
       this.#dispatch(raw)
     } catch (thrown) {

@@ -3,13 +3,18 @@ import { type ControlFrame, ControlOp, decodeControl, encodeControl } from '../p
 import { CreditProbe } from './credit-probe.js'
 import type { Link } from './link.js'
 import type { Receiver } from './receiver.js'
+import type { Answered } from './round-trips.js'
 import type { Sender } from './sender.js'
 
 /** Control frames kept that a relay's reordering brought before the ConnectResponse; more is a violation. */
 export const MAX_EARLY_FRAMES = 16
 
-/** A channel answers PING at most once in this time. */
+/** A channel answers this many PINGs in this time: as many as a measurement asks. */
+const PONGS = 2
 const PONG_INTERVAL_MS = 250
+
+/** A busy channel measures its round trip again after this time. */
+const MEASURE_AGAIN_MS = 2_000
 
 export interface StreamControlEvents {
   /** The far end half-closed, and its count was right. */
@@ -31,9 +36,11 @@ export class StreamControl {
   #early: Uint8Array[] = []
   #stopped = false
   /** Ends the measurement of a round trip that is under way. */
-  #measured: (() => number) | undefined
+  #measured: Answered | undefined
   #roundTripMs: number | undefined
-  #pongAt = Number.NEGATIVE_INFINITY
+  #measuredAt = Number.NEGATIVE_INFINITY
+  #pongsSince = Number.NEGATIVE_INFINITY
+  #pongs = 0
 
   constructor(
     link: Pick<Link, 'control' | 'clock' | 'roundTrips'>,
@@ -83,9 +90,8 @@ export class StreamControl {
 
   /** What the path of this channel takes there and back; another channel's of the same link where it was not measured. */
   roundTripMs(): number | undefined {
-    const known = this.#roundTripMs ?? this.#link.roundTrips.shortestMs
-    if (known === undefined) this.#measure()
-    return known
+    if (this.#link.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
+    return this.#roundTripMs ?? this.#link.roundTrips.shortestMs
   }
 
   /** Data came, which answers a credit probe like any frame. */
@@ -122,14 +128,24 @@ export class StreamControl {
   /** More are not answered: pongs go ahead of all data of all channels. */
   #onPing(id: number): void {
     const now = this.#link.clock.now()
-    if (now - this.#pongAt < PONG_INTERVAL_MS) return
-    this.#pongAt = now
+    if (now - this.#pongsSince >= PONG_INTERVAL_MS) {
+      this.#pongsSince = now
+      this.#pongs = 0
+    }
+    this.#pongs += 1
+    if (this.#pongs > PONGS) return
     this.#send({ op: ControlOp.Pong, id })
   }
 
   #onPong(): void {
-    this.#roundTripMs = this.#measured?.() ?? this.#roundTripMs
+    if (this.#measured === undefined) return
+    const took = this.#measured()
+    if (took === undefined) return this.#send({ op: ControlOp.Ping, id: 1 })
     this.#measured = undefined
+    this.#measuredAt = this.#link.clock.now()
+    // 0 says little, and less than what is known
+    if (took > 0) this.#roundTripMs = Math.min(took, this.#roundTripMs || took)
+    else this.#roundTripMs ??= this.#link.roundTrips.shortestMs ?? 0
   }
 
   #onEnd(total: number): void {

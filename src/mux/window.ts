@@ -29,12 +29,6 @@ export class SendWindow {
   }
 }
 
-/**
- * A window that was used up within so many round trips of the path keeps the sender waiting: at one round trip it always
- * waits, and far above that the path, the network or the reader is what limits it.
- */
-const WAITING_ROUND_TRIPS = 1.5
-
 /** Credit goes back at the latest when so much is used up. */
 const GRANT_BYTES = 256 * KIB
 
@@ -87,16 +81,13 @@ export class ReceiveWindow {
     return bytes
   }
 
-  /**
-   * Whether more credit would make the sender faster: judged once for each window of bytes that is used up.
-   * @param roundTripMs what the path itself takes
-   */
-  isTight(now: number, roundTripMs: number | undefined): boolean {
+  /** Tells once for each window of bytes that is used up how many milliseconds that took. */
+  turn(now: number): number | undefined {
     const took = now - (this.#judgedAt ?? Number.NEGATIVE_INFINITY)
-    if (this.#judgedAt !== undefined && this.#judgedBytes < this.#size) return false
+    if (this.#judgedAt !== undefined && this.#judgedBytes < this.#size) return undefined
     this.#judgedBytes = 0
     this.#judgedAt = now
-    return roundTripMs !== undefined && took < roundTripMs * WAITING_ROUND_TRIPS
+    return took
   }
 
   /** Makes the window so much larger; the next flush() grants it. */

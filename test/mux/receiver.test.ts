@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { BusyReaders } from '../../src/mux/busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../../src/mux/held-totals.js'
 import { ReadGate } from '../../src/mux/read-gate.js'
 import { Receiver } from '../../src/mux/receiver.js'
@@ -12,7 +13,8 @@ function setUp(answering = false, totals = new HeldTotals(RECEIVED_LIMITS)) {
   const gate = new ReadGate(nothing, clock, nothing)
   const grants: number[] = []
   const told: (number | 'end' | 'unwanted')[] = []
-  const receiver = new Receiver({ gate, clock, totals, recycle: () => {} }, answering, {
+  const busyReaders = new BusyReaders(clock)
+  const receiver = new Receiver({ gate, clock, totals, busyReaders, recycle: () => {} }, answering, {
     grant: (bytes) => grants.push(bytes),
     stalled: () => {},
     unwanted: () => told.push('unwanted'),

@@ -52,34 +52,15 @@ describe('ReceiveWindow', () => {
 })
 
 describe('ReceiveWindow on a path', () => {
-  /** Uses up one window in `tookMs` on a path whose round trip takes `roundTripMs`. */
-  const tightAfter = (tookMs: number, roundTripMs: number | undefined): boolean => {
+  it('tells once for each window of bytes how long it took', () => {
     const window = new ReceiveWindow(100)
-    expect(window.isTight(1_000, roundTripMs)).toBe(false)
-    window.receive(100)
+    expect(window.turn(1_000)).toBe(Number.POSITIVE_INFINITY)
     window.consume(99)
-    expect(window.isTight(1_000, roundTripMs)).toBe(false)
+    expect(window.turn(1_040)).toBeUndefined()
     window.consume(1)
-    return window.isTight(1_000 + tookMs, roundTripMs)
-  }
-
-  it('is tight when it is used up within one and a half round trips', () => {
-    expect([99, 100, 149, 150].map((tookMs) => tightAfter(tookMs, 100))).toEqual([true, true, true, false])
-  })
-
-  it('is not tight while no round trip was measured', () => {
-    expect(tightAfter(0, undefined)).toBe(false)
-  })
-
-  it('is judged once for each window of bytes', () => {
-    const window = new ReceiveWindow(100)
-    window.isTight(0, 100)
+    expect([window.turn(1_050), window.turn(1_060)]).toEqual([50, undefined])
     window.consume(100)
-    expect(window.isTight(50, 100)).toBe(true)
-    window.consume(99)
-    expect(window.isTight(60, 100)).toBe(false)
-    window.consume(1)
-    expect(window.isTight(60, 100)).toBe(true)
+    expect(window.turn(1_080)).toBe(30)
   })
 
   it('grants what it grows by, and takes that much more', () => {
