@@ -10,10 +10,10 @@ export const SHORT_PATH_MS = 1
 export type Answered = () => number | undefined
 
 /**
- * What came at such a rate while an answer was awaited was in the way of the answer, in bytes a millisecond. Where a stream
- * needs a large window it is slower than that before it has one.
+ * What came at such a rate while an answer was awaited was in the way of the answer, in bytes a millisecond. Networks that
+ * are so fast are near.
  */
-const QUEUE_RATE = 200_000
+const QUEUE_RATE = 500_000
 
 /**
  * How long a control frame takes to the far end of a channel and back. The shortest time is what the path itself takes; any

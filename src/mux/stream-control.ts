@@ -14,7 +14,9 @@ const PONGS = 2
 const PONG_INTERVAL_MS = 250
 
 /** A busy channel measures its round trip again after this time. */
-const MEASURE_AGAIN_MS = 2_000
+const MEASURE_AGAIN_MS = 500
+/** A path that was found to be as long is not taken for a short one because its answers wait in queues. */
+const LONG_PATH_MS = 20
 
 export interface StreamControlEvents {
   /** The far end half-closed, and its count was right. */
@@ -143,9 +145,9 @@ export class StreamControl {
     if (took === undefined) return this.#send({ op: ControlOp.Ping, id: 1 })
     this.#measured = undefined
     this.#measuredAt = this.#link.clock.now()
-    // 0 says little, and less than what is known
-    if (took > 0) this.#roundTripMs = Math.min(took, this.#roundTripMs || took)
-    else this.#roundTripMs ??= this.#link.roundTrips.shortestMs ?? 0
+    const known = this.#roundTripMs ?? this.#link.roundTrips.shortestMs ?? 0
+    if (took > 0) this.#roundTripMs = Math.min(took, known || took)
+    else this.#roundTripMs = known < LONG_PATH_MS ? 0 : known
   }
 
   #onEnd(total: number): void {

@@ -46,11 +46,11 @@ describe('RoundTrips', () => {
     const answered = trips.begin()
     for (let i = 0; i < quiet; i += 1) {
       clock.advance(10)
-      trips.received(10 * 200_000)
+      trips.received(10 * 500_000)
       expect(answered?.()).toBeUndefined()
     }
     clock.advance(10)
-    trips.received(10 * 200_000 + 1)
+    trips.received(10 * 500_000 + 1)
     expect([answered?.(), trips.shortestMs]).toEqual([0, undefined])
   })
 
