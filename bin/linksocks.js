@@ -9,7 +9,10 @@ const endEarly = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, endEarly)
 
 async function run() {
-  const [{ main }, { processIo }] = await Promise.all([import('../dist/cli/main.js'), import('../dist/cli/io.js')])
+  const [{ main }, { processIo }] = await Promise.all([
+    import('../dist/command/main.js'),
+    import('../dist/command/io.js'),
+  ])
   const io = processIo()
   const onSignal = (listener) => {
     for (const signal of SIGNALS) process.off(signal, endEarly)

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ROOT, readJson, run } from './support.js'
@@ -83,14 +84,31 @@ describe('package', () => {
       const outside = names.filter((path) => !/^(dist|docs)\//.test(path)).sort()
       const documents = DOCUMENTS.filter((name) => existsSync(join(ROOT, name)))
       expect(outside).toEqual(['bin/linksocks.js', 'bin/package.json', 'package.json', ...documents].sort())
-      expect(names.filter((path) => path.startsWith('dist/') && !/\.(js|js\.map|d\.ts)$/.test(path))).toEqual([])
+      const unknown = names.filter((path) => path.startsWith('dist/') && !/\.(js|js\.map|d\.ts)$/.test(path))
+      expect(unknown).toEqual(['dist/command/THIRD-PARTY-LICENCES.txt'])
     })
 
     it('holds what each source file compiles to and no left-over of an earlier build', () => {
       const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       const modules = sources.filter((name) => name.endsWith('.ts')).map((name) => `dist/${name.slice(0, -3)}`)
-      const built = files.map(({ path }) => path).filter((path) => /^dist\/.*\.js$/.test(path))
+      const built = files.map(({ path }) => path).filter((path) => /^dist\/(?!command\/).*\.js$/.test(path))
       expect(built.map((path) => path.slice(0, -3)).sort()).toEqual(modules.sort())
+    })
+
+    it('holds the command in one piece, with the licences of the packages in it', async () => {
+      const built = files.map(({ path }) => path).filter((path) => path.startsWith('dist/command/'))
+      expect(built).toEqual(expect.arrayContaining(['dist/command/main.js', 'dist/command/io.js']))
+      const imports = await Promise.all(
+        built
+          .filter((path) => path.endsWith('.js'))
+          .map(async (path) => {
+            const text = await readFile(join(ROOT, path), 'utf8')
+            return [...text.matchAll(/^import .*from "([^"]+)";$/gm)].map(([, name]) => name ?? '')
+          }),
+      )
+      expect(imports.flat().filter((name) => !/^(node:|\.\/)/.test(name))).toEqual([])
+      const licences = await readFile(join(ROOT, 'dist/command/THIRD-PARTY-LICENCES.txt'), 'utf8')
+      for (const name of Object.keys(manifest.dependencies)) expect(licences).toMatch(new RegExp(`^${name} \\d`, 'm'))
     })
 
     it('holds every file that exports, types and bin name', () => {
