@@ -26,6 +26,7 @@ export class HeldTotals {
   readonly #links = new Map<object, number>()
   #bytes = 0
   readonly #grownOf = new Map<object, number>()
+  readonly #waiting = new Map<object, (() => void)[]>()
   #grown = 0
 
   constructor(limits: HeldLimits) {
@@ -67,6 +68,25 @@ export class HeldTotals {
     this.#bytes += bytes
     if (held > 0) this.#links.set(link, held)
     else this.#links.delete(link)
+    if (bytes < 0 && this.#waiting.size > 0 && held <= this.#limits.linkBytes / 4) this.#relieve(link)
+  }
+
+  /** So much of `link` waits that nothing should ask it for more. */
+  crowds(link: object): boolean {
+    return (this.#links.get(link) ?? 0) > this.#limits.linkBytes / 2
+  }
+
+  /** Calls back once, when half of what makes a link crowd is left or less. For a link that crowds. */
+  onceRelieved(link: object, callback: () => void): void {
+    const waiting = this.#waiting.get(link)
+    if (waiting === undefined) this.#waiting.set(link, [callback])
+    else waiting.push(callback)
+  }
+
+  #relieve(link: object): void {
+    const waiting = this.#waiting.get(link)
+    this.#waiting.delete(link)
+    for (const callback of waiting ?? []) callback()
   }
 
   /** Whether a channel of `link` that holds `bytes` is among those that hold too much; one that `moves` counts as modest. */

@@ -9,6 +9,7 @@ import type { SendWindow } from '../mux/window.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
 import { BASE_LINK_BUFFER_BYTES } from '../protocol/limits.js'
 import { costOf, MessageQueue } from './message-queue.js'
+import { WithheldCredit } from './withheld-credit.js'
 
 export interface SpliceEndEvents {
   /** A Data, ConnectResponse or Disconnect message from this end. */
@@ -17,6 +18,8 @@ export interface SpliceEndEvents {
   passed(bytes: number): void
   /** A message has gone out to this end; its memory is free. */
   sent(raw: Uint8Array): void
+  /** Credit that was kept back may go to this end. */
+  granted(credit: number): void
   /** The other end takes nothing of what this one sent. */
   stalled(): void
   /** This end's session is gone, or (`closing`) about to be closed from here. */
@@ -37,6 +40,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   #heldBytes = 0
   /** Stops the reading of the link for it, until credit bounds the channel. */
   #hold: Hold | undefined
+  readonly #withheld: WithheldCredit
   /** Credit that this end was granted; none without stream control. */
   credit: SendWindow | undefined
   /** This end sent its Disconnect. */
@@ -57,6 +61,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#events = events
     this.#queue = new MessageQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
     this.#lane = session.lane(this)
+    this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
     this.#hold = new Hold(session.gate, session.clock, () => events.stalled())
     // datagrams are dropped, no reading stops for them
     if (datagrams) this.#hold.limitBytes = Number.POSITIVE_INFINITY
@@ -89,6 +94,13 @@ export class SpliceEnd implements ChannelEntry, Source {
     const dropped = (urgent ? this.#urgent : this.#queue).push(raw)
     if (dropped > 0) this.#events.passed(dropped)
     this.#lane.ready()
+  }
+
+  /** Takes credit for this end. @returns what may be passed on now; the rest is kept back, and sent by itself later */
+  grant(credit: number): number {
+    const passed = this.#withheld.pass(credit)
+    this.credit?.grant(passed)
+    return passed
   }
 
   /** Sends a message ahead of the data of all channels. */
@@ -130,6 +142,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   leave(): void {
     if (this.#gone) return
     this.#gone = true
+    this.#withheld.end()
     this.session.detach(this.#key)
     this.#queue.clear()
     this.#urgent.clear()
@@ -162,6 +175,11 @@ export class SpliceEnd implements ChannelEntry, Source {
 
   sessionClosing(reason: LinkSocksError): void {
     this.#events.lost(reason, true)
+  }
+
+  #granted(more: number): void {
+    this.credit?.grant(more)
+    this.#events.granted(more)
   }
 
   #count(bytes: number): void {

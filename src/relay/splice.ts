@@ -3,7 +3,7 @@ import { encodeRefusal } from '../mux/refusal.js'
 import type { Session } from '../mux/session.js'
 import { SendWindow } from '../mux/window.js'
 import { channelKey } from '../protocol/channel-id.js'
-import { ControlOp, decodeControl, ResetCode } from '../protocol/control.js'
+import { ControlOp, decodeControl, encodeControl, ResetCode } from '../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../protocol/messages.js'
 import { Linger } from './linger.js'
@@ -81,6 +81,7 @@ export class Splice {
       },
       // anything else may be wanted again
       sent: (raw) => raw[1] === MessageType.Data && other()?.session.recycle(raw),
+      granted: (credit) => this.#grantLater(end, other(), credit),
       stalled: () => this.#stalled(),
       lost: (error, closing) => this.#onLost(end, other(), error, closing),
     })
@@ -152,7 +153,7 @@ export class Splice {
   /** @returns whether the frame goes ahead of the channel's data. */
   #onControl(from: SpliceEnd, to: SpliceEnd | undefined, data: Uint8Array): boolean {
     const frame = decodeControl(data)
-    if (frame?.op === ControlOp.WindowUpdate) to?.credit?.grant(frame.credit)
+    if (frame?.op === ControlOp.WindowUpdate) this.#onCredit(to, frame.credit, data)
     else if (frame?.op === ControlOp.Reset) {
       // control frames wait for the answer (docs/protocol.md B.2)
       if (!this.#answered) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'RESET before the answer')
@@ -160,6 +161,19 @@ export class Splice {
       from.releaseAll()
     } else return frame?.op === ControlOp.Ping || frame?.op === ControlOp.Pong
     return true
+  }
+
+  /** What is kept back goes on as 0: the far end answers, and there is no more to send for now. */
+  #onCredit(to: SpliceEnd | undefined, credit: number, data: Uint8Array): void {
+    if (to !== undefined && to.grant(credit) < credit) data.fill(0, 1)
+  }
+
+  #grantLater(end: SpliceEnd, other: SpliceEnd | undefined, credit: number): void {
+    if (this.#ended) return
+    const raw = encodeControl(this.#options.connect.channelId, { op: ControlOp.WindowUpdate, credit })
+    // as if it came only now
+    other?.hold(raw)
+    end.send(raw, true)
   }
 
   /** Counts bytes as they stand on the wire; gzip, which none of our ends sends with credit, counts compressed. */
@@ -269,7 +283,9 @@ export class Splice {
   #finish(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#cancelled.abort(new LinkSocksError('ERR_CANCELLED', 'the connector gave up'))
+    // an error for each channel costs much, and mostly nobody waits for it
+    if (this.#provider === undefined)
+      this.#cancelled.abort(new LinkSocksError('ERR_CANCELLED', 'the connector gave up'))
     this.#linger.stop()
     this.#waiting.clear()
     for (const end of [this.#connector, this.#provider]) {
