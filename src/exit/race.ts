@@ -70,7 +70,8 @@ function connectOnly<T extends Abortable>(
       if (signal !== undefined) reject(LinkSocksError.cancelled(signal))
     }
     signal?.addEventListener('abort', onAbort)
-    connectTcp(address, { signal }).then(
+    const connect = async (): Promise<T> => connectTcp(address, { signal })
+    connect().then(
       (stream) => {
         if (!waiting) return stream.abort(new LinkSocksError('ERR_CANCELLED', 'nobody waits for it any more'))
         settle()

@@ -86,6 +86,11 @@ export class HandshakeStream {
     })
   }
 
+  /** Nothing follows on the stream any more: `closed` is about to settle, or has. */
+  get over(): boolean {
+    return this.#over !== undefined
+  }
+
   /** Queues a message of the handshake. */
   write(bytes: Uint8Array): void {
     if (this.#over === undefined) this.#unwritten += bytes.length

@@ -185,7 +185,7 @@ export class Receiver {
     if (credit > 0) this.#events.grant(credit)
   }
 
-  /** The window follows the path: no larger than one sender fills in the time of a round trip. */
+  /** The window follows the path: what one sender fills in a round trip of a long one, a share of little for a short one. */
   #resize(): void {
     const took = this.#window.turn(this.#link.clock.now())
     const roundTripMs = took === undefined ? undefined : this.#events.roundTripMs()

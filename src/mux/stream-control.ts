@@ -3,7 +3,7 @@ import { type ControlFrame, ControlOp, decodeControl, encodeControl } from '../p
 import { CreditProbe } from './credit-probe.js'
 import type { Link } from './link.js'
 import type { Receiver } from './receiver.js'
-import type { Answered } from './round-trips.js'
+import { LONG_PATH_MS, type Measurement } from './round-trips.js'
 import type { Sender } from './sender.js'
 
 /** Control frames kept that a relay's reordering brought before the ConnectResponse; more is a violation. */
@@ -15,8 +15,8 @@ const PONG_INTERVAL_MS = 250
 
 /** A busy channel measures its round trip again after this time. */
 const MEASURE_AGAIN_MS = 500
-/** A path that was found to be as long is not taken for a short one because its answers wait in queues. */
-const LONG_PATH_MS = 20
+/** An end that answers one PING and not the next is waited for so long. */
+const PONG_PATIENCE_MS = 3_000
 
 export interface StreamControlEvents {
   /** The far end half-closed, and its count was right. */
@@ -38,8 +38,11 @@ export class StreamControl {
   #early: Uint8Array[] = []
   #stopped = false
   /** Ends the measurement of a round trip that is under way. */
-  #measured: Answered | undefined
-  #roundTripMs: number | undefined
+  #measuring: Measurement | undefined
+  /** The shortest that this channel has seen. */
+  #ownMs: number | undefined
+  /** The last answer waited behind data. */
+  #queued = false
   #measuredAt = Number.NEGATIVE_INFINITY
   #pongsSince = Number.NEGATIVE_INFINITY
   #pongs = 0
@@ -93,7 +96,8 @@ export class StreamControl {
   /** What the path of this channel takes there and back; another channel's of the same link where it was not measured. */
   roundTripMs(): number | undefined {
     if (this.#link.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
-    return this.#roundTripMs ?? this.#link.roundTrips.shortestMs
+    const known = this.#ownMs ?? this.#link.roundTrips.shortestMs
+    return this.#queued && (known ?? 0) < LONG_PATH_MS ? 0 : known
   }
 
   /** Data came, which answers a credit probe like any frame. */
@@ -122,9 +126,10 @@ export class StreamControl {
   }
 
   #measure(): void {
-    if (this.#measured !== undefined) return
-    this.#measured = this.#link.roundTrips.begin()
-    if (this.#measured !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
+    if (this.#measuring?.isOlderThan(PONG_PATIENCE_MS)) this.#learn(this.#measuring.giveUp())
+    if (this.#measuring !== undefined) return
+    this.#measuring = this.#link.roundTrips.begin()
+    if (this.#measuring !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
   }
 
   /** More are not answered: pongs go ahead of all data of all channels. */
@@ -140,14 +145,19 @@ export class StreamControl {
   }
 
   #onPong(): void {
-    if (this.#measured === undefined) return
-    const took = this.#measured()
-    if (took === undefined) return this.#send({ op: ControlOp.Ping, id: 1 })
-    this.#measured = undefined
+    if (this.#measuring === undefined) return
+    const took = this.#measuring.answered()
+    if (took === undefined) this.#send({ op: ControlOp.Ping, id: 1 })
+    else this.#learn(took)
+  }
+
+  /** The measurement is over. */
+  #learn(took: number | undefined): void {
+    this.#measuring = undefined
     this.#measuredAt = this.#link.clock.now()
-    const known = this.#roundTripMs ?? this.#link.roundTrips.shortestMs ?? 0
-    if (took > 0) this.#roundTripMs = Math.min(took, known || took)
-    else this.#roundTripMs = known < LONG_PATH_MS ? 0 : known
+    if (took === undefined) return
+    this.#queued = took === 0
+    if (took > 0) this.#ownMs = Math.min(took, this.#ownMs ?? took)
   }
 
   #onEnd(total: number): void {

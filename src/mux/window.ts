@@ -81,13 +81,13 @@ export class ReceiveWindow {
     return bytes
   }
 
-  /** Tells once for each window of bytes that is used up how many milliseconds that took. */
+  /** Tells once for each window of bytes that is used up how many milliseconds that took; the first call only begins to count. */
   turn(now: number): number | undefined {
-    const took = now - (this.#judgedAt ?? Number.NEGATIVE_INFINITY)
-    if (this.#judgedAt !== undefined && this.#judgedBytes < this.#size) return undefined
+    const since = this.#judgedAt
+    if (since !== undefined && this.#judgedBytes < this.#size) return undefined
     this.#judgedBytes = 0
     this.#judgedAt = now
-    return took
+    return since === undefined ? undefined : now - since
   }
 
   /** Makes the window so much larger; the next flush() grants it. */

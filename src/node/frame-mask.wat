@@ -1,4 +1,4 @@
-;; Masks bytes of the memory with a key (RFC 6455 section 5.3), 64 at a time. frame-mask-simd.ts holds what this compiles to.
+;; Masks bytes of the memory with a key (RFC 6455 section 5.3), 64 at a time. mask-memory.ts holds what this compiles to.
 (module
   (import "linksocks" "memory" (memory 1))
   ;; from, to: where the bytes begin and end; key: over the first four bytes, the first one in the lowest bits

@@ -126,7 +126,9 @@ export class TcpStream implements ByteStream {
 
   /** Where the peer has ended, closing says the same as a FIN of its own would, and is half the work. */
   #endSocket(): void {
-    this.#overAtOnce = this.#peerEnded && this.#socket.writableLength === 0
+    // a write that failed is told of a tick later, and not of a socket that was destroyed by then
+    const failed = this.#socket.errored !== null
+    this.#overAtOnce = this.#peerEnded && this.#socket.writableLength === 0 && !failed
     if (this.#overAtOnce) this.#socket.destroy()
     else this.#socket.end()
   }

@@ -36,6 +36,7 @@ export interface SocksConnection {
 export async function openFor<T>(client: HandshakeStream, open: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const gone = new AbortController()
   let opening = true
+  if (client.over) gone.abort(new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
   void client.closed.then((error) => {
     if (opening) gone.abort(error ?? new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
   })

@@ -26,7 +26,15 @@ async function move(worker: Worker, socks: number, bytes: number, up: boolean): 
 }
 
 describe('what a MiB through the tunnel takes', () => {
-  beforeAll(() => installCounters())
+  beforeAll(() => {
+    installCounters()
+    // counters that count nothing would pass
+    resetCounts()
+    const made = [new Uint8Array(4_096), new ArrayBuffer(4_096), Buffer.alloc(4_096), Buffer.allocUnsafeSlow(4_096)]
+    expect([made.length, countsSoFar().allocations]).toEqual([4, 4])
+    new Uint8Array(4_096).set(new Uint8Array(1_000))
+    expect(countsSoFar().bytesCopied).toBe(1_000)
+  })
 
   it.each([
     ['download', false],

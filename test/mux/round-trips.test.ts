@@ -8,11 +8,11 @@ describe('RoundTrips', () => {
     const trips = new RoundTrips(clock)
     expect(trips.shortestMs).toBeUndefined()
     const shortest = [30, 80, 20].map((ms) => {
-      const answered = trips.begin()
+      const measurement = trips.begin()
       clock.advance(ms)
-      answered?.()
+      measurement?.answered()
       clock.advance(ms)
-      answered?.()
+      measurement?.answered()
       clock.advance(1_000)
       return trips.shortestMs
     })
@@ -22,36 +22,49 @@ describe('RoundTrips', () => {
   it('takes the shorter of two answers where the first one was slow', () => {
     const clock = new ManualClock()
     const trips = new RoundTrips(clock)
-    const answered = trips.begin()
+    const measurement = trips.begin()
     clock.advance(4)
-    expect([answered?.(), trips.shortestMs]).toEqual([undefined, undefined])
+    expect([measurement?.answered(), trips.shortestMs]).toEqual([undefined, undefined])
     clock.advance(3)
-    expect([answered?.(), trips.shortestMs]).toEqual([3, 3])
+    expect([measurement?.answered(), trips.shortestMs]).toEqual([3, 3])
   })
 
   it('is content with one answer that was quick', () => {
     const clock = new ManualClock()
     const trips = new RoundTrips(clock)
-    const answered = trips.begin()
+    const measurement = trips.begin()
     clock.advance(0.9)
-    expect([answered?.(), trips.shortestMs]).toEqual([0.9, 0.9])
+    expect([measurement?.answered(), trips.shortestMs]).toEqual([0.9, 0.9])
   })
 
   it.each([
-    ['first', 0],
-    ['second', 1],
-  ])('says 0 and learns nothing when the %s answer waited behind data', (_name, quiet) => {
+    ['the first answer waited behind data', [], 0],
+    ['the second answer waited behind data, and the first was below 20 ms', [19], 0],
+    ['the second answer waited behind data, and the first says that the path is long', [20], 20],
+  ])('says when %s', (_name, before, said) => {
     const clock = new ManualClock()
     const trips = new RoundTrips(clock)
-    const answered = trips.begin()
-    for (let i = 0; i < quiet; i += 1) {
-      clock.advance(10)
-      trips.received(10 * 500_000)
-      expect(answered?.()).toBeUndefined()
+    const measurement = trips.begin()
+    for (const ms of before) {
+      clock.advance(ms)
+      trips.received(ms * 500_000)
+      expect(measurement?.answered()).toBeUndefined()
     }
     clock.advance(10)
     trips.received(10 * 500_000 + 1)
-    expect([answered?.(), trips.shortestMs]).toEqual([0, undefined])
+    expect([measurement?.answered(), trips.shortestMs]).toEqual([said, said || undefined])
+  })
+
+  it('keeps the first answer when the second one is given up', () => {
+    const clock = new ManualClock()
+    const trips = new RoundTrips(clock)
+    const measurement = trips.begin()
+    expect(measurement?.giveUp()).toBeUndefined()
+    clock.advance(30)
+    measurement?.answered()
+    clock.advance(1_000)
+    expect([measurement?.isOlderThan(999), measurement?.isOlderThan(1_000)]).toEqual([true, false])
+    expect([measurement?.giveUp(), trips.shortestMs]).toEqual([30, 30])
   })
 
   it('lets one channel measure at a time, and the next a while later', () => {

@@ -10,9 +10,7 @@ import { ManualClock } from '../support/manual-clock.js'
 const PONG = Uint8Array.of(ControlOp.Pong, 0, 0, 0, 0)
 const FAST = 500_000
 
-function setUp() {
-  const clock = new ManualClock()
-  const roundTrips = new RoundTrips(clock)
+function setUp(clock = new ManualClock(), roundTrips = new RoundTrips(clock)) {
   let pings = 0
   const control = (message: Uint8Array): void => {
     if (decodeControl(message.subarray(DATA_HEAD_BYTES))?.op === ControlOp.Ping) pings += 1
@@ -26,7 +24,7 @@ function setUp() {
     roundTrips.received(bytes)
     channel.frame(PONG)
   }
-  return { clock, channel, answer, pings: () => pings }
+  return { clock, roundTrips, channel, answer, pings: () => pings }
 }
 
 describe('the round trip of a channel', () => {
@@ -78,5 +76,44 @@ describe('the round trip of a channel', () => {
     const { channel, answer } = setUp()
     answer(1)
     expect(channel.roundTripMs()).toBeUndefined()
+  })
+
+  it('is its own: the channels of one link end at different places', () => {
+    const near = setUp()
+    near.channel.begin()
+    near.answer(0.5)
+    const far = setUp(near.clock, near.roundTrips)
+    near.clock.advance(250)
+    far.channel.begin()
+    expect(far.channel.roundTripMs()).toBe(0.5)
+    far.answer(100)
+    far.answer(100)
+    expect([near.channel.roundTripMs(), far.channel.roundTripMs()]).toEqual([0.5, 100])
+  })
+
+  it('is not forgotten over an answer behind fast data', () => {
+    const { clock, channel, answer } = setUp()
+    channel.begin()
+    answer(0.4)
+    for (const [ms, bytes] of [
+      [30, 30 * FAST + 1],
+      [8, 0],
+      [8, 0],
+    ] as const) {
+      clock.advance(500)
+      channel.roundTripMs()
+      answer(ms, bytes)
+    }
+    expect(channel.roundTripMs()).toBe(0.4)
+  })
+
+  it('is what the first answer said where an end answers no second one', () => {
+    const { clock, channel, answer, pings } = setUp()
+    channel.begin()
+    answer(60)
+    clock.advance(3_000)
+    expect([channel.roundTripMs(), pings()]).toEqual([undefined, 2])
+    clock.advance(1)
+    expect([channel.roundTripMs(), pings()]).toEqual([60, 3])
   })
 })

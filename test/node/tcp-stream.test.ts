@@ -98,6 +98,20 @@ describe('TcpStream', () => {
     expect(told.closes[0]).toMatchObject({ code: 'ERR_STREAM_RESET', message: 'the other side reset the connection' })
   })
 
+  it('reports a write that failed though the peer had ended and the end follows in the same tick', async () => {
+    const { stream, told, peer } = await open()
+    told.start()
+    peer.resume()
+    peer.end()
+    await until(() => told.ends === 1 && peer.writableFinished)
+    peer.resetAndDestroy()
+    await untilStill(() => (peer.closed ? 1 : 0))
+    stream.write(pattern(1_000))
+    stream.end()
+    await until(() => told.closed)
+    expect(told.closes).toMatchObject([{ code: 'ERR_STREAM_RESET' }])
+  })
+
   it('remembers a failure that came before start()', async () => {
     const { stream, told, own, peer } = await open()
     peer.resetAndDestroy()
