@@ -5,7 +5,7 @@ import { type ChannelKey, channelKey } from '../protocol/channel-id.js'
 import { MAX_CHANNELS_PER_SESSION } from '../protocol/limits.js'
 import {
   type ConnectMessage,
-  channelIdOf,
+  channelKeyOf,
   decodeMessage,
   encodeDisconnect,
   type Message,
@@ -224,7 +224,7 @@ export class Session implements Link {
       case MessageType.Data:
       case MessageType.ConnectResponse:
       case MessageType.Disconnect: {
-        const entry = this.#channels.get(channelKeyOf(raw))
+        const entry = this.#channels.get(keyOf(raw))
         if (entry === undefined) this.#handler.unknownChannel?.(raw, type)
         else entry.message(raw, type)
         return
@@ -284,10 +284,11 @@ export class Session implements Link {
   }
 }
 
-function channelKeyOf(raw: Uint8Array): ChannelKey {
-  const id = channelIdOf(raw)
-  if (id === undefined) throw new LinkSocksError('ERR_MESSAGE_TRUNCATED', 'the message is too short for its channel id')
-  return channelKey(id)
+function keyOf(raw: Uint8Array): ChannelKey {
+  const key = channelKeyOf(raw)
+  if (key === undefined)
+    throw new LinkSocksError('ERR_MESSAGE_TRUNCATED', 'the message is too short for its channel id')
+  return key
 }
 
 function closeError(info: TransportClose): LinkSocksError {

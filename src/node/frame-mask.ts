@@ -3,7 +3,7 @@ import { maskMemory } from './mask-memory.js'
 /** Bytes of a masking key (RFC 6455 section 5.3). */
 export const KEY_BYTES = 4
 /** Below this, single bytes are faster than a call, or a view of words. */
-const WORDS_FROM_BYTES = 64
+const WORDS_FROM_BYTES = 128
 
 /**
  * Masks or unmasks `bytes` in place (RFC 6455 section 5.3), at least four bytes at a time.
@@ -19,6 +19,15 @@ export function applyMask(bytes: Uint8Array, key: Uint8Array, at = 0): void {
   const words = (length - aligned) >> 2
   maskWords(new Int32Array(bytes.buffer, bytes.byteOffset + aligned, words), keyWord(key, at + aligned))
   maskBytes(bytes, aligned + words * 4, length, key, at)
+}
+
+/** Masks what lies in `frame` from `start` to `end`, with the key that lies before it. */
+export function maskBehindKey(frame: Uint8Array, start: number, end: number): void {
+  const keyAt = start - KEY_BYTES
+  if (end - start >= WORDS_FROM_BYTES) applyMask(frame.subarray(start, end), frame.subarray(keyAt, start))
+  else
+    for (let i = 0; i < end - start; i += 1)
+      frame[start + i] = (frame[start + i] as number) ^ (frame[keyAt + (i & 3)] as number)
 }
 
 function maskBytes(bytes: Uint8Array, from: number, to: number, key: Uint8Array, at: number): void {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { KIB } from '../protocol/limits.js'
 import { blockPool } from './block-pool.js'
 import { FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER_BYTES, MAX_LENGTH_16 } from './frame-format.js'
-import { applyMask, KEY_BYTES } from './frame-mask.js'
+import { KEY_BYTES, maskBehindKey } from './frame-mask.js'
 import { MASK_BLOCK_BYTES, maskMemory } from './mask-memory.js'
 
 /** Frames below this are copied together and leave in one write at the end of the event loop's turn. */
@@ -16,14 +16,16 @@ const KEYS = 1_024
 const keys = new Uint8Array(KEYS * KEY_BYTES)
 let nextKey = KEYS
 
-function freshKey(): Uint8Array {
+/** Writes a key nobody has seen. @returns where it ends */
+function putFreshKey(into: Uint8Array, at: number): number {
   if (nextKey === KEYS) {
     randomFillSync(keys)
     nextKey = 0
   }
   const from = nextKey * KEY_BYTES
   nextKey += 1
-  return keys.subarray(from, from + KEY_BYTES)
+  for (let i = 0; i < KEY_BYTES; i += 1) into[at + i] = keys[from + i] as number
+  return at + KEY_BYTES
 }
 
 /** Writes WebSocket frames to a socket (RFC 6455 section 5.2), each unfragmented. */
@@ -170,7 +172,7 @@ export class FrameWriter {
       into.set(part, at)
       at += part.byteLength
     }
-    if (this.#masked) applyMask(into.subarray(start, at), into.subarray(start - KEY_BYTES, start))
+    if (this.#masked) maskBehindKey(into, start, at)
     return at
   }
 
@@ -187,8 +189,6 @@ export class FrameWriter {
       at = into.writeUInt32BE(Math.floor(payloadBytes / 2 ** 32), at)
       at = into.writeUInt32BE(payloadBytes % 2 ** 32, at)
     }
-    if (!this.#masked) return at
-    into.set(freshKey(), at)
-    return at + KEY_BYTES
+    return this.#masked ? putFreshKey(into, at) : at
   }
 }

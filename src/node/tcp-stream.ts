@@ -100,7 +100,7 @@ export class TcpStream implements ByteStream {
     this.#state = 'flushing'
     this.#input.resume()
     if (this.#socket.writableFinished) this.#onFinish()
-    else this.#watchFlush()
+    else if (this.#unreported > 0) this.#watchFlush()
   }
 
   abort(reason: LinkSocksError): void {
@@ -156,7 +156,7 @@ export class TcpStream implements ByteStream {
   #onFinish(): void {
     if (this.#state === 'flushing') {
       this.#settle(undefined)
-      this.#timer = this.#clock.after(LINGER_MS, () => this.#socket.destroy())
+      if (!this.#peerEnded) this.#timer = this.#clock.after(LINGER_MS, () => this.#socket.destroy())
     }
     this.#destroyWhenDone()
   }

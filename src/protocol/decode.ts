@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { ByteReader } from './bytes.js'
-import { UUID_BYTES } from './channel-id.js'
+import { type ChannelKey, channelKey, UUID_BYTES } from './channel-id.js'
 import { MAX_JSON_BYTES } from './limits.js'
 import type {
   AuthMessage,
@@ -52,11 +52,11 @@ function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0')
 }
 
-/** The channel id of Connect, Data, ConnectResponse and Disconnect, as a view; `undefined` for all else. Never throws. */
-export function channelIdOf(buf: Uint8Array): Uint8Array | undefined {
+/** The channel of Connect, Data, ConnectResponse and Disconnect; `undefined` for all else. Never throws. */
+export function channelKeyOf(buf: Uint8Array): ChannelKey | undefined {
   const start = channelIdOffset(buf[1])
   if (start === undefined || buf.length < start + UUID_BYTES) return undefined
-  return buf.subarray(start, start + UUID_BYTES)
+  return channelKey(buf, start)
 }
 
 function channelIdOffset(type: number | undefined): number | undefined {

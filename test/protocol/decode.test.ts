@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { channelIdOf, decodeMessage, messageType, messageVersion } from '../../src/protocol/messages.js'
+import { channelKeyOf, decodeMessage, messageType, messageVersion } from '../../src/protocol/messages.js'
 import { bytes } from './hex.js'
 import { codeOf, errorOf } from './thrown.js'
 
@@ -27,7 +27,7 @@ describe('version and type', () => {
   it.each(['00', '0e', '10', 'ff'])('answers undefined to Type 0x%s', (type) => {
     expect(decodeMessage(bytes(`01${type}`))).toBeUndefined()
     expect(messageType(bytes(`01${type}`))).toBe(Number.parseInt(type, 16))
-    expect(channelIdOf(bytes(`01${type}00${ID}`))).toBeUndefined()
+    expect(channelKeyOf(bytes(`01${type}00${ID}`))).toBeUndefined()
   })
 
   it.each(['', '01'])('refuses the message "%s"', (wire) => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { channelKey } from '../../src/protocol/channel-id.js'
 import type { Message } from '../../src/protocol/messages.js'
-import { channelIdOf, decodeMessage, messageType } from '../../src/protocol/messages.js'
+import { channelKeyOf, decodeMessage, messageType } from '../../src/protocol/messages.js'
 import { anyMessage, encodeMessage, kinds } from './arbitraries.js'
 import { hex } from './hex.js'
 import { oracleDecode, oracleEncode, Refused } from './oracle.js'
@@ -90,13 +91,13 @@ describe('decodeMessage', () => {
   })
 })
 
-describe('messageType and channelIdOf', () => {
+describe('messageType and channelKeyOf', () => {
   it('agree with decodeMessage', () => {
     fc.assert(
       fc.property(anyMessage, (message) => {
         const wire = oracleEncode(message)
         expect(messageType(wire)).toBe(message.type)
-        expect(channelIdOf(wire)).toEqual('channelId' in message ? message.channelId : undefined)
+        expect(channelKeyOf(wire)).toBe('channelId' in message ? channelKey(message.channelId) : undefined)
       }),
     )
   })
@@ -104,8 +105,8 @@ describe('messageType and channelIdOf', () => {
   it('never throw anything but LinkSocksError', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 24 }), (data) => {
-        const id = channelIdOf(data)
-        expect(id === undefined || id.length === 16).toBe(true)
+        const id = channelKeyOf(data)
+        expect(id === undefined || id.length === 8).toBe(true)
         try {
           expect(messageType(data)).toBe(data[1])
         } catch (error) {

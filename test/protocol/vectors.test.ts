@@ -1,7 +1,8 @@
 /** Messages captured from the deployed program, both ways. */
 import { describe, expect, it } from 'vitest'
+import { channelKey } from '../../src/protocol/channel-id.js'
 import type { Message } from '../../src/protocol/messages.js'
-import { channelIdOf, decodeMessage } from '../../src/protocol/messages.js'
+import { channelKeyOf, decodeMessage } from '../../src/protocol/messages.js'
 import { encodeMessage } from './arbitraries.js'
 import { bytes, hex } from './hex.js'
 
@@ -154,7 +155,7 @@ describe('captured messages', () => {
   })
 
   it.each(vectors)('finds the channel of %s without decoding it', (_name, wire, message) => {
-    expect(channelIdOf(bytes(wire))).toEqual('channelId' in message ? message.channelId : undefined)
+    expect(channelKeyOf(bytes(wire))).toBe('channelId' in message ? channelKey(message.channelId) : undefined)
   })
 
   it.each(vectors)('reads %s out of a Buffer in a larger memory', (_name, wire, message) => {
