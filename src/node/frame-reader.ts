@@ -60,11 +60,17 @@ export class FrameReader {
 
   /**
    * Reads on. `chunk` is not kept; what of it lies in the memory for masking is changed.
-   * @throws {FrameViolation} nothing may be pushed after that
+   * @throws {FrameViolation} what is pushed after that is ignored
    */
   push(chunk: Uint8Array): void {
     let at = 0
-    while (at < chunk.byteLength && !this.#over) at = this.#inPayload ? this.#payload(chunk, at) : this.#head(chunk, at)
+    try {
+      while (at < chunk.byteLength && !this.#over)
+        at = this.#inPayload ? this.#payload(chunk, at) : this.#head(chunk, at)
+    } catch (thrown) {
+      this.#over = true
+      throw thrown
+    }
   }
 
   /** Reads no more; for use from within an event. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { FrameViolation } from '../../src/node/frame-format.js'
 import { FrameReader } from '../../src/node/frame-reader.js'
 import { closePayload, cutAt, frame, hex, KEY, pieces, read } from './frames.js'
 
@@ -228,6 +229,20 @@ describe('FrameReader, close frames (5.5.1, 7.4)', () => {
   it('tells nothing more, in the same chunk or in later ones', () => {
     const frames = [CLOSE, BINARY, PING, CLOSE, 3].map((opcode) => frame({ opcode }))
     expect(read([Buffer.concat(frames), ...frames])).toEqual({ told: ['close 1005 '], status: undefined })
+  })
+})
+
+describe('after a violation', () => {
+  it('nothing more is told, whatever comes', () => {
+    const told: string[] = []
+    const reader = new FrameReader(false, {
+      message: (data) => void told.push(hex(data)),
+      ping: (payload) => void told.push(hex(payload)),
+      close: (code) => void told.push(String(code)),
+    })
+    expect(() => reader.push(frame({ opcode: 2, payload: 'x', reserved: 0x40 }))).toThrow(FrameViolation)
+    reader.push(frame({ opcode: 2, payload: 'y' }))
+    expect(told).toEqual([])
   })
 })
 
