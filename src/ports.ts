@@ -183,6 +183,12 @@ export interface TransportHandler {
 }
 
 /**
+ * Calls back at each moment at which a connection that failed may work again: a network came up, or the machine woke up.
+ * @returns what ends that
+ */
+export type WatchWake = (onWake: () => void) => () => void
+
+/**
  * Resolves a domain to IP texts in the order the system prefers; IP text resolves to itself.
  * @throws {LinkSocksError} ERR_DIAL_HOST_UNREACHABLE (no such name), ERR_DIAL_FAILED (resolver trouble), ERR_CANCELLED
  */

@@ -109,6 +109,8 @@ const CLIENT_FLAGS: readonly Flag[] = [
   CA_FILE,
   SERVER_NAME,
   INSECURE,
+  flags.PING_INTERVAL,
+  flags.PING_TIMEOUT,
   ...LISTENER_FLAGS,
   ...EXIT_FLAGS,
   flags.DEBUG,

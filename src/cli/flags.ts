@@ -93,6 +93,18 @@ export const FAST_OPEN: Flag = {
   group: SOCKS,
   variable: 'LINKSOCKS_FASTOPEN',
 }
+export const PING_INTERVAL: Flag = {
+  flags: '--ping-interval <duration>',
+  help: 'ask the other end of a link so often whether it is still there',
+  group: CONNECTION,
+  fallback: '20s',
+}
+export const PING_TIMEOUT: Flag = {
+  flags: '--ping-timeout <duration>',
+  help: 'give a link up when nothing came from the other end for so long',
+  group: CONNECTION,
+  fallback: '45s',
+}
 export const DEBUG: Flag = {
   flags: '-d, --debug',
   help: 'log more; -dd logs every message as well',

@@ -1,7 +1,8 @@
 import type { LogFields } from '../log.js'
+import { MIN_PING_MS, type PingOptions, pingTimes } from '../node/ping-times.js'
 import { optionError, type Settings } from './environment.js'
-import { type Flag, longName, SOCKS_PASSWORD, SOCKS_USERNAME } from './flags.js'
-import { parseCredential } from './values.js'
+import { type Flag, longName, PING_INTERVAL, PING_TIMEOUT, SOCKS_PASSWORD, SOCKS_USERNAME } from './flags.js'
+import { parseCredential, parseDuration } from './values.js'
 
 /** A line for the log. */
 export interface Notice {
@@ -25,6 +26,18 @@ export function ignored(flag: Flag, reason: string): Notice {
 /** An {@link ignored} notice for each of `flags` that stands on the command line. */
 export function ignoredIfGiven(settings: Settings, flags: readonly Flag[], reason: string): readonly Notice[] {
   return flags.filter((flag) => settings.given(flag)).map((flag) => ignored(flag, reason))
+}
+
+/** @throws {LinkSocksError} ERR_OPTION: a link whose far end answers every ping would be given up */
+export function readPings(settings: Settings): PingOptions {
+  const read = (flag: Flag): number | undefined => settings.value(flag, (text) => parseDuration(text, MIN_PING_MS))
+  const pings = { pingIntervalMs: read(PING_INTERVAL), pingTimeoutMs: read(PING_TIMEOUT) }
+  try {
+    pingTimes(pings)
+  } catch (cause) {
+    throw optionError(longName(PING_TIMEOUT), `must be longer than ${longName(PING_INTERVAL)}`, cause)
+  }
+  return pings
 }
 
 export interface Credentials {

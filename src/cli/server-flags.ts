@@ -96,6 +96,8 @@ export const SERVER_FLAGS: readonly Flag[] = [
   API_KEY_FILE,
   CONNECTOR_WAIT,
   TRUSTED_PROXY,
+  flags.PING_INTERVAL,
+  flags.PING_TIMEOUT,
   ...flags.SOCKS_FLAGS.map((flag) => (flag === flags.SOCKS_PORT ? SOCKS_PORT : flag)),
   PORT_RANGE,
   flags.FAST_OPEN,

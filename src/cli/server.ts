@@ -4,7 +4,15 @@ import type { TokenSpec } from '../relay/admin.js'
 import { generateToken } from '../relay/token-text.js'
 import { optionError, type Settings } from './environment.js'
 import * as flags from './flags.js'
-import { type Credentials, ignored, ignoredIfGiven, type Notice, type Plan, readCredentials } from './plan.js'
+import {
+  type Credentials,
+  ignored,
+  ignoredIfGiven,
+  type Notice,
+  type Plan,
+  readCredentials,
+  readPings,
+} from './plan.js'
 import {
   API_KEY,
   API_KEY_FILE,
@@ -66,6 +74,7 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     connectorWaitMs: settings.value(CONNECTOR_WAIT, (text) => parseDuration(text, 0)),
     trustedProxies: settings.values(TRUSTED_PROXY, parseCidr),
     fastOpen: settings.enabled(flags.FAST_OPEN),
+    ...readPings(settings),
     exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
     udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
   }

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { Clock, Crypto } from '../ports.js'
+import type { Clock, Crypto, WatchWake } from '../ports.js'
 import { Backoff, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from './backoff.js'
 
 /** One link while it lives. */
@@ -20,6 +20,8 @@ export interface LinkKeeperOptions {
   readonly reconnect: boolean
   /** Try again after a refused token that was never good. */
   readonly retryAuth: boolean
+  /** Ends a wait between two attempts. @default none */
+  readonly watchWake?: WatchWake | undefined
   /** Whether the server ever admitted this client, on whichever link: what fails then may be better later. */
   readonly wasAdmitted: () => boolean
 }
@@ -102,9 +104,14 @@ export class LinkKeeper {
       if (signal.aborted) return resolve()
       const wake = (): void => {
         timer.cancel()
+        unwatch?.()
         signal.removeEventListener('abort', wake)
         resolve()
       }
+      const unwatch = this.#options.watchWake?.(() => {
+        this.#options.log.debug('link.wake')
+        wake()
+      })
       const timer = this.#options.clock.after(delayMs, wake)
       signal.addEventListener('abort', wake)
     })

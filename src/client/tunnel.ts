@@ -2,9 +2,20 @@ import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
+import type { PingTimes } from '../mux/keepalive.js'
 import { Session, type SessionHandler } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
-import type { AbortOptions, ByteStream, Clock, Crypto, DatagramSocket, Dialer, Inflate, Target } from '../ports.js'
+import type {
+  AbortOptions,
+  ByteStream,
+  Clock,
+  Crypto,
+  DatagramSocket,
+  Dialer,
+  Inflate,
+  Target,
+  WatchWake,
+} from '../ports.js'
 import { newUuid } from '../protocol/channel-id.js'
 import { type Message, MessageType } from '../protocol/messages.js'
 import { type AdmittedLink, connectLink, type OpenTransport } from './connect-link.js'
@@ -31,8 +42,10 @@ export interface TunnelOptions {
   readonly threads: number
   readonly fastOpen: boolean
   readonly trace: boolean
+  readonly pings?: PingTimes | undefined
   /** The way out of a provider, one for each link. */
   readonly createExitDialer: () => Dialer
+  readonly watchWake?: WatchWake | undefined
 }
 
 /** A client in any role: keeps its links up, and opens channels through them or serves those that are asked for. */
@@ -116,7 +129,7 @@ export class Tunnel implements Dialer {
   }
 
   #keeper(index: number): LinkKeeper {
-    const { clock, crypto, reconnect, retryAuth } = this.#options
+    const { clock, crypto, reconnect, retryAuth, watchWake } = this.#options
     const log = this.#options.threads > 1 ? logWith(this.#log, { link: index + 1 }) : this.#log
     return new LinkKeeper({
       open: (signal) => this.#open(index, log, signal),
@@ -125,6 +138,7 @@ export class Tunnel implements Dialer {
       log,
       reconnect,
       retryAuth,
+      watchWake,
       wasAdmitted: () => this.#admitted,
     })
   }
@@ -137,7 +151,7 @@ export class Tunnel implements Dialer {
   }
 
   #serve(admitted: AdmittedLink, index: number, log: Logger): LiveLink {
-    const { clock, crypto, inflate, trace, reverse } = this.#options
+    const { clock, crypto, inflate, trace, pings, reverse } = this.#options
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)
     const remoteLog = new RemoteLog(log, clock)
@@ -165,6 +179,7 @@ export class Tunnel implements Dialer {
       ...environment,
       totals: this.#received,
       trace,
+      pings,
       pongs: true,
       handler,
     })

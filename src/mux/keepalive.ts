@@ -1,18 +1,31 @@
 import type { Clock, MessageTransport, Timer } from '../ports.js'
 import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../protocol/limits.js'
 
+export interface PingTimes {
+  /** Milliseconds between two pings. */
+  readonly intervalMs: number
+  /** Milliseconds without any frame after which the link is given up. */
+  readonly timeoutMs: number
+}
+
+/** Deployed programs ping as often and wait about as long. */
+export const PING_TIMES: PingTimes = { intervalMs: PING_INTERVAL_MS, timeoutMs: LINK_TIMEOUT_MS }
+
 export interface KeepaliveOptions {
   readonly transport: Pick<MessageTransport, 'ping' | 'pong'>
   readonly clock: Clock
   /** Also send unsolicited pongs: deployed servers extend their deadline on nothing else (docs/protocol.md A.1). */
   readonly pongs: boolean
-  /** Called once when nothing arrived for {@link LINK_TIMEOUT_MS}. */
+  /** @default {@link PING_TIMES} */
+  readonly times?: PingTimes | undefined
+  /** Called once when nothing arrived for too long. */
   readonly dead: () => void
 }
 
 /** Pings a transport and notices when it has gone silent. */
 export class Keepalive {
   readonly #options: KeepaliveOptions
+  readonly #times: PingTimes
   #lastActivity: number
   #pausedAt: number | undefined
   #pingTimer: Timer
@@ -20,9 +33,10 @@ export class Keepalive {
 
   constructor(options: KeepaliveOptions) {
     this.#options = options
+    this.#times = options.times ?? PING_TIMES
     this.#lastActivity = options.clock.now()
-    this.#pingTimer = options.clock.after(PING_INTERVAL_MS, () => this.#ping())
-    this.#deadlineTimer = options.clock.after(LINK_TIMEOUT_MS, () => this.#judge())
+    this.#pingTimer = options.clock.after(this.#times.intervalMs, () => this.#ping())
+    this.#deadlineTimer = options.clock.after(this.#times.timeoutMs, () => this.#judge())
   }
 
   /** A frame arrived. */
@@ -50,12 +64,12 @@ export class Keepalive {
   #ping(): void {
     this.#options.transport.ping()
     if (this.#options.pongs) this.#options.transport.pong()
-    this.#pingTimer = this.#options.clock.after(PING_INTERVAL_MS, () => this.#ping())
+    this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
   }
 
   #judge(): void {
     const now = this.#pausedAt ?? this.#options.clock.now()
-    const left = this.#lastActivity + LINK_TIMEOUT_MS - now
+    const left = this.#lastActivity + this.#times.timeoutMs - now
     if (left <= 0) {
       this.#pingTimer.cancel()
       this.#options.dead()

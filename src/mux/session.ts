@@ -15,7 +15,7 @@ import {
 } from '../protocol/messages.js'
 import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
-import { Keepalive } from './keepalive.js'
+import { Keepalive, type PingTimes } from './keepalive.js'
 import type { ChannelEntry, Link, LinkEnvironment } from './link.js'
 import { ReadGate } from './read-gate.js'
 import { encodeRefusal } from './refusal.js'
@@ -41,6 +41,8 @@ export interface SessionOptions extends LinkEnvironment {
   readonly handler: SessionHandler
   /** Also send unsolicited pongs (clients do, for deployed servers). */
   readonly pongs: boolean
+  /** @default as deployed programs do */
+  readonly pings?: PingTimes | undefined
   /** Shared by the sessions of one server or client. @default one of its own */
   readonly totals?: HeldTotals | undefined
   /** Logs the type of every message. */
@@ -90,6 +92,7 @@ export class Session implements Link {
       transport,
       clock: options.clock,
       pongs: options.pongs,
+      times: options.pings,
       dead: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
     })
     this.gate = new ReadGate(transport, options.clock, this.#keepalive)
@@ -101,10 +104,7 @@ export class Session implements Link {
       message: (data) => this.#receive(data),
       activity: () => this.#keepalive.activity(),
       drain: () => this.#scheduler.run(),
-      close: (info) => {
-        this.#end(closeError(info))
-        this.#transportClosed()
-      },
+      close: (info) => this.#onClose(info),
     })
   }
 
@@ -189,6 +189,11 @@ export class Session implements Link {
         resolve()
       })
     })
+  }
+
+  #onClose(info: TransportClose): void {
+    this.#end(closeError(info))
+    this.#transportClosed()
   }
 
   #end(error?: LinkSocksError): void {

@@ -4,6 +4,7 @@ import { parseProxyUrl } from '../exit/proxy-url.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { ClientOptions, ServerOptions } from './options.js'
+import { MIN_PING_MS, type PingOptions, pingTimes } from './ping-times.js'
 
 /** Most links one client keeps to its server. */
 export const MAX_THREADS = 64
@@ -23,6 +24,7 @@ export function checkServerOptions(options: ServerOptions): void {
   if (apiKey === '') throw new LinkSocksError('ERR_OPTION', 'apiKey must not be empty')
   checkDuration('connectorWaitMs', connectorWaitMs, 0)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
+  checkPings(options)
   checkProxy('exitProxy', exitProxy)
 }
 
@@ -42,10 +44,17 @@ export function checkClientOptions(options: ClientOptions): void {
   checkSocks(options)
   checkCa('tls.ca', options.tls?.ca)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
+  checkPings(options)
   checkProxy('exitProxy', exitProxy)
   if (serverProxy !== undefined) {
     checkProxy('serverProxy', serverProxy.includes('://') ? serverProxy : `http://${serverProxy}`)
   }
+}
+
+function checkPings(options: PingOptions): void {
+  checkDuration('pingIntervalMs', options.pingIntervalMs, MIN_PING_MS)
+  checkDuration('pingTimeoutMs', options.pingTimeoutMs, MIN_PING_MS)
+  pingTimes(options)
 }
 
 function checkSocks({ socks, reverse = false }: ClientOptions): void {

@@ -10,9 +10,11 @@ import { nodeCrypto } from './crypto.js'
 import { exitDialers } from './exit.js'
 import { nodeInflate } from './inflate.js'
 import type { ClientOptions, SocksListenOptions } from './options.js'
+import { pingTimes } from './ping-times.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { toDuplex } from './stream-duplex.js'
 import type { TcpListener } from './tcp-listener.js'
+import { watchWake } from './wake.js'
 import { connectWebSocket } from './ws-connect.js'
 
 const DEFAULT_URL = 'ws://localhost:8765'
@@ -60,7 +62,9 @@ export class Client implements AsyncDisposable {
       threads: options.threads ?? 1,
       fastOpen: options.fastOpen ?? false,
       trace: options.traceMessages ?? false,
+      pings: pingTimes(options),
       createExitDialer: exitDialers(options, this.#log),
+      watchWake,
     })
     this.closed = this.#runToEnd()
   }

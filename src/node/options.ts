@@ -1,9 +1,10 @@
 import type { Logger } from '../log.js'
 import type { EgressPolicy } from '../ports.js'
 import type { TokenSpec } from '../relay/admin.js'
+import type { PingOptions } from './ping-times.js'
 
 /** Options of both ends. */
-interface CommonOptions {
+interface CommonOptions extends PingOptions {
   /** @default silent */
   readonly logger?: Logger | undefined
   /** Logs the type of every message, at level debug. @default false */

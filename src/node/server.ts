@@ -15,6 +15,7 @@ import { nodeInflate } from './inflate.js'
 import { limitInbound } from './limit-inbound.js'
 import type { ServerOptions } from './options.js'
 import { packageVersion } from './package-version.js'
+import { pingTimes } from './ping-times.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
@@ -62,6 +63,7 @@ export class Server implements AsyncDisposable {
       connectorWaitMs: options.connectorWaitMs ?? CONNECTOR_WAIT_MS,
       fastOpen: options.fastOpen ?? false,
       trace: options.traceMessages ?? false,
+      pings: pingTimes(options),
     })
   }
 

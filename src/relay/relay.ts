@@ -2,6 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
+import type { PingTimes } from '../mux/keepalive.js'
 import type { LinkEnvironment } from '../mux/link.js'
 import { encodeRefusal } from '../mux/refusal.js'
 import { Session, type SessionHandler } from '../mux/session.js'
@@ -37,6 +38,7 @@ export interface RelayOptions extends LinkEnvironment {
   readonly connectorWaitMs: number
   readonly fastOpen: boolean
   readonly trace: boolean
+  readonly pings?: PingTimes | undefined
 }
 
 /** The relay server's core: admits links, gives each what its role allows, and joins them. */
@@ -111,7 +113,7 @@ export class Relay implements TokenAdmin {
     const limited = limitedLog(log, () => this.#options.clock.now())
     // warnings are the peer's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
-    const { clock, crypto, inflate, trace } = this.#options
+    const { clock, crypto, inflate, trace, pings } = this.#options
     const handler: SessionHandler = {
       ...this.#handler(token, () => link, peerLog),
       control: (message) => this.#onControl(token, link, message, limited),
@@ -124,6 +126,7 @@ export class Relay implements TokenAdmin {
       inflate,
       log: peerLog,
       trace,
+      pings,
       pongs: false,
       handler,
     })

@@ -92,6 +92,7 @@ const PROVIDER_OPTIONS: readonly (readonly [argv: string[], env: Env, expected: 
   [[], { LINKSOCKS_UPSTREAM_PROXY: 'http://p' }, { exitProxy: 'http://p' }],
   [[], { LINKSOCKS_UPSTREAM_PROXY: '' }, { exitProxy: undefined }],
   [['--udp-timeout', '1m'], {}, { udpTimeoutMs: 60_000 }],
+  [['--ping-interval', '5s', '--ping-timeout', '12s'], {}, { pingIntervalMs: 5_000, pingTimeoutMs: 12_000 }],
 ]
 
 describe('linksocks provider', () => {
@@ -140,6 +141,8 @@ const REFUSALS: readonly (readonly [argv: string[], env: Env, line: RegExp])[] =
   [['client', '--ca-file', temporaryFile(PEM.repeat(20_000))], {}, /^--ca-file: the file is larger than/],
   [['provider', '-x', 'p'], {}, /^--upstream-proxy: a proxy is written socks5:/],
   [['provider', '--udp-timeout', '1d'], {}, /^--udp-timeout: must be a duration/],
+  [['connector', '--ping-timeout', '20s'], {}, /^--ping-timeout: must be longer than --ping-interval$/],
+  [['client', '--ping-interval', '1ms'], {}, /^--ping-interval: must be a duration/],
 ]
 
 describe('refusals of the clients', () => {

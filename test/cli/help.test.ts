@@ -34,6 +34,8 @@ const SERVER = [
   '--trusted-proxy <',
   '--port-range <',
   '--udp-timeout <',
+  '--ping-interval <',
+  '--ping-timeout <',
   '--log-format <',
   '-h, --help',
 ]
@@ -69,6 +71,8 @@ const EVERY_CLIENT = [
   '--server-name <',
   '--insecure',
   '--auth-in-band',
+  '--ping-interval <',
+  '--ping-timeout <',
   '-d, --debug',
   '--log-format <',
   'LINKSOCKS_TOKEN,',

@@ -220,3 +220,46 @@ describe('LinkKeeper.close()', () => {
     expect([stage.result, stage.attempts]).toEqual([{ error: undefined }, []])
   })
 })
+
+describe('a network that comes back', () => {
+  /** Who watches now, and a network that may come back. */
+  function network() {
+    const watchers = new Set<() => void>()
+    return {
+      watchers,
+      watchWake: (onWake: () => void) => {
+        watchers.add(onWake)
+        return () => void watchers.delete(onWake)
+      },
+      comesBack: () => {
+        for (const tell of [...watchers]) tell()
+      },
+    }
+  }
+
+  it('ends the wait for the next attempt, each time', async () => {
+    const { watchers, watchWake, comesBack } = network()
+    const stage = new Stage({ watchWake })
+    stage.plan.push(...Array.from({ length: 5 }, () => failure('ERR_CONNECT')))
+    await stage.run()
+    await stage.clock.advanceAsync(0)
+    expect([stage.attempts.length, watchers.size]).toEqual([2, 1])
+    comesBack()
+    await settle()
+    comesBack()
+    await settle()
+    expect([stage.attempts, watchers.size]).toEqual([[0, 0, 0, 0], 1])
+  })
+
+  it('is not watched for while a link is up, and no more after close()', async () => {
+    const { watchers, watchWake } = network()
+    const stage = await new Stage({ watchWake }).run()
+    expect([stage.links.length, watchers.size]).toEqual([1, 0])
+    stage.plan.push(...Array.from({ length: 5 }, () => failure('ERR_CONNECT')))
+    stage.link.lose(failure('ERR_LINK_LOST'))
+    await stage.clock.advanceAsync(0)
+    expect(watchers.size).toBe(1)
+    await stage.keeper.close()
+    expect([watchers.size, stage.clock.pending]).toEqual([0, 0])
+  })
+})

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Keepalive } from '../../src/mux/keepalive.js'
+import { Keepalive, type PingTimes } from '../../src/mux/keepalive.js'
 import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
 import { ManualClock } from '../support/manual-clock.js'
 
-function setUp(pongs = false) {
+function setUp(pongs = false, times?: PingTimes) {
   const clock = new ManualClock()
   const frames: string[] = []
   const deaths: number[] = []
@@ -11,6 +11,7 @@ function setUp(pongs = false) {
     transport: { ping: () => frames.push('ping'), pong: () => frames.push('pong') },
     clock,
     pongs,
+    times,
     dead: () => deaths.push(clock.now()),
   })
   return { clock, frames, deaths, keepalive }
@@ -24,6 +25,14 @@ describe('Keepalive', () => {
       keepalive.activity()
     }
     expect(frames).toEqual(['ping', 'ping', 'ping'])
+  })
+
+  it('keeps other times where asked to', () => {
+    const { clock, frames, deaths } = setUp(false, { intervalMs: 100, timeoutMs: 350 })
+    clock.advance(349)
+    expect([frames.length, deaths]).toEqual([3, []])
+    clock.advance(1)
+    expect([deaths, clock.pending]).toEqual([[350], 0])
   })
 
   it('sends unsolicited pongs where asked to', () => {

@@ -34,6 +34,9 @@ describe('Client options', () => {
     ['exitProxy', { reverse: true, exitProxy: 'hidden' }],
     ['serverProxy', { serverProxy: 'https://user:hidden@proxy:1' }],
     ['udpTimeoutMs', { udpTimeoutMs: Number.NaN }],
+    ['pingIntervalMs', { pingIntervalMs: 99 }],
+    ['pingTimeoutMs', { pingTimeoutMs: 20_000 }],
+    ['pingTimeoutMs', { pingIntervalMs: 45_000 }],
     ['tls.ca', { tls: { ca: 'hidden' } }],
     ['tls.ca', { tls: { ca: '-----BEGIN CERTIFICATE-----\nhidden\n-----END CERTIFICATE-----' } }],
   ])('refuses a wrong %s', (name, options) => {

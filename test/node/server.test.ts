@@ -37,6 +37,8 @@ describe('Server options', () => {
     ['connectorWaitMs', { connectorWaitMs: -1 }],
     ['connectorWaitMs', { connectorWaitMs: Number.NaN }],
     ['udpTimeoutMs', { udpTimeoutMs: 0 }],
+    ['pingIntervalMs', { pingIntervalMs: Number.NaN }],
+    ['pingTimeoutMs', { pingIntervalMs: 1_000, pingTimeoutMs: 1_000 }],
     ['udpTimeoutMs', { udpTimeoutMs: Number.POSITIVE_INFINITY }],
     ['exitProxy', { exitProxy: 'ftp://user:hidden@proxy' }],
     ['trusted proxy', { trustedProxies: ['10.0.0.0/40'] }],
@@ -47,7 +49,16 @@ describe('Server options', () => {
   })
 
   it('takes the limits themselves', () => {
-    expect(made({ port: 65_535, portRange: [1, 1], connectorWaitMs: 0, udpTimeoutMs: 1 }).address).toBeUndefined()
+    expect(
+      made({
+        port: 65_535,
+        portRange: [1, 1],
+        connectorWaitMs: 0,
+        udpTimeoutMs: 1,
+        pingIntervalMs: 100,
+        pingTimeoutMs: 101,
+      }).address,
+    ).toBeUndefined()
   })
 })
 
