@@ -15,10 +15,11 @@ export const TOKEN: Flag = {
 }
 export const SERVER_URL: Flag = {
   flags: '-u, --url <url>',
-  help: 'the server: host[:port] (means wss) or a ws://, wss://, http:// or https:// URL',
+  help: 'the server: host[:port] (means wss) or a ws://, wss://, http:// or https:// URL; may be repeated, then the first one that admits is taken',
   group: flags.CONNECTION,
   fallback: 'ws://localhost:8765',
   variable: 'LINKSOCKS_URL',
+  repeatable: true,
 }
 export const REVERSE: Flag = {
   flags: '-r, --reverse',

@@ -51,7 +51,7 @@ export async function planClient(
   const exitProxy = await settings.secret(flags.UPSTREAM_PROXY, parseProxy)
   const udpTimeoutMs = settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000))
   const options: ClientOptions = {
-    url: settings.value(SERVER_URL, parseUrl),
+    url: readUrls(settings),
     token: await settings.secret(TOKEN, parseClientToken, flags.TOKEN_FILE),
     reverse,
     connectorTokens: reverse ? await settings.secrets(CONNECTOR_TOKEN, parseToken) : undefined,
@@ -68,6 +68,13 @@ export async function planClient(
     ...(reverse ? { exitProxy, udpTimeoutMs } : { socks }),
   }
   return { options, notices: noticesOf(settings, reverse, tls) }
+}
+
+/** Each occurrence of the flag, or what the variable holds, separated by spaces. */
+function readUrls(settings: Settings): string | readonly string[] | undefined {
+  const given = settings.values(SERVER_URL, parseUrl)
+  const urls = given.length > 0 ? given : settings.value(SERVER_URL, (text) => text.split(/\s+/).map(parseUrl))
+  return urls?.length === 1 ? urls[0] : urls
 }
 
 async function readSocks(settings: Settings): Promise<SocksListenOptions> {

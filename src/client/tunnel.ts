@@ -20,6 +20,7 @@ import { newUuid } from '../protocol/channel-id.js'
 import { type Message, MessageType } from '../protocol/messages.js'
 import { type AdmittedLink, connectLink, type OpenTransport } from './connect-link.js'
 import { ConnectorTokens } from './connector-tokens.js'
+import { firstOf, serverText } from './failover.js'
 import { LinkKeeper, type LiveLink } from './link-keeper.js'
 import { LinkPool } from './link-pool.js'
 import { RemoteLog } from './remote-log.js'
@@ -30,7 +31,8 @@ export interface TunnelOptions {
   readonly crypto: Crypto
   readonly inflate: Inflate
   readonly log: Logger
-  readonly url: string
+  /** One or more, in the order in which they are tried. */
+  readonly urls: readonly string[]
   readonly token: string | undefined
   /** Offers this machine's network instead of using the far one. */
   readonly reverse: boolean
@@ -144,9 +146,15 @@ export class Tunnel implements Dialer {
   }
 
   async #open(index: number, log: Logger, signal: AbortSignal): Promise<LiveLink> {
-    const { url, token, reverse, authInBand, openTransport, clock, crypto } = this.#options
-    const credentials = { url, token, reverse, authInBand, instance: this.#instance }
-    const admitted = await connectLink(credentials, { openTransport, clock, crypto }, { signal })
+    const { urls, token, reverse, authInBand, openTransport, clock, crypto } = this.#options
+    const credentials = { token, reverse, authInBand, instance: this.#instance }
+    const admitted = await firstOf(urls, {
+      connect: (url) => connectLink({ ...credentials, url }, { openTransport, clock, crypto }, { signal }),
+      failed: ({ code, message }, url) => {
+        if (urls.length > 1) log.info('link.failover', { server: serverText(url), code, reason: remoteText(message) })
+      },
+      signal,
+    })
     return this.#serve(admitted, index, log)
   }
 

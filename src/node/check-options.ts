@@ -8,6 +8,8 @@ import { MIN_PING_MS, type PingOptions, pingTimes } from './ping-times.js'
 
 /** Most links one client keeps to its server. */
 export const MAX_THREADS = 64
+/** Servers that one attempt to connect goes through. */
+const MAX_URLS = 16
 const MAX_PORT = 65_535
 /** Longest time an option takes: 24 h, as the program's flags. */
 const MAX_DURATION_MS = 24 * 3_600_000
@@ -32,6 +34,9 @@ export function checkServerOptions(options: ServerOptions): void {
 export function checkClientOptions(options: ClientOptions): void {
   const { token, threads, reverse = false, connectorTokens = [], udpTimeoutMs, exitProxy, serverProxy } = options
   checkInteger('threads', threads, 1, MAX_THREADS)
+  if (Array.isArray(options.url) && (options.url.length === 0 || options.url.length > MAX_URLS)) {
+    throw new LinkSocksError('ERR_OPTION', `url must be one, or a list of 1 to ${MAX_URLS}`)
+  }
   checkText('token', token, 1)
   if (connectorTokens.length > MAX_CONNECTOR_TOKENS_PER_INSTANCE) {
     throw new LinkSocksError('ERR_OPTION', `connectorTokens: at most ${MAX_CONNECTOR_TOKENS_PER_INSTANCE}`)

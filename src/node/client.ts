@@ -52,7 +52,7 @@ export class Client implements AsyncDisposable {
       crypto: nodeCrypto,
       inflate: nodeInflate,
       log: this.#log,
-      url: options.url ?? DEFAULT_URL,
+      urls: [options.url ?? DEFAULT_URL].flat(),
       token: options.token,
       reverse: options.reverse ?? false,
       authInBand: options.authInBand ?? false,

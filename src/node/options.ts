@@ -63,8 +63,11 @@ export interface TlsOptions {
 }
 
 export interface ClientOptions extends CommonOptions {
-  /** `host`, `http(s)://` or `ws(s)://`; `/socket` when there is no path. @default 'ws://localhost:8765' */
-  readonly url?: string | undefined
+  /**
+   * `host`, `http(s)://` or `ws(s)://`; `/socket` when there is no path. Of several, up to 16, each attempt to connect tries
+   * one after the other until one admits. @default 'ws://localhost:8765'
+   */
+  readonly url?: string | readonly string[] | undefined
   /** @default the reserved word `anonymous` */
   readonly token?: string | undefined
   /** Offer this machine's network (provider) instead of using the far one. @default false */

@@ -43,7 +43,7 @@ export class TunnelStage {
       crypto: nodeCrypto,
       inflate: nodeInflate,
       log,
-      url: 'ws://relay.test',
+      urls: ['ws://relay.test'],
       token: 'secret-token',
       reverse: false,
       authInBand: false,

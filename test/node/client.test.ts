@@ -34,6 +34,8 @@ describe('Client options', () => {
     ['exitProxy', { reverse: true, exitProxy: 'hidden' }],
     ['serverProxy', { serverProxy: 'https://user:hidden@proxy:1' }],
     ['udpTimeoutMs', { udpTimeoutMs: Number.NaN }],
+    ['url', { url: [] }],
+    ['url', { url: Array.from({ length: 17 }, () => 'ws://x') }],
     ['pingIntervalMs', { pingIntervalMs: 99 }],
     ['pingTimeoutMs', { pingTimeoutMs: 20_000 }],
     ['pingTimeoutMs', { pingIntervalMs: 45_000 }],
