@@ -4,21 +4,18 @@ import type { ByteStream, ByteStreamHandler } from '../ports.js'
 /**
  * Joins two streams until both are gone: data, half-close, orderly end and reset pass in both directions, and each
  * side is read only as fast as the other takes the bytes.
- * @param onClose called when `b` is gone and `a` has heard of it
  */
-export function pump(a: ByteStream, b: ByteStream, onClose?: () => void): void {
+export function pump(a: ByteStream, b: ByteStream): void {
   a.start(new Into(b))
-  b.start(new Into(a, onClose))
+  b.start(new Into(a))
 }
 
 /** Passes on to one stream what the other one tells. */
 class Into implements ByteStreamHandler {
   readonly #to: ByteStream
-  readonly #onClose: (() => void) | undefined
 
-  constructor(to: ByteStream, onClose?: () => void) {
+  constructor(to: ByteStream) {
     this.#to = to
-    this.#onClose = onClose
   }
 
   data(chunk: Uint8Array): void {
@@ -37,6 +34,5 @@ class Into implements ByteStreamHandler {
   close(error?: LinkSocksError): void {
     if (error === undefined) this.#to.close()
     else this.#to.abort(error)
-    this.#onClose?.()
   }
 }

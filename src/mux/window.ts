@@ -29,10 +29,11 @@ export class SendWindow {
   }
 }
 
-/** Credit goes back at the latest when so much is used up. */
-const GRANT_BYTES = 256 * KIB
+/** Credit goes back when a quarter of the window is used up, but in no smaller and no larger steps, and at the latest at its half. */
+const LEAST_GRANT_BYTES = 128 * KIB
+const MOST_GRANT_BYTES = 256 * KIB
 
-/** Credit granted to the sender; it goes back as bytes are used up, in steps of a quarter window. */
+/** Credit granted to the sender; it goes back as bytes are used up. */
 export class ReceiveWindow {
   #size: number
   #credit: number
@@ -68,9 +69,10 @@ export class ReceiveWindow {
     this.#judgedBytes += bytes
   }
 
-  /** Whether enough waits to be granted again: a quarter of a small window, less of a large one. */
+  /** Whether enough waits to be granted again. Each grant is a message, which many small ones would make as many as the data. */
   get due(): boolean {
-    return this.#unreturned >= Math.min(this.#size / 4, GRANT_BYTES)
+    const step = Math.max(this.#size / 4, LEAST_GRANT_BYTES)
+    return this.#unreturned >= Math.min(step, MOST_GRANT_BYTES, this.#size / 2)
   }
 
   /** @returns the credit to grant now. */

@@ -9,7 +9,7 @@ import { openFor, type SocksConnection } from './connection.js'
 const SUCCEEDED = encodeReply(Rep.Succeeded)
 
 /**
- * CONNECT (RFC 1928 section 4): dials, answers, then joins the client and the far end until the far end is gone. A client
+ * CONNECT (RFC 1928 section 4): dials, answers, then joins the client and the far end, which go on by themselves. A client
  * that goes away meanwhile ends the dial; one that only half-closed does not, it may still read.
  * @throws {LinkSocksError} what the dial failed with, after it was answered
  */
@@ -24,7 +24,7 @@ export async function serveConnect(connection: SocksConnection, target: Target):
     throw error
   }
   handshake.write(SUCCEEDED)
-  await new Promise<void>((resolve) => pump(handshake.release(), far, resolve))
+  pump(handshake.release(), far)
 }
 
 /** The stream is never left behind when the client is gone, whatever the dialer makes of it. */

@@ -34,16 +34,17 @@ export interface SocksConnection {
 
 /** Opens something for a client, with a signal that aborts when the client is gone or is made to go meanwhile. */
 export async function openFor<T>(client: HandshakeStream, open: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const gone = new AbortController()
-  let opening = true
-  if (client.over) gone.abort(new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
+  const controller = new AbortController()
+  let opening: AbortController | undefined = controller
+  if (client.over) controller.abort(new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
   void client.closed.then((error) => {
-    if (opening) gone.abort(error ?? new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
+    opening?.abort(error ?? new LinkSocksError('ERR_STREAM_RESET', 'the client went away'))
   })
   try {
-    return await open(gone.signal)
+    return await open(controller.signal)
   } finally {
-    opening = false
+    // `closed` keeps its callbacks as long as the client is there, but not this
+    opening = undefined
   }
 }
 

@@ -28,9 +28,9 @@ import { decodeGreeting, HTTP_REJECTED, SOCKS4_REJECTED } from './greeting.js'
 export { type ServeSocksOptions, SOCKS_FLUSH_TIMEOUT_MS, SOCKS_HANDSHAKE_TIMEOUT_MS } from './connection.js'
 
 /**
- * Serves one SOCKS5 client (RFC 1928, RFC 1929) on `stream`, from its first byte to the end of what it asked for. Every
- * request gets an answer; a client that speaks SOCKS4 or HTTP is told so. Never rejects: failures are logged.
- * `options.signal` resets the connection at any time.
+ * Serves one SOCKS5 client (RFC 1928, RFC 1929) on `stream`, from its first byte until it is gone. Every request gets an
+ * answer; a client that speaks SOCKS4 or HTTP is told so. Never rejects: failures are logged. `options.signal` resets the
+ * connection at any time.
  */
 export async function serveSocks(stream: ByteStream, options: ServeSocksOptions): Promise<void> {
   const handshake = new HandshakeStream(stream, { maxMessageBytes: MAX_SOCKS_MESSAGE_BYTES })

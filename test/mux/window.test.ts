@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ReceiveWindow, SendWindow } from '../../src/mux/window.js'
-import { MAX_WINDOW_BYTES } from '../../src/protocol/limits.js'
+import { KIB, MAX_WINDOW_BYTES } from '../../src/protocol/limits.js'
 
 describe('SendWindow', () => {
   it('counts what is spent and granted', () => {
@@ -37,16 +37,24 @@ describe('ReceiveWindow', () => {
     expect(window.receive(1)).toBe(false)
   })
 
-  it('gives credit back once a quarter of it was used up', () => {
-    const window = new ReceiveWindow(100)
-    window.receive(100)
-    window.consume(24)
+  it.each([
+    [64 * KIB, 32 * KIB],
+    [128 * KIB, 64 * KIB],
+    [256 * KIB, 128 * KIB],
+    [512 * KIB, 128 * KIB],
+    [768 * KIB, 192 * KIB],
+    [1_024 * KIB, 256 * KIB],
+    [16_384 * KIB, 256 * KIB],
+  ])('of %d bytes gives credit back in steps of %d', (size, step) => {
+    const window = new ReceiveWindow(size)
+    window.receive(size)
+    window.consume(step - 1)
     expect(window.due).toBe(false)
     window.consume(1)
     expect(window.due).toBe(true)
-    expect(window.flush()).toBe(25)
+    expect(window.flush()).toBe(step)
     expect([window.due, window.flush()]).toEqual([false, 0])
-    expect(window.receive(25)).toBe(true)
+    expect(window.receive(step)).toBe(true)
     expect(window.receive(1)).toBe(false)
   })
 })

@@ -231,7 +231,7 @@ describe('serveConnect', () => {
     await served.done
   })
 
-  it('settles only when the last bytes reached a slow destination', async () => {
+  it('brings the last bytes to a slow destination after the client is gone', async () => {
     const served = new Served()
     const target = new TestPeer(served.dialer.target, { consume: false })
     served.client.write(concat(NO_AUTH, CONNECT))
@@ -240,9 +240,10 @@ describe('serveConnect', () => {
     target.end()
     served.client.end()
     await settle()
-    expect([target.receivedBytes, served.finished]).toEqual([256 * 1024, false])
-    served.dialer.target.consume(256 * 1024)
+    expect(target.receivedBytes).toBe(256 * 1024)
     await served.done
+    served.dialer.target.consume(256 * 1024)
+    await settle()
     expect(target.receivedBytes).toBe(300_000)
   })
 })
