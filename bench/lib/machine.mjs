@@ -17,7 +17,7 @@ export async function machine() {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: `${type()} ${release()}`,
+    kernel: `${type()} ${release().split('-')[0]}`,
     node: process.version,
     descriptors: descriptors(),
     /** Share of all cores that others used in the second before the run, and the load average. */
