@@ -4,50 +4,27 @@ import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '.
 import { type ChannelKey, channelKey } from '../protocol/channel-id.js'
 import { MAX_CHANNELS_PER_SESSION } from '../protocol/limits.js'
 import {
-  type ConnectMessage,
   channelKeyOf,
   decodeMessage,
   encodeDisconnect,
-  type Message,
   MessageType,
   messageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
 import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
-import { Keepalive, type PingTimes } from './keepalive.js'
-import type { ChannelEntry, Link, LinkEnvironment } from './link.js'
+import { Keepalive } from './keepalive.js'
+import type { ChannelEntry, Link } from './link.js'
 import { ReadGate } from './read-gate.js'
 import { encodeRefusal } from './refusal.js'
 import { RoundTrips } from './round-trips.js'
 import { type Lane, Scheduler, type Source } from './scheduler.js'
+import type { SessionHandler, SessionOptions } from './session-options.js'
+
+export type { SessionHandler, SessionOptions } from './session-options.js'
 
 /** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
 export const CLOSE_FLUSH_MS = 2_000
-
-/** What a peer in a certain role may ask for. A missing method means that it may not. */
-export interface SessionHandler {
-  /** The peer asks for a channel. `raw` is the message as it came, for relays. */
-  connect?(message: ConnectMessage, raw: Uint8Array): void
-  /** A message that belongs to no channel: Connector, ConnectorResponse, Log, Partners, Direct*. */
-  control?(message: Message): void
-  /** A message for a channel that this end doesn't know (any more). */
-  unknownChannel?(raw: Uint8Array, type: number): void
-  /** The session is gone. Exactly once; without `error` it was closed from this end or in order. */
-  close(error?: LinkSocksError): void
-}
-
-export interface SessionOptions extends LinkEnvironment {
-  readonly handler: SessionHandler
-  /** Also send unsolicited pongs (clients do, for deployed servers). */
-  readonly pongs: boolean
-  /** @default as deployed programs do */
-  readonly pings?: PingTimes | undefined
-  /** Shared by the sessions of one server or client. @default one of its own */
-  readonly totals?: HeldTotals | undefined
-  /** Logs the type of every message. */
-  readonly trace?: boolean | undefined
-}
 
 /** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles. */
 export class Session implements Link {
