@@ -171,9 +171,13 @@ export class Splice {
   #grantLater(end: SpliceEnd, other: SpliceEnd | undefined, credit: number): void {
     if (this.#ended) return
     const raw = encodeControl(this.#options.connect.channelId, { op: ControlOp.WindowUpdate, credit })
-    // as if it came only now
-    other?.hold(raw)
-    end.send(raw, true)
+    try {
+      other?.hold(raw)
+      end.send(raw, true)
+    } catch (thrown) {
+      // this channel's fault alone: whoever released something elsewhere must not hear of it
+      this.#abort(LinkSocksError.from(thrown, 'ERR_LIMIT'))
+    }
   }
 
   /** Counts bytes as they stand on the wire; gzip, which none of our ends sends with credit, counts compressed. */

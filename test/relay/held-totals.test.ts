@@ -8,7 +8,7 @@ import { decodeMessage, MessageType } from '../../src/protocol/messages.js'
 import { SPLICED_LIMITS } from '../../src/relay/relay.js'
 import { Splice } from '../../src/relay/splice.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
-import { accept, connectTcp, data, disconnect, endingsOf, openChannel } from './channels.js'
+import { accept, connectTcp, data, disconnect, endingsOf, openChannel, windowUpdate } from './channels.js'
 import { agentWorld, uuid } from './world.js'
 
 const MODEST = 64 * KIB
@@ -103,8 +103,11 @@ class StalledSession {
   readonly gate = { hold: () => {}, enter: () => {}, leave: () => {}, pause: () => {}, bufferedBytes: 0 }
   readonly ended = false
   entry: ChannelEntry | undefined
+  detached = 0
   control(): void {}
-  detach(): void {}
+  detach(): void {
+    this.detached += 1
+  }
   lane = () => ({ ready: () => {}, close: () => {} })
   attach(_key: unknown, entry: ChannelEntry): void {
     this.entry = entry
@@ -115,8 +118,8 @@ describe('what a splice holds', () => {
   const id = uuid()
   const lost = new LinkSocksError('ERR_LINK_LOST', 'lost')
 
-  async function stalledDownload(last: Uint8Array) {
-    const [connector, provider, held] = [new StalledSession(), new StalledSession(), new HeldTotals(SPLICED_LIMITS)]
+  async function spliced(limits = SPLICED_LIMITS) {
+    const [connector, provider, held] = [new StalledSession(), new StalledSession(), new HeldTotals(limits)]
     const raw = connectTcp(id, 65_536)
     const connect = decodeMessage(raw)
     if (connect?.type !== MessageType.Connect) throw new Error('no Connect')
@@ -124,6 +127,11 @@ describe('what a splice holds', () => {
     new Splice({ connector: session, connect, raw, held, choose: async () => provider as unknown as Session })
     await settle()
     provider.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
+    return { connector, provider, held }
+  }
+
+  async function stalledDownload(last: Uint8Array) {
+    const { connector, provider, held } = await spliced()
     provider.entry?.message(data(id, new Uint8Array(50_000)), MessageType.Data)
     provider.entry?.message(last, MessageType.Disconnect)
     return { connector, provider, held }
@@ -135,6 +143,20 @@ describe('what a splice holds', () => {
     expect(held.bytes).toBeGreaterThan(50_000)
     connector.entry?.sessionClosed(lost)
     expect([held.links, held.bytes]).toEqual([0, 0])
+  })
+
+  it('ends one channel when its withheld credit comes and there is no room for it, and nobody else', async () => {
+    const limits = { linkBytes: 200_000, totalBytes: 10_000_000 }
+    const { connector, provider, held } = await spliced(limits)
+    held.count(provider, 150_000)
+    connector.entry?.message(windowUpdate(id, 1_000), MessageType.Data)
+    let others = 0
+    held.onceRelieved(provider, () => {
+      others += 1
+    })
+    held.count(connector, 500_000)
+    held.count(provider, -150_000)
+    expect([connector.detached, provider.detached, others]).toEqual([1, 1, 1])
   })
 
   it('counts no more when it is thrown away', async () => {
