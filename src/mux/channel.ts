@@ -6,32 +6,22 @@ import {
   Compression,
   type ConnectResponseMessage,
   type DataMessage,
+  decodeMessage,
   encodeDisconnect,
+  isGzipData,
   type Message,
   MessageType,
 } from '../protocol/messages.js'
+import type { ChannelOptions } from './channel-options.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
 import type { ChannelEntry, Link } from './link.js'
 import { type OnAnswer, Opening } from './opening.js'
 import { Outlet } from './outlet.js'
 import { Receiver } from './receiver.js'
-import { failureOf } from './refusal.js'
+import { failureOf, isOrderlyEnd } from './refusal.js'
 import { Sender } from './sender.js'
 import { StreamControl } from './stream-control.js'
-
-/** Disconnect texts that mean an orderly end (docs/protocol.md A.4). */
-const isOrderly = (error: string | undefined): boolean => error === undefined || error === '' || error === 'EOF'
-
-interface ChannelOptions {
-  readonly link: Link
-  readonly id: Uint8Array
-  /** Whether this end sent the Connect. */
-  readonly opener: boolean
-  /** Whether the Connect offered stream control, and the credit that it granted. */
-  readonly offer: number | undefined
-  readonly fastOpen: boolean
-}
 
 /**
  * A byte stream through a session (docs/protocol.md A.4, B.2). With stream control it has credit, half-close and
@@ -45,9 +35,10 @@ export class Channel implements ByteStream, ChannelEntry {
   readonly #sender: Sender
   readonly #receiver: Receiver
   readonly #control: StreamControl
-  readonly #inbox: Inbox
+  /** Made with the first gzip message: what comes behind it waits. */
+  #inbox: Inbox | undefined
   readonly #opening: Opening
-  readonly #linger: Linger
+  #linger: Linger | undefined
   readonly #outlet = new Outlet()
   #mode: 'undecided' | 'credit' | 'base' = 'undecided'
   #leaving = false
@@ -58,7 +49,6 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#opener = options.opener
     this.#offer = options.offer
     this.#opening = new Opening(options.link, options.id)
-    this.#linger = new Linger(options.link.clock, (quiet) => this.#lingered(quiet))
     this.#sender = new Sender(options.id, options.link, options.fastOpen ? 'early' : 'held', {
       written: (bytes) => this.#outlet.written(bytes),
       ended: () => this.#sentEnd(),
@@ -67,7 +57,7 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#receiver = new Receiver(options.link, !options.opener && options.offer !== undefined, {
       grant: (credit) => this.#control.grant(credit),
       stalled: () => this.abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long')),
-      unwanted: () => this.#linger.shorten(),
+      unwanted: () => this.#waitForEnd().shorten(),
       roundTripMs: () => this.#control.roundTripMs(),
     })
     const halves = { sender: this.#sender, receiver: this.#receiver }
@@ -75,12 +65,6 @@ export class Channel implements ByteStream, ChannelEntry {
       ended: () => this.#finishIfBothEnded(),
       reset: (code) => this.#onAbort(errorOfReset(code)),
       unanswered: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'the far end stopped answering')),
-    })
-    this.#inbox = new Inbox(options.link.inflate, {
-      message: (message) => this.#dispatch(message),
-      failed: (error) => this.#violated(error),
-      crowded: () => options.link.gate.behind(this),
-      relieved: () => options.link.gate.caughtUp(this),
     })
     options.link.attach(channelKey(options.id), this)
   }
@@ -148,7 +132,13 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   message(raw: Uint8Array): void {
-    this.#inbox.push(raw)
+    if (this.#inbox !== undefined || isGzipData(raw)) return this.#sorted().push(raw)
+    try {
+      const message = decodeMessage(raw)
+      if (message !== undefined) this.#dispatch(message)
+    } catch (thrown) {
+      this.#violated(LinkSocksError.from(thrown, 'ERR_CHANNEL_PROTOCOL'))
+    }
   }
 
   sessionClosed(error: LinkSocksError): void {
@@ -163,6 +153,16 @@ export class Channel implements ByteStream, ChannelEntry {
     const onCancel = this.#opening.refuse(reason)
     this.#finish(reason)
     onCancel?.(reason)
+  }
+
+  #sorted(): Inbox {
+    this.#inbox ??= new Inbox(this.#link.inflate, {
+      message: (message) => this.#dispatch(message),
+      failed: (error) => this.#violated(error),
+      crowded: () => this.#link.gate.behind(this),
+      relieved: () => this.#link.gate.caughtUp(this),
+    })
+    return this.#inbox
   }
 
   /** A peer's mistake on one channel ends that channel alone. */
@@ -193,7 +193,7 @@ export class Channel implements ByteStream, ChannelEntry {
       this.#opening.answeredByData(() => this.#decide(undefined))
       this.#sender.useEarly()
     }
-    this.#linger.data()
+    this.#linger?.data()
     this.#receiver.data(message.data)
   }
 
@@ -229,7 +229,7 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   #onDisconnect(error: string | undefined): void {
-    const orderly = isOrderly(error)
+    const orderly = isOrderlyEnd(error)
     if (this.#mode === 'credit') {
       const both = this.#sender.ended && this.#receiver.ended
       return both && orderly ? this.#finish() : this.#onAbort()
@@ -260,13 +260,18 @@ export class Channel implements ByteStream, ChannelEntry {
     if (this.#outlet.closed) return
     const half = this.#mode === 'credit' && !this.#leaving
     if (half || this.#receiver.ended) this.#finishIfBothEnded()
-    else this.#linger.start(this.#mode === 'base')
+    else this.#waitForEnd().start(this.#mode === 'base')
   }
 
   #finishIfBothEnded(): void {
     if (this.#outlet.closed || !this.#sender.endLeft || !this.#receiver.ended) return
     this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     this.#finish()
+  }
+
+  #waitForEnd(): Linger {
+    this.#linger ??= new Linger(this.#link.clock, (quiet) => this.#lingered(quiet))
+    return this.#linger
   }
 
   /** The peer's end did not come; silence is taken for it on a base channel. */
@@ -281,11 +286,11 @@ export class Channel implements ByteStream, ChannelEntry {
 
   #finish(error?: LinkSocksError): void {
     if (!this.#outlet.close(error)) return
-    this.#linger.stop()
+    this.#linger?.stop()
     this.#opening.stop()
     this.#control.stop()
     this.#link.detach(channelKey(this.#id))
-    this.#inbox.close()
+    this.#inbox?.close()
     this.#sender.stop()
     if (error === undefined) this.#receiver.finish()
     else this.#receiver.stop()

@@ -52,7 +52,8 @@ export class Receiver {
   /** Of these, what the totals of the link count. */
   #counted = 0
   readonly #link: ReceiverLink
-  readonly #hold: Hold
+  /** Made when there is something to hold: most channels have credit. */
+  #hold: Hold | undefined
   readonly #lent: LentChunks
   #discarding = false
   #ended = false
@@ -62,7 +63,6 @@ export class Receiver {
 
   constructor(link: ReceiverLink, answering: boolean, events: ReceiverEvents) {
     this.#link = link
-    this.#hold = new Hold(link.gate, link.clock, () => events.stalled())
     this.#lent = new LentChunks((chunk) => link.recycle(chunk))
     this.#answering = answering
     this.#events = events
@@ -85,7 +85,7 @@ export class Receiver {
 
   useCredit(): void {
     this.#mode = 'credit'
-    this.#hold.release(this.#hold.bytes)
+    this.#hold?.release(this.#hold.bytes)
     this.#window.receive(this.#received - this.#judged)
     this.#grantIfDue()
   }
@@ -103,7 +103,7 @@ export class Receiver {
     this.#unconsumed += bytes
     if (this.#mode === 'credit' || (this.#mode === 'undecided' && this.#answering)) this.#judge(bytes)
     if (this.#mode === 'credit') this.#count(bytes)
-    else this.#hold.add(bytes)
+    else this.#held().add(bytes)
     this.#deliver(chunk)
   }
 
@@ -144,14 +144,19 @@ export class Receiver {
     this.#finished = true
     this.#giveBackGrowth(this.#grown)
     this.#link.busyReaders.forget(this)
-    this.#hold.leave()
+    this.#hold?.leave()
   }
 
   /** Nothing more arrives and nothing delivered matters any more. */
   stop(): void {
     this.finish()
     this.discard()
-    this.#hold.release(this.#hold.bytes)
+    this.#hold?.release(this.#hold.bytes)
+  }
+
+  #held(): Hold {
+    this.#hold ??= new Hold(this.#link.gate, this.#link.clock, () => this.#events.stalled())
+    return this.#hold
   }
 
   #useUp(bytes: number): void {
@@ -160,7 +165,7 @@ export class Receiver {
     this.#uncount(used)
     this.#window.consume(used)
     if (this.#mode === 'credit') this.#grantIfDue()
-    else this.#hold.release(used)
+    else this.#hold?.release(used)
   }
 
   /** @throws {LinkSocksError} ERR_LIMIT */

@@ -16,3 +16,8 @@ export function encodeRefusal(channelId: Uint8Array, reason: LinkSocksError): Ui
 export function failureOf(text = '', rep = repOfText(text)): LinkSocksError {
   return dialErrorOf(rep, text)
 }
+
+/** Whether the text of a Disconnect means an orderly end (docs/protocol.md A.4). */
+export function isOrderlyEnd(text: string | undefined): boolean {
+  return text === undefined || text === '' || text === 'EOF'
+}

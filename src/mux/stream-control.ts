@@ -34,7 +34,8 @@ export class StreamControl {
   readonly #sender: Sender
   readonly #receiver: Receiver
   readonly #events: StreamControlEvents
-  readonly #probe: CreditProbe
+  /** Made when there is something to ask or to answer. */
+  #probe: CreditProbe | undefined
   #early: Uint8Array[] = []
   #stopped = false
   /** Ends the measurement of a round trip that is under way. */
@@ -58,15 +59,11 @@ export class StreamControl {
     this.#sender = halves.sender
     this.#receiver = halves.receiver
     this.#events = events
-    this.#probe = new CreditProbe(link.clock, {
-      ask: () => this.grant(0),
-      unanswered: () => events.unanswered(),
-    })
   }
 
   /** @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL, ERR_MESSAGE_* */
   frame(data: Uint8Array): void {
-    const answered = this.#probe.heard()
+    const answered = this.#probe?.heard() ?? false
     const frame = decodeControl(data)
     if (frame?.op === ControlOp.EndOfStream) this.#onEnd(frame.total)
     else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
@@ -102,13 +99,13 @@ export class StreamControl {
 
   /** Data came, which answers a credit probe like any frame. */
   heard(): void {
-    this.#probe.heard()
+    this.#probe?.heard()
     this.watch()
   }
 
   /** The probe runs from the last frame that was heard, as long as the sender has bytes and no credit. */
   watch(): void {
-    if (this.#sender.blocked) this.#probe.blocked()
+    if (this.#sender.blocked) this.#creditProbe().blocked()
   }
 
   /** Grants the far end `credit` bytes more. */
@@ -118,7 +115,15 @@ export class StreamControl {
 
   stop(): void {
     this.#stopped = true
-    this.#probe.stop()
+    this.#probe?.stop()
+  }
+
+  #creditProbe(): CreditProbe {
+    this.#probe ??= new CreditProbe(this.#link.clock, {
+      ask: () => this.grant(0),
+      unanswered: () => this.#events.unanswered(),
+    })
+    return this.#probe
   }
 
   #send(frame: ControlFrame): void {
@@ -171,6 +176,6 @@ export class StreamControl {
   /** WINDOW_UPDATE 0 is a question, unless it answers ours. */
   #onWindowUpdate(credit: number, answered: boolean): void {
     if (credit > 0) this.#sender.grant(credit)
-    else if (!answered && this.#probe.questioned()) this.grant(this.#receiver.flushCredit())
+    else if (!answered && this.#creditProbe().questioned()) this.grant(this.#receiver.flushCredit())
   }
 }

@@ -17,7 +17,7 @@ import type {
   Message,
   PartnersMessage,
 } from './message-types.js'
-import { ChannelProtocol, MessageType, PROTOCOL_VERSION } from './message-types.js'
+import { ChannelProtocol, Compression, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8 } from './text.js'
 import { decodeTrailer, startsTrailer } from './trailer.js'
 
@@ -57,6 +57,11 @@ export function channelKeyOf(buf: Uint8Array): ChannelKey | undefined {
   const start = channelIdOffset(buf[1])
   if (start === undefined || buf.length < start + UUID_BYTES) return undefined
   return channelKey(buf, start)
+}
+
+/** Whether a message is Data compressed with gzip; `false` also for one that is too short to tell. */
+export function isGzipData(buf: Uint8Array): boolean {
+  return buf[1] === MessageType.Data && buf[HEADER_BYTES + 1 + UUID_BYTES] === Compression.Gzip
 }
 
 function channelIdOffset(type: number | undefined): number | undefined {

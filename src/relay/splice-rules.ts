@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { HeldTotals } from '../mux/held-totals.js'
+import { isOrderlyEnd } from '../mux/refusal.js'
 import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
 import type { AbortOptions } from '../ports.js'
@@ -60,8 +61,7 @@ export function inOurVersion(raw: Uint8Array): Uint8Array {
 /** Whether a Disconnect is an orderly end (docs/protocol.md A.4). */
 export function isOrderlyDisconnect(raw: Uint8Array): boolean {
   const message = decodeMessage(raw)
-  const text = message?.type === MessageType.Disconnect ? (message.error ?? '') : ''
-  return text === '' || text === 'EOF'
+  return isOrderlyEnd(message?.type === MessageType.Disconnect ? message.error : undefined)
 }
 
 /** What ends a channel from the middle: a Disconnect with an error, behind a RESET where there is stream control. */
