@@ -1,4 +1,5 @@
 import { KIB, MIB } from '../protocol/limits.js'
+import type { Pace } from './pace.js'
 
 /** The transport's own buffer is filled up to here and no further: what waits behind it waits for kilobytes. */
 export const TRANSPORT_HIGH_WATER_BYTES = 128 * KIB
@@ -25,6 +26,8 @@ export interface Source {
 
 /** A source's place in the round. */
 export interface Lane {
+  /** Most data that a message should carry now, so that others don't wait long behind it. */
+  readonly messageBytes: number
   /** The source has something to send. Idempotent. */
   ready(): void
   /** Takes the source out of the round. Idempotent. */
@@ -51,6 +54,10 @@ class Slot implements Lane {
     this.source = source
   }
 
+  get messageBytes(): number {
+    return this.#scheduler.pace.messageBytes
+  }
+
   ready(): void {
     this.#scheduler.enqueue(this)
   }
@@ -72,6 +79,7 @@ class Slot implements Lane {
  * channel gets the same share of bytes whatever the size of its messages (Shreedhar and Varghese, 1995).
  */
 export class Scheduler {
+  readonly pace: Pace
   readonly #transport: ScheduledTransport
   readonly #overflow: () => void
   readonly #idle: (() => void)[] = []
@@ -83,7 +91,8 @@ export class Scheduler {
   #stopped = false
 
   /** @param overflow called when more than {@link MAX_CONTROL_QUEUE_BYTES} of control messages wait. */
-  constructor(transport: ScheduledTransport, overflow: () => void) {
+  constructor(transport: ScheduledTransport, pace: Pace, overflow: () => void) {
+    this.pace = pace
     this.#transport = transport
     this.#overflow = overflow
   }
@@ -167,6 +176,7 @@ export class Scheduler {
     }
     slot.deficit -= bytes
     const { head, body, sent } = slot.source.take()
+    this.pace.sent(bytes)
     this.#transport.send(head, body, sent)
     return true
   }

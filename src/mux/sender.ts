@@ -6,8 +6,6 @@ import type { Link } from './link.js'
 import type { Lane, Outgoing, Source } from './scheduler.js'
 import { SendWindow } from './window.js'
 
-/** Data of one message on a channel with credit: small enough to take turns. */
-const MESSAGE_BYTES = 64 * KIB
 /** Chunks below this are joined with those behind them. */
 const JOIN_BELOW_BYTES = 16 * KIB
 /** An end marker's share of a round. */
@@ -137,7 +135,7 @@ export class Sender implements Source {
   }
 
   #nextDataBytes(): number {
-    const limit = Math.min(this.#allowance(), this.#mode === 'base' ? MAX_DATA_BYTES : MESSAGE_BYTES)
+    const limit = Math.min(this.#allowance(), this.#mode === 'base' ? MAX_DATA_BYTES : this.#lane.messageBytes)
     const first = this.#queue.firstBytes
     // joining copies: worth it for small chunks, and on base channels, whose peers count messages
     const wanted = first < JOIN_BELOW_BYTES || this.#mode === 'base' ? this.#queue.bytes : first

@@ -15,6 +15,7 @@ import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
 import { Keepalive } from './keepalive.js'
 import type { ChannelEntry, Link } from './link.js'
+import { Pace } from './pace.js'
 import { ReadGate } from './read-gate.js'
 import { encodeRefusal } from './refusal.js'
 import { RoundTrips } from './round-trips.js'
@@ -62,7 +63,7 @@ export class Session implements Link {
     this.#transport = transport
     this.#handler = options.handler
     this.#trace = options.trace ?? false
-    this.#scheduler = new Scheduler(transport, () =>
+    this.#scheduler = new Scheduler(transport, new Pace(options.clock), () =>
       this.abort(new LinkSocksError('ERR_LIMIT', 'the peer does not read what it asked for')),
     )
     this.#keepalive = new Keepalive({

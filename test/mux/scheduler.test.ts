@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Pace } from '../../src/mux/pace.js'
 import {
   type Lane,
   MAX_CONTROL_QUEUE_BYTES,
@@ -9,6 +10,7 @@ import {
   type Source,
   TRANSPORT_HIGH_WATER_BYTES,
 } from '../../src/mux/scheduler.js'
+import { ManualClock } from '../support/manual-clock.js'
 
 /** Takes messages until its buffer is full; `drain()` empties it. */
 class FakeTransport implements ScheduledTransport {
@@ -60,7 +62,7 @@ class FakeSource implements Source {
 function setUp() {
   const transport = new FakeTransport()
   let overflows = 0
-  const scheduler = new Scheduler(transport, () => {
+  const scheduler = new Scheduler(transport, new Pace(new ManualClock()), () => {
     overflows += 1
     scheduler.stop()
   })

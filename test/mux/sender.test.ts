@@ -8,9 +8,12 @@ import { uuid } from './fixture.js'
 
 function setUp(mode: SendMode) {
   const events: string[] = []
-  const lane = { readies: 0, closed: false }
+  const lane = { readies: 0, closed: false, messageBytes: 64 * KIB }
   const link = {
     lane: (_source: Source): Lane => ({
+      get messageBytes() {
+        return lane.messageBytes
+      },
       ready: () => {
         lane.readies += 1
       },
@@ -119,11 +122,14 @@ describe('Sender', () => {
     expect(total(drain())).toBe(MAX_WINDOW_BYTES)
   })
 
-  it('sends messages of 64 KiB with credit and of 256 KiB without', () => {
+  it('sends messages as large as its lane says with credit and of 256 KiB without', () => {
     const withCredit = setUp('held')
     withCredit.sender.useCredit(MAX_WINDOW_BYTES)
     withCredit.sender.write(new Uint8Array(150 * KIB))
     expect(sizes(withCredit.drain())).toEqual([64 * KIB, 64 * KIB, 22 * KIB])
+    withCredit.lane.messageBytes = 100 * KIB
+    withCredit.sender.write(new Uint8Array(150 * KIB))
+    expect(sizes(withCredit.drain())).toEqual([100 * KIB, 50 * KIB])
     const base = setUp('base')
     for (let i = 0; i < 5; i += 1) base.sender.write(new Uint8Array(100 * KIB))
     expect(sizes(base.drain())).toEqual([MAX_DATA_BYTES, 500 * KIB - MAX_DATA_BYTES])
