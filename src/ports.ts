@@ -158,6 +158,13 @@ export interface MessageTransport {
    * left to the garbage collector.
    */
   recycle(data: Uint8Array): void
+  /**
+   * Keeps the memory that `data` lies in from being used again until `release()`, whoever gives it back meanwhile.
+   * @returns false for memory that this transport doesn't manage
+   */
+  retain(data: Uint8Array): boolean
+  /** After `retain()`, once for each. */
+  release(data: Uint8Array): void
   ping(): void
   /** An unsolicited pong (RFC 6455 5.5.3). */
   pong(): void
@@ -166,8 +173,10 @@ export interface MessageTransport {
   resume(): void
   /** Sends what is queued, then a close frame; gives the peer a few seconds, then ends the connection. Idempotent. */
   close(code?: number, reason?: string): void
-  /** Ends the connection at once. Idempotent. */
-  abort(): void
+  /** Ends the connection at once, with the reason that `close()` of the handler tells. Idempotent. */
+  abort(reason?: LinkSocksError): void
+  /** Gives up a connection that has fallen silent: abort(), unless the transport can get another one. */
+  lose(reason: LinkSocksError): void
 }
 
 /** None of these may throw. */
@@ -180,6 +189,10 @@ export interface TransportHandler {
   drain(): void
   /** Nothing follows. Exactly once. */
   close(info: TransportClose): void
+  /** The connection is lost and may come back: until `resumed()` nothing comes, and what is sent waits. */
+  suspended?(reason: LinkSocksError): void
+  /** After `suspended()`: nothing was lost. */
+  resumed?(): void
 }
 
 /**

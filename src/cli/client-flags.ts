@@ -112,6 +112,8 @@ const CLIENT_FLAGS: readonly Flag[] = [
   INSECURE,
   flags.PING_INTERVAL,
   flags.PING_TIMEOUT,
+  flags.NO_RESUME,
+  flags.RESUME_TIMEOUT,
   ...LISTENER_FLAGS,
   ...EXIT_FLAGS,
   flags.DEBUG,

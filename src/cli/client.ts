@@ -22,7 +22,7 @@ import {
 import { type Environment, optionError, type Settings } from './environment.js'
 import { CA_FILE_LIMIT, readTextFile } from './files.js'
 import * as flags from './flags.js'
-import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings } from './plan.js'
+import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings, readResume } from './plan.js'
 import {
   parseClientToken,
   parseDuration,
@@ -65,6 +65,7 @@ export async function planClient(
     authInBand: settings.enabled(AUTH_IN_BAND),
     fastOpen: settings.enabled(flags.FAST_OPEN),
     ...readPings(settings),
+    ...readResume(settings),
     ...(reverse ? { exitProxy, udpTimeoutMs } : { socks }),
   }
   return { options, notices: noticesOf(settings, reverse, tls) }

@@ -105,6 +105,17 @@ export const PING_TIMEOUT: Flag = {
   group: CONNECTION,
   fallback: '45s',
 }
+export const NO_RESUME: Flag = {
+  flags: '--no-resume',
+  help: 'end streams with the connection they are on, instead of going on with them on the next one',
+  group: CONNECTION,
+}
+export const RESUME_TIMEOUT: Flag = {
+  flags: '--resume-timeout <duration>',
+  help: 'let streams wait for so long when their connection is lost',
+  group: CONNECTION,
+  fallback: '60s',
+}
 export const DEBUG: Flag = {
   flags: '-d, --debug',
   help: 'log more; -dd logs every message as well',

@@ -1,7 +1,17 @@
 import type { LogFields } from '../log.js'
 import { MIN_PING_MS, type PingOptions, pingTimes } from '../node/ping-times.js'
+import { MIN_RESUME_MS, type ResumeOptions } from '../node/resume-options.js'
 import { optionError, type Settings } from './environment.js'
-import { type Flag, longName, PING_INTERVAL, PING_TIMEOUT, SOCKS_PASSWORD, SOCKS_USERNAME } from './flags.js'
+import {
+  type Flag,
+  longName,
+  NO_RESUME,
+  PING_INTERVAL,
+  PING_TIMEOUT,
+  RESUME_TIMEOUT,
+  SOCKS_PASSWORD,
+  SOCKS_USERNAME,
+} from './flags.js'
 import { parseCredential, parseDuration } from './values.js'
 
 /** A line for the log. */
@@ -38,6 +48,13 @@ export function readPings(settings: Settings): PingOptions {
     throw optionError(longName(PING_TIMEOUT), `must be longer than ${longName(PING_INTERVAL)}`, cause)
   }
   return pings
+}
+
+export function readResume(settings: Settings): ResumeOptions {
+  return {
+    resume: settings.enabled(NO_RESUME) ? false : undefined,
+    resumeTimeoutMs: settings.value(RESUME_TIMEOUT, (text) => parseDuration(text, MIN_RESUME_MS)),
+  }
 }
 
 export interface Credentials {

@@ -98,6 +98,8 @@ export const SERVER_FLAGS: readonly Flag[] = [
   TRUSTED_PROXY,
   flags.PING_INTERVAL,
   flags.PING_TIMEOUT,
+  flags.NO_RESUME,
+  flags.RESUME_TIMEOUT,
   ...flags.SOCKS_FLAGS.map((flag) => (flag === flags.SOCKS_PORT ? SOCKS_PORT : flag)),
   PORT_RANGE,
   flags.FAST_OPEN,

@@ -12,6 +12,7 @@ import {
   type Plan,
   readCredentials,
   readPings,
+  readResume,
 } from './plan.js'
 import {
   API_KEY,
@@ -75,6 +76,7 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     trustedProxies: settings.values(TRUSTED_PROXY, parseCidr),
     fastOpen: settings.enabled(flags.FAST_OPEN),
     ...readPings(settings),
+    ...readResume(settings),
     exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
     udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
   }

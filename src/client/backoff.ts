@@ -28,6 +28,11 @@ export class Backoff {
     this.#attempts = 0
   }
 
+  /** The next delay is a short one. */
+  calm(): void {
+    this.#attempts = Math.min(this.#attempts, 1)
+  }
+
   /** Milliseconds to wait before the next attempt. */
   next(): number {
     this.#attempts += 1

@@ -2,10 +2,12 @@ import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { HandshakeTransport } from '../mux/handshake-transport.js'
 import type { AbortOptions, Clock, Crypto, MessageTransport } from '../ports.js'
+import { NIL_UUID } from '../protocol/channel-id.js'
 import { handshakeUrl, parseServerUrl } from '../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, AUTH_TIMEOUT_MS } from '../protocol/limits.js'
 import { type AuthResponseMessage, decodeMessage, encodeAuth, type Message, MessageType } from '../protocol/messages.js'
 import { encodeUtf8 } from '../protocol/text.js'
+import type { Ticket } from './served-session.js'
 
 /** Messages that a server may send before its AuthResponse: some send Partners first. */
 const MAX_MESSAGES_BEFORE_ANSWER = 8
@@ -27,6 +29,10 @@ export interface LinkCredentials {
   readonly instance: Uint8Array
   /** Send the token in the first message, not its hash in the URL. */
   readonly authInBand: boolean
+  /** Ask for a session that survives its WebSocket (docs/protocol.md B.3). */
+  readonly resumable: boolean
+  /** Go on with this one. It is known to its own server only, and goes there in the first message. */
+  readonly ticket?: Ticket | undefined
 }
 
 export interface LinkSurroundings {
@@ -37,7 +43,13 @@ export interface LinkSurroundings {
 
 /** A WebSocket on which the server admitted us. */
 export interface AdmittedLink {
+  /** Of the server, as it was given. */
+  readonly url: string
   readonly transport: MessageTransport
+  /** The session survives its WebSocket under this id, a secret. */
+  readonly sessionId: Uint8Array | undefined
+  /** The session of the ticket goes on, behind so many messages that the server received. */
+  readonly received: number | undefined
   /** The server keeps order and early data: fast open is safe (trailer tag 0x11). */
   readonly keepsOrder: boolean
   /** The token that some servers give a client which has none; a secret. */
@@ -56,18 +68,32 @@ export async function connectLink(
   { signal }: AbortOptions = {},
 ): Promise<AdmittedLink> {
   const server = parseServerUrl(credentials.url)
-  const inBand = credentials.authInBand || server.form === 'in-band'
+  const { reverse, instance, resumable } = credentials
+  const ticket = credentials.ticket?.url === credentials.url ? credentials.ticket : undefined
+  const inBand = credentials.authInBand || server.form === 'in-band' || ticket !== undefined
   const token = credentials.token ?? ANONYMOUS_TOKEN
-  const { reverse, instance } = credentials
   const tokenHash = Array.from(crypto.sha256(encodeUtf8(token)), (byte) => byte.toString(16).padStart(2, '0')).join('')
-  const url = inBand ? server.url : handshakeUrl(server.url, { tokenHash, reverse, instance, extensions: true })
+  const url = inBand
+    ? server.url
+    : handshakeUrl(server.url, { tokenHash, reverse, instance, extensions: true, resumable })
   const transport = new HandshakeTransport(await openTransport(url, { secretInBand: inBand, signal }))
   try {
-    if (inBand) transport.send(encodeAuth({ token, reverse, instance, trailer: {} }))
+    const sessionId = ticket?.id ?? (resumable ? NIL_UUID : undefined)
+    const trailer = { sessionId, received: ticket?.received }
+    if (inBand) transport.send(encodeAuth({ token, reverse, instance, trailer }))
     const { answer, early } = await awaitAnswer(transport, clock, signal)
     if (!answer.success) throw rejected(answer.error ?? '', credentials.token)
     const assignedToken = credentials.token === undefined ? answer.token : undefined
-    return { transport: transport.release(), keepsOrder: answer.trailer?.keepsOrder ?? false, assignedToken, early }
+    const told = answer.trailer
+    return {
+      url: credentials.url,
+      transport: transport.release(),
+      sessionId: resumable ? told?.sessionId : undefined,
+      received: ticket === undefined ? undefined : told?.received,
+      keepsOrder: told?.keepsOrder ?? false,
+      assignedToken,
+      early,
+    }
   } catch (error) {
     transport.abort()
     throw error

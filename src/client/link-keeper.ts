@@ -7,6 +7,8 @@ import { Backoff, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from 
 export interface LiveLink {
   /** Settles when the link is gone; `undefined` when it was closed in order. */
   readonly gone: Promise<LinkSocksError | undefined>
+  /** It carried something: what ended it so soon was not the way it began. */
+  useful(): boolean
   close(): Promise<void>
 }
 
@@ -77,6 +79,7 @@ export class LinkKeeper {
       this.#link = undefined
       this.#lastUp = clock.now()
       if (clock.now() - since >= STABLE_AFTER_MS) this.#backoff.reset()
+      else if (link.useful()) this.#backoff.calm()
       return error ?? new LinkSocksError('ERR_LINK_LOST', 'the server closed the link')
     } catch (thrown) {
       return LinkSocksError.from(thrown, 'ERR_CONNECT')

@@ -36,7 +36,7 @@ export class LinkPool {
   }
 
   add(session: Session, dialer: Dialer): void {
-    if (session.ended) return
+    if (!session.available) return
     const link = { session, dialer }
     this.#links.push(link)
     for (const waiter of [...this.#waiters]) waiter.resolve(link)
@@ -72,7 +72,7 @@ export class LinkPool {
       try {
         return await open(link.dialer)
       } catch (thrown) {
-        const lost = thrown instanceof LinkSocksError && link.session.ended
+        const lost = thrown instanceof LinkSocksError && !link.session.available
         if (!lost || attempt >= MAX_ATTEMPTS || signal?.aborted === true) throw thrown
       }
     }

@@ -3,7 +3,8 @@ import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
-import { Session, type SessionHandler } from '../mux/session.js'
+import { ReplayBudget } from '../mux/replay-budget.js'
+import type { SessionHandler } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
 import type {
   AbortOptions,
@@ -24,6 +25,7 @@ import { firstOf, serverText } from './failover.js'
 import { LinkKeeper, type LiveLink } from './link-keeper.js'
 import { LinkPool } from './link-pool.js'
 import { RemoteLog } from './remote-log.js'
+import { ServedSession } from './served-session.js'
 
 export interface TunnelOptions {
   readonly openTransport: OpenTransport
@@ -45,6 +47,8 @@ export interface TunnelOptions {
   readonly fastOpen: boolean
   readonly trace: boolean
   readonly pings?: PingTimes | undefined
+  /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
+  readonly resumeTimeoutMs: number
   /** The way out of a provider, one for each link. */
   readonly createExitDialer: () => Dialer
   readonly watchWake?: WatchWake | undefined
@@ -58,6 +62,9 @@ export class Tunnel implements Dialer {
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
   readonly #pool: LinkPool
   readonly #keepers: readonly LinkKeeper[]
+  /** The session of each link, also while it is suspended. */
+  readonly #served: (ServedSession | undefined)[] = []
+  readonly #replays = new ReplayBudget()
   readonly #connectorTokens: ConnectorTokens
   /** Settles when it ended for good: with the error that ended it, or `undefined` after `close()`. */
   readonly closed: Promise<LinkSocksError | undefined>
@@ -127,6 +134,7 @@ export class Tunnel implements Dialer {
   async #close(reason: LinkSocksError | undefined): Promise<void> {
     this.#pool.close(reason ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the client was closed'))
     await Promise.all(this.#keepers.map((keeper) => keeper.close()))
+    await Promise.all(this.#served.map((served) => served?.session.close()))
     this.#end(reason)
   }
 
@@ -146,8 +154,10 @@ export class Tunnel implements Dialer {
   }
 
   async #open(index: number, log: Logger, signal: AbortSignal): Promise<LiveLink> {
-    const { urls, token, reverse, authInBand, openTransport, clock, crypto } = this.#options
-    const credentials = { token, reverse, authInBand, instance: this.#instance }
+    const { urls, token, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
+    const resumable = reconnect && this.#options.resumeTimeoutMs > 0
+    const ticket = this.#served[index]?.ticket
+    const credentials = { token, reverse, authInBand, instance: this.#instance, resumable, ticket }
     const admitted = await firstOf(urls, {
       connect: (url) => connectLink({ ...credentials, url }, { openTransport, clock, crypto }, { signal }),
       failed: ({ code, message }, url) => {
@@ -155,11 +165,22 @@ export class Tunnel implements Dialer {
       },
       signal,
     })
-    return this.#serve(admitted, index, log)
+    return this.#resume(admitted, index) ?? this.#serve(admitted, index, log)
+  }
+
+  /** Goes on with the session of this link, or ends it: the server has forgotten it. */
+  #resume(admitted: AdmittedLink, index: number): LiveLink | undefined {
+    const served = this.#served[index]
+    const link = admitted.received === undefined ? undefined : served?.resume(admitted)
+    if (link !== undefined) return link
+    served?.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
+    if (admitted.received === undefined) return undefined
+    admitted.transport.abort()
+    throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the server went on with a session that is not ours')
   }
 
   #serve(admitted: AdmittedLink, index: number, log: Logger): LiveLink {
-    const { clock, crypto, inflate, trace, pings, reverse } = this.#options
+    const { clock, crypto, inflate, trace, pings, reverse, resumeTimeoutMs } = this.#options
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)
     const remoteLog = new RemoteLog(log, clock)
@@ -167,37 +188,35 @@ export class Tunnel implements Dialer {
     // warnings are the server's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
     const exit = reverse ? new Exit(this.#options.createExitDialer(), peerLog) : undefined
-    let settle: (error: LinkSocksError | undefined) => void = () => {}
-    const gone = new Promise<LinkSocksError | undefined>((resolve) => {
-      settle = resolve
-    })
     const control = (message: Message): void => this.#onControl(message, remoteLog)
     const handler: SessionHandler = {
       control,
-      ...(exit && { connect: (message) => exit.connect(session, message) }),
-      close: (error) => {
-        this.#pool.remove(session)
+      ...(exit && { connect: (message) => exit.connect(served.session, message) }),
+      close: () => {
         if (index === 0) this.#connectorTokens.stop()
-        log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
-        settle(error)
       },
     }
     const environment = { clock, crypto, inflate, log: peerLog }
-    const session = new Session(admitted.transport, {
-      ...environment,
-      totals: this.#received,
-      trace,
-      pings,
-      pongs: true,
-      handler,
+    const sessionOptions = { ...environment, totals: this.#received, trace, pings, pongs: true, handler }
+    const resumable = { clock, timeoutMs: resumeTimeoutMs, budget: this.#replays }
+    const served = new ServedSession(admitted, resumable, sessionOptions, {
+      up: (session) => {
+        log.info('link.up', { role: reverse ? 'provider' : 'client' })
+        this.#pool.add(session, dialer)
+      },
+      down: (session, error) => {
+        this.#pool.remove(session)
+        log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
+      },
     })
-    log.info('link.up', { role: reverse ? 'provider' : 'client' })
+    const { session } = served
+    const dialer = new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) })
+    this.#served[index] = served
     for (const message of admitted.early) control(message)
-    session.start()
-    this.#pool.add(session, new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) }))
+    const link = served.start()
     // the links of one client are one instance: the first speaks for all
     if (reverse && index === 0) this.#connectorTokens.register(session)
-    return { gone, close: () => session.close() }
+    return link
   }
 
   /** Without it nobody could connect to this client: it is for its owner to pass on. */

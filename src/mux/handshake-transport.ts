@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { AbortOptions, MessageTransport, TransportClose, TransportHandler } from '../ports.js'
+import { lossOf } from './loss.js'
 
 /** Messages that may wait before anybody asks for them; then the transport is not read until somebody does. */
 export const MAX_HANDSHAKE_MESSAGES = 64
@@ -35,7 +36,7 @@ export class HandshakeTransport {
         this.#resume()
         return message
       }
-      if (this.#closed !== undefined) throw lostError(this.#closed)
+      if (this.#closed !== undefined) throw lossOf(this.#closed)
       await this.#woken(signal)
     }
   }
@@ -62,12 +63,15 @@ export class HandshakeTransport {
       start: (handler) => this.#start(handler),
       send: (head, body, sent) => transport.send(head, body, sent),
       recycle: (data) => transport.recycle(data),
+      retain: (data) => transport.retain(data),
+      release: (data) => transport.release(data),
       ping: () => transport.ping(),
       pong: () => transport.pong(),
       pause: () => transport.pause(),
       resume: () => transport.resume(),
       close: (code, reason) => transport.close(code, reason),
-      abort: () => transport.abort(),
+      abort: (reason) => transport.abort(reason),
+      lose: (reason) => transport.lose(reason),
     }
   }
 
@@ -112,8 +116,4 @@ export class HandshakeTransport {
       signal?.addEventListener('abort', wake)
     })
   }
-}
-
-function lostError(info: TransportClose): LinkSocksError {
-  return info.error ?? new LinkSocksError('ERR_LINK_LOST', `the connection was closed with code ${info.code}`)
 }

@@ -56,6 +56,14 @@ export class Keepalive {
     this.#pausedAt = undefined
   }
 
+  /** After `stop()`: there is a new connection. */
+  restart(): void {
+    this.#lastActivity = this.#options.clock.now()
+    this.#pausedAt = undefined
+    this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
+    this.#deadlineTimer = this.#options.clock.after(this.#times.timeoutMs, () => this.#judge())
+  }
+
   stop(): void {
     this.#pingTimer.cancel()
     this.#deadlineTimer.cancel()

@@ -12,6 +12,9 @@ export interface SessionHandler {
   control?(message: Message): void
   /** A message for a channel that this end doesn't know (any more). */
   unknownChannel?(raw: Uint8Array, type: number): void
+  /** The connection is lost and may come back: no new channels until `resumed()`. */
+  suspended?(reason: LinkSocksError): void
+  resumed?(): void
   /** The session is gone. Exactly once; without `error` it was closed from this end or in order. */
   close(error?: LinkSocksError): void
 }

@@ -15,11 +15,13 @@ import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
 import { Keepalive } from './keepalive.js'
 import type { ChannelEntry, Link } from './link.js'
+import { lossOf } from './loss.js'
 import { Pace } from './pace.js'
 import { ReadGate } from './read-gate.js'
 import { encodeRefusal } from './refusal.js'
 import { RoundTrips } from './round-trips.js'
 import { type Lane, Scheduler, type Source } from './scheduler.js'
+import { SessionClock } from './session-clock.js'
 import type { SessionHandler, SessionOptions } from './session-options.js'
 
 export type { SessionHandler, SessionOptions } from './session-options.js'
@@ -29,7 +31,7 @@ export const CLOSE_FLUSH_MS = 2_000
 
 /** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles. */
 export class Session implements Link {
-  readonly clock: Clock
+  readonly clock: SessionClock
   readonly crypto: Crypto
   readonly inflate: Inflate
   readonly log: Logger
@@ -37,6 +39,8 @@ export class Session implements Link {
   readonly totals: HeldTotals
   readonly roundTrips: RoundTrips
   readonly busyReaders: BusyReaders
+  /** Goes on while the session is suspended. */
+  readonly #time: Clock
   readonly #transport: MessageTransport
   readonly #handler: SessionHandler
   readonly #scheduler: Scheduler
@@ -53,17 +57,18 @@ export class Session implements Link {
 
   /** @param transport authenticated and not started yet (a released HandshakeTransport). */
   constructor(transport: MessageTransport, options: SessionOptions) {
-    this.clock = options.clock
+    this.clock = new SessionClock(options.clock)
+    this.#time = options.clock
     this.crypto = options.crypto
     this.inflate = options.inflate
     this.log = options.log
     this.totals = options.totals ?? new HeldTotals(RECEIVED_LIMITS)
-    this.roundTrips = new RoundTrips(options.clock)
-    this.busyReaders = new BusyReaders(options.clock)
+    this.roundTrips = new RoundTrips(this.clock)
+    this.busyReaders = new BusyReaders(this.clock)
     this.#transport = transport
     this.#handler = options.handler
     this.#trace = options.trace ?? false
-    this.#scheduler = new Scheduler(transport, new Pace(options.clock), () =>
+    this.#scheduler = new Scheduler(transport, new Pace(this.clock), () =>
       this.abort(new LinkSocksError('ERR_LIMIT', 'the peer does not read what it asked for')),
     )
     this.#keepalive = new Keepalive({
@@ -71,7 +76,7 @@ export class Session implements Link {
       clock: options.clock,
       pongs: options.pongs,
       times: options.pings,
-      dead: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
+      dead: () => transport.lose(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
     })
     this.gate = new ReadGate(transport, options.clock, this.#keepalive)
   }
@@ -83,11 +88,18 @@ export class Session implements Link {
       activity: () => this.#keepalive.activity(),
       drain: () => this.#scheduler.run(),
       close: (info) => this.#onClose(info),
+      suspended: (reason) => this.#onSuspended(reason),
+      resumed: () => this.#onResumed(),
     })
   }
 
   get ended(): boolean {
     return this.#ended
+  }
+
+  /** Whether it takes new channels. */
+  get available(): boolean {
+    return !this.#ended && this.#closing === undefined && !this.clock.stopped
   }
 
   /** Channels now open, pending ones included. */
@@ -114,9 +126,7 @@ export class Session implements Link {
   }
 
   attach(key: ChannelKey, entry: ChannelEntry): void {
-    if (this.#ended || this.#closing !== undefined) {
-      throw new LinkSocksError('ERR_SESSION_CLOSED', 'the link to the far end is closed')
-    }
+    if (!this.available) throw new LinkSocksError('ERR_SESSION_CLOSED', 'the link to the far end is closed')
     if (this.#channels.has(key)) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the channel id is in use')
     if (this.#channels.size >= MAX_CHANNELS_PER_SESSION) {
       throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one link`)
@@ -152,7 +162,8 @@ export class Session implements Link {
   async #close(reason: LinkSocksError): Promise<void> {
     if (this.#ended) return
     for (const entry of [...this.#channels.values()]) this.#contain(() => entry.sessionClosing(reason))
-    await this.#within(CLOSE_FLUSH_MS, this.#scheduler.idle())
+    // nothing leaves a session without a connection
+    if (!this.clock.stopped) await this.#within(CLOSE_FLUSH_MS, this.#scheduler.idle())
     this.#transport.close(1000, '')
     this.#end()
     // a process that ends at once would cut the close handshake
@@ -161,7 +172,7 @@ export class Session implements Link {
 
   #within(limitMs: number, wait: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.clock.after(limitMs, resolve)
+      const timer = this.#time.after(limitMs, resolve)
       void wait.then(() => {
         timer.cancel()
         resolve()
@@ -169,8 +180,22 @@ export class Session implements Link {
     })
   }
 
+  #onSuspended(reason: LinkSocksError): void {
+    if (this.#ended) return
+    this.#keepalive.stop()
+    this.clock.stop()
+    this.#contain(() => this.#handler.suspended?.(reason))
+  }
+
+  #onResumed(): void {
+    if (this.#ended) return
+    this.#keepalive.restart()
+    this.clock.resume()
+    this.#contain(() => this.#handler.resumed?.())
+  }
+
   #onClose(info: TransportClose): void {
-    this.#end(closeError(info))
+    this.#end(lossOf(info))
     this.#transportClosed()
   }
 
@@ -272,10 +297,4 @@ function keyOf(raw: Uint8Array): ChannelKey {
   if (key === undefined)
     throw new LinkSocksError('ERR_MESSAGE_TRUNCATED', 'the message is too short for its channel id')
   return key
-}
-
-function closeError(info: TransportClose): LinkSocksError {
-  if (info.error !== undefined) return info.error
-  const why = info.code === 1006 ? 'without a close frame' : `with code ${info.code}`
-  return new LinkSocksError('ERR_LINK_LOST', `the link was closed ${why}`)
 }

@@ -19,6 +19,8 @@ export class BlockPool {
   readonly #free = new Map<number, ArrayBuffer[]>(CLASS_BYTES.map((bytes) => [bytes, []]))
   /** The blocks in use: only these can come back, and once. */
   readonly #taken = new WeakSet<ArrayBufferLike>()
+  /** Blocks that are kept from coming back: how often, and whether they were given meanwhile. */
+  readonly #retained = new Map<ArrayBufferLike, { times: number; given: boolean }>()
   #freeBytes = 0
   #takenSince = false
   #timer: NodeJS.Timeout | undefined
@@ -41,7 +43,36 @@ export class BlockPool {
   /** Gives back the block that `view` lies in, which nobody may touch from here on. Other memory is left alone. */
   give(view: Uint8Array): void {
     const { buffer } = view
-    if (!this.#taken.delete(buffer) || this.#freeBytes + buffer.byteLength > MAX_FREE_BYTES) return
+    if (!this.#taken.has(buffer)) return
+    const retained = this.#retained.get(buffer)
+    if (retained === undefined) this.#keep(buffer)
+    else retained.given = true
+  }
+
+  /** Keeps the block that `view` lies in from coming back before `release()`. @returns false for other memory */
+  retain(view: Uint8Array): boolean {
+    const { buffer } = view
+    if (!this.#taken.has(buffer)) return false
+    const retained = this.#retained.get(buffer)
+    if (retained === undefined) this.#retained.set(buffer, { times: 1, given: false })
+    else retained.times += 1
+    return true
+  }
+
+  /** After `retain()`, once for each. */
+  release(view: Uint8Array): void {
+    const { buffer } = view
+    const retained = this.#retained.get(buffer)
+    if (retained === undefined) return
+    retained.times -= 1
+    if (retained.times > 0) return
+    this.#retained.delete(buffer)
+    if (retained.given) this.#keep(buffer)
+  }
+
+  #keep(buffer: ArrayBufferLike): void {
+    this.#taken.delete(buffer)
+    if (this.#freeBytes + buffer.byteLength > MAX_FREE_BYTES) return
     this.#free.get(buffer.byteLength)?.push(buffer as ArrayBuffer)
     this.#freeBytes += buffer.byteLength
     this.#timer ??= setInterval(() => this.#giveUpIdle(), IDLE_MS).unref()

@@ -5,6 +5,7 @@ import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/l
 import { encodeUtf8 } from '../protocol/text.js'
 import type { ClientOptions, ServerOptions } from './options.js'
 import { MIN_PING_MS, type PingOptions, pingTimes } from './ping-times.js'
+import { MIN_RESUME_MS } from './resume-options.js'
 
 /** Most links one client keeps to its server. */
 export const MAX_THREADS = 64
@@ -27,6 +28,7 @@ export function checkServerOptions(options: ServerOptions): void {
   checkDuration('connectorWaitMs', connectorWaitMs, 0)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
   checkPings(options)
+  checkDuration('resumeTimeoutMs', options.resumeTimeoutMs, MIN_RESUME_MS)
   checkProxy('exitProxy', exitProxy)
 }
 
@@ -50,6 +52,7 @@ export function checkClientOptions(options: ClientOptions): void {
   checkCa('tls.ca', options.tls?.ca)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
   checkPings(options)
+  checkDuration('resumeTimeoutMs', options.resumeTimeoutMs, MIN_RESUME_MS)
   checkProxy('exitProxy', exitProxy)
   if (serverProxy !== undefined) {
     checkProxy('serverProxy', serverProxy.includes('://') ? serverProxy : `http://${serverProxy}`)

@@ -11,6 +11,7 @@ import { exitDialers } from './exit.js'
 import { nodeInflate } from './inflate.js'
 import type { ClientOptions, SocksListenOptions } from './options.js'
 import { pingTimes } from './ping-times.js'
+import { resumeTimeout } from './resume-options.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { toDuplex } from './stream-duplex.js'
 import type { TcpListener } from './tcp-listener.js'
@@ -63,6 +64,7 @@ export class Client implements AsyncDisposable {
       fastOpen: options.fastOpen ?? false,
       trace: options.traceMessages ?? false,
       pings: pingTimes(options),
+      resumeTimeoutMs: resumeTimeout(options),
       createExitDialer: exitDialers(options, this.#log),
       watchWake,
     })

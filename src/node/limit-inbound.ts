@@ -20,7 +20,7 @@ export function limitInbound(transport: WsTransport, maxBytes: number, onExceede
     if (total <= maxBytes) return
     lift()
     onExceeded?.()
-    transport.fail(new LinkSocksError('ERR_MESSAGE_TOO_LARGE', `more than ${maxBytes} bytes before authentication`))
+    transport.abort(new LinkSocksError('ERR_MESSAGE_TOO_LARGE', `more than ${maxBytes} bytes before authentication`))
   })
   return { lift }
 }

@@ -2,9 +2,10 @@ import type { Logger } from '../log.js'
 import type { EgressPolicy } from '../ports.js'
 import type { TokenSpec } from '../relay/admin.js'
 import type { PingOptions } from './ping-times.js'
+import type { ResumeOptions } from './resume-options.js'
 
 /** Options of both ends. */
-interface CommonOptions extends PingOptions {
+interface CommonOptions extends PingOptions, ResumeOptions {
   /** @default silent */
   readonly logger?: Logger | undefined
   /** Logs the type of every message, at level debug. @default false */

@@ -16,6 +16,7 @@ import { limitInbound } from './limit-inbound.js'
 import type { ServerOptions } from './options.js'
 import { packageVersion } from './package-version.js'
 import { pingTimes } from './ping-times.js'
+import { resumeTimeout } from './resume-options.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
@@ -64,6 +65,7 @@ export class Server implements AsyncDisposable {
       fastOpen: options.fastOpen ?? false,
       trace: options.traceMessages ?? false,
       pings: pingTimes(options),
+      resumeTimeoutMs: resumeTimeout(options),
     })
   }
 

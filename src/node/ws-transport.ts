@@ -108,15 +108,22 @@ export class WsTransport implements MessageTransport {
     this.#awaitEnd()
   }
 
-  abort(): void {
+  retain(data: Uint8Array): boolean {
+    return blockPool.retain(data)
+  }
+
+  release(data: Uint8Array): void {
+    blockPool.release(data)
+  }
+
+  abort(reason?: LinkSocksError): void {
+    this.#error ??= reason
     this.socket.destroy()
     this.#end()
   }
 
-  /** Ends the connection at once for a reason that `close()` of the handler will carry. */
-  fail(error: LinkSocksError): void {
-    this.#error ??= error
-    this.abort()
+  lose(reason: LinkSocksError): void {
+    this.abort(reason)
   }
 
   /** Calls `watch` with the size of whatever is read, before anything of it is delivered. One at a time. */

@@ -35,6 +35,11 @@ export class ByteReader {
     return this.u16() * 0x10000 + this.u16()
   }
 
+  /** Eight bytes; exact up to 2^53-1, and no safe integer above. */
+  u64(): number {
+    return this.u32() * 2 ** 32 + this.u32()
+  }
+
   /** The next `length` bytes, without copying. */
   view(length: number): Uint8Array {
     const at = this.#take(length)

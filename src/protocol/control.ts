@@ -55,8 +55,7 @@ export function decodeControl(data: Uint8Array): ControlFrame | undefined {
 }
 
 function byteCount(reader: ByteReader): number {
-  const high = reader.u32()
-  const count = high * 2 ** 32 + reader.u32()
+  const count = reader.u64()
   if (Number.isSafeInteger(count)) return count
   throw new LinkSocksError('ERR_MESSAGE_INVALID', 'END_OF_STREAM counts more than 2^53-1 bytes')
 }

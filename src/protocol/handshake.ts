@@ -15,8 +15,8 @@ const WEBSOCKET_SCHEME: Readonly<Record<string, string>> = {
   'http:': 'ws:',
   'https:': 'wss:',
 }
-/** Query parameters of the URL form (A.2) and of B.1. */
-const OWN_PARAMETERS = ['token', 'reverse', 'instance', 'ext'] as const
+/** Query parameters of the URL form (A.2), of B.1 and of B.3. */
+const OWN_PARAMETERS = ['token', 'reverse', 'instance', 'ext', 'resume'] as const
 
 /** How a client proves its token: in the URL (deployed form) or by an Auth message. */
 export type AuthForm = 'query' | 'in-band'
@@ -81,6 +81,8 @@ export interface HandshakeFields {
   readonly instance: Uint8Array
   /** Asks the server for its extensions (B.1). */
   readonly extensions: boolean
+  /** Asks for a session that survives its WebSocket (B.3). */
+  readonly resumable: boolean
 }
 
 /** `serverUrl` with the parameters of the query form added, all keys sorted. The result is a secret. */
@@ -90,6 +92,7 @@ export function handshakeUrl(serverUrl: string, fields: HandshakeFields): string
   url.searchParams.set('reverse', String(fields.reverse))
   url.searchParams.set('instance', formatUuid(fields.instance))
   if (fields.extensions) url.searchParams.set('ext', '1')
+  if (fields.resumable) url.searchParams.set('resume', '1')
   url.searchParams.sort()
   return url.href
 }
@@ -106,6 +109,7 @@ export type Handshake =
       /** Nil when missing or unreadable. */
       readonly instance: Uint8Array
       readonly extensions: boolean
+      readonly resumable: boolean
     }
   | { readonly form: 'invalid'; readonly error: 'invalid token format' }
 
@@ -116,7 +120,8 @@ export function parseHandshake(query: URLSearchParams): Handshake {
   if (tokenHash === '') return { form: 'in-band', extensions }
   if (tokenHash.length !== TOKEN_HASH_CHARS) return { form: 'invalid', error: 'invalid token format' }
   const instance = parseUuid(query.get('instance') ?? '') ?? NIL_UUID
-  return { form: 'query', tokenHash, reverse: reverseOf(query.get('reverse')), instance, extensions }
+  const resumable = extensions && query.get('resume') === '1'
+  return { form: 'query', tokenHash, reverse: reverseOf(query.get('reverse')), instance, extensions, resumable }
 }
 
 function reverseOf(text: string | null): boolean | undefined {

@@ -56,6 +56,8 @@ export const BASE_STALL_TIMEOUT_MS = 30_000
 
 /** Channels one session may have at a time, each way. */
 export const MAX_CHANNELS_PER_SESSION = 20_000
+/** Sessions of one token, suspended ones included. */
+export const MAX_SESSIONS_PER_TOKEN = 4_096
 /** Connector tokens of one autonomy provider instance (A.5). */
 export const MAX_CONNECTOR_TOKENS_PER_INSTANCE = 64
 /** Connector tokens of one reverse token (A.5). */
@@ -66,3 +68,14 @@ export const INSTANCE_RESERVATION_MS = 60_000
 export const CONNECTOR_RESPONSE_TIMEOUT_MS = 10_000
 /** `anonymous`: what a client without a token sends; never a token itself (A.2). */
 export const ANONYMOUS_TOKEN = 'anonymous'
+
+/** How long a session outlives its WebSocket, unless told otherwise (B.3). */
+export const RESUME_TIMEOUT_MS = 60_000
+/** Received messages are acknowledged after so many bytes (B.3) ... */
+export const ACK_BYTES = 256 * KIB
+/** ... and at the latest after this time. */
+export const ACK_DELAY_MS = 200
+/** What any session may have sent and unacknowledged (B.3). */
+export const MIN_REPLAY_BYTES = 1 * MIB
+/** The same, where the process has room. */
+export const MAX_REPLAY_BYTES = 32 * MIB

@@ -19,6 +19,8 @@ export const MessageType = {
   DirectCapabilities: 11,
   DirectRendezvous: 12,
   DirectStatus: 13,
+  /** Of a session that survives its WebSocket (B.3), never of a channel. */
+  SessionControl: 14,
 } as const
 
 /** The Compression byte of Data; `Control` marks a frame of stream control (B.2). */

@@ -7,14 +7,16 @@ export interface Trailer {
   readonly streamControl?: number | undefined
   /** SOCKS5 REP of the failure (tag 0x02). */
   readonly rep?: number | undefined
-  /** Resumable session id, 16 bytes, a secret (tag 0x10). */
+  /** Resumable session id, 16 bytes, a secret; nil in Auth asks for one (tag 0x10). */
   readonly sessionId?: Uint8Array | undefined
+  /** Session messages that its sender has received: the session goes on behind them (tag 0x12). */
+  readonly received?: number | undefined
   /** This relay keeps order and early Data, so fast open is safe (tag 0x11). */
   readonly keepsOrder?: boolean | undefined
 }
 
 const MAGIC = Uint8Array.of(0x4c, 0x58)
-const Tag = { StreamControl: 0x01, Rep: 0x02, SessionId: 0x10, KeepsOrder: 0x11 } as const
+const Tag = { StreamControl: 0x01, Rep: 0x02, SessionId: 0x10, KeepsOrder: 0x11, Received: 0x12 } as const
 
 /** `4C 58`, then Tag(1) Len(1) Value(Len) for each field that is set, tags ascending. */
 export function writeTrailer(out: ByteWriter, trailer: Trailer): ByteWriter {
@@ -23,6 +25,7 @@ export function writeTrailer(out: ByteWriter, trailer: Trailer): ByteWriter {
   if (trailer.rep !== undefined) out.u8(Tag.Rep).u8(1).u8(trailer.rep)
   if (trailer.sessionId !== undefined) out.u8(Tag.SessionId).u8(UUID_BYTES).uuid(trailer.sessionId)
   if (trailer.keepsOrder === true) out.u8(Tag.KeepsOrder).u8(0)
+  if (trailer.received !== undefined) out.u8(Tag.Received).u8(8).u64(trailer.received)
   return out
 }
 
@@ -61,7 +64,14 @@ function withEntry(trailer: Trailer, tag: number, value: Uint8Array): Trailer | 
       return value.length === UUID_BYTES ? { ...trailer, sessionId: new Uint8Array(value) } : undefined
     case Tag.KeepsOrder:
       return value.length === 0 ? { ...trailer, keepsOrder: true } : undefined
+    case Tag.Received:
+      return value.length === 8 ? withReceived(trailer, new ByteReader(value).u64()) : undefined
     default:
       return trailer
   }
+}
+
+/** A count that no session reaches makes the trailer a broken one. */
+function withReceived(trailer: Trailer, received: number): Trailer | undefined {
+  return Number.isSafeInteger(received) ? { ...trailer, received } : undefined
 }

@@ -5,6 +5,7 @@ import { formatUuid, NIL_UUID } from '../protocol/channel-id.js'
 import { parseHandshake } from '../protocol/handshake.js'
 import { AUTH_TIMEOUT_MS, MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import { decodeMessage, encodeAuthResponse, MessageType } from '../protocol/messages.js'
+import type { Trailer } from '../protocol/trailer.js'
 import type { Role } from './relay-link.js'
 import type { Token, TokenTable } from './tokens.js'
 
@@ -17,14 +18,31 @@ export interface Knock {
   readonly admitted?: (() => void) | undefined
 }
 
-/** A peer that has proven to hold a token. */
-export interface Admission {
-  readonly transport: MessageTransport
+/** What a peer asks for that wants its session to survive the WebSocket (docs/protocol.md B.3). */
+export interface ResumeWish {
+  /** The session to go on with, a secret; `undefined` for a new one. */
+  readonly id: Uint8Array | undefined
+  /** Messages of that session that the peer has received. */
+  readonly received: number
+}
+
+interface Identity {
   readonly token: Token
   readonly role: Role
   /** The instance UUID as text; `undefined` for a nil or missing one. */
   readonly instance: string | undefined
   readonly extensions: boolean
+  readonly resume: ResumeWish | undefined
+}
+
+/** A peer that has proven to hold a token and waits for its answer. */
+export interface Admission extends Identity {
+  /** Answers with success; `trailer` goes to those who asked for extensions. */
+  admit(trailer: Trailer): MessageTransport
+  /** Answers with a failure. */
+  refuse(reason: string): void
+  /** Ends it without an answer: the peer is to come again. */
+  close(): void
 }
 
 interface Claim {
@@ -32,10 +50,11 @@ interface Claim {
   readonly reverse: boolean | undefined
   readonly instance: Uint8Array
   readonly extensions: boolean
+  readonly resume: ResumeWish | undefined
 }
 
 /**
- * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it.
+ * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it if it fails.
  * @throws {LinkSocksError} ERR_AUTH_REJECTED, ERR_AUTH_TIMEOUT, ERR_LINK_LOST; the transport is closed then
  */
 export async function authenticate(knock: Knock, tokens: TokenTable, clock: Clock): Promise<Admission> {
@@ -45,19 +64,35 @@ export async function authenticate(knock: Knock, tokens: TokenTable, clock: Cloc
     if (handshake.form === 'invalid') throw rejected(handshake.error)
     const claim =
       handshake.form === 'query'
-        ? { ...handshake, reverse: handshake.reverse, token: tokens.findByHash(handshake.tokenHash) }
+        ? {
+            ...handshake,
+            reverse: handshake.reverse,
+            token: tokens.findByHash(handshake.tokenHash),
+            resume: handshake.resumable ? { id: undefined, received: 0 } : undefined,
+          }
         : await readAuth(transport, tokens, clock, handshake.extensions)
-    const admission = judge(claim)
+    const identity = judge(claim)
     knock.admitted?.()
-    const trailer = claim.extensions ? { keepsOrder: true } : undefined
-    transport.send(encodeAuthResponse({ success: true, trailer }))
-    return { ...admission, transport: transport.release() }
+    return {
+      ...identity,
+      admit: (trailer) => {
+        transport.send(encodeAuthResponse({ success: true, trailer: claim.extensions ? trailer : undefined }))
+        return transport.release()
+      },
+      refuse: (reason) => refuse(transport, reason),
+      close: () => transport.close(1001, ''),
+    }
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
-    if (error.code === 'ERR_AUTH_REJECTED') transport.send(encodeAuthResponse({ success: false, error: error.message }))
-    transport.close(1008, '')
+    if (error.code === 'ERR_AUTH_REJECTED') refuse(transport, error.message)
+    else transport.close(1008, '')
     throw error
   }
+}
+
+function refuse(transport: HandshakeTransport, reason: string): void {
+  transport.send(encodeAuthResponse({ success: false, error: reason }))
+  transport.close(1008, '')
 }
 
 async function readAuth(
@@ -77,6 +112,7 @@ async function readAuth(
       reverse: message.reverse,
       instance: message.instance,
       extensions: extensions || message.trailer !== undefined,
+      resume: resumeWish(message.trailer),
     }
   } finally {
     timer.cancel()
@@ -94,13 +130,21 @@ function decodeAuth(raw: Uint8Array) {
   throw rejected('invalid auth message')
 }
 
-function judge({ token, reverse, instance, extensions }: Claim): Omit<Admission, 'transport'> {
+function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
+  if (trailer?.sessionId === undefined) return undefined
+  return { id: isNil(trailer.sessionId) ? undefined : trailer.sessionId, received: trailer.received ?? 0 }
+}
+
+function judge({ token, reverse, instance, extensions, resume }: Claim): Identity {
   if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
     throw rejected('invalid token')
   }
   const role = token.type === 'reverse' ? 'provider' : token.type
-  const nil = instance.every((byte, index) => byte === NIL_UUID[index])
-  return { token, role, instance: nil ? undefined : formatUuid(instance), extensions }
+  return { token, role, instance: isNil(instance) ? undefined : formatUuid(instance), extensions, resume }
+}
+
+function isNil(id: Uint8Array): boolean {
+  return id.every((byte, index) => byte === NIL_UUID[index])
 }
 
 function rejected(reason: string): LinkSocksError {

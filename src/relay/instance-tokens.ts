@@ -92,7 +92,14 @@ export class InstanceTokens {
     this.#judgeRefusals(tenant)
     if (existing !== undefined) throw this.#refused(tenant, 'connector token already exists')
     this.#judgeCount(tenant, link.group)
-    this.#tokens.add({ type: 'connector', token, links: new Set(), reverse: tenant, owner: link.group })
+    this.#tokens.add({
+      type: 'connector',
+      token,
+      links: new Set(),
+      suspended: new Set(),
+      reverse: tenant,
+      owner: link.group,
+    })
     return token
   }
 

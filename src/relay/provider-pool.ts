@@ -49,7 +49,7 @@ export class ProviderPool {
     for (let tried = 0; tried < this.#links.length; tried += 1) {
       this.#turn = (this.#turn + 1) % this.#links.length
       const link = this.#links[this.#turn]
-      if (link !== undefined && !link.session.ended && (group === undefined || link.group === group)) return link
+      if (link?.session.available && (group === undefined || link.group === group)) return link
     }
     return undefined
   }

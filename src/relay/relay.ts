@@ -5,8 +5,10 @@ import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals
 import type { PingTimes } from '../mux/keepalive.js'
 import type { LinkEnvironment } from '../mux/link.js'
 import { encodeRefusal } from '../mux/refusal.js'
+import { ReplayBudget } from '../mux/replay-budget.js'
+import { ResumableTransport } from '../mux/resumable-transport.js'
 import { Session, type SessionHandler } from '../mux/session.js'
-import type { AbortOptions, Dialer } from '../ports.js'
+import type { AbortOptions, Dialer, MessageTransport } from '../ports.js'
 import { MIB } from '../protocol/limits.js'
 import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
 import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
@@ -14,11 +16,13 @@ import { type Admission, authenticate, type Knock } from './authenticate.js'
 import { InstanceTokens } from './instance-tokens.js'
 import { tellPartners } from './partners.js'
 import { RelayLink } from './relay-link.js'
+import { Resumption } from './resumption.js'
 import type { OpenSocksPort } from './reverse-port.js'
 import { Splice } from './splice.js'
 import { TokenDesk } from './token-desk.js'
+import { makeRoom, sessionsOf } from './token-sessions.js'
 import { tokenLabel } from './token-text.js'
-import { type ConnectorToken, type ReverseToken, type Token, TokenTable } from './tokens.js'
+import { type ConnectorToken, type Token, TokenTable } from './tokens.js'
 import { UnknownChannels } from './unknown-channels.js'
 
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
@@ -39,6 +43,8 @@ export interface RelayOptions extends LinkEnvironment {
   readonly fastOpen: boolean
   readonly trace: boolean
   readonly pings?: PingTimes | undefined
+  /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
+  readonly resumeTimeoutMs: number
 }
 
 /** The relay server's core: admits links, gives each what its role allows, and joins them. */
@@ -50,6 +56,8 @@ export class Relay implements TokenAdmin {
   readonly #instances: InstanceTokens
   readonly #held = new HeldTotals(SPLICED_LIMITS)
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
+  readonly #resumption: Resumption
+  readonly #replays = new ReplayBudget()
   /** For what anybody may provoke, admitted or not. */
   readonly #strangersLog: Logger
   #links = 0
@@ -60,6 +68,7 @@ export class Relay implements TokenAdmin {
     this.#log = options.log
     this.#strangersLog = limitedLog(options.log, () => options.clock.now())
     this.#tokens = new TokenTable(options.crypto)
+    this.#resumption = new Resumption(options.crypto)
     this.#desk = new TokenDesk(this.#tokens, options)
     this.#instances = new InstanceTokens(this.#tokens, options.clock, options.crypto, (token) => this.#drop(token))
   }
@@ -86,6 +95,10 @@ export class Relay implements TokenAdmin {
   async accept(knock: Knock, remoteAddress: string): Promise<void> {
     try {
       const admission = await authenticate(knock, this.#tokens, this.#options.clock)
+      // between the look-up and here the token may have gone
+      if (this.#closed || !this.#tokens.has(admission.token)) return admission.close()
+      if (this.#resume(admission)) return
+      makeRoom(admission)
       this.#admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
@@ -98,15 +111,26 @@ export class Relay implements TokenAdmin {
     this.#closed = true
     this.#instances.close()
     const added = this.#desk.close()
-    const sessions = [...this.#tokens.all()].flatMap((token) => [...token.links].map((link) => link.session))
+    const sessions = [...this.#tokens.all()].flatMap((token) => sessionsOf(token))
     const ports = [...this.#tokens.all()].map((token) => (token.type === 'reverse' ? token.port?.close() : undefined))
     await Promise.all([...sessions.map((session) => session.close()), ...ports, added])
   }
 
+  /** Goes on with a session of this peer that lost its WebSocket, or is about to. */
+  #resume(admission: Admission): boolean {
+    const known = this.#resumption.find(admission)
+    if (known === undefined || admission.resume?.id === undefined) return false
+    const sessionId = this.#resumption.renew(known, admission.resume.id)
+    const { transport } = known
+    transport.attach(
+      admission.admit({ sessionId, keepsOrder: true, received: transport.received }),
+      admission.resume.received,
+    )
+    return true
+  }
+
   #admit(admission: Admission, remoteAddress: string): void {
-    const { transport, token, role, instance, extensions } = admission
-    // between the look-up and here the token may have gone
-    if (this.#closed || !this.#tokens.has(token)) return transport.close(1001, '')
+    const { token, role, instance, extensions } = admission
     this.#links += 1
     const id = this.#links
     const log = logWith(this.#log, { link: id })
@@ -114,10 +138,25 @@ export class Relay implements TokenAdmin {
     // warnings are the peer's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
     const { clock, crypto, inflate, trace, pings } = this.#options
+    const { transport, forget } = this.#transport(admission)
     const handler: SessionHandler = {
       ...this.#handler(token, () => link, peerLog),
       control: (message) => this.#onControl(token, link, message, limited),
-      close: (error) => this.#onClose(token, link, error, log),
+      suspended: (reason) => {
+        log.info('link.suspended', { role, code: reason.code, reason: remoteText(reason.message) })
+        token.suspended.add(link)
+        this.#left(token, link)
+      },
+      resumed: () => {
+        log.info('link.resumed', { role })
+        token.suspended.delete(link)
+        this.#came(token, link)
+      },
+      close: (error) => {
+        log.info('link.closed', { role, code: error?.code, reason: error && remoteText(error.message) })
+        forget()
+        if (!token.suspended.delete(link)) this.#left(token, link)
+      },
     }
     const session = new Session(transport, {
       totals: this.#received,
@@ -133,11 +172,28 @@ export class Relay implements TokenAdmin {
     // an instance is one of its token; without a UUID each link is one of its own
     const identity = { group: `${token.token}\n${instance ?? id}`, returns: instance !== undefined }
     const link = new RelayLink(role, session, identity, extensions)
-    token.links.add(link)
     log.info('link.admitted', { role, token: this.#label(token.token), address: remoteAddress })
-    if (token.type === 'reverse') this.#providerCame(token, link)
-    else if (token.type === 'connector') tellPartners(token.reverse)
+    this.#came(token, link)
     session.start()
+  }
+
+  /** Answers the admission; the transport survives its WebSocket if the peer wants that and it is not switched off. */
+  #transport(admission: Admission): { readonly transport: MessageTransport; readonly forget: () => void } {
+    const { resumeTimeoutMs: timeoutMs, clock } = this.#options
+    if (admission.resume === undefined || timeoutMs === 0) {
+      return { transport: admission.admit({ keepsOrder: true }), forget: () => {} }
+    }
+    const { token, role, instance } = admission
+    const sessionId = this.#resumption.newId()
+    const transport = new ResumableTransport(admission.admit({ sessionId, keepsOrder: true }), {
+      clock,
+      timeoutMs,
+      budget: this.#replays,
+      confirmed: () => this.#resumption.confirmed(resumable),
+    })
+    const resumable = { token, role, instance, transport }
+    this.#resumption.add(sessionId, resumable)
+    return { transport, forget: () => this.#resumption.remove(resumable) }
   }
 
   /** What a link may do follows from its token alone. */
@@ -196,16 +252,20 @@ export class Relay implements TokenAdmin {
     }
   }
 
-  #providerCame(token: ReverseToken, link: RelayLink): void {
+  /** A link is there, or there again. */
+  #came(token: Token, link: RelayLink): void {
+    token.links.add(link)
+    if (token.type === 'connector') tellPartners(token.reverse)
+    if (token.type !== 'reverse') return
     this.#instances.arrived(link.group)
     token.providers.add(link)
     void token.port?.open()
     tellPartners(token)
   }
 
-  #onClose(token: Token, link: RelayLink, error: LinkSocksError | undefined, log: Logger): void {
+  /** A link is gone, perhaps to come back. */
+  #left(token: Token, link: RelayLink): void {
     token.links.delete(link)
-    log.info('link.closed', { role: link.role, code: error?.code, reason: error && remoteText(error.message) })
     if (token.type === 'connector') tellPartners(token.reverse)
     if (token.type !== 'reverse') return
     token.providers.remove(link)
@@ -218,7 +278,7 @@ export class Relay implements TokenAdmin {
     if (!this.#tokens.remove(token)) return
     if (token.type === 'reverse') for (const connector of [...token.connectors]) this.#drop(connector)
     const reason = new LinkSocksError('ERR_SHUTTING_DOWN', 'the token was removed')
-    for (const link of [...token.links]) void link.session.close(reason)
+    for (const session of sessionsOf(token)) void session.close(reason)
     this.#log.info('token.removed', { type: token.type, token: this.#label(token.token) })
   }
 

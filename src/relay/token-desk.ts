@@ -58,7 +58,7 @@ export class TokenDesk {
     const token = spec.token ?? generateToken(this.#options.crypto)
     checkToken(token)
     this.#tokens.checkFree(token)
-    if (spec.type === 'forward') this.#tokens.add({ type: 'forward', token, links: new Set() })
+    if (spec.type === 'forward') this.#tokens.add({ type: 'forward', token, links: new Set(), suspended: new Set() })
     else if (spec.type === 'connector') this.#addConnector(token, spec.reverseToken)
     else return { token, port: await this.#addReverse(token, spec) }
     return { token }
@@ -72,7 +72,7 @@ export class TokenDesk {
     if (reverse.autonomy) {
       throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'the providers of this reverse token manage its connector tokens')
     }
-    this.#tokens.add({ type: 'connector', token, links: new Set(), reverse, owner: undefined })
+    this.#tokens.add({ type: 'connector', token, links: new Set(), suspended: new Set(), reverse, owner: undefined })
   }
 
   async #addReverse(token: string, spec: ReverseTokenSpec): Promise<number | undefined> {
@@ -85,6 +85,7 @@ export class TokenDesk {
       type: 'reverse',
       token,
       links: new Set(),
+      suspended: new Set(),
       autonomy,
       providers,
       connectors: new Set(),

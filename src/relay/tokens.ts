@@ -13,6 +13,8 @@ interface TokenBase {
   readonly token: string
   /** Authenticated living links of this token itself. */
   readonly links: Set<RelayLink>
+  /** Those that lost their connection and may come back. */
+  readonly suspended: Set<RelayLink>
 }
 
 export interface ForwardToken extends TokenBase {

@@ -21,7 +21,14 @@ interface Started {
 
 function begin(changes: Partial<LinkCredentials> = {}, signal?: AbortSignal, server = new ScriptedServer()): Started {
   const clock = new ManualClock()
-  const credentials = { url: 'ws://relay.test', token: 'tok1', reverse: false, instance: INSTANCE, authInBand: false }
+  const credentials = {
+    url: 'ws://relay.test',
+    token: 'tok1',
+    reverse: false,
+    instance: INSTANCE,
+    authInBand: false,
+    resumable: false,
+  }
   const surroundings = { openTransport: server.openTransport, clock, crypto: nodeCrypto }
   const result = connectLink({ ...credentials, ...changes }, surroundings, { signal })
   result.catch(() => {})

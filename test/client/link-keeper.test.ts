@@ -9,10 +9,16 @@ const failure = (code: ErrorCode): LinkSocksError => new LinkSocksError(code, co
 
 class FakeLink implements LiveLink {
   closes = 0
+  /** What it says of itself. */
+  carried = false
   lose: (error?: LinkSocksError) => void = () => {}
   readonly gone = new Promise<LinkSocksError | undefined>((resolve) => {
     this.lose = resolve
   })
+
+  useful(): boolean {
+    return this.carried
+  }
 
   async close(): Promise<void> {
     this.closes += 1

@@ -3,6 +3,7 @@ import { LinkSocksError } from '../../src/errors.js'
 import { nodeCrypto } from '../../src/node/crypto.js'
 import { nodeInflate } from '../../src/node/inflate.js'
 import type { DatagramSocket, Dialer, Target } from '../../src/ports.js'
+import { RESUME_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { type MemoryStream, memoryStreamPair } from '../support/memory-stream.js'
 import { LogRecorder, ScriptedServer } from './fixture.js'
@@ -53,6 +54,7 @@ export class TunnelStage {
       threads: 1,
       fastOpen: false,
       trace: false,
+      resumeTimeoutMs: RESUME_TIMEOUT_MS,
       createExitDialer: () => {
         this.exits += 1
         return this.exit

@@ -45,16 +45,16 @@ describe('providers of one token', () => {
     expect(count()).toEqual([4, 4])
 
     first.process.kill('SIGKILL')
-    await process.event('link.closed', { role: 'provider' })
+    await process.event('link.suspended', { role: 'provider' })
     for (const port of [connector.socksPort, socksPort, connector.socksPort, socksPort]) {
       expect(await exchange(scene, port, 'after.test')).toBe('hello after.test')
     }
     expect(count()).toEqual([4, 8])
   })
 
-  it('end the streams of the one that is killed at once', async () => {
+  it('end the streams of the one that is killed at once with --no-resume', async () => {
     const { url } = await scene.server(serverArgs('agent', socksPort))
-    const provider = await scene.provider(url, ['-t', 'P'])
+    const provider = await scene.provider(url, ['-t', 'P', '--no-resume'])
     const connector = await scene.listener(url, ['-t', 'C'])
     const streams = [
       await socksConnect(scene, connector.socksPort, ['127.0.0.1', echo]),
@@ -63,6 +63,15 @@ describe('providers of one token', () => {
     const errors = streams.map((socket) => errorOf(socket))
     provider.kill('SIGKILL')
     for (const error of errors) expect(await error).toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  it('end the streams of the one that is killed after --resume-timeout', async () => {
+    const { url } = await scene.server([...serverArgs('agent', socksPort), '--resume-timeout', '1s'])
+    const provider = await scene.provider(url, ['-t', 'P'])
+    const socket = await socksConnect(scene, socksPort, ['127.0.0.1', echo])
+    const error = errorOf(socket)
+    provider.kill('SIGKILL')
+    expect(await error).toMatchObject({ code: 'ECONNRESET' })
   })
 
   it('are waited for by a request that comes before the first of them', async () => {
@@ -100,7 +109,7 @@ describe('autonomy providers', () => {
     expect(bob.dialled).toEqual(new Array(3).fill('bob.test:7'))
 
     ann.process.kill('SIGKILL')
-    await process.event('link.closed', { role: 'provider' })
+    await process.event('link.suspended', { role: 'provider' })
     expect((await socksRequest(scene, toAnn.socksPort, CONNECT, ['ann.test', 7])).rep).toBe(3)
     expect(await exchange(scene, toBob.socksPort, 'bob.test')).toBe('hello bob.test')
     expect(bob.dialled).toEqual(new Array(4).fill('bob.test:7'))

@@ -117,7 +117,7 @@ async function run(
   }
   for (const transport of transports) {
     transport.resume()
-    transport.release()
+    transport.letGo()
   }
   for (let turns = 0; turns < 100 && ends.some((end) => end.peer.received < end.writes); turns += 1) {
     await settle()

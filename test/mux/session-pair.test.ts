@@ -131,7 +131,7 @@ describe('Two sessions', () => {
     // the question is on its way; a grant of the far end arrives before its answer
     far.stream.consume(INITIAL_WINDOW_BYTES / 4)
     await settle()
-    pair.near.transport.release()
+    pair.near.transport.letGo()
     await settle()
     const before = pair.near.sent.length + pair.far.sent.length
     expect([near.closed, far.receivedBytes]).toEqual([false, INITIAL_WINDOW_BYTES + 1])
@@ -157,7 +157,7 @@ describe('Two sessions', () => {
     const far = new TestPeer(channel)
     await settle()
     expect([far.closed, pair.far.session.channels]).toEqual([false, 1])
-    pair.near.transport.release()
+    pair.near.transport.letGo()
     await settle()
     expect(far.error).toBeDefined()
     expect(tables(pair)).toEqual(EMPTY)
@@ -286,7 +286,7 @@ describe('Two sessions', () => {
       // one round of the scheduler, and what the transport's own buffer held
       expect(end.receivedBytes - (before[index] ?? 0)).toBeLessThanOrEqual(3 * 64 * KIB)
     }
-    pair.near.transport.release()
+    pair.near.transport.letGo()
     await Promise.all(bulk.map((end) => end.until(() => end.receivedBytes === MIB)))
   })
 

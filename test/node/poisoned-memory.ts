@@ -21,6 +21,16 @@ export function poisonGivenMemory(): Poisoned {
   const poisoned = new WeakSet<ArrayBufferLike>()
   const take = blockPool.take.bind(blockPool)
   const give = blockPool.give.bind(blockPool)
+  const retain = blockPool.retain.bind(blockPool)
+  const release = blockPool.release.bind(blockPool)
+  /** How often each block is retained, and those that were given back meanwhile. */
+  const retained = new Map<ArrayBufferLike, number>()
+  const awaited = new WeakSet<ArrayBufferLike>()
+  const poison = (buffer: ArrayBufferLike): void => {
+    new Uint8Array(buffer).fill(POISON)
+    poisoned.add(buffer)
+    result.given += 1
+  }
   vi.spyOn(blockPool, 'take').mockImplementation((bytes) => {
     const view = take(bytes)
     const memory = new Uint8Array(view.buffer)
@@ -32,13 +42,27 @@ export function poisonGivenMemory(): Poisoned {
   })
   vi.spyOn(blockPool, 'give').mockImplementation((view) => {
     if (taken.delete(view.buffer)) {
-      new Uint8Array(view.buffer).fill(POISON)
-      poisoned.add(view.buffer)
-      result.given += 1
+      if (retained.has(view.buffer)) awaited.add(view.buffer)
+      else poison(view.buffer)
     } else if (poisoned.has(view.buffer)) {
       result.spoiled.push(`a block of ${view.buffer.byteLength} bytes was given back twice`)
     }
     give(view)
+  })
+  vi.spyOn(blockPool, 'retain').mockImplementation((view) => {
+    const known = retain(view)
+    if (known) retained.set(view.buffer, (retained.get(view.buffer) ?? 0) + 1)
+    return known
+  })
+  vi.spyOn(blockPool, 'release').mockImplementation((view) => {
+    const left = (retained.get(view.buffer) ?? 0) - 1
+    if (left < 0) result.spoiled.push('a block was released that was not retained')
+    else if (left > 0) retained.set(view.buffer, left)
+    else {
+      retained.delete(view.buffer)
+      if (awaited.delete(view.buffer)) poison(view.buffer)
+    }
+    release(view)
   })
   return result
 }

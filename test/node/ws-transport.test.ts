@@ -141,9 +141,9 @@ describe('WsTransport', () => {
     expect(await seen.closed()).toMatchObject({ code: 1006, error: { code: 'ERR_LINK_LOST' } })
   })
 
-  it('carries the reason of fail() in close', async () => {
+  it('carries the reason of abort() in close', async () => {
     const { server, seen } = await startedRaw()
-    server.fail(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth'))
+    server.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth'))
     expect(await seen.closed()).toMatchObject({ code: 1006, error: { code: 'ERR_AUTH_TIMEOUT' } })
   })
 

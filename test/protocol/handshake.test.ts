@@ -106,7 +106,7 @@ describe('parseServerUrl', () => {
 })
 
 describe('handshakeUrl', () => {
-  const fields = { tokenHash: HASH, reverse: false, instance, extensions: false }
+  const fields = { tokenHash: HASH, reverse: false, instance, extensions: false, resumable: false }
 
   it('writes the captured request target', () => {
     const url = handshakeUrl('ws://localhost:8765/socket', fields)
@@ -120,9 +120,9 @@ describe('handshakeUrl', () => {
 
   it('is read back by parseHandshake()', () => {
     const property = fc.property(id, fc.boolean(), fc.boolean(), (bits, reverse, extensions) => {
-      const url = handshakeUrl('ws://h/socket', { tokenHash: HASH, reverse, instance: bits, extensions })
-      const read = parseHandshake(new URL(url).searchParams)
-      expect(read).toEqual({ form: 'query', tokenHash: HASH, reverse, instance: bits, extensions })
+      const asked = { tokenHash: HASH, reverse, instance: bits, extensions, resumable: extensions && reverse }
+      const read = parseHandshake(new URL(handshakeUrl('ws://h/socket', asked)).searchParams)
+      expect(read).toEqual({ form: 'query', ...asked })
     })
     fc.assert(property)
   })
@@ -134,7 +134,14 @@ describe('handshakeUrl', () => {
 
 describe('parseHandshake', () => {
   const read = (query: string): unknown => parseHandshake(new URLSearchParams(query))
-  const base = { form: 'query', tokenHash: HASH, reverse: undefined, instance: NIL_UUID, extensions: false }
+  const base = {
+    form: 'query',
+    tokenHash: HASH,
+    reverse: undefined,
+    instance: NIL_UUID,
+    extensions: false,
+    resumable: false,
+  }
 
   it.each(['', 'token=', 'reverse=true', `instance=${INSTANCE}`, 'token=&token=x'])(
     'takes "%s" as in-band',
@@ -190,6 +197,14 @@ describe('parseHandshake', () => {
   ])('reads ext=%s as %s in both forms', (text, extensions) => {
     expect(read(`ext=${text}`)).toEqual({ form: 'in-band', extensions })
     expect(read(`token=${HASH}&ext=${text}`)).toEqual({ ...base, extensions })
+  })
+
+  it.each([
+    ['ext=1&resume=1', true],
+    ['ext=1&resume=0', false],
+    ['resume=1', false],
+  ])('reads %s as a wish for a resumable session: %s', (query, resumable) => {
+    expect(read(`token=${HASH}&${query}`)).toMatchObject({ form: 'query', resumable })
   })
 
   it('never throws', () => {

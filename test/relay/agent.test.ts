@@ -272,7 +272,7 @@ describe('the end of a channel', () => {
     const id = uuid()
     await connector.send(connectTcp(id))
     await connector.send(disconnect(id, 'gave up'))
-    provider.far.release()
+    provider.far.letGo()
     await settle()
     expect(provider.of(MessageType.Connect).map(({ channelId }) => toHex(channelId))).toEqual([toHex(busy)])
     expect(endingsOf(provider)).toEqual([])

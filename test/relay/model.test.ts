@@ -123,7 +123,7 @@ class Model {
 
   async #link(kind: 'lose' | 'stall' | 'flow', peer: Peer | undefined): Promise<void> {
     if (kind === 'stall') peer?.far.hold()
-    else if (kind === 'flow') peer?.far.release()
+    else if (kind === 'flow') peer?.far.letGo()
     else peer?.transport.abort()
     await settle()
   }
@@ -207,7 +207,7 @@ describe('Relay under random use', () => {
           for (const one of steps) await model.run(one)
           model.check()
           // what was stalled flows again; whoever ends its channels is forgotten by the relay
-          for (const { peer } of model.all) peer.far.release()
+          for (const { peer } of model.all) peer.far.letGo()
           await settle()
           model.check()
           for (const channel of model.channels) await channel.connector.send(disconnect(channel.id, 'EOF'))

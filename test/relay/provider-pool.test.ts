@@ -4,7 +4,8 @@ import type { RelayLink } from '../../src/relay/relay-link.js'
 import { countListeners } from '../support/count-listeners.js'
 import { ManualClock } from '../support/manual-clock.js'
 
-const link = (group: string, ended = false): RelayLink => ({ group, session: { ended } }) as unknown as RelayLink
+const link = (group: string, ended = false): RelayLink =>
+  ({ group, session: { available: !ended } }) as unknown as RelayLink
 
 function setUp(...links: RelayLink[]): { pool: ProviderPool; clock: ManualClock } {
   const clock = new ManualClock()

@@ -230,7 +230,7 @@ describe('removing tokens', () => {
     await world.relay.removeToken('tenant')
     await world.relay.addToken({ type: 'reverse', token: 'tenant' })
     const provider = await world.join('tenant')
-    old.far.release()
+    old.far.letGo()
     await world.clock.advanceAsync(10_000)
     expect(world.relay.tokens()).toMatchObject([{ token: 'tenant', clientsCount: 1, listening: true }])
     expect(provider.closed).toBeUndefined()
@@ -240,13 +240,13 @@ describe('removing tokens', () => {
 describe('TokenTable', () => {
   it('finds by name and by lowercase hash, and removes only what it holds', () => {
     const table = new TokenTable(nodeCrypto)
-    const first = { type: 'forward', token: 'tok1', links: new Set<never>() } as const
+    const first = { type: 'forward', token: 'tok1', links: new Set<never>(), suspended: new Set<never>() } as const
     table.add(first)
     expect(table.find('tok1')).toBe(first)
     expect(table.findByHash('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80')).toBe(first)
     expect(table.find('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80')).toBeUndefined()
     expect(() => table.add(first)).toThrow('token already exists')
-    const second = { type: 'forward', token: 'tok1', links: new Set<never>() } as const
+    const second = { type: 'forward', token: 'tok1', links: new Set<never>(), suspended: new Set<never>() } as const
     expect(table.remove(second)).toBe(false)
     expect(table.remove(first)).toBe(true)
     expect(table.remove(first)).toBe(false)

@@ -80,7 +80,7 @@ describe('a relay that holds much of one link', () => {
     // the other direction is another link
     await provider.send(windowUpdate(modest, 7))
     expect(creditOf(quick)).toEqual([7])
-    slow.far.release()
+    slow.far.letGo()
     await settle()
     expect(creditOf(provider)).toEqual([0, 0, 1_500])
     await provider.send(data(modest, new Uint8Array(65_536 + 1_500)))

@@ -6,6 +6,7 @@ import { nodeCrypto } from '../../src/node/crypto.js'
 import { nodeInflate } from '../../src/node/inflate.js'
 import type { ByteStream, DatagramSocket, Dialer, Target } from '../../src/ports.js'
 import { newUuid } from '../../src/protocol/channel-id.js'
+import { RESUME_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { decodeMessage, encodeAuth, type Message, MessageType } from '../../src/protocol/messages.js'
 import { CONNECTOR_WAIT_MS, Relay, type RelayOptions } from '../../src/relay/relay.js'
 import { tokenHash } from '../../src/relay/token-text.js'
@@ -102,6 +103,7 @@ export class World {
       connectorWaitMs: CONNECTOR_WAIT_MS,
       fastOpen: false,
       trace: false,
+      resumeTimeoutMs: RESUME_TIMEOUT_MS,
       ...options,
     })
   }

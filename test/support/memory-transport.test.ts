@@ -34,7 +34,7 @@ describe('MemoryTransport', () => {
     await turn()
     expect(atB.messages.length).toBe(3)
     expect(a.queuedFrames).toBe(1)
-    a.release()
+    a.letGo()
     await turn()
     expect(atB.messages.length).toBe(4)
   })

@@ -5,7 +5,7 @@ import type { Clock, MessageTransport, Timer, TransportClose, TransportHandler }
 const CLOSE_GRACE_MS = 5_000
 
 export interface MemoryTransportOptions {
-  /** Frames of both sides wait until `flush()` or `release()`. @default false */
+  /** Frames of both sides wait until `flush()` or `letGo()`. @default false */
   readonly hold?: boolean
   /** With a clock, a close frame that stays unanswered for 5 s ends the connection. @default it waits for ever */
   readonly clock?: Clock
@@ -15,6 +15,10 @@ type Frame =
   | { readonly kind: 'message'; readonly data: Uint8Array; readonly sent: (() => void) | undefined }
   | { readonly kind: 'ping' | 'pong' }
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
+
+/** Messages that were delivered: the transport's memory until they are recycled. */
+const deliveredMemory = new WeakSet<ArrayBufferLike>()
+const retainedMemory = new WeakMap<ArrayBufferLike, { times: number; given: boolean }>()
 
 /**
  * Two ends of one WebSocket without a network. Frames arrive in order, one per microtask; they wait at the sender
@@ -100,7 +104,26 @@ export class MemoryTransport implements MessageTransport {
 
   /** Spoils the message: whoever still looks at it sees that it should not. */
   recycle(data: Uint8Array): void {
-    new Uint8Array(data.buffer).fill(0xee)
+    const retained = retainedMemory.get(data.buffer)
+    if (retained === undefined) new Uint8Array(data.buffer).fill(0xee)
+    else retained.given = true
+  }
+
+  retain(data: Uint8Array): boolean {
+    if (!deliveredMemory.has(data.buffer)) return false
+    const retained = retainedMemory.get(data.buffer)
+    if (retained === undefined) retainedMemory.set(data.buffer, { times: 1, given: false })
+    else retained.times += 1
+    return true
+  }
+
+  release(data: Uint8Array): void {
+    const retained = retainedMemory.get(data.buffer)
+    if (retained === undefined) throw new Error('release() without retain()')
+    retained.times -= 1
+    if (retained.times > 0) return
+    retainedMemory.delete(data.buffer)
+    if (retained.given) this.recycle(data)
   }
 
   ping(): void {
@@ -129,11 +152,15 @@ export class MemoryTransport implements MessageTransport {
     this.#graceTimer = this.#clock?.after(CLOSE_GRACE_MS, () => this.abort())
   }
 
-  abort(): void {
+  abort(error?: LinkSocksError): void {
     if (this.#ended !== undefined) return
-    this.end({ code: 1006, reason: '' })
+    this.end({ code: 1006, reason: '', ...(error && { error }) })
     this.#report()
     this.#peer?.end({ code: 1006, reason: '' })
+  }
+
+  lose(reason: LinkSocksError): void {
+    this.abort(reason)
   }
 
   /** The network fails: both ends lose the connection without a close frame. */
@@ -142,7 +169,7 @@ export class MemoryTransport implements MessageTransport {
     this.#peer?.end({ code: 1006, reason: '', error })
   }
 
-  /** From now on frames of this end wait for `flush()` or `release()`. */
+  /** From now on frames of this end wait for `flush()` or `letGo()`. */
   hold(): void {
     this.#held = true
   }
@@ -154,7 +181,7 @@ export class MemoryTransport implements MessageTransport {
   }
 
   /** Frames of this end flow freely again. */
-  release(): void {
+  letGo(): void {
     this.#held = false
     this.#allowance = 0
     this.wake()
@@ -186,8 +213,10 @@ export class MemoryTransport implements MessageTransport {
   receive(frame: Frame): void {
     this.#handler?.activity()
     if (this.#ended !== undefined) return
-    if (frame.kind === 'message') this.#handler?.message(frame.data)
-    else if (frame.kind === 'ping') this.pong()
+    if (frame.kind === 'message') {
+      deliveredMemory.add(frame.data.buffer)
+      this.#handler?.message(frame.data)
+    } else if (frame.kind === 'ping') this.pong()
     else if (frame.kind === 'close') this.#closeFrame(frame.code, frame.reason)
   }
 

@@ -1,0 +1,105 @@
+import type { LinkSocksError } from '../errors.js'
+import { type ResumableOptions, ResumableTransport } from '../mux/resumable-transport.js'
+import { Session, type SessionOptions } from '../mux/session.js'
+import type { MessageTransport } from '../ports.js'
+import type { AdmittedLink } from './connect-link.js'
+import type { LiveLink } from './link-keeper.js'
+
+/** What a client needs to go on with a session. */
+export interface Ticket {
+  /** The server that knows it. */
+  readonly url: string
+  /** A secret. */
+  readonly id: Uint8Array
+  /** Messages received so far. */
+  readonly received: number
+}
+
+export interface ServedSessionEvents {
+  /** It takes channels, from now on or again. */
+  up(session: Session): void
+  /** It takes none, until it is up again or for ever. */
+  down(session: Session, reason: LinkSocksError | undefined): void
+}
+
+/** One session of a client, on one WebSocket after the other if the server allows that. */
+export class ServedSession {
+  readonly session: Session
+  readonly #transport: ResumableTransport | undefined
+  readonly #events: ServedSessionEvents
+  #url: string
+  #id: Uint8Array | undefined
+  /** Of the present connection. */
+  #gone: (reason: LinkSocksError | undefined) => void = () => {}
+  #receivedBefore = 0
+
+  constructor(
+    admitted: AdmittedLink,
+    resumable: ResumableOptions,
+    options: SessionOptions,
+    events: ServedSessionEvents,
+  ) {
+    this.#url = admitted.url
+    this.#id = admitted.sessionId
+    this.#events = events
+    this.#transport = this.#id === undefined ? undefined : new ResumableTransport(admitted.transport, resumable)
+    const transport: MessageTransport = this.#transport ?? admitted.transport
+    const { handler } = options
+    this.session = new Session(transport, {
+      ...options,
+      handler: {
+        ...handler,
+        suspended: (reason) => this.#lost(reason),
+        resumed: () => events.up(this.session),
+        close: (error) => {
+          handler.close(error)
+          this.#lost(error)
+        },
+      },
+    })
+  }
+
+  /** While it is suspended: how to go on. */
+  get ticket(): Ticket | undefined {
+    const transport = this.#transport
+    if (transport === undefined || this.#id === undefined || transport.closed) return undefined
+    return { url: this.#url, id: this.#id, received: transport.received }
+  }
+
+  /** Begins to receive. */
+  start(): LiveLink {
+    this.session.start()
+    this.#events.up(this.session)
+    return this.#link()
+  }
+
+  /**
+   * Goes on with another WebSocket.
+   * @returns `undefined` when the server has lost messages, or claims some that were never sent
+   */
+  resume({ transport, url, sessionId, received = 0 }: AdmittedLink): LiveLink | undefined {
+    if (this.#transport?.accepts(received) !== true) return undefined
+    this.#url = url
+    this.#id = sessionId
+    this.#receivedBefore = this.#transport.received
+    const link = this.#link()
+    this.#transport.attach(transport, received)
+    return link
+  }
+
+  #lost(reason: LinkSocksError | undefined): void {
+    this.#events.down(this.session, reason)
+    this.#gone(reason)
+  }
+
+  #link(): LiveLink {
+    const gone = new Promise<LinkSocksError | undefined>((resolve) => {
+      this.#gone = resolve
+    })
+    return {
+      gone,
+      useful: () => (this.#transport?.received ?? 0) > this.#receivedBefore,
+      close: () => this.session.close(),
+    }
+  }
+}
