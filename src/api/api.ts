@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { limitedLog, remoteText } from '../log.js'
 import type { Clock } from '../ports.js'
+import type { FailedAttempts } from '../relay/failed-attempts.js'
 import { type Answer, optionsAnswer, plainText, Refusal, toResponse } from './answers.js'
 import { announcedTooLarge } from './body.js'
 import { addToken, type Call, type CallOptions, removeNamedToken, removeTokenInPath, status } from './calls.js'
@@ -10,7 +11,9 @@ import { createKeyCheck } from './key.js'
 export interface ApiOptions extends CallOptions {
   /** What `X-API-Key` must be. @default absent: everything under `/api/` is 404 */
   readonly apiKey?: string | undefined
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Clock
+  /** Shared with whoever else authenticates. */
+  readonly attempts: FailedAttempts
 }
 
 export interface ApiContext {
@@ -18,6 +21,8 @@ export interface ApiContext {
   readonly rawPath: string
   /** Who asks, for the log. */
   readonly remoteAddress: string
+  /** Called when the key is right. */
+  readonly admitted?: (() => void) | undefined
 }
 
 /** Answers one request. Never rejects. */
@@ -27,6 +32,8 @@ type Methods = ReadonlyMap<string, Call>
 
 const API_PREFIX = '/api/'
 const TOKEN_PREFIX = '/api/token/'
+/** Told to who has failed too often. */
+const RETRY_AFTER_S = '10'
 /** A 401 carries a challenge (RFC 9110 section 15.5.2); browsers ignore a scheme they don't know. */
 const CHALLENGE = 'X-API-Key realm="LinkSocks"'
 
@@ -45,17 +52,22 @@ export function createApi(options: ApiOptions): ApiHandler {
 
 /** Judges in this order: key, path, method, size; what is left, JSON and fields, is the call's to judge. */
 function createJudge(options: ApiOptions): (request: Request, context: ApiContext) => Promise<Answer> | Answer {
-  const { apiKey, clock, crypto } = options
+  const { apiKey, clock, crypto, attempts } = options
   // anybody may guess: one line each, as long as there are few
   const log = limitedLog(options.log, () => clock.now())
   const isKey = apiKey === undefined ? undefined : createKeyCheck(apiKey, crypto)
-  return (request, { rawPath, remoteAddress }) => {
+  const rejected = async (remoteAddress: string): Promise<Refusal> => {
+    log.warn('api.key.rejected', { remote: remoteText(remoteAddress) })
+    const { delayMs, refused } = attempts.note(remoteAddress)
+    if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
+    if (refused) return new Refusal(429, 'too many failed attempts', { 'retry-after': RETRY_AFTER_S })
+    return new Refusal(401, 'invalid API key', { 'www-authenticate': CHALLENGE })
+  }
+  return (request, { rawPath, remoteAddress, admitted }) => {
     if (rawPath.startsWith(API_PREFIX)) {
       if (isKey === undefined) return new Refusal(404, 'API is not enabled')
-      if (!isKey(request.headers.get('x-api-key'))) {
-        log.warn('api.key.rejected', { remote: remoteText(remoteAddress) })
-        return new Refusal(401, 'invalid API key', { 'www-authenticate': CHALLENGE })
-      }
+      if (!isKey(request.headers.get('x-api-key'))) return rejected(remoteAddress)
+      admitted?.()
     }
     const methods = findMethods(rawPath, options)
     if (methods === undefined) return new Refusal(404, 'not found')

@@ -12,6 +12,7 @@ import type { SocketAddress } from '../ports.js'
 import { plainIp } from './address.js'
 import { nodeClock } from './clock.js'
 import { discardBody } from './http-body.js'
+import { HttpConnections } from './http-connections.js'
 import { ALLOWED_METHODS, rawTarget, toRequest, writeRefusal, writeResponse } from './http-exchange.js'
 import { type Refusal, refusal, refuseSocket } from './http-refusal.js'
 import { acceptUpgrades, wantsWebSocket } from './http-upgrade.js'
@@ -43,6 +44,8 @@ export interface RequestContext {
   readonly rawPath: string
   /** The client's IP text; behind a trusted proxy what that proxy says. */
   readonly remoteAddress: string
+  /** Called when whoever asks has proven to be allowed to. */
+  readonly admitted: () => void
 }
 
 export interface UpgradeInfo {
@@ -51,6 +54,8 @@ export interface UpgradeInfo {
   readonly query: URLSearchParams
   readonly remoteAddress: string
   readonly headers: IncomingHttpHeaders
+  /** Called when the peer has authenticated; without that the WebSocket ends after 10 s. */
+  readonly admitted: () => void
 }
 
 export interface HttpServerOptions {
@@ -68,6 +73,8 @@ export interface HttpServerOptions {
   readonly trusted?: TrustedProxies | undefined
   /** @default {@link HEADER_TIMEOUT_MS} */
   readonly headerTimeoutMs?: number | undefined
+  /** Connections at a time whose peer has not authenticated. @default 1_024 */
+  readonly maxStrangers?: number | undefined
 }
 
 export interface HttpServer {
@@ -93,8 +100,7 @@ class NodeHttpServer implements HttpServer {
   readonly #options: HttpServerOptions
   readonly #limitedLog: Logger
   readonly #server: Server
-  /** Connections that are no WebSockets. */
-  readonly #sockets = new Set<Socket>()
+  readonly #connections: HttpConnections
   readonly #transports = new Set<WsTransport>()
   /** Held until answered: a Request that is collected takes along the listeners of its signal. */
   readonly #requests = new Set<Request>()
@@ -104,6 +110,7 @@ class NodeHttpServer implements HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options
     this.#limitedLog = limitedLog(options.log, () => nodeClock.now())
+    this.#connections = new HttpConnections(this.#limitedLog, options.maxStrangers)
     const headersTimeout = options.headerTimeoutMs ?? HEADER_TIMEOUT_MS
     const settings = {
       // known to Node 24.9 and later
@@ -137,9 +144,7 @@ class NodeHttpServer implements HttpServer {
   }
 
   #close(): Promise<void> {
-    const timer = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy()
-    }, CLOSE_GRACE_MS)
+    const timer = setTimeout(() => this.#connections.destroy(), CLOSE_GRACE_MS)
     // a WebSocket has a grace of its own
     for (const transport of this.#transports) transport.close(GOING_AWAY, 'server is shutting down')
     return new Promise((resolve) => {
@@ -153,7 +158,7 @@ class NodeHttpServer implements HttpServer {
 
   #attach(): void {
     const server = this.#server
-    server.on('connection', (socket) => this.#track(socket))
+    server.on('connection', (socket) => this.#connections.track(socket))
     server.on('request', (request, response) => void this.#exchange(request, response))
     server.on('checkContinue', (request, response) => void this.#exchange(request, response, true))
     server.on('connect', (_request, socket) =>
@@ -177,21 +182,18 @@ class NodeHttpServer implements HttpServer {
     this.#limitedLog.warn('http.rejected', { address, code: 'ERR_HTTP', reason: remoteText(reason) })
   }
 
-  #track(socket: Socket): void {
-    this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
-  }
-
   #accept(transport: WsTransport, request: IncomingMessage, target: { path: string; query: string }): void {
-    this.#sockets.delete(transport.socket)
     this.#transports.add(transport)
     transport.socket.once('close', () => this.#transports.delete(transport))
+    const remoteAddress = this.#remoteAddress(request)
+    const admitted = this.#connections.upgraded(transport, remoteAddress)
     try {
       this.#options.upgrade(transport, {
         rawPath: target.path,
         query: new URLSearchParams(target.query),
-        remoteAddress: this.#remoteAddress(request),
+        remoteAddress,
         headers: request.headers,
+        admitted,
       })
     } catch (thrown) {
       this.#options.log.error('http.upgrade.failed', { error: remoteText(String(thrown)) })
@@ -225,6 +227,7 @@ class NodeHttpServer implements HttpServer {
       else writeRefusal(response, out)
       if (bodyComes && !out.destroyed) await discardBody(message)
       out.end()
+      this.#connections.estrange(message.socket)
     } catch (thrown) {
       this.#options.log.error('http.response.failed', { error: remoteText(String(thrown)) })
       out.destroy()
@@ -235,7 +238,8 @@ class NodeHttpServer implements HttpServer {
     const rawPath = rawTarget(message.url ?? '/').path
     if (this.#options.isSocketPath(rawPath)) return responseOf(noHandshake())
     try {
-      return await this.#options.handle(request, { rawPath, remoteAddress: this.#remoteAddress(message) })
+      const admitted = (): void => this.#connections.admit(message.socket)
+      return await this.#options.handle(request, { rawPath, remoteAddress: this.#remoteAddress(message), admitted })
     } catch (thrown) {
       this.#options.log.error('http.handler.failed', { error: remoteText(String(thrown)) })
       return responseOf(refusal(500, 'internal error'))

@@ -5,6 +5,7 @@ import type { SocketAddress } from '../ports.js'
 import { isSocketPath } from '../protocol/handshake.js'
 import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import type { AddedToken, TokenSpec, TokenStatus } from '../relay/admin.js'
+import { FailedAttempts } from '../relay/failed-attempts.js'
 import { CONNECTOR_WAIT_MS, Relay } from '../relay/relay.js'
 import { checkServerOptions } from './check-options.js'
 import { nodeClock } from './clock.js'
@@ -40,6 +41,7 @@ export class Server implements AsyncDisposable {
   readonly #log: Logger
   readonly #relay: Relay
   readonly #trusted: TrustedProxies
+  readonly #attempts = new FailedAttempts(nodeClock)
   #http: HttpServer | undefined
   #listening: Promise<SocketAddress> | undefined
   #closing: Promise<void> | undefined
@@ -66,6 +68,7 @@ export class Server implements AsyncDisposable {
       trace: options.traceMessages ?? false,
       pings: pingTimes(options),
       resumeTimeoutMs: resumeTimeout(options),
+      attempts: this.#attempts,
     })
   }
 
@@ -129,6 +132,7 @@ export class Server implements AsyncDisposable {
       clock: nodeClock,
       crypto: nodeCrypto,
       log: this.#log,
+      attempts: this.#attempts,
     })
     try {
       for (const spec of tokens) await this.addToken(spec)
@@ -154,9 +158,13 @@ export class Server implements AsyncDisposable {
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_SHUTTING_DOWN', 'the server was closed')
   }
 
-  #accept(transport: WsTransport, { query, remoteAddress }: UpgradeInfo): void {
+  #accept(transport: WsTransport, { query, remoteAddress, admitted }: UpgradeInfo): void {
     const limit = limitInbound(transport, MAX_UNAUTHENTICATED_BYTES)
-    void this.#relay.accept({ transport, query, admitted: () => limit.lift() }, remoteAddress)
+    const known = (): void => {
+      limit.lift()
+      admitted()
+    }
+    void this.#relay.accept({ transport, query, admitted: known }, remoteAddress)
   }
 
   async #close(): Promise<void> {

@@ -1,9 +1,11 @@
 import { BlockList, isIP } from 'node:net'
-import type { Logger } from '../log.js'
+import { LinkSocksError } from '../errors.js'
+import { type Logger, limitedLog } from '../log.js'
 import type { Dialer } from '../ports.js'
 import type { SocksCredentials } from '../socks/credentials.js'
 import { serveSocks } from '../socks/server.js'
 import { nodeClock } from './clock.js'
+import { Strangers } from './strangers.js'
 import { listenTcp, type TcpListener } from './tcp-listener.js'
 import { bindDatagrams } from './udp-socket.js'
 
@@ -14,19 +16,31 @@ export interface SocksListenerOptions {
   readonly credentials: SocksCredentials | undefined
   readonly dialer: Dialer
   readonly log: Logger
+  /** Clients at a time whose request is still to come. @default 1_024 */
+  readonly maxStrangers?: number | undefined
 }
 
 /**
  * Opens a SOCKS5 port whose requests go out through `dialer`.
  * @throws {LinkSocksError} ERR_LISTEN
  */
-export function listenSocks({ host, port, credentials, dialer, log }: SocksListenerOptions): Promise<TcpListener> {
+export function listenSocks({
+  host,
+  port,
+  credentials,
+  dialer,
+  log,
+  maxStrangers,
+}: SocksListenerOptions): Promise<TcpListener> {
+  const limited = limitedLog(log, () => nodeClock.now())
+  const strangers = new Strangers(maxStrangers, (address) => limited.warn('socks.crowded', { address }))
   return listenTcp({
     host,
     port,
     logger: log,
     onConnection: (stream, { localAddress, remoteAddress }) => {
-      void serveSocks(stream, {
+      const stranger = strangers.add(remoteAddress.host, () => stream.terminate(crowded()))
+      const served = serveSocks(stream, {
         dialer,
         clock: nodeClock,
         log,
@@ -34,9 +48,15 @@ export function listenSocks({ host, port, credentials, dialer, log }: SocksListe
         bindDatagrams,
         localAddress,
         remoteAddress,
+        requested: () => stranger.leave(),
       })
+      void served.then(() => stranger.leave())
     },
   })
+}
+
+function crowded(): LinkSocksError {
+  return new LinkSocksError('ERR_LIMIT', 'too many clients that ask for nothing')
 }
 
 /** Warns of a SOCKS5 port that asks for no password and that more than this machine can reach. */

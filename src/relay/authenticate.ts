@@ -6,6 +6,7 @@ import { parseHandshake } from '../protocol/handshake.js'
 import { AUTH_TIMEOUT_MS, MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import { decodeMessage, encodeAuthResponse, MessageType } from '../protocol/messages.js'
 import type { Trailer } from '../protocol/trailer.js'
+import type { FailedAttempts } from './failed-attempts.js'
 import type { Role } from './relay-link.js'
 import type { Token, TokenTable } from './tokens.js'
 
@@ -24,6 +25,15 @@ export interface ResumeWish {
   readonly id: Uint8Array | undefined
   /** Messages of that session that the peer has received. */
   readonly received: number
+}
+
+/** What authentication asks of the relay. */
+export interface Gate {
+  readonly tokens: TokenTable
+  readonly clock: Clock
+  readonly attempts: FailedAttempts
+  /** Whom a failure is counted against. */
+  readonly address: string
 }
 
 interface Identity {
@@ -57,7 +67,8 @@ interface Claim {
  * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it if it fails.
  * @throws {LinkSocksError} ERR_AUTH_REJECTED, ERR_AUTH_TIMEOUT, ERR_LINK_LOST; the transport is closed then
  */
-export async function authenticate(knock: Knock, tokens: TokenTable, clock: Clock): Promise<Admission> {
+export async function authenticate(knock: Knock, gate: Gate): Promise<Admission> {
+  const { tokens, clock } = gate
   const handshake = parseHandshake(knock.query)
   const transport = new HandshakeTransport(knock.transport)
   try {
@@ -84,10 +95,21 @@ export async function authenticate(knock: Knock, tokens: TokenTable, clock: Cloc
     }
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
-    if (error.code === 'ERR_AUTH_REJECTED') refuse(transport, error.message)
+    if (error.code === 'ERR_AUTH_REJECTED') await refuseLate(transport, error.message, gate)
     else transport.close(1008, '')
     throw error
   }
+}
+
+/** Answers a failure: whoever fails again and again waits for it. */
+async function refuseLate(
+  transport: HandshakeTransport,
+  reason: string,
+  { attempts, address, clock }: Gate,
+): Promise<void> {
+  const { delayMs, refused } = attempts.note(address)
+  if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
+  refuse(transport, refused ? 'too many failed attempts, try again later' : reason)
 }
 
 function refuse(transport: HandshakeTransport, reason: string): void {

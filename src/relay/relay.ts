@@ -13,6 +13,7 @@ import { MIB } from '../protocol/limits.js'
 import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
 import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
 import { type Admission, authenticate, type Knock } from './authenticate.js'
+import type { FailedAttempts } from './failed-attempts.js'
 import { InstanceTokens } from './instance-tokens.js'
 import { tellPartners } from './partners.js'
 import { RelayLink } from './relay-link.js'
@@ -45,6 +46,8 @@ export interface RelayOptions extends LinkEnvironment {
   readonly pings?: PingTimes | undefined
   /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
   readonly resumeTimeoutMs: number
+  /** Shared with whoever else authenticates. */
+  readonly attempts: FailedAttempts
 }
 
 /** The relay server's core: admits links, gives each what its role allows, and joins them. */
@@ -58,6 +61,7 @@ export class Relay implements TokenAdmin {
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
   readonly #resumption: Resumption
   readonly #replays = new ReplayBudget()
+  readonly #attempts: FailedAttempts
   /** For what anybody may provoke, admitted or not. */
   readonly #strangersLog: Logger
   #links = 0
@@ -69,6 +73,7 @@ export class Relay implements TokenAdmin {
     this.#strangersLog = limitedLog(options.log, () => options.clock.now())
     this.#tokens = new TokenTable(options.crypto)
     this.#resumption = new Resumption(options.crypto)
+    this.#attempts = options.attempts
     this.#desk = new TokenDesk(this.#tokens, options)
     this.#instances = new InstanceTokens(this.#tokens, options.clock, options.crypto, (token) => this.#drop(token))
   }
@@ -94,7 +99,12 @@ export class Relay implements TokenAdmin {
   /** Admits one WebSocket, or answers why not. Never rejects. */
   async accept(knock: Knock, remoteAddress: string): Promise<void> {
     try {
-      const admission = await authenticate(knock, this.#tokens, this.#options.clock)
+      const admission = await authenticate(knock, {
+        tokens: this.#tokens,
+        clock: this.#options.clock,
+        attempts: this.#attempts,
+        address: remoteAddress,
+      })
       // between the look-up and here the token may have gone
       if (this.#closed || !this.#tokens.has(admission.token)) return admission.close()
       if (this.#resume(admission)) return

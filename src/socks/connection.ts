@@ -24,6 +24,8 @@ export interface ServeSocksOptions extends AbortOptions {
   readonly remoteAddress: SocketAddress
   /** Milliseconds from the accepted connection to the whole request; then it is reset. @default 10_000 */
   readonly handshakeTimeoutMs?: number | undefined
+  /** Called when the whole request has come, from somebody who may make one. */
+  readonly requested?: (() => void) | undefined
 }
 
 /** What the steps of one connection share. */

@@ -60,6 +60,7 @@ async function serve(connection: SocksConnection): Promise<void> {
     const request = await readRequest(connection)
     target = request.target
     deadline.cancel()
+    options.requested?.()
     await serveRequest(connection, request)
   } catch (thrown) {
     deadline.cancel()

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/api.js'
 import { LinkSocksError } from '../../src/errors.js'
 import { silentLogger } from '../../src/log.js'
+import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
 import { createFixture, crypto, expectJson, FakeAdmin, failure, KEY, streamOf } from './fixture.js'
 
 describe('GET /', () => {
@@ -80,8 +82,9 @@ describe('paths', () => {
   })
 
   it('refuses to be made with an empty key', () => {
-    const clock = { now: () => 0 }
-    const options = { admin: new FakeAdmin(), version: '1', clock, crypto, log: silentLogger, apiKey: '' }
+    const clock = new ManualClock()
+    const attempts = new FailedAttempts(clock)
+    const options = { admin: new FakeAdmin(), version: '1', clock, attempts, crypto, log: silentLogger, apiKey: '' }
     expect(() => createApi(options)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }))
   })
 })
@@ -89,8 +92,31 @@ describe('paths', () => {
 describe('the key', () => {
   it('is missed in a few log lines only, however many guess', async () => {
     const { call, lines } = createFixture()
-    for (let guess = 0; guess < 200; guess += 1) await call('GET', '/api/status', undefined, { 'x-api-key': 'wrong' })
+    for (let guess = 0; guess < 200; guess += 1) void call('GET', '/api/status', undefined, { 'x-api-key': 'wrong' })
+    await settle()
     expect(lines).toHaveLength(50)
+  })
+
+  it('is answered later and later when it is wrong, then with 429, and at once when it is right', async () => {
+    const { call, clock } = createFixture()
+    const guess = () => call('GET', '/api/status', undefined, { 'x-api-key': 'wrong' })
+    for (let i = 0; i < 10; i += 1) expect((await guess()).status).toBe(401)
+    let status: number | undefined
+    void guess().then((response) => {
+      status = response.status
+    })
+    await settle()
+    expect(status).toBeUndefined()
+    expect((await call('GET', '/api/status')).status).toBe(200)
+    clock.advance(250)
+    await settle()
+    expect(status).toBe(401)
+    const rest = Array.from({ length: 50 }, guess)
+    await settle()
+    clock.advance(3_000)
+    const last = (await Promise.all(rest)).at(-1)
+    expect([last?.status, last?.headers.get('retry-after')]).toEqual([429, '10'])
+    expect((await call('GET', '/api/status')).status).toBe(200)
   })
 
   it.each([{}, { 'x-api-key': '' }, { 'x-api-key': 'wrong' }, { 'x-api-key': `${KEY}x` }, { authorization: KEY }])(

@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type ApiHandler, createApi } from '../../src/api/api.js'
 import type { LogFields, Logger } from '../../src/log.js'
 import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from '../../src/relay/admin.js'
+import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { ManualClock } from '../support/manual-clock.js'
 
 export const KEY = 'k3y-of-the-operator'
 
@@ -49,6 +51,7 @@ export interface LogLine {
 export interface Fixture {
   readonly admin: FakeAdmin
   readonly lines: LogLine[]
+  readonly clock: ManualClock
   readonly handle: ApiHandler
   /** Sends `method` to `rawPath` with the right key; a body that is neither text, bytes nor stream goes as JSON. */
   call(method: string, rawPath: string, body?: unknown, headers?: Record<string, string>): Promise<Response>
@@ -64,10 +67,13 @@ export function createFixture({ apiKey }: { apiKey?: string } = { apiKey: KEY })
       lines.push({ level, event, fields })
     }
   const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
-  const handle = createApi({ admin, version: '1.2.3', clock: { now: () => 0 }, crypto, log, apiKey })
+  const clock = new ManualClock()
+  const attempts = new FailedAttempts(clock)
+  const handle = createApi({ admin, version: '1.2.3', clock, attempts, crypto, log, apiKey })
   return {
     admin,
     lines,
+    clock,
     handle,
     call: (method, rawPath, body, headers = { 'x-api-key': KEY }) =>
       handle(createRequest(method, body, headers), { rawPath, remoteAddress: '192.0.2.7' }),

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { AUTH_TIMEOUT_MS } from '../../src/protocol/limits.js'
-import { encodeAuth, encodeConnect, encodeConnector, MessageType } from '../../src/protocol/messages.js'
+import {
+  encodeAuth,
+  encodeAuthResponse,
+  encodeConnect,
+  encodeConnector,
+  MessageType,
+} from '../../src/protocol/messages.js'
 import { settle } from '../support/manual-clock.js'
 import { hex, toHex } from '../support/test-peer.js'
 import { agentWorld, type Peer, uuid, World } from './world.js'
@@ -211,11 +217,38 @@ describe('logs of admission', () => {
   it('are not flooded by strangers, who are counted from then on', async () => {
     const world = await forwardWorld()
     for (let count = 0; count < 200; count += 1) await world.knock({ token: 'e'.repeat(64) })
+    await world.clock.advanceAsync(3_000)
     expect(world.lines.filter(({ event }) => event === 'link.rejected')).toHaveLength(50)
     await world.clock.advanceAsync(10_000)
     await world.knock({ token: 'e'.repeat(64) })
+    await world.clock.advanceAsync(3_000)
     expect(world.lines).toContainEqual({ event: 'log.suppressed', fields: { lines: 150 } })
     await world.join('tok1')
     expect(world.lines.at(-1)?.event).toBe('link.admitted')
+  })
+})
+
+describe('an address that fails again and again', () => {
+  const TOO_MANY = toHex(encodeAuthResponse({ success: false, error: 'too many failed attempts, try again later' }))
+
+  it('is answered later and later, then without a reason', async () => {
+    const world = await forwardWorld()
+    const guess = () => world.knock({ token: 'e'.repeat(64) })
+    for (let count = 0; count < 10; count += 1) expect((await guess()).raw.map(toHex)).toEqual([INVALID])
+    const late = await guess()
+    await settle()
+    expect(late.raw).toEqual([])
+    await world.clock.advanceAsync(250)
+    expect(late.raw.map(toHex)).toEqual([INVALID])
+    for (let count = 0; count < 50; count += 1) await guess()
+    const refused = await guess()
+    await world.clock.advanceAsync(3_000)
+    expect(refused.raw.map(toHex)).toEqual([TOO_MANY])
+  })
+
+  it('is admitted at once with the right token', async () => {
+    const world = await forwardWorld()
+    for (let count = 0; count < 100; count += 1) await world.knock({ token: 'e'.repeat(64) })
+    expect((await world.join('tok1', { reverse: false })).raw.map(toHex)).toEqual([OK])
   })
 })

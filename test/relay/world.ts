@@ -8,6 +8,7 @@ import type { ByteStream, DatagramSocket, Dialer, Target } from '../../src/ports
 import { newUuid } from '../../src/protocol/channel-id.js'
 import { RESUME_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { decodeMessage, encodeAuth, type Message, MessageType } from '../../src/protocol/messages.js'
+import { FailedAttempts } from '../../src/relay/failed-attempts.js'
 import { CONNECTOR_WAIT_MS, Relay, type RelayOptions } from '../../src/relay/relay.js'
 import { tokenHash } from '../../src/relay/token-text.js'
 import { Calls } from '../exit/fakes.js'
@@ -104,6 +105,7 @@ export class World {
       fastOpen: false,
       trace: false,
       resumeTimeoutMs: RESUME_TIMEOUT_MS,
+      attempts: new FailedAttempts(this.clock),
       ...options,
     })
   }
