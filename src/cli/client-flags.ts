@@ -114,6 +114,7 @@ const CLIENT_FLAGS: readonly Flag[] = [
   flags.PING_TIMEOUT,
   flags.NO_RESUME,
   flags.RESUME_TIMEOUT,
+  flags.DRAIN_TIMEOUT,
   ...LISTENER_FLAGS,
   ...EXIT_FLAGS,
   flags.DEBUG,

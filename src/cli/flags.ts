@@ -116,6 +116,12 @@ export const RESUME_TIMEOUT: Flag = {
   group: CONNECTION,
   fallback: '60s',
 }
+export const DRAIN_TIMEOUT: Flag = {
+  flags: '--drain-timeout <duration>',
+  help: 'on SIGTERM take nothing new and let streams end by themselves for so long; a second signal ends at once',
+  group: OTHER,
+  fallback: '8s',
+}
 export const DEBUG: Flag = {
   flags: '-d, --debug',
   help: 'log more; -dd logs every message as well',

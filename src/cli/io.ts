@@ -12,6 +12,8 @@ export interface CliIo {
   readonly stderr: TextSink
   /** Calls `listener` at each request to end (SIGINT, SIGTERM) until the returned function is called. */
   onSignal(listener: (signal: string) => void): () => void
+  /** Calls `listener` with what was thrown and caught by nobody, in place of ending the process. For good. */
+  onFailure(listener: (thrown: unknown) => void): void
 }
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const
@@ -27,6 +29,10 @@ export function processIo(): CliIo {
       return () => {
         for (const signal of ENDING_SIGNALS) process.off(signal, listener)
       }
+    },
+    onFailure(listener) {
+      process.on('uncaughtException', listener)
+      process.on('unhandledRejection', listener)
     },
   }
 }

@@ -1,11 +1,11 @@
 import type { LinkSocksError } from '../errors.js'
-import type { ClientOptions, ServerOptions } from '../node/options.js'
+import type { ClientOptions, CloseOptions, ServerOptions } from '../node/options.js'
 import type { SocketAddress } from '../ports.js'
 
 /** What the program uses of the library's Server. */
 export interface ServerHandle {
   listen(): Promise<SocketAddress>
-  close(): Promise<void>
+  close(options?: CloseOptions): Promise<void>
 }
 
 /** What the program uses of the library's Client. */
@@ -14,7 +14,7 @@ export interface ClientHandle {
   readonly closed: Promise<LinkSocksError | undefined>
   /** Resolves once the first link is up. */
   start(): Promise<void>
-  close(): Promise<void>
+  close(options?: CloseOptions): Promise<void>
 }
 
 /** The part of the library that the program uses. */

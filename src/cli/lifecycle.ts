@@ -3,7 +3,7 @@ import type { Logger } from '../log.js'
 import type { CliIo } from './io.js'
 import { asFailure } from './outcome.js'
 
-/** How long an orderly end may take before the process ends all the same. */
+/** How long an orderly end may take, behind what is waited for, before the process ends all the same. */
 export const CLOSE_LIMIT_MS = 10_000
 
 const KEEP_ALIVE_MS = 3_600_000
@@ -14,12 +14,18 @@ export interface Service {
   start(): Promise<void>
   /** Settles when it ended without being asked; `undefined`: it never does. */
   readonly ended?: Promise<LinkSocksError | undefined> | undefined
-  close(): Promise<void>
+  /** @param drainMs how long what is under way may take to end by itself; 0 on a signal other than {@link DRAIN_SIGNAL} */
+  close(drainMs: number): Promise<void>
+  /** What `close()` is given then. @default 0 */
+  readonly drainMs?: number | undefined
 }
+
+/** Asks for an end without haste; from a terminal (SIGINT) it comes at once. */
+const DRAIN_SIGNAL = 'SIGTERM'
 
 type Event =
   | { readonly kind: 'started' }
-  | { readonly kind: 'signal' }
+  | { readonly kind: 'signal'; readonly signal: string }
   | { readonly kind: 'ended'; readonly error?: LinkSocksError | undefined }
 
 /**
@@ -38,14 +44,15 @@ export async function runUntilEnded(
   // a client between two attempts to connect has nothing open that would keep the process alive
   const alive = setInterval(() => {}, KEEP_ALIVE_MS)
   try {
-    const signal = signals.first.then((): Event => ({ kind: 'signal' }))
+    const signal = signals.first.then((name): Event => ({ kind: 'signal', signal: name }))
     const ended = eventOf(service.ended)
     let event = await Promise.race([startEvent(service), ended, signal])
     if (event.kind === 'started') {
       started()
       event = await Promise.race([ended, signal])
     }
-    await Promise.race([closeQuietly(service, log), signals.second])
+    const drains = event.kind === 'signal' && event.signal === DRAIN_SIGNAL
+    await Promise.race([closeQuietly(service, drains ? (service.drainMs ?? 0) : 0, log), signals.second])
     return event.kind === 'ended' ? event.error : undefined
   } finally {
     clearInterval(alive)
@@ -66,17 +73,17 @@ async function eventOf(ended: Service['ended']): Promise<Event> {
   return { kind: 'ended', error: await (ended ?? new Promise<never>(() => {})) }
 }
 
-/** Closes within {@link CLOSE_LIMIT_MS}; a failure to do so is only logged, the process ends anyway. */
-async function closeQuietly(service: Service, log: Logger): Promise<void> {
+/** Closes within {@link CLOSE_LIMIT_MS} of what it may wait; a failure to do so is only logged, the process ends anyway. */
+async function closeQuietly(service: Service, drainMs: number, log: Logger): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<void>((resolve) => {
     timer = setTimeout(() => {
       log.warn('cli.close-timeout', { limitMs: CLOSE_LIMIT_MS })
       resolve()
-    }, CLOSE_LIMIT_MS)
+    }, drainMs + CLOSE_LIMIT_MS)
   })
   try {
-    await Promise.race([service.close(), limit])
+    await Promise.race([service.close(drainMs), limit])
   } catch (thrown) {
     log.warn('cli.close-failed', { error: asFailure(thrown).message })
   } finally {
@@ -85,19 +92,20 @@ async function closeQuietly(service: Service, log: Logger): Promise<void> {
 }
 
 interface Signals {
-  readonly first: Promise<void>
-  readonly second: Promise<void>
+  /** The signal's name. */
+  readonly first: Promise<string>
+  readonly second: Promise<string>
   dispose(): void
 }
 
 function watchSignals(io: CliIo, log: Logger): Signals {
-  const waiting: (() => void)[] = []
-  const next = (): Promise<void> => new Promise((resolve) => waiting.push(resolve))
+  const waiting: ((signal: string) => void)[] = []
+  const next = (): Promise<string> => new Promise((resolve) => waiting.push(resolve))
   const first = next()
   const second = next()
   const dispose = io.onSignal((signal) => {
     if (waiting.length === 2) log.info('cli.stopping', { signal })
-    waiting.shift()?.()
+    waiting.shift()?.(signal)
   })
   return { first, second, dispose }
 }

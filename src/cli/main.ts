@@ -1,6 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
 import { addressText } from '../exit/address.js'
-import type { Logger } from '../log.js'
+import { type LogFields, type Logger, remoteText } from '../log.js'
 import { planClient } from './client.js'
 import type { ClientCommand } from './client-flags.js'
 import { type Invocation, namesNothing, parseCommandLine, writeUsage } from './command-line.js'
@@ -10,7 +10,7 @@ import type { Library } from './library.js'
 import { runUntilEnded, type Service } from './lifecycle.js'
 import { type Logging, openLog } from './logging.js'
 import { asFailure, EXIT, exitCodeOf, failureText } from './outcome.js'
-import type { Notice } from './plan.js'
+import { type Notice, readDrain } from './plan.js'
 import { planServer } from './server.js'
 
 /**
@@ -42,7 +42,9 @@ export async function main(
       command === 'server'
         ? await prepareServer(settings, logging, loadLibrary)
         : await prepareClient(command, settings, env, logging, loadLibrary)
-    const error = await runUntilEnded(service, io, logging.logger, started)
+    const { logger } = logging
+    io.onFailure((thrown) => logger.error('process.failure', failureFields(thrown)))
+    const error = await runUntilEnded(service, io, logger, started)
     return error === undefined ? EXIT.ended : fail(error, io, logging, invocation)
   } catch (thrown) {
     return fail(asFailure(thrown), io, logging, invocation)
@@ -70,7 +72,7 @@ async function prepareServer(settings: Settings, log: Logging, loadLibrary: () =
     logger.info('server.ready', { address, api: options.apiKey !== undefined })
     report(logger, announcements)
   }
-  return { service: { start, close: () => server.close() }, started }
+  return { service: { start, drainMs: readDrain(settings), close: (drainMs) => server.close({ drainMs }) }, started }
 }
 
 async function prepareClient(
@@ -85,7 +87,24 @@ async function prepareClient(
   const { Client } = await loadLibrary()
   report(logger, notices)
   const client = new Client({ ...options, logger, traceMessages })
-  return { service: { start: () => client.start(), ended: client.closed, close: () => client.close() } }
+  return {
+    service: {
+      start: () => client.start(),
+      ended: client.closed,
+      drainMs: readDrain(settings),
+      close: (drainMs) => client.close({ drainMs }),
+    },
+  }
+}
+
+/** What nobody caught is one stream's or handler's trouble: the others go on. */
+function failureFields(thrown: unknown): LogFields {
+  const error = asFailure(thrown)
+  return { code: error.code, reason: remoteText(error.message), stack: remoteText(stackOf(thrown)) }
+}
+
+function stackOf(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? '').split('\n').slice(1, 6).join(' ').replace(/\s+/g, ' ') : ''
 }
 
 function report(logger: Logger, notices: readonly Notice[]): void {

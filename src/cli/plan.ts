@@ -3,6 +3,7 @@ import { MIN_PING_MS, type PingOptions, pingTimes } from '../node/ping-times.js'
 import { MIN_RESUME_MS, type ResumeOptions } from '../node/resume-options.js'
 import { optionError, type Settings } from './environment.js'
 import {
+  DRAIN_TIMEOUT,
   type Flag,
   longName,
   NO_RESUME,
@@ -13,6 +14,9 @@ import {
   SOCKS_USERNAME,
 } from './flags.js'
 import { parseCredential, parseDuration } from './values.js'
+
+/** Less than what service managers wait before they kill. */
+const DEFAULT_DRAIN_MS = 8_000
 
 /** A line for the log. */
 export interface Notice {
@@ -55,6 +59,11 @@ export function readResume(settings: Settings): ResumeOptions {
     resume: settings.enabled(NO_RESUME) ? false : undefined,
     resumeTimeoutMs: settings.value(RESUME_TIMEOUT, (text) => parseDuration(text, MIN_RESUME_MS)),
   }
+}
+
+/** Milliseconds; 0: no waiting. */
+export function readDrain(settings: Settings): number {
+  return settings.value(DRAIN_TIMEOUT, (text) => parseDuration(text, 0)) ?? DEFAULT_DRAIN_MS
 }
 
 export interface Credentials {

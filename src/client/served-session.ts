@@ -1,9 +1,12 @@
-import type { LinkSocksError } from '../errors.js'
+import { LinkSocksError } from '../errors.js'
 import { type ResumableOptions, ResumableTransport } from '../mux/resumable-transport.js'
 import { Session, type SessionOptions } from '../mux/session.js'
 import type { MessageTransport } from '../ports.js'
 import type { AdmittedLink } from './connect-link.js'
 import type { LiveLink } from './link-keeper.js'
+
+/** How often a session that is to end with its last channel is looked at. */
+const DRAIN_LOOK_MS = 250
 
 /** What a client needs to go on with a session. */
 export interface Ticket {
@@ -29,6 +32,8 @@ export class ServedSession {
   readonly #events: ServedSessionEvents
   #url: string
   #id: Uint8Array | undefined
+  #up = false
+  #draining = false
   /** Of the present connection. */
   #gone: (reason: LinkSocksError | undefined) => void = () => {}
   #receivedBefore = 0
@@ -42,7 +47,10 @@ export class ServedSession {
     this.#url = admitted.url
     this.#id = admitted.sessionId
     this.#events = events
-    this.#transport = this.#id === undefined ? undefined : new ResumableTransport(admitted.transport, resumable)
+    this.#transport =
+      this.#id === undefined
+        ? undefined
+        : new ResumableTransport(admitted.transport, { ...resumable, draining: () => this.#serverDrains() })
     const transport: MessageTransport = this.#transport ?? admitted.transport
     const { handler } = options
     this.session = new Session(transport, {
@@ -50,7 +58,7 @@ export class ServedSession {
       handler: {
         ...handler,
         suspended: (reason) => this.#lost(reason),
-        resumed: () => events.up(this.session),
+        resumed: () => this.#back(),
         close: (error) => {
           handler.close(error)
           this.#lost(error)
@@ -62,15 +70,25 @@ export class ServedSession {
   /** While it is suspended: how to go on. */
   get ticket(): Ticket | undefined {
     const transport = this.#transport
-    if (transport === undefined || this.#id === undefined || transport.closed) return undefined
+    if (transport === undefined || this.#id === undefined || transport.closed || this.#draining) return undefined
     return { url: this.#url, id: this.#id, received: transport.received }
   }
 
   /** Begins to receive. */
   start(): LiveLink {
     this.session.start()
-    this.#events.up(this.session)
+    this.#back()
     return this.#link()
+  }
+
+  /** The server lets it end by itself: no new channels, and another link beside it. */
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** Tells the server that this end is about to shut down. */
+  drain(): void {
+    this.#transport?.drain()
   }
 
   /**
@@ -87,9 +105,31 @@ export class ServedSession {
     return link
   }
 
+  #back(): void {
+    this.#up = true
+    this.#events.up(this.session)
+  }
+
   #lost(reason: LinkSocksError | undefined): void {
-    this.#events.down(this.session, reason)
+    // nobody comes back to a server that is gone
+    if (this.#draining) return this.session.abort(reason ?? new LinkSocksError('ERR_LINK_LOST', 'the server is gone'))
+    if (this.#up) this.#events.down(this.session, reason)
+    this.#up = false
     this.#gone(reason)
+  }
+
+  #serverDrains(): void {
+    if (this.#draining) return
+    this.#lost(new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down'))
+    this.#draining = true
+    this.#closeWhenIdle()
+  }
+
+  #closeWhenIdle(): void {
+    const { session } = this
+    if (session.ended) return
+    if (session.channels === 0) void session.close()
+    else session.clock.after(DRAIN_LOOK_MS, () => this.#closeWhenIdle())
   }
 
   #link(): LiveLink {

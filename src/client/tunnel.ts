@@ -1,10 +1,11 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { drained } from '../mux/drained.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
 import { ReplayBudget } from '../mux/replay-budget.js'
-import type { SessionHandler } from '../mux/session.js'
+import type { Session, SessionHandler } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
 import type {
   AbortOptions,
@@ -111,6 +112,14 @@ export class Tunnel implements Dialer {
     await Promise.race([first, ended])
   }
 
+  /** Lets what is under way come to its end, for `limitMs` at most; nothing new begins. */
+  async drain(limitMs: number): Promise<void> {
+    this.#pool.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'the client is shutting down'))
+    for (const served of this.#served) served?.drain()
+    const sessions = (): Session[] => this.#served.flatMap((served) => served?.session ?? [])
+    await drained(sessions, limitMs, this.#options.clock)
+  }
+
   /** Ends every link and wait; `reason` is what `closed` then tells. Idempotent; all callers share one promise. */
   close(reason?: LinkSocksError): Promise<void> {
     this.#closing ??= this.#close(reason)
@@ -173,7 +182,8 @@ export class Tunnel implements Dialer {
     const served = this.#served[index]
     const link = admitted.received === undefined ? undefined : served?.resume(admitted)
     if (link !== undefined) return link
-    served?.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
+    if (served?.draining !== true)
+      served?.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
     if (admitted.received === undefined) return undefined
     admitted.transport.abort()
     throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the server went on with a session that is not ours')

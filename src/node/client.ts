@@ -9,7 +9,7 @@ import { nodeClock } from './clock.js'
 import { nodeCrypto } from './crypto.js'
 import { exitDialers } from './exit.js'
 import { nodeInflate } from './inflate.js'
-import type { ClientOptions, SocksListenOptions } from './options.js'
+import type { ClientOptions, CloseOptions, SocksListenOptions } from './options.js'
 import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
@@ -101,9 +101,12 @@ export class Client implements AsyncDisposable {
     return toDuplex(await this.#tunnel.dial({ host, port }, options))
   }
 
-  /** Ends every link, stream and the SOCKS port. Idempotent; all callers share one promise. */
-  close(): Promise<void> {
-    return this.#end()
+  /**
+   * Ends every link, stream and the SOCKS port; with `drainMs` nothing new begins and streams may end by themselves for so long
+   * before that. Idempotent; all callers share one promise.
+   */
+  close({ drainMs = 0 }: CloseOptions = {}): Promise<void> {
+    return this.#end(undefined, drainMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -147,12 +150,16 @@ export class Client implements AsyncDisposable {
     return error
   }
 
-  #end(reason?: LinkSocksError): Promise<void> {
-    this.#closing ??= this.#close(reason)
+  #end(reason?: LinkSocksError, drainMs = 0): Promise<void> {
+    this.#closing ??= this.#close(reason, drainMs)
     return this.#closing
   }
 
-  async #close(reason: LinkSocksError | undefined): Promise<void> {
+  async #close(reason: LinkSocksError | undefined, drainMs: number): Promise<void> {
+    if (drainMs > 0) {
+      this.#listener?.stopAccepting()
+      await this.#tunnel.drain(drainMs)
+    }
     await this.#tunnel.close(reason)
     const listener = await this.#listening?.catch(() => undefined)
     this.#listener = undefined

@@ -79,6 +79,8 @@ export interface HttpServerOptions {
 
 export interface HttpServer {
   readonly address: SocketAddress
+  /** Stops accepting connections; WebSockets and requests under way go on. Idempotent. */
+  stopAccepting(): void
   /**
    * Stops accepting, closes the WebSockets (1001), gives requests under way a second, then ends every connection.
    * All callers share one promise.
@@ -136,6 +138,10 @@ class NodeHttpServer implements HttpServer {
   async listen(): Promise<void> {
     this.#address = await listen(this.#server, this.#options)
     this.#server.on('error', (error) => this.#options.log.error('http.failed', { error: error.message }))
+  }
+
+  stopAccepting(): void {
+    if (this.#server.listening) this.#server.close()
   }
 
   close(): Promise<void> {

@@ -20,6 +20,11 @@ interface CommonOptions extends PingOptions, ResumeOptions {
   readonly fastOpen?: boolean | undefined
 }
 
+export interface CloseOptions {
+  /** Milliseconds that streams may take to end by themselves; nothing new begins meanwhile. @default 0 */
+  readonly drainMs?: number | undefined
+}
+
 export interface ServerOptions extends CommonOptions {
   /** Address of the HTTP and WebSocket port. @default '0.0.0.0' */
   readonly host?: string | undefined

@@ -14,7 +14,7 @@ import { exitDialers } from './exit.js'
 import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
 import { nodeInflate } from './inflate.js'
 import { limitInbound } from './limit-inbound.js'
-import type { ServerOptions } from './options.js'
+import type { CloseOptions, ServerOptions } from './options.js'
 import { packageVersion } from './package-version.js'
 import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
@@ -112,9 +112,12 @@ export class Server implements AsyncDisposable {
     return this.#relay.removeToken(token)
   }
 
-  /** Ends every link, stream and port. Idempotent; all callers share one promise. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /**
+   * Ends every link, stream and port; with `drainMs` it takes nothing new and lets streams end by themselves for so long before
+   * that. Idempotent; all callers share one promise.
+   */
+  close({ drainMs = 0 }: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(drainMs)
     return this.#closing
   }
 
@@ -167,8 +170,12 @@ export class Server implements AsyncDisposable {
     void this.#relay.accept({ transport, query, admitted: known }, remoteAddress)
   }
 
-  async #close(): Promise<void> {
+  async #close(drainMs: number): Promise<void> {
     await this.#listening?.catch(() => {})
+    if (drainMs > 0) {
+      this.#http?.stopAccepting()
+      await this.#relay.drain(drainMs)
+    }
     await this.#relay.close()
     const http = this.#http
     this.#http = undefined

@@ -77,6 +77,11 @@ export class TcpListener {
     return this.#streams.size
   }
 
+  /** Stops accepting; the open connections go on. Idempotent. */
+  stopAccepting(): void {
+    if (this.#server.listening) this.#server.close()
+  }
+
   /** Stops accepting and aborts the open connections; settles when the last one is gone. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#end()

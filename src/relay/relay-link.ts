@@ -13,14 +13,24 @@ export class RelayLink {
   readonly extensions: boolean
   /** It named its instance, and can come back as the same one. */
   readonly returns: boolean
+  /** Tells the peer that the relay is about to shut down, where it would understand. */
+  readonly drain: () => void
+  /** The peer is about to shut down: nothing new for it. */
+  draining = false
   #partners: number | undefined
 
-  constructor(role: Role, session: Session, identity: { group: string; returns: boolean }, extensions: boolean) {
+  constructor(
+    role: Role,
+    session: Session,
+    identity: { group: string; returns: boolean },
+    { extensions, drain }: { extensions: boolean; drain: () => void },
+  ) {
     this.role = role
     this.session = session
     this.group = identity.group
     this.returns = identity.returns
     this.extensions = extensions
+    this.drain = drain
   }
 
   /** Tells the peer its number of partners, if it changed. */

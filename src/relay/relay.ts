@@ -1,23 +1,22 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { drained } from '../mux/drained.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
 import type { LinkEnvironment } from '../mux/link.js'
 import { encodeRefusal } from '../mux/refusal.js'
-import { ReplayBudget } from '../mux/replay-budget.js'
-import { ResumableTransport } from '../mux/resumable-transport.js'
 import { Session, type SessionHandler } from '../mux/session.js'
-import type { AbortOptions, Dialer, MessageTransport } from '../ports.js'
+import type { AbortOptions, Dialer } from '../ports.js'
 import { MIB } from '../protocol/limits.js'
 import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
 import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
+import { Answers } from './answers.js'
 import { type Admission, authenticate, type Knock } from './authenticate.js'
 import type { FailedAttempts } from './failed-attempts.js'
 import { InstanceTokens } from './instance-tokens.js'
 import { tellPartners } from './partners.js'
 import { RelayLink } from './relay-link.js'
-import { Resumption } from './resumption.js'
 import type { OpenSocksPort } from './reverse-port.js'
 import { Splice } from './splice.js'
 import { TokenDesk } from './token-desk.js'
@@ -59,12 +58,12 @@ export class Relay implements TokenAdmin {
   readonly #instances: InstanceTokens
   readonly #held = new HeldTotals(SPLICED_LIMITS)
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
-  readonly #resumption: Resumption
-  readonly #replays = new ReplayBudget()
+  readonly #answers: Answers
   readonly #attempts: FailedAttempts
   /** For what anybody may provoke, admitted or not. */
   readonly #strangersLog: Logger
   #links = 0
+  #draining = false
   #closed = false
 
   constructor(options: RelayOptions) {
@@ -72,7 +71,7 @@ export class Relay implements TokenAdmin {
     this.#log = options.log
     this.#strangersLog = limitedLog(options.log, () => options.clock.now())
     this.#tokens = new TokenTable(options.crypto)
-    this.#resumption = new Resumption(options.crypto)
+    this.#answers = new Answers(options)
     this.#attempts = options.attempts
     this.#desk = new TokenDesk(this.#tokens, options)
     this.#instances = new InstanceTokens(this.#tokens, options.clock, options.crypto, (token) => this.#drop(token))
@@ -107,13 +106,24 @@ export class Relay implements TokenAdmin {
       })
       // between the look-up and here the token may have gone
       if (this.#closed || !this.#tokens.has(admission.token)) return admission.close()
-      if (this.#resume(admission)) return
+      if (this.#answers.resume(admission)) return
       makeRoom(admission)
       this.#admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
       this.#strangersLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
     }
+  }
+
+  /** Takes nothing new, and lets what is under way come to its end, for `limitMs` at most. */
+  async drain(limitMs: number): Promise<void> {
+    this.#draining = true
+    const tokens = [...this.#tokens.all()]
+    for (const token of tokens) {
+      if (token.type === 'reverse') token.port?.stopAccepting()
+      for (const link of token.links) link.drain()
+    }
+    await drained(() => tokens.flatMap((token) => sessionsOf(token)), limitMs, this.#options.clock)
   }
 
   /** Ends every link and port. */
@@ -126,19 +136,6 @@ export class Relay implements TokenAdmin {
     await Promise.all([...sessions.map((session) => session.close()), ...ports, added])
   }
 
-  /** Goes on with a session of this peer that lost its WebSocket, or is about to. */
-  #resume(admission: Admission): boolean {
-    const known = this.#resumption.find(admission)
-    if (known === undefined || admission.resume?.id === undefined) return false
-    const sessionId = this.#resumption.renew(known, admission.resume.id)
-    const { transport } = known
-    transport.attach(
-      admission.admit({ sessionId, keepsOrder: true, received: transport.received }),
-      admission.resume.received,
-    )
-    return true
-  }
-
   #admit(admission: Admission, remoteAddress: string): void {
     const { token, role, instance, extensions } = admission
     this.#links += 1
@@ -148,7 +145,7 @@ export class Relay implements TokenAdmin {
     // warnings are the peer's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
     const { clock, crypto, inflate, trace, pings } = this.#options
-    const { transport, forget } = this.#transport(admission)
+    const { transport, forget, drain } = this.#answers.admit(admission, () => this.#peerDrains(token, link))
     const handler: SessionHandler = {
       ...this.#handler(token, () => link, peerLog),
       control: (message) => this.#onControl(token, link, message, limited),
@@ -181,29 +178,10 @@ export class Relay implements TokenAdmin {
     })
     // an instance is one of its token; without a UUID each link is one of its own
     const identity = { group: `${token.token}\n${instance ?? id}`, returns: instance !== undefined }
-    const link = new RelayLink(role, session, identity, extensions)
+    const link = new RelayLink(role, session, identity, { extensions, drain })
     log.info('link.admitted', { role, token: this.#label(token.token), address: remoteAddress })
     this.#came(token, link)
     session.start()
-  }
-
-  /** Answers the admission; the transport survives its WebSocket if the peer wants that and it is not switched off. */
-  #transport(admission: Admission): { readonly transport: MessageTransport; readonly forget: () => void } {
-    const { resumeTimeoutMs: timeoutMs, clock } = this.#options
-    if (admission.resume === undefined || timeoutMs === 0) {
-      return { transport: admission.admit({ keepsOrder: true }), forget: () => {} }
-    }
-    const { token, role, instance } = admission
-    const sessionId = this.#resumption.newId()
-    const transport = new ResumableTransport(admission.admit({ sessionId, keepsOrder: true }), {
-      clock,
-      timeoutMs,
-      budget: this.#replays,
-      confirmed: () => this.#resumption.confirmed(resumable),
-    })
-    const resumable = { token, role, instance, transport }
-    this.#resumption.add(sessionId, resumable)
-    return { transport, forget: () => this.#resumption.remove(resumable) }
   }
 
   /** What a link may do follows from its token alone. */
@@ -217,12 +195,21 @@ export class Relay implements TokenAdmin {
     }
     if (token.type === 'forward') {
       const exit = new Exit(this.#options.createExitDialer(), log)
-      return { ...common, connect: (message) => exit.connect(link().session, message) }
+      return { ...common, connect: (message) => this.#unlessDraining(link(), message, (s) => exit.connect(s, message)) }
     }
     if (token.type === 'connector') {
-      return { ...common, connect: (message, raw) => this.#splice(token, link().session, message, raw, log) }
+      return {
+        ...common,
+        connect: (message, raw) =>
+          this.#unlessDraining(link(), message, (session) => this.#splice(token, session, message, raw, log)),
+      }
     }
     return common
+  }
+
+  #unlessDraining({ session }: RelayLink, { channelId }: ConnectMessage, open: (session: Session) => void): void {
+    if (!this.#draining) return open(session)
+    session.control(encodeRefusal(channelId, new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')))
   }
 
   #splice(token: ConnectorToken, connector: Session, connect: ConnectMessage, raw: Uint8Array, log: Logger): void {
@@ -268,9 +255,14 @@ export class Relay implements TokenAdmin {
     if (token.type === 'connector') tellPartners(token.reverse)
     if (token.type !== 'reverse') return
     this.#instances.arrived(link.group)
-    token.providers.add(link)
+    if (!link.draining) token.providers.add(link)
     void token.port?.open()
     tellPartners(token)
+  }
+
+  #peerDrains(token: Token, link: RelayLink): void {
+    link.draining = true
+    if (token.type === 'reverse') token.providers.remove(link)
   }
 
   /** A link is gone, perhaps to come back. */

@@ -12,6 +12,8 @@ export interface SocksCredentials {
 
 /** An open SOCKS5 listener. */
 export interface SocksPort {
+  /** Frees the port; its connections go on. */
+  stopAccepting(): void
   /** Frees the port at once and ends its connections. */
   close(): Promise<void>
 }
@@ -78,9 +80,15 @@ export class ReversePort {
     return this.#opening
   }
 
-  async close(): Promise<void> {
+  /** Frees the port for good; its connections go on until `close()`. */
+  stopAccepting(): void {
     this.#closed = true
     this.#retry?.cancel()
+    this.#open?.stopAccepting()
+  }
+
+  async close(): Promise<void> {
+    this.stopAccepting()
     await this.#opening
     const open = this.#open
     this.#open = undefined

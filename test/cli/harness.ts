@@ -13,6 +13,7 @@ import type { SocketAddress } from '../../src/ports.js'
 export class FakeIo implements CliIo {
   out = ''
   err = ''
+  readonly failures: ((thrown: unknown) => void)[] = []
   readonly listeners = new Set<(signal: string) => void>()
   readonly stdout = { write: (text: string) => (this.out += text) }
   readonly stderr: { write(text: string): unknown; isTTY?: boolean } = { write: (text) => (this.err += text) }
@@ -20,6 +21,10 @@ export class FakeIo implements CliIo {
   onSignal(listener: (signal: string) => void): () => void {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
+  }
+
+  onFailure(listener: (thrown: unknown) => void): void {
+    this.failures.push(listener)
   }
 
   signal(name = 'SIGINT'): void {

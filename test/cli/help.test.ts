@@ -151,7 +151,7 @@ describe('help', () => {
   it('keeps every line within the terminal', () => {
     for (const columns of [60, 80, 120]) {
       const io = new FakeIo()
-      const base = { stderr: io.stderr, onSignal: () => () => {} }
+      const base = { stderr: io.stderr, onSignal: () => () => {}, onFailure: () => {} }
       parseCommandLine(['--help'], {}, { ...base, stdout: { ...io.stdout, columns } })
       const longest = Math.max(...io.out.split('\n').map((line) => line.length))
       expect(longest).toBeLessThanOrEqual(Math.max(columns, 100))

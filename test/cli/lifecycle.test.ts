@@ -22,9 +22,9 @@ function service(parts: Partial<Service> = {}): Service & { readonly closes: num
     start: async () => {},
     ended: undefined,
     ...parts,
-    close: () => {
+    close: (drainMs) => {
       closes++
-      return parts.close?.() ?? Promise.resolve()
+      return parts.close?.(drainMs) ?? Promise.resolve()
     },
     get closes() {
       return closes
@@ -56,6 +56,32 @@ describe('runUntilEnded', () => {
     io.signal()
     expect(await ended).toBeUndefined()
     expect([started.mock.calls.length, running.closes]).toEqual([0, 1])
+  })
+
+  it.each([
+    ['SIGTERM', 3_000],
+    ['SIGINT', 0],
+  ])('lets streams end by themselves on %s for %d ms', async (signal, expected) => {
+    const io = new FakeIo()
+    const waits: number[] = []
+    const close = async (drainMs: number): Promise<void> => void waits.push(drainMs)
+    const ended = runUntilEnded(service({ close, drainMs: 3_000 }), io, silentLogger)
+    await settle()
+    io.signal(signal)
+    await ended
+    expect(waits).toEqual([expected])
+  })
+
+  it('gives a close that waits for streams so much longer', async () => {
+    const io = new FakeIo()
+    const done = vi.fn()
+    const ended = runUntilEnded(service({ close: never, drainMs: 3_000 }), io, silentLogger).then(done)
+    await settle()
+    io.signal('SIGTERM')
+    await vi.advanceTimersByTimeAsync(CLOSE_LIMIT_MS + 2_999)
+    expect(done).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1)
+    await ended
   })
 
   it('waits for an orderly close', async () => {

@@ -121,6 +121,18 @@ describe('exit code', () => {
     expect([code, io.err]).toEqual([1, `linksocks: ${message}\n`])
   })
 
+  it('is not decided by what nobody caught, which is logged', async () => {
+    const io = new FakeIo()
+    const fake = new FakeLibrary()
+    const ended = main(['server', '-t', 'tok'], {}, io, async () => fake.library)
+    while (!io.err.includes('server.ready')) await new Promise(setImmediate)
+    for (const fail of io.failures) fail(new Error('one stream had trouble'))
+    expect(io.err).toContain('error process.failure code=ERR_')
+    expect(io.err).toContain('one stream had trouble')
+    io.signal()
+    expect(await ended).toBe(0)
+  })
+
   it('is there at once after a second signal', async () => {
     const io = new FakeIo()
     const fake = new FakeLibrary({ close: () => new Promise(() => {}) })

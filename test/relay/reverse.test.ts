@@ -119,7 +119,7 @@ describe('ReversePort', () => {
   it('opens once however often it is asked', async () => {
     const { port: subject, opens } = port()
     const all = [subject.open(), subject.open()]
-    opens.at(0).resolve({ close: async () => {} })
+    opens.at(0).resolve({ stopAccepting: () => {}, close: async () => {} })
     await Promise.all(all)
     await subject.open()
     expect(opens.asked).toHaveLength(1)
@@ -131,6 +131,7 @@ describe('ReversePort', () => {
     let closed = 0
     const closing = subject.close()
     opens.at(0).resolve({
+      stopAccepting: () => {},
       close: async () => {
         closed += 1
       },

@@ -98,7 +98,7 @@ export class World {
         dial: (target, dialOptions) => this.dials.call(target, dialOptions),
         associate: (dialOptions) => this.associations.call(undefined, dialOptions),
       }),
-      openPort: async (port) => this.#openPort(port),
+      openPort: async (port) => ({ stopAccepting: () => {}, ...this.#openPort(port) }),
       portRange: [10_000, 10_004],
       socksNowait: false,
       connectorWaitMs: CONNECTOR_WAIT_MS,

@@ -1,0 +1,91 @@
+import { createServer, type Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { serverArgs } from '../support/e2e-modes.js'
+import { freePort, type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
+import { errorOf, readAll } from '../support/e2e-targets.js'
+import { eventually } from '../support/e2e-wait.js'
+
+/** A target that says when it has been reached and sends what it is told. */
+async function slowTarget(scene: Scene): Promise<{ readonly port: number; readonly sockets: Socket[] }> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => sockets.push(socket.on('error', () => {})))
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  scene.own(() => {
+    for (const socket of sockets) socket.destroy()
+    return new Promise<void>((resolve) => void server.close(() => resolve()))
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return { port: address.port, sockets }
+}
+
+describe('SIGTERM', () => {
+  const scene = sceneOfTest()
+
+  it.each(['server', 'client'] as const)('lets a stream of the %s come to its end, and then ends it', async (which) => {
+    const target = await slowTarget(scene)
+    const server = await scene.server(['-t', 'F'])
+    const client = await scene.listener(server.url, ['-t', 'F'])
+    const stream = await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port])
+    const [far] = await eventually('connection', async () => (target.sockets.length > 0 ? target.sockets : undefined))
+    const asked = which === 'server' ? server.process : client.process
+    const ended = asked.end('SIGTERM')
+    await asked.event('cli.stopping')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    stream.write('still there?')
+    expect((await readBytes(far as Socket, 12)).toString()).toBe('still there?')
+    far?.end('yes')
+    stream.end()
+    expect((await readAll(stream)).toString()).toBe('yes')
+    expect(await ended).toBe(0)
+  })
+
+  it('ends what is still open after --drain-timeout', async () => {
+    const target = await slowTarget(scene)
+    const server = await scene.server(['-t', 'F', '--drain-timeout', '300ms'])
+    const client = await scene.listener(server.url, ['-t', 'F'])
+    const error = errorOf(await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port]))
+    expect(await server.process.end('SIGTERM')).toBe(0)
+    expect(await error).toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  it('has clients go on with the next server at once, while their streams stay with the old one', async () => {
+    const target = await slowTarget(scene)
+    const [old, next] = [await scene.server(['-t', 'F']), await scene.server(['-t', 'F'])]
+    const client = await scene.listener(old.url, ['-t', 'F', '-u', next.url])
+    const stream = await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port])
+    const ended = old.process.end('SIGTERM')
+    await next.process.event('link.admitted')
+    const other = await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port])
+    expect(target.sockets).toHaveLength(2)
+    for (const [socket, far] of [
+      [stream, target.sockets[0]],
+      [other, target.sockets[1]],
+    ] as const) {
+      far?.end('bye')
+      socket.end()
+      expect((await readAll(socket)).toString()).toBe('bye')
+    }
+    expect(await ended).toBe(0)
+  })
+
+  it('of one provider leaves new streams to the others', async () => {
+    const target = await slowTarget(scene)
+    const socksPort = await freePort()
+    const { url } = await scene.server(serverArgs('agent', socksPort))
+    const leaving = await scene.provider(url, ['-t', 'P'])
+    const stream = await socksConnect(scene, socksPort, ['127.0.0.1', target.port])
+    await scene.provider(url, ['-t', 'P'])
+    const ended = leaving.end('SIGTERM')
+    await leaving.event('cli.stopping')
+    for (let i = 0; i < 4; i += 1) {
+      expect((await socksRequest(scene, socksPort, CONNECT, ['127.0.0.1', target.port])).rep).toBe(0)
+    }
+    expect(target.sockets).toHaveLength(5)
+    target.sockets[0]?.end('bye')
+    stream.end()
+    expect((await readAll(stream)).toString()).toBe('bye')
+    expect(await ended).toBe(0)
+  })
+})
