@@ -8,6 +8,7 @@ import { encodeRefusal } from '../mux/refusal.js'
 import type { Dialer, Target } from '../ports.js'
 import { ChannelProtocol, type ConnectMessage } from '../protocol/messages.js'
 import { addressText } from './address.js'
+import { AssociationLimit } from './association-limit.js'
 
 /** A channel that waits for its destination. */
 interface Answering {
@@ -19,6 +20,7 @@ interface Answering {
 export class Exit {
   readonly #dialer: Dialer
   readonly #log: Logger
+  readonly #associations = new AssociationLimit()
 
   constructor(dialer: Dialer, log: Logger) {
     this.#dialer = dialer
@@ -63,7 +65,7 @@ export class Exit {
     const channel = new DatagramChannel({ link, id: message.channelId, opener: false })
     this.#settle(
       channel,
-      (signal) => this.#dialer.associate({ signal }),
+      (signal) => this.#associations.take(() => this.#dialer.associate({ signal })),
       (socket) => {
         channel.accept()
         pumpDatagrams(channel, socket)

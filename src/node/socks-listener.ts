@@ -1,7 +1,8 @@
 import { BlockList, isIP } from 'node:net'
 import { LinkSocksError } from '../errors.js'
+import { AssociationLimit } from '../exit/association-limit.js'
 import { type Logger, limitedLog } from '../log.js'
-import type { Dialer } from '../ports.js'
+import type { BindDatagrams, Dialer } from '../ports.js'
 import type { SocksCredentials } from '../socks/credentials.js'
 import { serveSocks } from '../socks/server.js'
 import { nodeClock } from './clock.js'
@@ -34,6 +35,11 @@ export function listenSocks({
 }: SocksListenerOptions): Promise<TcpListener> {
   const limited = limitedLog(log, () => nodeClock.now())
   const strangers = new Strangers(maxStrangers, (address) => limited.warn('socks.crowded', { address }))
+  const associations = new AssociationLimit()
+  const bind: BindDatagrams = async (address) => {
+    const bound = await associations.take(() => bindDatagrams(address))
+    return Object.assign(bound, { address: bound.socket.address })
+  }
   return listenTcp({
     host,
     port,
@@ -45,7 +51,7 @@ export function listenSocks({
         clock: nodeClock,
         log,
         credentials,
-        bindDatagrams,
+        bindDatagrams: bind,
         localAddress,
         remoteAddress,
         requested: () => stranger.leave(),
