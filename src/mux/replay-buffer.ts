@@ -9,21 +9,49 @@ const FRONT_MESSAGES = 256
 
 type Memory = Pick<MessageTransport, 'retain' | 'release'>
 
+/** One message, until it is acknowledged and no connection holds it any more. */
 class Kept {
+  readonly #memory: Memory
   readonly head: Uint8Array
   readonly body: Uint8Array | undefined
   /** Of head and body: whether the memory is retained, else it is the buffer's own. */
-  readonly retained: readonly [boolean, boolean]
+  readonly #retained: readonly [boolean, boolean]
+  /** Connections that were given it and have not said that it left. */
+  #given = 0
+  #acknowledged = false
 
   constructor(head: Uint8Array, body: Uint8Array | undefined, memory: Memory) {
-    this.retained = [memory.retain(head), body !== undefined && memory.retain(body)]
+    this.#memory = memory
+    this.#retained = [memory.retain(head), body !== undefined && memory.retain(body)]
     // a head that nobody manages was made for this message; a body may be anybody's
     this.head = head
-    this.body = body === undefined || this.retained[1] ? body : new Uint8Array(body)
+    this.body = body === undefined || this.#retained[1] ? body : new Uint8Array(body)
   }
 
   get cost(): number {
     return this.head.byteLength + (this.body?.byteLength ?? 0) + MESSAGE_OVERHEAD_BYTES
+  }
+
+  /** A connection is given it. @returns what is to be called when it has left; nothing where that doesn't matter */
+  give(): (() => void) | undefined {
+    if (!this.#retained[0] && !this.#retained[1]) return undefined
+    this.#given += 1
+    return () => {
+      this.#given -= 1
+      this.#release()
+    }
+  }
+
+  acknowledge(): void {
+    this.#acknowledged = true
+    this.#release()
+  }
+
+  /** A peer may acknowledge what still waits for the socket: used again, it would carry somebody else's bytes. */
+  #release(): void {
+    if (!this.#acknowledged || this.#given > 0) return
+    if (this.#retained[0]) this.#memory.release(this.head)
+    if (this.#retained[1] && this.body !== undefined) this.#memory.release(this.body)
   }
 }
 
@@ -42,6 +70,8 @@ export class ReplayBuffer {
   #bytes = 0
   /** Messages, counted since the session began, that the present transport was given. */
   #given = 0
+  /** The same of any transport: the peer can't have received more. */
+  #everGiven = 0
 
   constructor(memory: Memory, budget: ReplayBudget) {
     this.#memory = memory
@@ -74,21 +104,17 @@ export class ReplayBuffer {
     this.#count(kept.cost)
   }
 
-  /** The next message for the present transport, which must be there (see {@link behind}). */
-  next(): { readonly head: Uint8Array; readonly body: Uint8Array | undefined } {
-    const kept = this.#messages[this.#first + this.#given - this.#acknowledged]
+  /** Gives the next message to `transport`, which must be the present one; there must be one (see {@link behind}). */
+  giveNext(transport: Pick<MessageTransport, 'send'>): void {
+    const kept = this.#messages[this.#first + this.#given - this.#acknowledged] as Kept
     this.#given += 1
-    return kept as Kept
-  }
-
-  /** A message just pushed goes out at once. */
-  passed(): void {
-    this.#given += 1
+    this.#everGiven = Math.max(this.#everGiven, this.#given)
+    transport.send(kept.head, kept.body, kept.give())
   }
 
   /** Whether the peer can have received so many messages. */
   covers(received: number): boolean {
-    return received >= this.#acknowledged && received <= this.sent
+    return received >= this.#acknowledged && received <= this.#everGiven
   }
 
   /**
@@ -107,7 +133,7 @@ export class ReplayBuffer {
     if (!this.covers(received)) {
       throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the peer has received what was not sent')
     }
-    this.#given = this.sent
+    this.#given = this.#everGiven
     this.acknowledge(received)
     this.#given = received
   }
@@ -115,6 +141,7 @@ export class ReplayBuffer {
   /** Gives everything back. */
   clear(): void {
     this.#given = this.sent
+    this.#everGiven = this.sent
     while (this.#first < this.#messages.length) this.#drop()
   }
 
@@ -124,8 +151,7 @@ export class ReplayBuffer {
     this.#messages[this.#first] = undefined
     this.#first += 1
     this.#acknowledged += 1
-    if (kept.retained[0]) this.#memory.release(kept.head)
-    if (kept.retained[1] && kept.body !== undefined) this.#memory.release(kept.body)
+    kept.acknowledge()
     this.#count(-kept.cost)
     if (this.#first < FRONT_MESSAGES && this.#first < this.#messages.length) return
     this.#messages.splice(0, this.#first)

@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { Clock, MessageTransport, Timer, TransportClose, TransportHandler } from '../ports.js'
 import { RESUME_TIMEOUT_MS } from '../protocol/limits.js'
+import { MessageType } from '../protocol/message-types.js'
 import {
   decodeSessionControl,
   encodeSessionControl,
@@ -111,10 +112,13 @@ export class ResumableTransport implements MessageTransport {
       old.abort()
       this.#handler?.suspended?.(new LinkSocksError('ERR_LINK_LOST', 'another connection took its place'))
     }
+    // whoever hears of it may end the session
+    if (this.closed) return inner.abort()
     this.#replay.rewind(received)
     this.#state = 'connected'
     this.#unconfirmed = true
     this.#handler?.resumed?.()
+    if (this.closed) return
     if (this.#paused) inner.pause()
     this.#begin(inner)
     this.#proceed()
@@ -129,7 +133,10 @@ export class ResumableTransport implements MessageTransport {
     if (this.#state !== 'closed' && !this.#over) {
       const waits = this.#state === 'suspended' || this.#replay.behind
       this.#replay.push(head, body)
-      if (!waits) this.#give()
+      if (!waits) {
+        this.#replay.giveNext(this.#inner)
+        if (body === undefined && head.byteLength < SMALL_BYTES) this.#acks.beside()
+      }
     }
     sent?.()
   }
@@ -166,9 +173,12 @@ export class ResumableTransport implements MessageTransport {
 
   /** Ends the session in order; a peer that can't be reached any more is not told. */
   close(code?: number, reason?: string): void {
-    if (this.#state === 'closed' || this.#over) return
+    if (this.#state === 'closed') return
     if (this.#state === 'suspended') return this.#end({ code: code ?? 1000, reason: reason ?? '' })
-    this.#control({ op: SessionOp.End })
+    if (!this.#over) {
+      while (this.#replay.behind) this.#replay.giveNext(this.#inner)
+      this.#control({ op: SessionOp.End })
+    }
     this.#over = true
     this.#inner.close(code, reason)
   }
@@ -210,23 +220,27 @@ export class ResumableTransport implements MessageTransport {
       this.#unconfirmed = false
       this.#options.confirmed?.()
     }
-    try {
-      const control = decodeSessionControl(data)
-      if (control !== undefined) return this.#onControl(control)
-    } catch (thrown) {
-      return this.abort(LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID'))
-    }
+    if (data[1] === MessageType.SessionControl) return this.#controlled(data)
     this.#acks.count(data.byteLength)
     this.#handler?.message(data)
   }
 
+  #controlled(data: Uint8Array): void {
+    try {
+      const control = decodeSessionControl(data)
+      if (control?.op === SessionOp.Ack) this.#acknowledged(control.received)
+      else if (control?.op === SessionOp.End) this.#over = true
+      else if (control?.op === SessionOp.Drain) this.#options.draining?.()
+    } catch (thrown) {
+      this.abort(LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID'))
+    }
+  }
+
   /** @throws {LinkSocksError} ERR_MESSAGE_INVALID */
-  #onControl(control: SessionControl): void {
-    if (control.op === SessionOp.Ack) {
-      this.#replay.acknowledge(control.received)
-      this.#handler?.drain()
-    } else if (control.op === SessionOp.End) this.#over = true
-    else this.#options.draining?.()
+  #acknowledged(received: number): void {
+    const wasFull = this.#replay.full
+    this.#replay.acknowledge(received)
+    if (wasFull) this.#handler?.drain()
   }
 
   #lost(info: TransportClose): void {
@@ -253,14 +267,9 @@ export class ResumableTransport implements MessageTransport {
 
   /** Sends again what the connection takes, and lets new messages follow. */
   #proceed(): void {
-    while (this.#replay.behind && this.#inner.bufferedAmount < TRANSPORT_HIGH_WATER_BYTES) this.#give()
-    if (!this.#replay.behind) this.#handler?.drain()
-  }
-
-  #give(): void {
-    const { head, body } = this.#replay.next()
-    this.#inner.send(head, body)
-    if (head.byteLength < SMALL_BYTES && body === undefined) this.#acks.beside()
+    const room = (): boolean => this.#state === 'connected' && this.#inner.bufferedAmount < TRANSPORT_HIGH_WATER_BYTES
+    while (this.#replay.behind && room()) this.#replay.giveNext(this.#inner)
+    if (!this.#replay.behind && this.#state === 'connected') this.#handler?.drain()
   }
 
   #control(control: SessionControl): void {

@@ -164,8 +164,9 @@ export class Session implements Link {
     for (const entry of [...this.#channels.values()]) this.#contain(() => entry.sessionClosing(reason))
     // nothing leaves a session without a connection
     if (!this.clock.stopped) await this.#within(CLOSE_FLUSH_MS, this.#scheduler.idle())
-    this.#transport.close(1000, '')
+    // first: a transport that has no connection reports its end at once
     this.#end()
+    this.#transport.close(1000, '')
     // a process that ends at once would cut the close handshake
     await this.#within(CLOSE_FLUSH_MS, this.#gone)
   }
@@ -173,10 +174,7 @@ export class Session implements Link {
   #within(limitMs: number, wait: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#time.after(limitMs, resolve)
-      void wait.then(() => {
-        timer.cancel()
-        resolve()
-      })
+      void wait.finally(() => timer.cancel()).then(resolve)
     })
   }
 
