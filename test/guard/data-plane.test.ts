@@ -6,7 +6,8 @@ import { forwardPair } from '../node/library-fixture.js'
 import { type Counts, countsSoFar, installCounters, resetCounts } from './counters.js'
 
 const WARM_UP_BYTES = 16 * MIB
-const MOVED_BYTES = 128 * MIB
+const MOVED_BYTES = 64 * MIB
+const ROUNDS = 3
 
 /**
  * What a MiB may take, both processes of the tunnel together. `bytesCopied` in MiB: it hardly moves, so a copy more can't hide.
@@ -23,6 +24,30 @@ async function move(worker: Worker, socks: number, bytes: number, up: boolean): 
   worker.postMessage({ socks, bytes, up })
   const [arrived] = (await once(worker, 'message')) as [number]
   expect(arrived).toBe(bytes)
+}
+
+async function measure(run: () => Promise<void>): Promise<Counts> {
+  resetCounts()
+  await run()
+  const counts = countsSoFar()
+  const perMib = (count: number): number => Number((count / (MOVED_BYTES / MIB)).toFixed(2))
+  return {
+    bytesCopied: Number((counts.bytesCopied / MOVED_BYTES).toFixed(3)),
+    allocations: perMib(counts.allocations),
+    writes: perMib(counts.writes),
+    messages: perMib(counts.messages),
+  }
+}
+
+/** A machine that is busy with something else only makes them more. */
+function leastOf(rounds: readonly Counts[]): Counts {
+  const least = (key: keyof Counts): number => Math.min(...rounds.map((counts) => counts[key]))
+  return {
+    bytesCopied: least('bytesCopied'),
+    allocations: least('allocations'),
+    writes: least('writes'),
+    messages: least('messages'),
+  }
 }
 
 describe('what a MiB through the tunnel takes', () => {
@@ -45,16 +70,9 @@ describe('what a MiB through the tunnel takes', () => {
     const worker = new Worker(new URL('./ends.mjs', import.meta.url))
     try {
       await move(worker, socks, WARM_UP_BYTES, up)
-      resetCounts()
-      await move(worker, socks, MOVED_BYTES, up)
-      const counts = countsSoFar()
-      const perMib = (count: number): number => Number((count / (MOVED_BYTES / MIB)).toFixed(2))
-      const measured: Counts = {
-        bytesCopied: Number((counts.bytesCopied / MOVED_BYTES).toFixed(3)),
-        allocations: perMib(counts.allocations),
-        writes: perMib(counts.writes),
-        messages: perMib(counts.messages),
-      }
+      const rounds: Counts[] = []
+      while (rounds.length < ROUNDS) rounds.push(await measure(() => move(worker, socks, MOVED_BYTES, up)))
+      const measured = leastOf(rounds)
       process.stdout.write(`${name}, per MiB: ${JSON.stringify(measured)}\n`)
       const limits = LIMITS[name]
       for (const key of Object.keys(limits) as (keyof Counts)[]) {
