@@ -59,7 +59,7 @@ export class Keepalive {
   /** After `stop()`: there is a new connection. */
   restart(): void {
     this.#lastActivity = this.#options.clock.now()
-    this.#pausedAt = undefined
+    if (this.#pausedAt !== undefined) this.#pausedAt = this.#lastActivity
     this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
     this.#deadlineTimer = this.#options.clock.after(this.#times.timeoutMs, () => this.#judge())
   }

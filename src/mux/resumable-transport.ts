@@ -120,6 +120,8 @@ export class ResumableTransport implements MessageTransport {
     this.#handler?.resumed?.()
     if (this.closed) return
     if (this.#paused) inner.pause()
+    // the peer hears that its answer has come
+    this.#control({ op: SessionOp.Ack, received: this.received })
     this.#begin(inner)
     this.#proceed()
   }

@@ -34,8 +34,8 @@ export class Answers {
   /** Goes on with a session of this peer that lost its WebSocket, or is about to. @returns whether it did */
   resume(admission: Admission): boolean {
     const known = this.#resumption.find(admission)
-    if (known === undefined || admission.resume?.id === undefined) return false
-    const sessionId = this.#resumption.renew(known, admission.resume.id)
+    if (known === undefined || admission.resume === undefined) return false
+    const sessionId = this.#resumption.renew(known)
     const { transport } = known
     const inner = admission.admit({ sessionId, keepsOrder: true, received: transport.received })
     transport.attach(inner, admission.resume.received)

@@ -162,7 +162,8 @@ export class Relay implements TokenAdmin {
       close: (error) => {
         log.info('link.closed', { role, code: error?.code, reason: error && remoteText(error.message) })
         forget()
-        if (!token.suspended.delete(link)) this.#left(token, link)
+        if (token.suspended.delete(link)) this.#judgeInstance(token, link)
+        else this.#left(token, link)
       },
     }
     const session = new Session(transport, {
@@ -271,8 +272,15 @@ export class Relay implements TokenAdmin {
     if (token.type === 'connector') tellPartners(token.reverse)
     if (token.type !== 'reverse') return
     token.providers.remove(link)
-    if (!token.providers.has(link.group)) this.#instances.vanished(token, link.group, link.returns)
+    this.#judgeInstance(token, link)
     tellPartners(token)
+  }
+
+  /** An instance is there as long as one of its links is, or may come back. */
+  #judgeInstance(token: Token, { group, returns }: RelayLink): void {
+    if (token.type !== 'reverse') return
+    const there = [...token.links, ...token.suspended].some((link) => link.group === group)
+    if (!there) this.#instances.vanished(token, group, returns)
   }
 
   /** Takes a token and all that hangs on it out of the tables, and ends the links. */

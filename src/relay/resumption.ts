@@ -9,11 +9,8 @@ export interface ResumableSession extends Pick<Admission, 'token' | 'role' | 'in
   readonly transport: ResumableTransport
 }
 
-interface Ids {
-  current: string
-  /** Good until the client has shown that it knows the current one. */
-  previous: string | undefined
-}
+/** Ids of one session that may be good at a time: who never hears of the next one keeps trying with the same. */
+const MAX_IDS = 16
 
 /**
  * Finds sessions by their id, which only their own client may use (docs/protocol.md B.3). Ids are looked up by their hash, so
@@ -22,7 +19,8 @@ interface Ids {
 export class Resumption {
   readonly #crypto: Crypto
   readonly #sessions = new Map<string, ResumableSession>()
-  readonly #ids = new Map<ResumableSession, Ids>()
+  /** All that are good, the newest last: until the client is heard it may know any of them. */
+  readonly #ids = new Map<ResumableSession, readonly string[]>()
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto
@@ -35,9 +33,11 @@ export class Resumption {
 
   /** @param id what `newId()` gave and the client was told */
   add(id: Uint8Array, session: ResumableSession): void {
-    const current = this.#key(id)
-    this.#sessions.set(current, session)
-    this.#ids.set(session, { current, previous: undefined })
+    const key = this.#key(id)
+    const keys = [...(this.#ids.get(session) ?? []), key]
+    for (const old of keys.splice(0, keys.length - MAX_IDS)) this.#sessions.delete(old)
+    this.#sessions.set(key, session)
+    this.#ids.set(session, keys)
   }
 
   /** A secret. */
@@ -54,31 +54,24 @@ export class Resumption {
     return same && session.transport.accepts(resume.received) ? session : undefined
   }
 
-  /** A new id for who came with `used`, which stays good until `confirmed()`: the answer that tells the new one may be lost. */
-  renew(session: ResumableSession, used: Uint8Array): Uint8Array {
+  /** A further id. Those before stay good until `confirmed()`: the answer that tells the new one may be lost. */
+  renew(session: ResumableSession): Uint8Array {
     const id = this.newId()
-    this.remove(session)
     this.add(id, session)
-    const previous = this.#key(used)
-    this.#sessions.set(previous, session)
-    this.#ids.set(session, { current: this.#key(id), previous })
     return id
   }
 
-  /** The client has its id. */
+  /** The client was heard on the connection that it was told its newest id on. */
   confirmed(session: ResumableSession): void {
-    const ids = this.#ids.get(session)
-    if (ids?.previous === undefined) return
-    this.#sessions.delete(ids.previous)
-    ids.previous = undefined
+    const keys = this.#ids.get(session)
+    if (keys === undefined) return
+    for (const old of keys.slice(0, -1)) this.#sessions.delete(old)
+    this.#ids.set(session, keys.slice(-1))
   }
 
   remove(session: ResumableSession): void {
-    const ids = this.#ids.get(session)
-    if (ids === undefined) return
+    for (const key of this.#ids.get(session) ?? []) this.#sessions.delete(key)
     this.#ids.delete(session)
-    this.#sessions.delete(ids.current)
-    if (ids.previous !== undefined) this.#sessions.delete(ids.previous)
   }
 
   #key(id: Uint8Array): string {

@@ -7,7 +7,7 @@ import type { ReversePort } from './reverse-port.js'
 import { hex, tokenHash } from './token-text.js'
 
 /** Tokens that one relay may have. */
-const MAX_TOKENS = 100_000
+export const MAX_TOKENS = 100_000
 
 interface TokenBase {
   readonly token: string
