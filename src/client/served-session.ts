@@ -23,6 +23,8 @@ export interface ServedSessionEvents {
   up(session: Session): void
   /** It takes none, until it is up again or for ever. */
   down(session: Session, reason: LinkSocksError | undefined): void
+  /** It was down and does not come back: its channels have ended. */
+  forgotten(reason: LinkSocksError): void
 }
 
 /** One session of a client, on one WebSocket after the other if the server allows that. */
@@ -114,6 +116,7 @@ export class ServedSession {
     // nobody comes back to a server that is gone
     if (this.#draining) return this.session.abort(reason ?? new LinkSocksError('ERR_LINK_LOST', 'the server is gone'))
     if (this.#up) this.#events.down(this.session, reason)
+    else if (reason !== undefined) this.#events.forgotten(reason)
     this.#up = false
     this.#gone(reason)
   }

@@ -218,6 +218,7 @@ export class Tunnel implements Dialer {
         this.#pool.remove(session)
         log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
       },
+      forgotten: (error) => log.warn('session.lost', { code: error.code, reason: remoteText(error.message) }),
     })
     const { session } = served
     const dialer = new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) })

@@ -30,7 +30,7 @@ function numbersOf(limit: string): readonly number[] {
 }
 
 /** What the source gives `name`: a number, a product, or an object of such. */
-function valueOf(name: string, source: string): readonly number[] {
+function valuesIn(name: string, source: string): readonly number[] {
   const [, expression = ''] = new RegExp(`const ${name}[^=]*= ([^\\n]+)`).exec(source) ?? []
   return Array.from(expression.matchAll(/([\d_]+)(?: \* (\w+))?/g), ([, number = '', factor = '']) => {
     const times = factor === 'MIB' ? MIB : factor === 'KIB' ? KIB : Number(factor.replaceAll('_', '') || 1)
@@ -42,7 +42,7 @@ describe('docs/limits.md', () => {
   it('gives every limit as it is in the code', async () => {
     const wrong: string[] = []
     for (const { limit, name, source } of await rows()) {
-      const values = existsSync(source) ? valueOf(name, await readFile(source, 'utf8')) : []
+      const values = existsSync(source) ? valuesIn(name, await readFile(source, 'utf8')) : []
       const told = numbersOf(limit)
       if (values.length === 0 || !values.every((value) => told.includes(value))) wrong.push(`${name}: ${limit}`)
     }
