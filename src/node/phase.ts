@@ -5,6 +5,8 @@ import { nodeClock } from './clock.js'
 
 export interface PhaseOptions {
   readonly timeoutMs: number
+  /** What takes so long, for the message. @default the problem says it */
+  readonly step?: string | undefined
   readonly signal: AbortSignal | undefined
   /** Destroyed when the phase fails. */
   readonly socket?: Socket | undefined
@@ -16,10 +18,13 @@ export interface PhaseOptions {
  */
 export async function phase<T>(
   problem: string,
-  { timeoutMs, signal, socket }: PhaseOptions,
+  { timeoutMs, step, signal, socket }: PhaseOptions,
   run: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const timedOut = new LinkSocksError('ERR_CONNECT', `${problem}: timed out after ${timeoutMs / 1_000} s`)
+  const timedOut = new LinkSocksError(
+    'ERR_CONNECT',
+    `${problem}: ${step === undefined ? '' : `${step} `}timed out after ${timeoutMs / 1_000} s`,
+  )
   try {
     return await withDeadline(run, {
       clock: nodeClock,

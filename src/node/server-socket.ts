@@ -9,11 +9,13 @@ import type { TlsOptions } from './options.js'
 import { phase } from './phase.js'
 import { askProxy } from './proxy-handshake.js'
 import { type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
-import { connectToHost } from './socket-connect.js'
+import { connectToFirst, resolveHost } from './socket-connect.js'
 
 /** Milliseconds each phase of reaching a server may take. */
 export interface PhaseTimeouts {
-  /** Name resolution and TCP, to the server or its proxy. @default 10_000 */
+  /** Name resolution of the server or its proxy. @default 10_000 */
+  readonly lookupMs?: number | undefined
+  /** TCP, to the server or its proxy. @default 10_000 */
   readonly connectMs?: number | undefined
   /** The proxy's answer, its own connection to the server included. @default 10_000 */
   readonly proxyMs?: number | undefined
@@ -23,7 +25,13 @@ export interface PhaseTimeouts {
   readonly upgradeMs?: number | undefined
 }
 
-export const DEFAULT_PHASE_TIMEOUTS = { connectMs: 10_000, proxyMs: 10_000, tlsMs: 10_000, upgradeMs: 10_000 } as const
+export const DEFAULT_PHASE_TIMEOUTS = {
+  lookupMs: 10_000,
+  connectMs: 10_000,
+  proxyMs: 10_000,
+  tlsMs: 10_000,
+  upgradeMs: 10_000,
+} as const
 
 export interface ServerSocketOptions extends ServerProxyOptions {
   readonly tls?: TlsOptions | undefined
@@ -95,14 +103,17 @@ async function throughProxy(
   })
 }
 
-function connectPhase(
+async function connectPhase(
   target: Target,
   problem: string,
   { timeouts }: ServerSocketOptions,
   signal: AbortSignal | undefined,
 ): Promise<Socket> {
+  const lookupMs = timeouts?.lookupMs ?? DEFAULT_PHASE_TIMEOUTS.lookupMs
+  const lookup = { timeoutMs: lookupMs, step: 'looking up the name', signal }
+  const addresses = await phase(problem, lookup, (deadline) => resolveHost(target, { signal: deadline }))
   const timeoutMs = timeouts?.connectMs ?? DEFAULT_PHASE_TIMEOUTS.connectMs
-  return phase(problem, { timeoutMs, signal }, (deadline) => connectToHost(target, { signal: deadline }))
+  return phase(problem, { timeoutMs, signal }, (deadline) => connectToFirst(addresses, { signal: deadline }))
 }
 
 function tlsPhase(

@@ -6,12 +6,21 @@ import { nodeResolve } from './resolve.js'
 import { connectSocket } from './tcp-connect.js'
 
 /**
- * Connects a socket of Node to whichever address of `host` answers first (RFC 8305), as TLS and the WebSocket client need one.
+ * Addresses of `host` in the order in which they are to be tried (RFC 8305 section 4).
  * @throws {LinkSocksError} an ERR_DIAL_* code or the reason of `signal`
  */
-export async function connectToHost({ host, port }: Target, { signal }: AbortOptions = {}): Promise<Socket> {
-  const hosts = interleaveFamilies(await nodeResolve(host, { signal }))
-  const addresses = hosts.map((address) => ({ host: address, port }))
+export async function resolveHost({ host, port }: Target, { signal }: AbortOptions = {}): Promise<SocketAddress[]> {
+  return interleaveFamilies(await nodeResolve(host, { signal })).map((address) => ({ host: address, port }))
+}
+
+/**
+ * Connects a socket of Node to whichever address answers first (RFC 8305 section 5), as TLS and the WebSocket client need one.
+ * @throws {LinkSocksError} an ERR_DIAL_* code or the reason of `signal`
+ */
+export async function connectToFirst(
+  addresses: readonly SocketAddress[],
+  { signal }: AbortOptions = {},
+): Promise<Socket> {
   const { stream } = await raceConnect(addresses, { connectTcp: connectOne, clock: nodeClock, signal })
   return stream.socket
 }

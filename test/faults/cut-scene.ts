@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { serverArgs } from '../support/e2e-modes.js'
+import type { LinksocksProcess } from '../support/e2e-process.js'
+import { freePort, type Scene } from '../support/e2e-scene.js'
+import { eventually } from '../support/e2e-wait.js'
+import { CuttingRelay, type PathOptions } from './cutting-relay.js'
+import { between } from './random.js'
+
+/** A tunnel each of whose hops leads through a cutting relay. */
+export interface CutScene {
+  readonly relays: readonly CuttingRelay[]
+  readonly server: LinksocksProcess
+  readonly serverPort: number
+  readonly clients: readonly LinksocksProcess[]
+  readonly socksPort: number
+}
+
+export async function startCutScene(
+  scene: Scene,
+  mode: 'forward' | 'agent',
+  { args = [], path = {} }: { args?: readonly string[]; path?: PathOptions } = {},
+): Promise<CutScene> {
+  const server = await scene.server([...serverArgs(mode, await freePort()), ...args])
+  const near = await CuttingRelay.open(scene, server.port, path)
+  const base = { server: server.process, serverPort: server.port }
+  if (mode === 'forward') {
+    const { process, socksPort } = await scene.listener(near.url, ['-t', 'F', ...args])
+    return { ...base, relays: [near], clients: [process], socksPort }
+  }
+  const far = await CuttingRelay.open(scene, server.port, path)
+  const provider = await scene.provider(far.url, ['-t', 'P', ...args])
+  const { process, socksPort } = await scene.listener(near.url, ['-t', 'C', ...args])
+  return { ...base, relays: [near, far], clients: [process, provider], socksPort }
+}
+
+/** Cuts one of the links after the other, `times` in all, random moments apart; each cut hits a link that is up. */
+export async function cutAtRandom(
+  { relays, clients }: CutScene,
+  { times, random, pauseMs }: { times: number; random: () => number; pauseMs: readonly [number, number] },
+): Promise<void> {
+  for (let count = 0; count < times; count++) {
+    const index = between(random, 0, relays.length - 1)
+    const [relay, client] = [relays[index], clients[index]]
+    if (relay === undefined || client === undefined) throw new Error(`no link ${index}`)
+    const up = (): boolean => client.events('link.up').length > client.events('link.down').length
+    await eventually('link to cut', () => up() || undefined, 20_000)
+    await sleep(between(random, ...pauseMs))
+    const losses = client.events('link.down').length
+    if (relay.cut() !== 1) throw new Error('there was not one link to cut')
+    await eventually('loss of the link', () => client.events('link.down').length > losses || undefined)
+  }
+}
