@@ -43,6 +43,7 @@ const GOALS = [
   ...goals('forward', ONE, 'rate', 'deployed', 2, 3),
   ...goals('agent', [...ONE, ...EIGHT], 'rate', 'relay', 1, 1.25),
   ...goals('forward', ONE, 'cpu', 'relay', 0.95, 0.7),
+  ...goals('forward', ONE, 'cpu', 'noresume', 1.05, 1),
   ...goals('forward', ['echo-idle'], 'p50', 'relay', 1, 0.8),
   ...goals('forward', ['echo-idle'], 'p99', 'relay', 1, 0.8),
   ...goals('forward', ['echo-bulk-1'], 'p99', undefined, 5_000, 2_000),

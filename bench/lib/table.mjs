@@ -19,7 +19,7 @@ const range = (/** @type {import('./stats.mjs').Estimate} */ { median, low, high
  */
 export function block(mode, scenario, figures, seconds) {
   const subjects = [...new Set(figures.map(({ subject }) => subject))]
-  const bases = [scenario.base ?? 'relay', 'against'].filter((base) => subjects.includes(base))
+  const bases = [scenario.base ?? 'relay', 'against', 'noresume'].filter((base) => subjects.includes(base))
   const head = [
     '',
     ...scenario.metrics.map(({ name, unit }) => (unit === '' ? name : `${name} ${unit}`)),

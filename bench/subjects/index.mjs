@@ -17,7 +17,9 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
  */
 export function findSubjects(folder, against, wanted) {
   const other = against === undefined ? [] : [checkout(resolve(against), 'against')]
-  const all = [checkout(ROOT, 'linksocks'), ...other, relay, direct, v2ray(folder), ssh(folder), deployed()]
+  // only on request: everything else is measured with the defaults
+  const plain = wanted?.includes('noresume') ? [checkout(ROOT, 'noresume', ['--no-resume'])] : []
+  const all = [checkout(ROOT, 'linksocks'), ...other, ...plain, relay, direct, v2ray(folder), ssh(folder), deployed()]
   const named = all.filter(({ name }) => wanted === undefined || wanted.includes(name))
   return {
     subjects: named.flatMap((found) => ('reason' in found ? [] : [found])),

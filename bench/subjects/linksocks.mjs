@@ -11,11 +11,12 @@ const SHIM = 'test/interop/peers/deployed.py'
  * The command line is the same whoever wrote the program.
  *
  * @param {readonly string[]} command
+ * @param {readonly string[]} serverFlags
  * @param {readonly string[]} clientFlags
  * @param {RegExp} admitted what a client says once the server let it in
  * @returns {import('./subject.mjs').Subject['start']}
  */
-const starter = (command, clientFlags, admitted) => async (mode, wires) => {
+const starter = (command, serverFlags, clientFlags, admitted) => async (mode, wires) => {
   const serverPort = await freePort()
   const port = await freePort()
   const url = async () => `ws://127.0.0.1:${await wires.before(serverPort)}`
@@ -24,7 +25,16 @@ const starter = (command, clientFlags, admitted) => async (mode, wires) => {
     reverse: ['-r', '-t', 'P', '-p', `${port}`],
     agent: ['-r', '-t', 'P', '-p', `${await freePort()}`, '-c', 'C'],
   }[mode]
-  const server = new Program('server', [...command, 'server', '-H', '127.0.0.1', '-P', `${serverPort}`, ...flags])
+  const server = new Program('server', [
+    ...command,
+    'server',
+    '-H',
+    '127.0.0.1',
+    '-P',
+    `${serverPort}`,
+    ...flags,
+    ...serverFlags,
+  ])
   const programs = [server]
   const client = async (/** @type {string} */ name, /** @type {readonly string[]} */ args) => {
     const program = new Program(name, [...command, 'client', '-u', await url(), ...clientFlags, ...args])
@@ -48,9 +58,10 @@ const starter = (command, clientFlags, admitted) => async (mode, wires) => {
  *
  * @param {string} folder a checkout that was built
  * @param {string} name
+ * @param {readonly string[]} [flags] of server and clients
  * @returns {import('./subject.mjs').Subject}
  */
-export function checkout(folder, name) {
+export function checkout(folder, name, flags = []) {
   const program = join(folder, 'bin/linksocks.js')
   if (!existsSync(join(folder, 'dist/index.js'))) throw new Error(`${folder} is not built: npm run build`)
   const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
@@ -61,7 +72,7 @@ export function checkout(folder, name) {
     modes: ['forward', 'reverse', 'agent'],
     version: `${version} ${stdout?.trim() ?? ''}`.trim(),
     udp: true,
-    start: starter([process.execPath, program], [], /link\.up/),
+    start: starter([process.execPath, program], flags, flags, /link\.up/),
   }
 }
 
@@ -85,6 +96,6 @@ export function deployed() {
     version: given === undefined ? 'PyPI linksocks 1.10.1' : given,
     udp: true,
     // without it, its clients ask public servers for their address
-    start: starter(command, ['--direct-mode', 'relay-only'], /Authentication successful/),
+    start: starter(command, [], ['--direct-mode', 'relay-only'], /Authentication successful/),
   }
 }

@@ -37,6 +37,17 @@ export class ChunkQueue {
     return this.#chunks[this.#first]?.byteLength ?? 0
   }
 
+  /** Bytes of the chunks at the front that are smaller than `below`, up to `limit`. */
+  smallBytes(below: number, limit: number): number {
+    let bytes = 0
+    for (let i = this.#first; i < this.#chunks.length && bytes < limit; i += 1) {
+      const { byteLength } = this.#chunks[i] as Uint8Array
+      if (byteLength >= below) break
+      bytes += byteLength
+    }
+    return Math.min(bytes, limit)
+  }
+
   clear(): void {
     this.#chunks = []
     this.#first = 0

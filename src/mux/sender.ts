@@ -6,7 +6,7 @@ import type { Link } from './link.js'
 import type { Lane, Outgoing, Source } from './scheduler.js'
 import { SendWindow } from './window.js'
 
-/** Chunks below this are joined with those behind them. */
+/** Chunks below this are joined with those behind them that are as small. */
 const JOIN_BELOW_BYTES = 16 * KIB
 /** An end marker's share of a round. */
 const MARKER_BYTES = 32
@@ -136,10 +136,10 @@ export class Sender implements Source {
 
   #nextDataBytes(): number {
     const limit = Math.min(this.#allowance(), this.#mode === 'base' ? MAX_DATA_BYTES : this.#lane.messageBytes)
-    const first = this.#queue.firstBytes
     // joining copies: worth it for small chunks, and on base channels, whose peers count messages
-    const wanted = first < JOIN_BELOW_BYTES || this.#mode === 'base' ? this.#queue.bytes : first
-    return Math.min(wanted, limit)
+    if (this.#mode === 'base') return Math.min(this.#queue.bytes, limit)
+    const first = this.#queue.firstBytes
+    return first < JOIN_BELOW_BYTES ? this.#queue.smallBytes(JOIN_BELOW_BYTES, limit) : Math.min(first, limit)
   }
 
   #allowance(): number {

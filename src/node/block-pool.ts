@@ -49,8 +49,13 @@ export class BlockPool {
     else retained.given = true
   }
 
-  /** Keeps the block that `view` lies in from coming back before `release()`. @returns false for other memory */
+  /**
+   * Keeps the block that `view` lies in from coming back before `release()`.
+   * @returns false for other memory, and for parts so small that copying them is cheaper
+   */
   retain(view: Uint8Array): boolean {
+    // V8 keeps small arrays within its heap until somebody asks for their buffer, which costs more than copying them
+    if (view.byteLength < POOLED_FROM_BYTES) return false
     const { buffer } = view
     if (!this.#taken.has(buffer)) return false
     const retained = this.#retained.get(buffer)

@@ -54,4 +54,13 @@ describe('ChunkQueue', () => {
       }),
     )
   })
+
+  it('counts the small chunks at its front, up to a limit', () => {
+    const queue = new ChunkQueue()
+    expect(queue.smallBytes(10, 100)).toBe(0)
+    for (const bytes of [3, 9, 10, 2]) queue.push(new Uint8Array(bytes))
+    expect([queue.smallBytes(10, 100), queue.smallBytes(10, 5), queue.smallBytes(3, 100)]).toEqual([12, 5, 0])
+    queue.take(12)
+    expect(queue.smallBytes(10, 100)).toBe(0)
+  })
 })

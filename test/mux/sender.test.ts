@@ -135,6 +135,15 @@ describe('Sender', () => {
     expect(sizes(base.drain())).toEqual([MAX_DATA_BYTES, 500 * KIB - MAX_DATA_BYTES])
   })
 
+  it('does not join a short rest with a large chunk behind it', () => {
+    const { sender, drain, lane } = setUp('held')
+    sender.useCredit(MAX_WINDOW_BYTES)
+    lane.messageBytes = 200 * KIB
+    sender.write(new Uint8Array(210 * KIB))
+    sender.write(new Uint8Array(150 * KIB))
+    expect(sizes(drain())).toEqual([200 * KIB, 10 * KIB, 150 * KIB])
+  })
+
   it('joins small chunks', () => {
     const { sender, drain } = setUp('held')
     for (let i = 0; i < 100; i += 1) sender.write(Uint8Array.of(i))
