@@ -1,6 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
 import { addressText } from '../exit/address.js'
-import { type LogFields, type Logger, remoteText } from '../log.js'
+import { type LogFields, type Logger, limitedLog, remoteText } from '../log.js'
 import { planClient } from './client.js'
 import type { ClientCommand } from './client-flags.js'
 import { type Invocation, namesNothing, parseCommandLine, writeUsage } from './command-line.js'
@@ -43,7 +43,8 @@ export async function main(
         ? await prepareServer(settings, logging, loadLibrary)
         : await prepareClient(command, settings, env, logging, loadLibrary)
     const { logger } = logging
-    io.onFailure((thrown) => logger.error('process.failure', failureFields(thrown)))
+    const limited = limitedLog(logger, () => performance.now())
+    io.onFailure((thrown) => limited.error('process.failure', failureFields(thrown)))
     const error = await runUntilEnded(service, io, logger, started)
     return error === undefined ? EXIT.ended : fail(error, io, logging, invocation)
   } catch (thrown) {

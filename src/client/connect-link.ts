@@ -18,7 +18,11 @@ const MAX_MESSAGES_BEFORE_ANSWER = 8
  */
 export type OpenTransport = (
   url: string,
-  options: AbortOptions & { readonly secretInBand: boolean },
+  options: AbortOptions & {
+    readonly secretInBand: boolean
+    /** Called when the server is on another host than the URL says. */
+    readonly moved?: () => void
+  },
 ) => Promise<MessageTransport>
 
 export interface LinkCredentials {
@@ -45,6 +49,8 @@ export interface LinkSurroundings {
 export interface AdmittedLink {
   /** Of the server, as it was given. */
   readonly url: string
+  /** It was redirected to another host, which the first message of a later connection would not follow: no coming back. */
+  readonly elsewhere: boolean
   readonly transport: MessageTransport
   /** The session survives its WebSocket under this id, a secret. */
   readonly sessionId: Uint8Array | undefined
@@ -76,7 +82,11 @@ export async function connectLink(
   const url = inBand
     ? server.url
     : handshakeUrl(server.url, { tokenHash, reverse, instance, extensions: true, resumable })
-  const transport = new HandshakeTransport(await openTransport(url, { secretInBand: inBand, signal }))
+  let elsewhere = false
+  const moved = (): void => {
+    elsewhere = true
+  }
+  const transport = new HandshakeTransport(await openTransport(url, { secretInBand: inBand, moved, signal }))
   try {
     const sessionId = ticket?.id ?? (resumable ? NIL_UUID : undefined)
     const trailer = { sessionId, received: ticket?.received }
@@ -87,6 +97,7 @@ export async function connectLink(
     const told = answer.trailer
     return {
       url: credentials.url,
+      elsewhere,
       transport: transport.release(),
       sessionId: resumable ? told?.sessionId : undefined,
       received: ticket === undefined ? undefined : told?.received,

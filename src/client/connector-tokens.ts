@@ -11,6 +11,7 @@ const RETRY_MS = INSTANCE_RESERVATION_MS / 6
 /** Keeps an autonomy provider's connector tokens registered: on every new link they are added again. */
 export class ConnectorTokens {
   readonly #log: Logger
+  #session: Session | undefined
   /** As wished; '' until the server has generated one. */
   readonly #tokens: string[]
   readonly #pending = new Map<ChannelKey, (answer: ConnectorResponseMessage) => void>()
@@ -30,6 +31,7 @@ export class ConnectorTokens {
   /** Registers every token on a new link, which takes the place of the one before. */
   register(session: Session): void {
     this.stop()
+    this.#session = session
     for (const index of this.#tokens.keys()) this.#add(session, index)
   }
 
@@ -37,8 +39,13 @@ export class ConnectorTokens {
     this.#pending.get(channelKey(message.requestId))?.(message)
   }
 
-  /** The link is gone: nothing is waited for any more. */
+  /** A link is gone: if it was the one that they are registered on, nothing is waited for any more. */
+  forget(session: Session): void {
+    if (session === this.#session) this.stop()
+  }
+
   stop(): void {
+    this.#session = undefined
     for (const timer of this.#timers.values()) timer.cancel()
     this.#timers.clear()
     this.#pending.clear()

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { type ResumableOptions, ResumableTransport } from '../mux/resumable-transport.js'
 import { Session, type SessionOptions } from '../mux/session.js'
-import type { MessageTransport } from '../ports.js'
+import type { MessageTransport, Timer } from '../ports.js'
 import type { AdmittedLink } from './connect-link.js'
 import type { LiveLink } from './link-keeper.js'
 
@@ -36,6 +36,7 @@ export class ServedSession {
   #id: Uint8Array | undefined
   #up = false
   #draining = false
+  #look: Timer | undefined
   /** Of the present connection. */
   #gone: (reason: LinkSocksError | undefined) => void = () => {}
   #receivedBefore = 0
@@ -59,9 +60,10 @@ export class ServedSession {
       ...options,
       handler: {
         ...handler,
-        suspended: (reason) => this.#lost(reason),
+        suspended: (reason) => (admitted.elsewhere ? this.session.abort(reason) : this.#lost(reason)),
         resumed: () => this.#back(),
         close: (error) => {
+          this.#look?.cancel()
           handler.close(error)
           this.#lost(error)
         },
@@ -132,7 +134,7 @@ export class ServedSession {
     const { session } = this
     if (session.ended) return
     if (session.channels === 0) void session.close()
-    else session.clock.after(DRAIN_LOOK_MS, () => this.#closeWhenIdle())
+    else this.#look = session.clock.after(DRAIN_LOOK_MS, () => this.#closeWhenIdle())
   }
 
   #link(): LiveLink {

@@ -4,6 +4,7 @@ import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
 import { drained } from '../mux/drained.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
+import { encodeRefusal } from '../mux/refusal.js'
 import { ReplayBudget } from '../mux/replay-budget.js'
 import type { Session, SessionHandler } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
@@ -19,7 +20,8 @@ import type {
   WatchWake,
 } from '../ports.js'
 import { newUuid } from '../protocol/channel-id.js'
-import { type Message, MessageType } from '../protocol/messages.js'
+import { type ConnectMessage, type Message, MessageType } from '../protocol/messages.js'
+import { encodeSessionControl, SessionOp } from '../protocol/session-control.js'
 import { type AdmittedLink, connectLink, type OpenTransport } from './connect-link.js'
 import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
@@ -65,6 +67,9 @@ export class Tunnel implements Dialer {
   readonly #keepers: readonly LinkKeeper[]
   /** The session of each link, also while it is suspended. */
   readonly #served: (ServedSession | undefined)[] = []
+  /** Every session that has not ended: those of draining servers, too. */
+  readonly #sessions = new Set<Session>()
+  #draining = false
   readonly #replays = new ReplayBudget()
   readonly #connectorTokens: ConnectorTokens
   /** Settles when it ended for good: with the error that ended it, or `undefined` after `close()`. */
@@ -114,10 +119,10 @@ export class Tunnel implements Dialer {
 
   /** Lets what is under way come to its end, for `limitMs` at most; nothing new begins. */
   async drain(limitMs: number): Promise<void> {
-    this.#pool.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'the client is shutting down'))
+    this.#draining = true
+    this.#pool.close(shuttingDown())
     for (const served of this.#served) served?.drain()
-    const sessions = (): Session[] => this.#served.flatMap((served) => served?.session ?? [])
-    await drained(sessions, limitMs, this.#options.clock)
+    await drained(() => [...this.#sessions], limitMs, this.#options.clock)
   }
 
   /** Ends every link and wait; `reason` is what `closed` then tells. Idempotent; all callers share one promise. */
@@ -143,7 +148,7 @@ export class Tunnel implements Dialer {
   async #close(reason: LinkSocksError | undefined): Promise<void> {
     this.#pool.close(reason ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the client was closed'))
     await Promise.all(this.#keepers.map((keeper) => keeper.close()))
-    await Promise.all(this.#served.map((served) => served?.session.close()))
+    await Promise.all([...this.#sessions].map((session) => session.close()))
     this.#end(reason)
   }
 
@@ -166,6 +171,7 @@ export class Tunnel implements Dialer {
     const { urls, token, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
     const resumable = reconnect && this.#options.resumeTimeoutMs > 0
     const ticket = this.#served[index]?.ticket
+    if (this.#draining && ticket === undefined) throw shuttingDown()
     const credentials = { token, reverse, authInBand, instance: this.#instance, resumable, ticket }
     const admitted = await firstOf(urls, {
       connect: (url) => connectLink({ ...credentials, url }, { openTransport, clock, crypto }, { signal }),
@@ -185,8 +191,10 @@ export class Tunnel implements Dialer {
     if (served?.draining !== true)
       served?.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
     if (admitted.received === undefined) return undefined
-    admitted.transport.abort()
-    throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the server went on with a session that is not ours')
+    // it was given up here while the server went on with it
+    admitted.transport.send(encodeSessionControl({ op: SessionOp.End }))
+    admitted.transport.close(1000, '')
+    throw new LinkSocksError('ERR_LINK_LOST', 'the session ended before the server went on with it')
   }
 
   #serve(admitted: AdmittedLink, index: number, log: Logger): LiveLink {
@@ -201,9 +209,10 @@ export class Tunnel implements Dialer {
     const control = (message: Message): void => this.#onControl(message, remoteLog)
     const handler: SessionHandler = {
       control,
-      ...(exit && { connect: (message) => exit.connect(served.session, message) }),
+      ...(exit && { connect: (message) => this.#onConnect(exit, served.session, message) }),
       close: () => {
-        if (index === 0) this.#connectorTokens.stop()
+        this.#sessions.delete(served.session)
+        this.#connectorTokens.forget(served.session)
       },
     }
     const environment = { clock, crypto, inflate, log: peerLog }
@@ -223,11 +232,17 @@ export class Tunnel implements Dialer {
     const { session } = served
     const dialer = new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) })
     this.#served[index] = served
+    this.#sessions.add(session)
     for (const message of admitted.early) control(message)
     const link = served.start()
     // the links of one client are one instance: the first speaks for all
     if (reverse && index === 0) this.#connectorTokens.register(session)
     return link
+  }
+
+  #onConnect(exit: Exit, session: Session, message: ConnectMessage): void {
+    if (this.#draining) session.control(encodeRefusal(message.channelId, shuttingDown()))
+    else exit.connect(session, message)
   }
 
   /** Without it nobody could connect to this client: it is for its owner to pass on. */
@@ -249,4 +264,8 @@ export class Tunnel implements Dialer {
     else if (message.type === MessageType.Partners) remoteLog.partners(message)
     else if (message.type === MessageType.ConnectorResponse) this.#connectorTokens.answered(message)
   }
+}
+
+function shuttingDown(): LinkSocksError {
+  return new LinkSocksError('ERR_SHUTTING_DOWN', 'the client is shutting down')
 }

@@ -64,3 +64,13 @@ export function checkTarget(target: Target): void {
   const problem = targetProblem(target)
   if (problem !== undefined) throw new LinkSocksError('ERR_DIAL_FAILED', problem)
 }
+
+/** Whom an address is counted for: an IPv6 customer has a whole /64 (RFC 6177), which is its first four groups. */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.split('::')
+  const front = head === '' ? [] : head.split(':')
+  const back = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? [] : new Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0')
+  return [...front, ...zeros, ...back].slice(0, 4).join(':')
+}

@@ -2,7 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import type { DatagramSocket } from '../ports.js'
 
 /** UDP associations of one SOCKS port or of one link at a time. */
-export const MAX_ASSOCIATIONS = 1_024
+const MAX_ASSOCIATIONS = 1_024
 
 /** Bounds the UDP sockets that one port or link has open: each is a file descriptor. */
 export class AssociationLimit {

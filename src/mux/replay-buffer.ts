@@ -23,8 +23,8 @@ class Kept {
   constructor(head: Uint8Array, body: Uint8Array | undefined, memory: Memory) {
     this.#memory = memory
     this.#retained = [memory.retain(head), body !== undefined && memory.retain(body)]
-    // a head that nobody manages was made for this message; a body may be anybody's
-    this.head = head
+    // what nobody keeps for us may be used again at once
+    this.head = this.#retained[0] ? head : head.slice()
     this.body = body === undefined || this.#retained[1] ? body : new Uint8Array(body)
   }
 

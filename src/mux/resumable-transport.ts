@@ -106,6 +106,7 @@ export class ResumableTransport implements MessageTransport {
     const old = this.#inner
     this.#acks.stop()
     this.#expiry?.cancel()
+    this.#options.budget.resumed(this)
     this.#inner = inner
     if (this.#state === 'connected') {
       this.#state = 'suspended'
@@ -240,18 +241,19 @@ export class ResumableTransport implements MessageTransport {
 
   /** @throws {LinkSocksError} ERR_MESSAGE_INVALID */
   #acknowledged(received: number): void {
-    const wasFull = this.#replay.full
     this.#replay.acknowledge(received)
-    if (wasFull) this.#handler?.drain()
+    // it may have been full, of its own or of what others kept
+    this.#handler?.drain()
   }
 
   #lost(info: TransportClose): void {
     if (this.#over || FINAL_CODES.includes(info.code) || isMistake(info.error)) return this.#end(info)
     this.#acks.stop()
     this.#state = 'suspended'
-    const { clock, timeoutMs = RESUME_TIMEOUT_MS } = this.#options
+    const { clock, budget, timeoutMs = RESUME_TIMEOUT_MS } = this.#options
     this.#expiry = clock.after(timeoutMs, () => this.#end(info))
     this.#handler?.suspended?.(lossOf(info))
+    if (this.suspended) budget.suspended(this)
   }
 
   #end(info: TransportClose): void {
@@ -262,6 +264,7 @@ export class ResumableTransport implements MessageTransport {
 
   #finish(info: TransportClose): void {
     this.#expiry?.cancel()
+    this.#options.budget.resumed(this)
     this.#acks.stop()
     this.#replay.clear()
     this.#handler?.close(info)

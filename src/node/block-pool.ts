@@ -1,7 +1,7 @@
 import { KIB, MIB } from '../protocol/limits.js'
 
 /** Below this a block of its own is cheap enough to be left to the garbage collector. */
-const POOLED_FROM_BYTES = 2 * KIB
+export const POOLED_FROM_BYTES = 2 * KIB
 /** Sizes of pooled blocks: a header's room more than a power of two. */
 const CLASS_BYTES = [4, 8, 16, 32, 64, 128, 256].map((kib) => kib * KIB + 512)
 /** Free blocks kept for the next read, all sizes together. */

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { OpenTransport } from '../client/connect-link.js'
 import { Tunnel } from '../client/tunnel.js'
 import { LinkSocksError } from '../errors.js'
 import { checkTarget } from '../exit/address.js'
@@ -48,7 +49,7 @@ export class Client implements AsyncDisposable {
     this.#log = options.logger ?? silentLogger
     checkClientOptions(options)
     this.#tunnel = new Tunnel({
-      openTransport: (url, { secretInBand, signal }) => this.#openTransport(url, secretInBand, signal),
+      openTransport: (url, options) => this.#openTransport(url, options),
       clock: nodeClock,
       crypto: nodeCrypto,
       inflate: nodeInflate,
@@ -166,8 +167,8 @@ export class Client implements AsyncDisposable {
     await listener?.close()
   }
 
-  #openTransport(url: string, secretInBand: boolean, signal: AbortSignal | undefined) {
+  #openTransport(url: string, { secretInBand, moved, signal }: Parameters<OpenTransport>[1]) {
     const { headers, tls, serverProxy, proxyEnv } = this.#options
-    return connectWebSocket({ url, secretInBand, headers, tls, serverProxy, proxyEnv }, { signal })
+    return connectWebSocket({ url, secretInBand, moved, headers, tls, serverProxy, proxyEnv }, { signal })
   }
 }

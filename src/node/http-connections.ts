@@ -7,7 +7,7 @@ import { type Stranger, Strangers } from './strangers.js'
 import type { WsTransport } from './ws-transport.js'
 
 /** From the accepted connection to the authentication of its WebSocket. */
-export const STRANGER_TIMEOUT_MS = 10_000
+const STRANGER_TIMEOUT_MS = 10_000
 
 /** The connections of one HTTP port that are no WebSockets, and all whose peer has proven nothing yet. */
 export class HttpConnections {
@@ -15,7 +15,7 @@ export class HttpConnections {
   readonly #strangers: Strangers
   readonly #timeoutMs: number
   /** Since when each stranger is one. */
-  readonly #places = new WeakMap<Socket, { readonly stranger: Stranger; readonly since: number }>()
+  readonly #places = new WeakMap<Socket, { readonly stranger: Stranger; since: number }>()
 
   /**
    * @param maxStrangers strangers at a time. @default 1_024
@@ -39,7 +39,13 @@ export class HttpConnections {
 
   /** Whoever is behind `socket` has (again) proven nothing. Ignored for a WebSocket. */
   estrange(socket: Socket): void {
-    if (socket.destroyed || !this.#sockets.has(socket) || this.#places.has(socket)) return
+    if (socket.destroyed || !this.#sockets.has(socket)) return
+    const known = this.#places.get(socket)
+    if (known !== undefined) {
+      // another request, another chance
+      known.since = nodeClock.now()
+      return
+    }
     const stranger = this.#strangers.add(plainIp(socket.remoteAddress ?? ''), () => socket.destroy())
     this.#places.set(socket, { stranger, since: nodeClock.now() })
   }

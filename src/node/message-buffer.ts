@@ -1,5 +1,5 @@
 import { KIB } from '../protocol/limits.js'
-import { blockPool } from './block-pool.js'
+import { blockPool, POOLED_FROM_BYTES } from './block-pool.js'
 
 /** Taken for a message at first, whatever its header announces: its sender may be anybody. */
 const FIRST_BYTES = 8 * KIB
@@ -27,9 +27,13 @@ export class MessageBuffer {
     return copy
   }
 
-  /** Gives what was appended, and begins anew. */
+  /** Gives what was appended, and begins anew. A small message has memory of its own, whatever was expected of it. */
   take(): Uint8Array {
-    const message = this.#memory.subarray(0, this.#bytes)
+    let message = this.#memory.subarray(0, this.#bytes)
+    if (this.#bytes < POOLED_FROM_BYTES && this.#memory.byteLength >= POOLED_FROM_BYTES) {
+      message = message.slice()
+      blockPool.give(this.#memory)
+    }
     this.#memory = NOTHING
     this.#bytes = 0
     return message

@@ -1,5 +1,7 @@
+import { networkOf } from '../exit/address.js'
+
 /** Connections of one port that have not said yet what they are entitled to. */
-export const MAX_STRANGERS = 1_024
+const MAX_STRANGERS = 1_024
 
 export interface Stranger {
   /** It comes from this address, as a trusted proxy says. */
@@ -51,7 +53,7 @@ export class Strangers {
   /** @param close ends the connection, when another needs the room */
   add(address: string, close: () => void): Stranger {
     if (this.#size >= this.#max) this.#closeOne()
-    const entry = new Entry(this, address, close)
+    const entry = new Entry(this, networkOf(address), close)
     this.#put(entry)
     this.#size += 1
     return entry
@@ -62,8 +64,9 @@ export class Strangers {
   }
 
   move(entry: Entry, address: string): void {
-    if (address === entry.address || !this.#take(entry)) return
-    entry.address = address
+    const network = networkOf(address)
+    if (network === entry.address || !this.#take(entry)) return
+    entry.address = network
     this.#put(entry)
   }
 

@@ -22,6 +22,8 @@ export interface ConnectWebSocketOptions extends ServerSocketOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** A secret follows in the first message: no redirect to another host is followed then. */
   readonly secretInBand: boolean
+  /** Called when the handshake was redirected to another host. */
+  readonly moved?: (() => void) | undefined
 }
 
 /**
@@ -40,6 +42,7 @@ export async function connectWebSocket(
     if (result instanceof WsTransport) return result
     const next = redirectUrl(url, result.location)
     checkRedirect(url, next, options)
+    if (!sameHost(url, next)) options.moved?.()
     url = next
   }
   throw new LinkSocksError('ERR_CONNECT', `${shownUrl(options.url)} redirected more than ${MAX_REDIRECTS} times`)

@@ -1,3 +1,4 @@
+import { networkOf } from '../exit/address.js'
 import type { Clock } from '../ports.js'
 
 /** Failures of one address that are answered at once; they are forgiven one by one. */
@@ -65,14 +66,4 @@ export class FailedAttempts {
     const oldest = this.#failures.keys().next()
     if (oldest.done !== true) this.#failures.delete(oldest.value)
   }
-}
-
-/** An IPv6 customer has a whole /64 (RFC 6177): its first four groups. */
-function networkOf(address: string): string {
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.split('::')
-  const front = head === '' ? [] : head.split(':')
-  const back = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : new Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0')
-  return [...front, ...zeros, ...back].slice(0, 4).join(':')
 }

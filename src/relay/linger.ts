@@ -8,8 +8,8 @@ export interface LingerEvents {
   /** Nothing waits any more: an end that answers nothing is not waited for. */
   drained(): boolean
   over(): void
-  /** Data still waits, and none of it left for {@link BASE_STALL_TIMEOUT_MS}. */
-  stalled(): void
+  /** Data still waits, and none of it left for {@link BASE_STALL_TIMEOUT_MS}. @returns whether that ends it */
+  stalled(): boolean
 }
 
 /** Keeps a splice between its first Disconnect and the moment when all that was sent has left. */
@@ -36,6 +36,10 @@ export class Linger {
     this.#movedAt = this.#clock.now()
   }
 
+  get #stands(): boolean {
+    return this.#clock.now() - this.#movedAt >= BASE_STALL_TIMEOUT_MS
+  }
+
   stop(): void {
     this.#timer?.cancel()
   }
@@ -43,8 +47,7 @@ export class Linger {
   #wait(): void {
     this.#timer = this.#clock.after(LINGER_MS, () => {
       if (this.#events.drained()) this.#events.over()
-      else if (this.#clock.now() - this.#movedAt >= BASE_STALL_TIMEOUT_MS) this.#events.stalled()
-      else this.#wait()
+      else if (!this.#stands || !this.#events.stalled()) this.#wait()
     })
   }
 }

@@ -158,6 +158,7 @@ export class Relay implements TokenAdmin {
         log.info('link.resumed', { role })
         token.suspended.delete(link)
         this.#came(token, link)
+        if (this.#draining) link.drain()
       },
       close: (error) => {
         log.info('link.closed', { role, code: error?.code, reason: error && remoteText(error.message) })
@@ -183,6 +184,7 @@ export class Relay implements TokenAdmin {
     log.info('link.admitted', { role, token: this.#label(token.token), address: remoteAddress })
     this.#came(token, link)
     session.start()
+    if (this.#draining) link.drain()
   }
 
   /** What a link may do follows from its token alone. */

@@ -20,7 +20,7 @@ export interface SpliceEndEvents {
   sent(raw: Uint8Array): void
   /** Credit that was kept back may go to this end. */
   granted(credit: number): void
-  /** The other end takes nothing of what this one sent. */
+  /** The other end takes nothing of what this one sent; told again after further messages. */
   stalled(): void
   /** This end's session is gone, or (`closing`) about to be closed from here. */
   lost(error: LinkSocksError, closing: boolean): void
@@ -70,6 +70,11 @@ export class SpliceEnd implements ChannelEntry, Source {
 
   get gone(): boolean {
     return this.#gone
+  }
+
+  /** It lost its connection and may come back: nothing moves until then. */
+  get away(): boolean {
+    return this.session.clock.stopped
   }
 
   /** A queued message has gone out to this end. */
@@ -136,6 +141,12 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#hold?.leave()
     this.#hold?.release(this.#heldBytes)
     this.#hold = undefined
+  }
+
+  /** leave(), and what this end sent is not wanted any more. */
+  drop(): void {
+    this.leave()
+    this.releaseAll()
   }
 
   /** Leaves the session's table. What this end sent stays counted until it is released: it may still drain. Idempotent. */

@@ -64,9 +64,18 @@ export function isOrderlyDisconnect(raw: Uint8Array): boolean {
   return isOrderlyEnd(message?.type === MessageType.Disconnect ? message.error : undefined)
 }
 
+export function windowUpdate(channelId: Uint8Array, credit: number): Uint8Array {
+  return encodeControl(channelId, { op: ControlOp.WindowUpdate, credit })
+}
+
 /** What ends a channel from the middle: a Disconnect with an error, behind a RESET where there is stream control. */
 export function abortMessages(channelId: Uint8Array, reason: LinkSocksError, resetCode?: number): Uint8Array[] {
   const disconnect = encodeDisconnect({ channelId, error: reason.message || 'aborted' })
   if (resetCode === undefined) return [disconnect]
   return [encodeControl(channelId, { op: ControlOp.Reset, code: resetCode }), disconnect]
+}
+
+/** Why nobody waits for a provider any more. */
+export function gaveUp(): LinkSocksError {
+  return new LinkSocksError('ERR_CANCELLED', 'the connector gave up')
 }

@@ -3,7 +3,7 @@ import { encodeRefusal } from '../mux/refusal.js'
 import type { Session } from '../mux/session.js'
 import { SendWindow } from '../mux/window.js'
 import { channelKey } from '../protocol/channel-id.js'
-import { ControlOp, decodeControl, encodeControl, ResetCode } from '../protocol/control.js'
+import { ControlOp, decodeControl, ResetCode } from '../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../protocol/messages.js'
 import { Linger } from './linger.js'
@@ -14,10 +14,12 @@ import {
   checkConnect,
   checkCredit,
   checkSmall,
+  gaveUp,
   inOurVersion,
   isOrderlyDisconnect,
   MAX_WAITING_BYTES,
   type SpliceOptions,
+  windowUpdate,
 } from './splice-rules.js'
 
 /** Providers tried for one channel when link after link is lost under it. */
@@ -98,7 +100,7 @@ export class Splice {
 
   #join(session: Session): void {
     // lost since it was chosen
-    if (session.ended && this.#attempts < MAX_ATTEMPTS) return this.#choose()
+    if (!session.available && this.#attempts < MAX_ATTEMPTS) return this.#choose()
     try {
       this.#provider = this.#end(session, () => this.#connector)
       this.#connector.hold(this.#options.raw)
@@ -139,11 +141,10 @@ export class Splice {
   #onData(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array): void {
     const message = decodeMessage(raw)
     if (message?.type !== MessageType.Data || to?.gone === true) return
-    if (this.#datagrams) {
-      if (from.crowded) return
-    } else if (message.compression !== Compression.Control) this.#judge(from, message.data.byteLength)
-    const urgent =
-      !this.#datagrams && message.compression === Compression.Control && this.#onControl(from, to, message.data)
+    if (this.#datagrams && from.crowded) return
+    const control = !this.#datagrams && message.compression === Compression.Control
+    if (!this.#datagrams && !control) this.#judge(from, message.data.byteLength)
+    const urgent = control && this.#onControl(from, to, message.data)
     from.hold(raw)
     if (to === undefined) return this.#keepWaiting(raw)
     this.#touched = true
@@ -153,7 +154,7 @@ export class Splice {
   /** @returns whether the frame goes ahead of the channel's data. */
   #onControl(from: SpliceEnd, to: SpliceEnd | undefined, data: Uint8Array): boolean {
     const frame = decodeControl(data)
-    if (frame?.op === ControlOp.WindowUpdate) this.#onCredit(to, frame.credit, data)
+    if (frame?.op === ControlOp.WindowUpdate) this.#onCredit(from, to, frame.credit, data)
     else if (frame?.op === ControlOp.Reset) {
       // control frames wait for the answer (docs/protocol.md B.2)
       if (!this.#answered) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'RESET before the answer')
@@ -164,13 +165,15 @@ export class Splice {
   }
 
   /** What is kept back goes on as 0: the far end answers, and there is no more to send for now. */
-  #onCredit(to: SpliceEnd | undefined, credit: number, data: Uint8Array): void {
+  #onCredit(from: SpliceEnd, to: SpliceEnd | undefined, credit: number, data: Uint8Array): void {
     if (to !== undefined && to.grant(credit) < credit) data.fill(0, 1)
+    // whether it still knows the channel, an end that is away can't say
+    if (credit === 0 && to?.away) from.control(windowUpdate(this.#options.connect.channelId, 0))
   }
 
   #grantLater(end: SpliceEnd, other: SpliceEnd | undefined, credit: number): void {
     if (this.#ended) return
-    const raw = encodeControl(this.#options.connect.channelId, { op: ControlOp.WindowUpdate, credit })
+    const raw = windowUpdate(this.#options.connect.channelId, credit)
     try {
       other?.hold(raw)
       end.send(raw, true)
@@ -194,8 +197,7 @@ export class Splice {
   }
 
   #keepWaiting(raw: Uint8Array): void {
-    const dropped = this.#waiting.push(raw)
-    this.#connector.release(dropped)
+    this.#connector.release(this.#waiting.push(raw))
     // deployed relays lose early data altogether
     if (this.#waiting.bytes > MAX_WAITING_BYTES) {
       throw new LinkSocksError('ERR_LIMIT', 'too much data while no provider is there')
@@ -264,8 +266,10 @@ export class Splice {
     this.#finish()
   }
 
-  #stalled(): void {
+  #stalled(): boolean {
+    if (this.#connector.away || this.#provider?.away) return false // and may come back
     this.#abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long'))
+    return true
   }
 
   #abort(reason: LinkSocksError): void {
@@ -288,13 +292,9 @@ export class Splice {
     if (this.#ended) return
     this.#ended = true
     // an error for each channel costs much, and mostly nobody waits for it
-    if (this.#provider === undefined)
-      this.#cancelled.abort(new LinkSocksError('ERR_CANCELLED', 'the connector gave up'))
+    if (this.#provider === undefined) this.#cancelled.abort(gaveUp())
     this.#linger.stop()
     this.#waiting.clear()
-    for (const end of [this.#connector, this.#provider]) {
-      end?.leave()
-      end?.releaseAll()
-    }
+    for (const end of [this.#connector, this.#provider]) end?.drop()
   }
 }

@@ -102,10 +102,12 @@ describe('linksocks', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'ends with 0 on %s, in every role and before its first link',
     async (signal) => {
-      const { process: server, url } = await scene.server(['-r', '-a', '-t', 'P'])
-      const provider = await scene.provider(url, ['-t', 'P', '-c', 'C'])
+      // the stream stays open
+      const drain = ['--drain-timeout', '200ms']
+      const { process: server, url } = await scene.server(['-r', '-a', '-t', 'P', ...drain])
+      const provider = await scene.provider(url, ['-t', 'P', '-c', 'C', ...drain])
       await provider.event('connector.registered')
-      const connector = await scene.listener(url, ['-t', 'C'])
+      const connector = await scene.listener(url, ['-t', 'C', ...drain])
       await socksConnect(scene, connector.socksPort, ['127.0.0.1', await echoTarget(scene)])
       const trying = scene.start([
         'client',

@@ -219,3 +219,30 @@ describe('ReplayBuffer, its limits', () => {
     expect([budget.taken, two.full]).toEqual([0, false])
   })
 })
+
+describe('ReplayBudget, of sessions without a connection', () => {
+  it('ends those that are so longest when all of them keep too much, and no more of them than it takes', () => {
+    const budget = new ReplayBudget(MIB, 10)
+    const ended: string[] = []
+    const session = (name: string, keptBytes: number) => ({ keptBytes, abort: () => void ended.push(name) })
+    const [first, second, third] = [session('first', 4), session('second', 3), session('third', 4)]
+    for (const one of [first, second]) budget.suspended(one)
+    budget.suspended(third)
+    expect(ended).toEqual(['first'])
+    budget.resumed(second)
+    budget.suspended(session('fourth', 6))
+    expect(ended).toEqual(['first'])
+    budget.suspended(session('fifth', 11))
+    expect(ended).toEqual(['first', 'third', 'fourth', 'fifth'])
+  })
+})
+
+describe('ReplayBuffer, what it keeps by itself', () => {
+  it('is a copy, of heads too: what nobody keeps for it may be used again at once', () => {
+    const { replay } = buffer()
+    const [head, body] = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)]
+    replay.push(head, body)
+    for (const memory of [head, body]) memory.fill(0xee)
+    expect(next(replay)).toMatchObject({ head: Uint8Array.of(1, 2, 3), body: Uint8Array.of(4, 5) })
+  })
+})

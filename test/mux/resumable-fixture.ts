@@ -8,7 +8,7 @@ import { type MemoryTransport, memoryTransportPair } from '../support/memory-tra
 import { bytesOf, concat } from '../support/test-peer.js'
 
 /** A session message that carries `text`; of a type that is not SessionControl. */
-export const message = (text: string | Uint8Array): Uint8Array => concat(Uint8Array.of(1, 4), bytesOf(text))
+const message = (text: string | Uint8Array): Uint8Array => concat(Uint8Array.of(1, 4), bytesOf(text))
 
 /** One end of a resumable session without a session above it: what it was told, in order. */
 export class ResumableEnd {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { ACK_DELAY_MS } from '../../src/protocol/limits.js'
-import { SessionOp } from '../../src/protocol/session-control.js'
+import { ACK_DELAY_MS, MIN_REPLAY_BYTES } from '../../src/protocol/limits.js'
+import { encodeSessionControl, SessionOp } from '../../src/protocol/session-control.js'
 import { settle } from '../support/manual-clock.js'
 import { memoryTransportPair } from '../support/memory-transport.js'
 import { ResumableLink } from './resumable-fixture.js'
@@ -125,6 +125,17 @@ describe('ResumableTransport', () => {
     link.near.say('still here')
     await settle()
     expect(link.far.texts).toEqual(['still here'])
+  })
+
+  it('goes on with an acknowledgement when it was full of what others kept, whoever made room', async () => {
+    const link = new ResumableLink({ sharedBytes: 0 })
+    link.near.inner.hold()
+    link.near.say('x'.repeat(MIN_REPLAY_BYTES))
+    expect(link.near.transport.bufferedAmount).toBe(Number.POSITIVE_INFINITY)
+    const before = link.near.drains
+    link.far.inner.send(encodeSessionControl({ op: SessionOp.Ack, received: 0 }))
+    await settle()
+    expect(link.near.drains).toBeGreaterThan(before)
   })
 
   it('pings the present connection alone', async () => {

@@ -41,6 +41,20 @@ describe('HttpConnections', () => {
     expect(performance.now() - began).toBeLessThan(190)
   })
 
+  it('gives every request on a connection its own time', async () => {
+    const connections = new HttpConnections(silentLogger, undefined, 150)
+    const socket = await accepted()
+    connections.track(socket)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    connections.estrange(socket)
+    const transport = new WsTransport({ socket, head: Buffer.alloc(0) }, 'server')
+    transport.start(new TransportRecorder())
+    const admitted = connections.upgraded(transport, '127.0.0.1')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    admitted()
+    expect(socket.destroyed).toBe(false)
+  })
+
   it('leaves one alone that has authenticated', async () => {
     const connections = new HttpConnections(silentLogger, undefined, 50)
     const socket = await accepted()

@@ -37,6 +37,14 @@ describe('MessageBuffer', () => {
     expect(Array.from(part)).toEqual([1, 2, 3])
   })
 
+  it('gives a small message memory of its own, however much was expected: others look at it after its block is used again', () => {
+    const buffer = new MessageBuffer()
+    buffer.append(pattern(1_200), 1_200)
+    const message = buffer.take()
+    expect(Buffer.compare(message, pattern(1_200))).toBe(0)
+    expect([blockPool.retain(message), message.buffer.byteLength]).toEqual([false, 1_200])
+  })
+
   it('begins anew with take()', () => {
     const buffer = new MessageBuffer()
     fill(buffer, pattern(5_000, 1), 1_000)

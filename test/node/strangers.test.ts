@@ -65,4 +65,12 @@ describe('Strangers', () => {
     strangers.add('A', () => {})
     expect(strangers.size).toBe(1)
   })
+
+  it('counts the addresses of one /64 as one', () => {
+    const { closed, add } = setUp(4)
+    for (const end of [1, 2, 3]) add(`v6 ${end}`, `2001:db8::${end}`)
+    add('good', '192.0.2.1')
+    add('good again', '192.0.2.1')
+    expect(closed).toEqual(['told 2001:db8:0:0', 'v6 1'])
+  })
 })
