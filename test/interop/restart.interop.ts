@@ -54,7 +54,9 @@ async function restart(
   const echo = await watchedEcho(scene)
   const target = ['127.0.0.1', echo.port] as const
   const port = await freePort()
-  const tunnel = await startMixed(scene, deployed, mode, cast, { port })
+  // the stream stays open
+  const drain = cast.server === 'ours' ? ['--drain-timeout', '200ms'] : []
+  const tunnel = await startMixed(scene, deployed, mode, cast, { port, serverArgs: drain })
   const { server, socksPort, url } = tunnel
   const works = () => echoed(scene, socksPort, target, 'works', { limitMs: 3_000 }).catch(() => undefined)
   await eventually('stream', works, BACK_MS)
@@ -64,12 +66,18 @@ async function restart(
   const atTarget = echo.connections.at(-1)
   const cut = errorOf(stream)
 
-  await server.end(signal)
-  // streams of theirs hang until somebody writes; those of ours end at once, at both ends
-  if (cast.listener === 'ours') expect(await cut).toMatchObject({ code: 'ECONNRESET' })
-  if (cast.provider === 'ours') await eventually('end at the target', () => atTarget?.destroyed || undefined)
+  const ended = async (): Promise<void> => {
+    // streams of theirs hang until somebody writes; those of ours end at once, at both ends
+    if (cast.listener === 'ours') expect(await cut).toMatchObject({ code: 'ECONNRESET' })
+    if (cast.provider === 'ours') await eventually('end at the target', () => atTarget?.destroyed || undefined)
+  }
 
+  await server.end(signal)
+  // two of ours wait for one that is killed: it might be back and know their session
+  const waits = cast.server === 'ours' && signal === 'SIGKILL'
+  if (!waits) await ended()
   await startServer(scene, deployed, cast.server, await serverArgs(mode, socksPort), port)
+  if (waits) await ended()
   const connector = ['-u', url, '-t', 'C', '-p', `${socksPort}`]
   const gaveUp = mode === 'autonomy' && cast.listener === 'theirs'
   if (gaveUp) await isBack(tunnel, works, () => startClient(scene, deployed, 'theirs', connector))

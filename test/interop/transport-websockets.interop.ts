@@ -56,7 +56,7 @@ describe.skipIf(!existsSync(PYTHON))('Python websockets', () => {
   ])('as a server of our client, sending %s: sees strict frames and its pings answered', async (_what, fragment) => {
     const peer = relay(fragment)
     const { port } = await said(peer, 'port')
-    const { process, socksPort } = await scene.listener(`ws://127.0.0.1:${port}`, ['-t', 'F'])
+    const { process, socksPort } = await scene.listener(`ws://127.0.0.1:${port}`, ['-t', 'F', '--drain-timeout', '0'])
     const socket = await socksConnect(scene, socksPort, ['127.0.0.1', 9])
     const content = randomBytes(8 * MB)
     socket.write(content)
@@ -77,7 +77,7 @@ describe.skipIf(!existsSync(PYTHON))('Python websockets', () => {
   it('as a server that is restarted: closes with 1001, and our client comes back', async () => {
     const first = relay(0)
     const { port } = await said(first, 'port')
-    const { process, socksPort } = await scene.listener(`ws://127.0.0.1:${port}`, ['-t', 'F'])
+    const { process, socksPort } = await scene.listener(`ws://127.0.0.1:${port}`, ['-t', 'F', '--drain-timeout', '0'])
     await process.event('link.up')
     expect(await first.end('SIGTERM')).toBe(0)
     expect((await process.event('link.down')).reason).toContain('1001')
