@@ -80,9 +80,11 @@ export class ServedSession {
 
   /** Begins to receive. */
   start(): LiveLink {
-    this.session.start()
+    // first: what came right behind the answer may end it
+    const link = this.#link()
     this.#back()
-    return this.#link()
+    this.session.start()
+    return link
   }
 
   /** The server lets it end by itself: no new channels, and another link beside it. */
