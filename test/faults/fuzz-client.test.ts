@@ -96,7 +96,7 @@ class Scene {
       const link = this.#stage.server.links.at(one.channel % 7 === 0 ? -2 : -1)
       const raw = bytesOfPiece(one, known)
       link?.send(raw)
-      if (!together || raw[1] === MessageType.AuthResponse) await settle()
+      if (!together) await settle()
     }
   }
 
