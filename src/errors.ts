@@ -46,6 +46,10 @@ export type ErrorCode =
   | 'ERR_REVERSE_TOKEN_NOT_FOUND'
   | 'ERR_TOKEN_AUTONOMY'
   | 'ERR_PORT_UNAVAILABLE'
+  | 'ERR_CLIENT_NOT_FOUND'
+  // the store of tokens
+  | 'ERR_STORE'
+  | 'ERR_NOT_STORED'
   // options and environment
   | 'ERR_OPTION'
   | 'ERR_LISTEN'

@@ -18,6 +18,8 @@ export interface Timer {
 export interface Clock {
   /** Monotonic milliseconds; only differences mean anything. */
   now(): number
+  /** Unix milliseconds of the calendar: it may jump. */
+  wallTime(): number
   /** Runs `callback` once, `delayMs` from now. A pending timer does not keep the process alive. */
   after(delayMs: number, callback: () => void): Timer
 }
@@ -185,6 +187,8 @@ export interface TransportHandler {
   message(data: Uint8Array): void
   /** A frame of any kind arrived (called before `message()`). */
   activity(): void
+  /** A pong came, presumably for the last ping. */
+  pong?(): void
   /** `bufferedAmount` fell. */
   drain(): void
   /** Nothing follows. Exactly once. */
@@ -212,3 +216,48 @@ export type Resolve = (host: string, options?: AbortOptions) => Promise<readonly
  * @throws {LinkSocksError} ERR_DIAL_REFUSED, _HOST_UNREACHABLE, _NETWORK_UNREACHABLE, _TIMEOUT, _FAILED, ERR_CANCELLED
  */
 export type ConnectTcp = (address: SocketAddress, options?: AbortOptions) => Promise<ByteStream>
+
+/** A token as a store keeps it. Optional fields are absent rather than `undefined` once they come from a store. */
+export interface TokenRecord {
+  /** Random and public: 24 hex digits. */
+  readonly id: string
+  readonly type: 'forward' | 'reverse' | 'connector'
+  readonly token: string
+  /** Unix milliseconds. */
+  readonly createdAt: number
+  readonly label?: string | undefined
+  readonly enabled: boolean
+  /** Unix milliseconds. */
+  readonly expiresAt?: number | undefined
+  /** Reverse tokens: the SOCKS port, and what it asks for. */
+  readonly port?: number | undefined
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly autonomy?: boolean | undefined
+  /** Connector tokens: the text of their reverse token. */
+  readonly reverseToken?: string | undefined
+}
+
+export interface TokenChanges {
+  readonly put?: readonly TokenRecord[] | undefined
+  /** Ids. */
+  readonly remove?: readonly string[] | undefined
+}
+
+/** Keeps tokens while the server runs, and, if it is durable, from one run to the next. */
+export interface TokenStore {
+  /** Whether what was written outlives the process. */
+  readonly durable: boolean
+  /**
+   * Everything, in the order in which it was first put.
+   * @throws {LinkSocksError} ERR_STORE
+   */
+  load(): Promise<readonly TokenRecord[]>
+  /**
+   * All of the changes or none; safe when it resolves. A known id is replaced in its place, an unknown one removed in silence.
+   * @throws {LinkSocksError} ERR_NOT_STORED (nothing has changed), ERR_STORE after close()
+   */
+  write(changes: TokenChanges): Promise<void>
+  /** Idempotent; writes under way come first. */
+  close(): Promise<void>
+}

@@ -58,7 +58,7 @@ function createJudge(options: ApiOptions): (request: Request, context: ApiContex
   const isKey = apiKey === undefined ? undefined : createKeyCheck(apiKey, crypto)
   const rejected = async (remoteAddress: string): Promise<Refusal> => {
     log.warn('api.key.rejected', { remote: remoteText(remoteAddress) })
-    const { delayMs, refused } = attempts.note(remoteAddress)
+    const { delayMs, refused } = attempts.note(remoteAddress, 'api_key')
     if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
     if (refused) return new Refusal(429, 'too many failed attempts', { 'retry-after': RETRY_AFTER_S })
     return new Refusal(401, 'invalid API key', { 'www-authenticate': CHALLENGE })

@@ -3,6 +3,7 @@ import type { Logger } from '../log.js'
 import { Channel } from '../mux/channel.js'
 import { DatagramChannel, pumpDatagrams } from '../mux/datagrams.js'
 import type { Link } from '../mux/link.js'
+import type { Observe } from '../mux/observer.js'
 import { pump } from '../mux/pump.js'
 import { encodeRefusal } from '../mux/refusal.js'
 import type { Dialer, Target } from '../ports.js'
@@ -16,15 +17,20 @@ interface Answering {
   refuse(reason: LinkSocksError): void
 }
 
+/** Told of each channel that a peer opens; `target` is absent for UDP. */
+export type ObserveExit = (target?: Target) => Observe
+
 /** The exit side of a link: dials what the peer asks for and answers every Connect. */
 export class Exit {
   readonly #dialer: Dialer
   readonly #log: Logger
+  readonly #observe: ObserveExit | undefined
   readonly #associations = new AssociationLimit()
 
-  constructor(dialer: Dialer, log: Logger) {
+  constructor(dialer: Dialer, log: Logger, observe?: ObserveExit) {
     this.#dialer = dialer
     this.#log = log
+    this.#observe = observe
   }
 
   /** Serves one Connect of a peer that may send it. */
@@ -49,6 +55,7 @@ export class Exit {
       opener: false,
       offer: message.trailer?.streamControl,
       fastOpen: false,
+      observe: this.#observe?.(target),
     })
     this.#settle(
       channel,
@@ -62,7 +69,12 @@ export class Exit {
   }
 
   #associate(link: Link, message: ConnectMessage): void {
-    const channel = new DatagramChannel({ link, id: message.channelId, opener: false })
+    const channel = new DatagramChannel({
+      link,
+      id: message.channelId,
+      opener: false,
+      observe: this.#observe?.(),
+    })
     this.#settle(
       channel,
       (signal) => this.#associations.take(() => this.#dialer.associate({ signal })),

@@ -1,4 +1,5 @@
 import type { Link } from './link.js'
+import type { Observe } from './observer.js'
 
 export interface ChannelOptions {
   readonly link: Link
@@ -8,4 +9,5 @@ export interface ChannelOptions {
   /** Whether the Connect offered stream control, and the credit that it granted. */
   readonly offer: number | undefined
   readonly fastOpen: boolean
+  readonly observe?: Observe | undefined
 }

@@ -16,6 +16,7 @@ import type { ChannelOptions } from './channel-options.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
 import type { ChannelEntry, Link } from './link.js'
+import { type ChannelObserver, trafficOf } from './observer.js'
 import { type OnAnswer, Opening } from './opening.js'
 import { Outlet } from './outlet.js'
 import { Receiver } from './receiver.js'
@@ -40,6 +41,7 @@ export class Channel implements ByteStream, ChannelEntry {
   readonly #opening: Opening
   #linger: Linger | undefined
   readonly #outlet = new Outlet()
+  readonly #observer: ChannelObserver | undefined
   #mode: 'undecided' | 'credit' | 'base' = 'undecided'
   #leaving = false
 
@@ -67,6 +69,7 @@ export class Channel implements ByteStream, ChannelEntry {
       unanswered: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'the far end stopped answering')),
     })
     options.link.attach(channelKey(options.id), this)
+    this.#observer = options.observe?.(trafficOf(halves))
   }
 
   /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */
@@ -123,7 +126,11 @@ export class Channel implements ByteStream, ChannelEntry {
 
   abort(reason: LinkSocksError): void {
     if (this.#outlet.closed) return this.#receiver.stop()
-    if (this.#mode === 'undecided' && !this.#opener) return this.#refuseAndCancel(reason)
+    if (this.#mode === 'undecided' && !this.#opener) {
+      const onCancel = this.#opening.refuse(reason)
+      this.#finish(reason)
+      return onCancel?.(reason)
+    }
     if (this.#mode === 'credit') {
       this.#link.control(encodeControl(this.#id, { op: ControlOp.Reset, code: resetCodeOf(reason) }))
     }
@@ -147,12 +154,6 @@ export class Channel implements ByteStream, ChannelEntry {
 
   sessionClosing(reason: LinkSocksError): void {
     this.abort(reason)
-  }
-
-  #refuseAndCancel(reason: LinkSocksError): void {
-    const onCancel = this.#opening.refuse(reason)
-    this.#finish(reason)
-    onCancel?.(reason)
   }
 
   #sorted(): Inbox {
@@ -224,6 +225,7 @@ export class Channel implements ByteStream, ChannelEntry {
       this.#receiver.useCredit()
       this.#sender.useCredit(credit)
     }
+    this.#observer?.opened()
     this.#opening.answer()
     if (this.#mode === 'credit') this.#control.begin()
   }
@@ -235,18 +237,15 @@ export class Channel implements ByteStream, ChannelEntry {
       return both && orderly ? this.#finish() : this.#onAbort()
     }
     if (!orderly) return this.#onAbort(this.#mode === 'undecided' && this.#opener ? failureOf(error) : undefined)
-    if (this.#mode === 'undecided' && !this.#opener) return this.#onEarlyEnd()
+    if (this.#mode === 'undecided' && !this.#opener) {
+      // the asker left before the answer: it gave up, unless it sent data early and that was all
+      return this.#offer !== undefined || this.#receiver.received === 0 ? this.#onAbort() : this.#receiver.end()
+    }
     if (this.#mode === 'undecided') this.#decide(undefined)
     this.#receiver.end()
     if (this.#outlet.closed) return
     if (!this.#sender.ended) this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     this.#finish()
-  }
-
-  /** The asker left before the answer: it gave up, unless it sent data early and that was all. */
-  #onEarlyEnd(): void {
-    if (this.#offer !== undefined || this.#receiver.received === 0) this.#onAbort()
-    else this.#receiver.end()
   }
 
   /** The peer ended the channel before both directions had ended. */
@@ -286,6 +285,7 @@ export class Channel implements ByteStream, ChannelEntry {
 
   #finish(error?: LinkSocksError): void {
     if (!this.#outlet.close(error)) return
+    this.#observer?.closed(error)
     this.#linger?.stop()
     this.#opening.stop()
     this.#control.stop()

@@ -15,6 +15,7 @@ import {
 } from '../protocol/messages.js'
 import { Inbox } from './inbox.js'
 import type { ChannelEntry, Link } from './link.js'
+import type { ChannelObserver, Observe, Traffic } from './observer.js'
 import { encodeRefusal, failureOf } from './refusal.js'
 import type { Lane, Outgoing, Source } from './scheduler.js'
 
@@ -62,10 +63,11 @@ interface DatagramChannelOptions {
   readonly id: Uint8Array
   /** Whether this end sent the Connect: then it addresses destinations, else it names sources. */
   readonly opener: boolean
+  readonly observe?: Observe | undefined
 }
 
 /** Datagrams through a session (docs/protocol.md A.4): one UDP association. */
-export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
+export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Traffic {
   readonly #link: Link
   readonly #id: Uint8Array
   readonly #key: ChannelKey
@@ -73,13 +75,16 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
   readonly #lane: Lane
   readonly #queue = new DroppingQueue(MAX_WAITING_DATAGRAM_BYTES)
   readonly #inbox: Inbox
+  readonly #observer: ChannelObserver | undefined
+  receivedBytes = 0
+  sentBytes = 0
   #handler: DatagramHandler | undefined
   #answered = false
   #closed = false
   #closeError: LinkSocksError | undefined
   #onAnswer: ((error?: LinkSocksError) => void) | undefined
 
-  constructor({ link, id, opener }: DatagramChannelOptions) {
+  constructor({ link, id, opener, observe }: DatagramChannelOptions) {
     this.#link = link
     this.#id = id
     this.#key = channelKey(id)
@@ -94,6 +99,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
       relieved: () => {},
     })
     link.attach(this.#key, this)
+    this.#observer = observe?.(this)
   }
 
   /** Datagrams that gave way to newer ones. */
@@ -116,6 +122,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
     if (this.#closed || this.#answered) return
     this.#answered = true
     this.#onAnswer = undefined
+    this.#observer?.opened()
     this.#link.control(encodeConnectResponse({ success: true, channelId: this.#id }))
     this.#lane.ready()
   }
@@ -139,6 +146,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
       return
     }
     const place = this.#opener ? { target: address } : { source: address }
+    this.sentBytes += data.byteLength
     this.#queue.push(encodeDatagram({ channelId: this.#id, data, ...place }))
     this.#lane.ready()
   }
@@ -196,7 +204,10 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
     const address: SocketAddress | undefined = this.#opener ? source : target
     if (compression !== Compression.None || address === undefined || address.host === '') return
     if (this.#handler === undefined || data.byteLength > MAX_DATAGRAM_BYTES) this.#queue.dropped += 1
-    else this.#handler.datagram(data, address)
+    else {
+      this.receivedBytes += data.byteLength
+      this.#handler.datagram(data, address)
+    }
   }
 
   #onDisconnect(): void {
@@ -207,6 +218,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
   #answer(error?: LinkSocksError): void {
     if (this.#opener && !this.#answered) {
       this.#answered = true
+      if (error === undefined) this.#observer?.opened()
       this.#lane.ready()
     }
     const onAnswer = this.#opener || error !== undefined ? this.#onAnswer : undefined
@@ -218,6 +230,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source {
     if (this.#closed) return
     this.#closed = true
     this.#closeError = error
+    this.#observer?.closed(error)
     this.#link.detach(this.#key)
     this.#lane.close()
     this.#queue.clear()

@@ -19,6 +19,7 @@ export class HandshakeTransport {
     transport.start({
       message: (data) => this.#onMessage(data),
       activity: () => this.#handler?.activity(),
+      pong: () => this.#handler?.pong?.(),
       drain: () => this.#handler?.drain(),
       close: (info) => this.#onClose(info),
     })

@@ -28,6 +28,8 @@ export class Keepalive {
   readonly #times: PingTimes
   #lastActivity: number
   #pausedAt: number | undefined
+  #pingedAt: number | undefined
+  #roundTripMs: number | undefined
   #pingTimer: Timer
   #deadlineTimer: Timer
 
@@ -37,6 +39,18 @@ export class Keepalive {
     this.#lastActivity = options.clock.now()
     this.#pingTimer = options.clock.after(this.#times.intervalMs, () => this.#ping())
     this.#deadlineTimer = options.clock.after(this.#times.timeoutMs, () => this.#judge())
+  }
+
+  /** What the last ping took to be answered, in milliseconds; `undefined` before the first answer. */
+  get roundTripMs(): number | undefined {
+    return this.#roundTripMs
+  }
+
+  /** A pong arrived; one that nobody asked for tells nothing. */
+  pong(): void {
+    if (this.#pingedAt === undefined) return
+    this.#roundTripMs = this.#options.clock.now() - this.#pingedAt
+    this.#pingedAt = undefined
   }
 
   /** A frame arrived. */
@@ -65,11 +79,13 @@ export class Keepalive {
   }
 
   stop(): void {
+    this.#pingedAt = undefined
     this.#pingTimer.cancel()
     this.#deadlineTimer.cancel()
   }
 
   #ping(): void {
+    this.#pingedAt = this.#options.clock.now()
     this.#options.transport.ping()
     if (this.#options.pongs) this.#options.transport.pong()
     this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())

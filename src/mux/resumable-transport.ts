@@ -209,6 +209,9 @@ export class ResumableTransport implements MessageTransport {
       activity: () => {
         if (current()) this.#handler?.activity()
       },
+      pong: () => {
+        if (current()) this.#handler?.pong?.()
+      },
       drain: () => {
         if (current()) this.#proceed()
       },

@@ -29,6 +29,11 @@ export class RoundTrips {
     this.#clock = clock
   }
 
+  /** Bytes that came on the link. */
+  get receivedBytes(): number {
+    return this.#received
+  }
+
   /** In milliseconds; `undefined` before the first one. */
   get shortestMs(): number | undefined {
     return this.#shortestMs

@@ -89,12 +89,18 @@ export class Scheduler {
   #next = 0
   #running = false
   #stopped = false
+  #sentBytes = 0
 
   /** @param overflow called when more than {@link MAX_CONTROL_QUEUE_BYTES} of control messages wait. */
   constructor(transport: ScheduledTransport, pace: Pace, overflow: () => void) {
     this.pace = pace
     this.#transport = transport
     this.#overflow = overflow
+  }
+
+  /** Bytes of messages that were given to the transport. */
+  get sentBytes(): number {
+    return this.#sentBytes
   }
 
   /** Sources that have something to send. */
@@ -177,6 +183,7 @@ export class Scheduler {
     slot.deficit -= bytes
     const { head, body, sent } = slot.source.take()
     this.pace.sent(bytes)
+    this.#sentBytes += head.byteLength + (body?.byteLength ?? 0)
     this.#transport.send(head, body, sent)
     return true
   }
@@ -189,7 +196,10 @@ export class Scheduler {
     const messages = this.#control
     this.#control = []
     this.#controlBytes = 0
-    for (const message of messages) this.#transport.send(message)
+    for (const message of messages) {
+      this.#sentBytes += message.byteLength
+      this.#transport.send(message)
+    }
   }
 
   #advance(): void {

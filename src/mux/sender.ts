@@ -46,6 +46,11 @@ export class Sender implements Source {
     this.#lane = link.lane(this)
   }
 
+  /** Bytes of the stream that have been given to the link. */
+  get sent(): number {
+    return this.#sent
+  }
+
   /** The end marker is on its way; nothing follows it. */
   get ended(): boolean {
     return this.#ended

@@ -17,6 +17,10 @@ export class SessionClock implements Clock {
     return (this.#stoppedAt ?? this.#clock.now()) - this.#stoodMs
   }
 
+  wallTime(): number {
+    return this.#clock.wallTime()
+  }
+
   after(delayMs: number, callback: () => void): Timer {
     return new SessionTimer(this, delayMs, callback)
   }

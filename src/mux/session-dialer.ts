@@ -6,6 +6,7 @@ import { encodeUtf8 } from '../protocol/text.js'
 import { Channel } from './channel.js'
 import { DatagramChannel } from './datagrams.js'
 import type { Link } from './link.js'
+import type { Observe } from './observer.js'
 
 export interface SessionDialerOptions {
   /**
@@ -13,6 +14,8 @@ export interface SessionDialerOptions {
    * 0x11): elsewhere the first bytes can be lost.
    */
   readonly fastOpen: boolean
+  /** Told of each channel; `target` is absent for UDP. */
+  readonly observe?: ((target?: Target) => Observe) | undefined
 }
 
 interface Opening {
@@ -23,10 +26,12 @@ interface Opening {
 export class SessionDialer implements Dialer {
   readonly #link: Link
   readonly #fastOpen: boolean
+  readonly #observe: SessionDialerOptions['observe']
 
-  constructor(link: Link, { fastOpen }: SessionDialerOptions) {
+  constructor(link: Link, { fastOpen, observe }: SessionDialerOptions) {
     this.#link = link
     this.#fastOpen = fastOpen
+    this.#observe = observe
   }
 
   async dial(target: Target, { signal }: AbortOptions = {}): Promise<ByteStream> {
@@ -38,6 +43,7 @@ export class SessionDialer implements Dialer {
       opener: true,
       offer: INITIAL_WINDOW_BYTES,
       fastOpen: this.#fastOpen,
+      observe: this.#observe?.(target),
     })
     // with fast open the wait is over at once: neither the signal nor the answer concern the caller, the stream tells
     const answered = this.#answer(
@@ -52,7 +58,12 @@ export class SessionDialer implements Dialer {
 
   async associate({ signal }: AbortOptions = {}): Promise<DatagramSocket> {
     if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
-    const channel = new DatagramChannel({ link: this.#link, id: newUuid(this.#link.crypto), opener: true })
+    const channel = new DatagramChannel({
+      link: this.#link,
+      id: newUuid(this.#link.crypto),
+      opener: true,
+      observe: this.#observe?.(),
+    })
     await this.#answer(channel, (onAnswer) => channel.connect(onAnswer), signal)
     return channel
   }

@@ -4,12 +4,12 @@ import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '.
 import { type ChannelKey, channelKey } from '../protocol/channel-id.js'
 import { MAX_CHANNELS_PER_SESSION } from '../protocol/limits.js'
 import {
-  channelKeyOf,
   decodeMessage,
   encodeDisconnect,
   MessageType,
   messageType,
   PROTOCOL_VERSION,
+  readChannelKey,
 } from '../protocol/messages.js'
 import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
@@ -23,6 +23,7 @@ import { RoundTrips } from './round-trips.js'
 import { type Lane, Scheduler, type Source } from './scheduler.js'
 import { SessionClock } from './session-clock.js'
 import type { SessionHandler, SessionOptions } from './session-options.js'
+import { SessionUsage } from './session-usage.js'
 
 export type { SessionHandler, SessionOptions } from './session-options.js'
 
@@ -39,6 +40,7 @@ export class Session implements Link {
   readonly totals: HeldTotals
   readonly roundTrips: RoundTrips
   readonly busyReaders: BusyReaders
+  readonly usage: SessionUsage
   /** Goes on while the session is suspended. */
   readonly #time: Clock
   readonly #transport: MessageTransport
@@ -79,6 +81,7 @@ export class Session implements Link {
       dead: () => transport.lose(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
     })
     this.gate = new ReadGate(transport, options.clock, this.#keepalive)
+    this.usage = new SessionUsage(this.roundTrips, this.#scheduler, this.#keepalive)
   }
 
   /** Begins to receive; called once. */
@@ -86,6 +89,7 @@ export class Session implements Link {
     this.#transport.start({
       message: (data) => this.#receive(data),
       activity: () => this.#keepalive.activity(),
+      pong: () => this.#keepalive.pong(),
       drain: () => this.#scheduler.run(),
       close: (info) => this.#onClose(info),
       suspended: (reason) => this.#onSuspended(reason),
@@ -230,7 +234,7 @@ export class Session implements Link {
       case MessageType.Data:
       case MessageType.ConnectResponse:
       case MessageType.Disconnect: {
-        const entry = this.#channels.get(keyOf(raw))
+        const entry = this.#channels.get(readChannelKey(raw))
         if (entry === undefined) this.#handler.unknownChannel?.(raw, type)
         else entry.message(raw, type)
         return
@@ -288,11 +292,4 @@ export class Session implements Link {
       this.log.error('session.failure', { reason: thrown instanceof Error ? thrown.message : String(thrown) })
     }
   }
-}
-
-function keyOf(raw: Uint8Array): ChannelKey {
-  const key = channelKeyOf(raw)
-  if (key === undefined)
-    throw new LinkSocksError('ERR_MESSAGE_TRUNCATED', 'the message is too short for its channel id')
-  return key
 }

@@ -135,7 +135,7 @@ export class Client implements AsyncDisposable {
     if (this.#listener !== undefined) return
     const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT, username, password } = socks
     const credentials = username === undefined || password === undefined ? undefined : { username, password }
-    this.#listening = listenSocks({ host, port, credentials, dialer: this.#tunnel, log: this.#log })
+    this.#listening = listenSocks({ host, port, credentials: () => credentials, dialer: this.#tunnel, log: this.#log })
     const listener = await this.#listening
     // closed meanwhile: whoever closes waits for the port and closes it
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')

@@ -27,5 +27,6 @@ class NodeTimer implements Timer {
 /** Node's monotonic clock and timers; a timer may fire up to 1 ms early by `now()`. */
 export const nodeClock: Clock = {
   now: () => performance.now(),
+  wallTime: () => Date.now(),
   after: (delayMs, callback) => new NodeTimer(delayMs, callback),
 }

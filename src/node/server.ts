@@ -6,6 +6,7 @@ import { isSocketPath } from '../protocol/handshake.js'
 import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import type { AddedToken, TokenSpec, TokenStatus } from '../relay/admin.js'
 import { FailedAttempts } from '../relay/failed-attempts.js'
+import { MemoryTokenStore } from '../relay/memory-token-store.js'
 import { CONNECTOR_WAIT_MS, Relay } from '../relay/relay.js'
 import { checkServerOptions } from './check-options.js'
 import { nodeClock } from './clock.js'
@@ -25,6 +26,8 @@ import type { WsTransport } from './ws-transport.js'
 const DEFAULT_PORT = 8_765
 const DEFAULT_SOCKS_HOST = '127.0.0.1'
 const DEFAULT_PORT_RANGE = [10_000, 19_999] as const
+/** How long an alarm about wrong tokens and keys stays when no more of them come. */
+const CROWDED_MS = 60_000
 /** Room for one Auth message with its WebSocket framing, and a control frame or two. */
 const MAX_UNAUTHENTICATED_BYTES = MAX_AUTH_MESSAGE_BYTES + 512
 
@@ -41,7 +44,7 @@ export class Server implements AsyncDisposable {
   readonly #log: Logger
   readonly #relay: Relay
   readonly #trusted: TrustedProxies
-  readonly #attempts = new FailedAttempts(nodeClock)
+  readonly #attempts: FailedAttempts
   #http: HttpServer | undefined
   #listening: Promise<SocketAddress> | undefined
   #closing: Promise<void> | undefined
@@ -54,13 +57,16 @@ export class Server implements AsyncDisposable {
     this.#log = options.logger ?? silentLogger
     const log = this.#log
     const socksHost = options.socksHost ?? DEFAULT_SOCKS_HOST
+    const attempts = new FailedAttempts(nodeClock, (address) => this.#crowded(address))
+    const unauthorized = (): void => attempts.count('socks')
+    this.#attempts = attempts
     this.#relay = new Relay({
       clock: nodeClock,
       crypto: nodeCrypto,
       inflate: nodeInflate,
       log,
       createExitDialer: exitDialers(options, log),
-      openPort: (port) => listenSocks({ host: socksHost, log, ...port }),
+      openPort: (port) => listenSocks({ host: socksHost, log, unauthorized, ...port }),
       portRange: options.portRange ?? DEFAULT_PORT_RANGE,
       socksNowait: options.socksNowait ?? false,
       connectorWaitMs: options.connectorWaitMs ?? CONNECTOR_WAIT_MS,
@@ -68,7 +74,8 @@ export class Server implements AsyncDisposable {
       trace: options.traceMessages ?? false,
       pings: pingTimes(options),
       resumeTimeoutMs: resumeTimeout(options),
-      attempts: this.#attempts,
+      attempts,
+      store: new MemoryTokenStore(),
     })
   }
 
@@ -98,9 +105,7 @@ export class Server implements AsyncDisposable {
    */
   async addToken(spec: TokenSpec): Promise<AddedToken> {
     const added = await this.#relay.addToken(spec)
-    if (spec.type === 'reverse' && added.port !== undefined) {
-      warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, spec.username)
-    }
+    this.#warnIfUnprotected(spec)
     return added
   }
 
@@ -138,7 +143,8 @@ export class Server implements AsyncDisposable {
       attempts: this.#attempts,
     })
     try {
-      for (const spec of tokens) await this.addToken(spec)
+      await this.#relay.restore(tokens)
+      for (const spec of tokens) this.#warnIfUnprotected(spec)
       this.#http = await listenHttp({
         host,
         port,
@@ -155,6 +161,16 @@ export class Server implements AsyncDisposable {
     // close() waits for all of this, and closes the port
     this.#checkOpen()
     return this.#http.address
+  }
+
+  #warnIfUnprotected(spec: TokenSpec): void {
+    if (spec.type !== 'reverse' || spec.allowManageConnector === true) return
+    warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, spec.username)
+  }
+
+  #crowded(address: string): void {
+    const message = 'so many wrong tokens or API keys came from there that they get no reason any more'
+    this.#relay.warnings.flash('authentication-failures', address, message, CROWDED_MS)
   }
 
   #checkOpen(): void {

@@ -14,9 +14,12 @@ export interface SocksListenerOptions {
   readonly host: string
   /** 0 lets the system pick. */
   readonly port: number
-  readonly credentials: SocksCredentials | undefined
+  /** Asked at each connection. */
+  readonly credentials: () => SocksCredentials | undefined
   readonly dialer: Dialer
   readonly log: Logger
+  /** Called when a client gave a wrong user name or password. */
+  readonly unauthorized?: (() => void) | undefined
   /** Clients at a time whose request is still to come. @default 1_024 */
   readonly maxStrangers?: number | undefined
 }
@@ -31,6 +34,7 @@ export function listenSocks({
   credentials,
   dialer,
   log,
+  unauthorized,
   maxStrangers,
 }: SocksListenerOptions): Promise<TcpListener> {
   const limited = limitedLog(log, () => nodeClock.now())
@@ -50,7 +54,8 @@ export function listenSocks({
         dialer,
         clock: nodeClock,
         log,
-        credentials,
+        credentials: credentials(),
+        unauthorized,
         bindDatagrams: bind,
         localAddress,
         remoteAddress,

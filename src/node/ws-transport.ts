@@ -49,6 +49,7 @@ export class WsTransport implements MessageTransport {
     this.#reader = new FrameReader(role === 'server', {
       message: (data) => this.#message(data),
       ping: (payload) => this.#pong(payload),
+      pong: () => this.#handler?.pong?.(),
       close: (code, reason) => this.#onClose(code, reason),
     })
     this.#writer = new FrameWriter(socket, role === 'client', () => this.#drained())

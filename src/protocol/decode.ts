@@ -59,6 +59,13 @@ export function channelKeyOf(buf: Uint8Array): ChannelKey | undefined {
   return channelKey(buf, start)
 }
 
+/** As {@link channelKeyOf}, of a message that has a channel. @throws {LinkSocksError} ERR_MESSAGE_TRUNCATED */
+export function readChannelKey(buf: Uint8Array): ChannelKey {
+  const key = channelKeyOf(buf)
+  if (key !== undefined) return key
+  throw new LinkSocksError('ERR_MESSAGE_TRUNCATED', 'the message is too short for its channel id')
+}
+
 /** Whether a message is Data compressed with gzip; `false` also for one that is too short to tell. */
 export function isGzipData(buf: Uint8Array): boolean {
   return buf[1] === MessageType.Data && buf[HEADER_BYTES + 1 + UUID_BYTES] === Compression.Gzip

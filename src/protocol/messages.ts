@@ -1,5 +1,5 @@
 /** The messages of the base protocol: types, decoders and encoders. */
-export { channelKeyOf, decodeMessage, isGzipData, messageType, messageVersion } from './decode.js'
+export { channelKeyOf, decodeMessage, isGzipData, messageType, messageVersion, readChannelKey } from './decode.js'
 export {
   DATA_HEAD_BYTES,
   encodeAuth,

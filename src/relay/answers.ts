@@ -31,6 +31,11 @@ export class Answers {
     this.#resumption = new Resumption(options.crypto)
   }
 
+  /** Bytes of all sessions that are kept to be sent again. */
+  get replayBytes(): number {
+    return this.#replays.taken
+  }
+
   /** Goes on with a session of this peer that lost its WebSocket, or is about to. @returns whether it did */
   resume(admission: Admission): boolean {
     const known = this.#resumption.find(admission)

@@ -8,7 +8,7 @@ import { decodeMessage, encodeAuthResponse, MessageType } from '../protocol/mess
 import type { Trailer } from '../protocol/trailer.js'
 import type { FailedAttempts } from './failed-attempts.js'
 import type { Role } from './relay-link.js'
-import type { Token, TokenTable } from './tokens.js'
+import { stateOf, type Token, type TokenTable } from './tokens.js'
 
 /** A WebSocket that asks to be admitted. */
 export interface Knock {
@@ -82,7 +82,7 @@ export async function authenticate(knock: Knock, gate: Gate): Promise<Admission>
             resume: handshake.resumable ? { id: undefined, received: 0 } : undefined,
           }
         : await readAuth(transport, tokens, clock, handshake.extensions)
-    const identity = judge(claim)
+    const identity = judge(claim, clock.wallTime())
     knock.admitted?.()
     return {
       ...identity,
@@ -107,7 +107,7 @@ async function refuseLate(
   reason: string,
   { attempts, address, clock }: Gate,
 ): Promise<void> {
-  const { delayMs, refused } = attempts.note(address)
+  const { delayMs, refused } = attempts.note(address, 'token')
   if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
   refuse(transport, refused ? 'too many failed attempts, try again later' : reason)
 }
@@ -157,10 +157,12 @@ function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
   return { id: isNil(trailer.sessionId) ? undefined : trailer.sessionId, received: trailer.received ?? 0 }
 }
 
-function judge({ token, reverse, instance, extensions, resume }: Claim): Identity {
+function judge({ token, reverse, instance, extensions, resume }: Claim, time: number): Identity {
   if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
     throw rejected('invalid token')
   }
+  const state = stateOf(token, time)
+  if (state !== 'active') throw rejected(state === 'expired' ? 'the token has expired' : 'the token is disabled')
   const role = token.type === 'reverse' ? 'provider' : token.type
   return { token, role, instance: isNil(instance) ? undefined : formatUuid(instance), extensions, resume }
 }

@@ -17,6 +17,9 @@ interface Failures {
   since: number
 }
 
+/** What was wrong. */
+export type FailureKind = 'token' | 'api_key' | 'socks'
+
 export interface Verdict {
   /** How long the answer is to be held back. */
   readonly delayMs: number
@@ -31,17 +34,28 @@ export interface Verdict {
 export class FailedAttempts {
   readonly #clock: Pick<Clock, 'now'>
   readonly #failures = new Map<string, Failures>()
+  readonly #onRefused: ((address: string) => void) | undefined
+  /** Failures since the start. */
+  readonly counts: Record<FailureKind, number> = { token: 0, api_key: 0, socks: 0 }
 
-  constructor(clock: Pick<Clock, 'now'>) {
+  /** @param onRefused called for each failure of an address that had too many */
+  constructor(clock: Pick<Clock, 'now'>, onRefused?: (address: string) => void) {
     this.#clock = clock
+    this.#onRefused = onRefused
   }
 
   get addresses(): number {
     return this.#failures.size
   }
 
+  /** One that nobody is slowed down for. */
+  count(kind: FailureKind): void {
+    this.counts[kind] += 1
+  }
+
   /** An attempt from `address` has failed. */
-  note(address: string): Verdict {
+  note(address: string, kind: FailureKind): Verdict {
+    this.count(kind)
     const key = networkOf(address)
     const now = this.#clock.now()
     const failures = this.#failures.get(key) ?? { count: 0, since: now }
@@ -52,6 +66,7 @@ export class FailedAttempts {
     failures.count = Math.min(failures.count + 1, MAX_FAILURES + 1)
     this.#remember(key, failures)
     const over = failures.count - FREE_FAILURES
+    if (failures.count > MAX_FAILURES) this.#onRefused?.(address)
     return {
       delayMs: Math.min(MAX_DELAY_MS, Math.max(0, over) * DELAY_STEP_MS),
       refused: failures.count > MAX_FAILURES,

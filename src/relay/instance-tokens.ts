@@ -8,14 +8,20 @@ import {
 import { type ConnectorMessage, ConnectorOperation } from '../protocol/messages.js'
 import type { RelayLink } from './relay-link.js'
 import { checkToken, generateToken } from './token-text.js'
-import type { ConnectorToken, ReverseToken, TokenTable } from './tokens.js'
+import { type ConnectorToken, newToken, type ReverseToken, type TokenTable } from './tokens.js'
 
 /** Refused additions a tenant may have at once, and how fast it earns new ones: names must not be guessable. */
 const MAX_REFUSALS = 10
 const REFUSAL_RECOVERY_MS = 5_000
 
-/** Removes a token and ends its links. */
-export type DropToken = (token: ConnectorToken) => void
+export interface InstanceTokensOptions {
+  readonly clock: Clock
+  readonly crypto: Crypto
+  /** A token is in the table now. */
+  readonly added: (token: ConnectorToken) => void
+  /** Removes a token and ends its links. */
+  readonly drop: (token: ConnectorToken) => void
+}
 
 interface Refusals {
   count: number
@@ -27,16 +33,18 @@ export class InstanceTokens {
   readonly #tokens: TokenTable
   readonly #clock: Clock
   readonly #crypto: Crypto
-  readonly #drop: DropToken
+  readonly #added: (token: ConnectorToken) => void
+  readonly #drop: (token: ConnectorToken) => void
   /** Instances whose last link is gone, by group: their tokens stay reserved until the timer fires. */
   readonly #reserved = new Map<string, Timer>()
   readonly #refusals = new WeakMap<ReverseToken, Refusals>()
   #closed = false
 
-  constructor(tokens: TokenTable, clock: Clock, crypto: Crypto, drop: DropToken) {
+  constructor(tokens: TokenTable, { clock, crypto, added, drop }: InstanceTokensOptions) {
     this.#tokens = tokens
     this.#clock = clock
     this.#crypto = crypto
+    this.#added = added
     this.#drop = drop
   }
 
@@ -47,10 +55,10 @@ export class InstanceTokens {
 
   /**
    * Carries out one Connector message of a provider.
-   * @returns the token concerned; for an addition without one, the generated token
+   * @returns the token concerned; for an addition without one, the generated one
    * @throws {LinkSocksError} whose message goes to the provider
    */
-  handle(tenant: ReverseToken, link: RelayLink, message: ConnectorMessage): string {
+  handle(tenant: ReverseToken, link: RelayLink, message: ConnectorMessage): ConnectorToken {
     // its links are being closed: what they added now would outlive it
     if (!this.#tokens.has(tenant)) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'the token was removed')
     if (!tenant.autonomy) throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'Unauthorized connector management attempt')
@@ -84,33 +92,33 @@ export class InstanceTokens {
     this.#reserved.clear()
   }
 
-  #add(tenant: ReverseToken, link: RelayLink, wanted: string): string {
+  #add(tenant: ReverseToken, link: RelayLink, wanted: string): ConnectorToken {
     const token = wanted === '' ? generateToken(this.#crypto) : wanted
     checkToken(token, 'connector token')
     const existing = this.#tokens.find(token)
-    if (existing?.type === 'connector' && existing.owner === link.group && existing.reverse === tenant) return token
+    if (existing?.type === 'connector' && existing.owner === link.group && existing.reverse === tenant) return existing
     this.#judgeRefusals(tenant)
     if (existing !== undefined) throw this.#refused(tenant, 'connector token already exists')
     this.#judgeCount(tenant, link.group)
-    this.#tokens.add({
+    const added: ConnectorToken = {
       type: 'connector',
-      token,
-      links: new Set(),
-      suspended: new Set(),
+      ...newToken(token, 'provider', this.#clock, this.#crypto),
       reverse: tenant,
       owner: link.group,
-    })
-    return token
+    }
+    this.#tokens.add(added)
+    this.#added(added)
+    return added
   }
 
-  #remove(link: RelayLink, wanted: string): string {
+  #remove(link: RelayLink, wanted: string): ConnectorToken {
     const token = this.#tokens.find(wanted)
     // somebody else's token and no token look the same
     if (token?.type !== 'connector' || token.owner !== link.group) {
       throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'connector token not found')
     }
     this.#drop(token)
-    return wanted
+    return token
   }
 
   #judgeCount(tenant: ReverseToken, group: string): void {

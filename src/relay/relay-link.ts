@@ -3,34 +3,53 @@ import { encodePartners } from '../protocol/messages.js'
 
 export type Role = 'forward' | 'provider' | 'connector'
 
-/** One authenticated link of the relay. */
-export class RelayLink {
+/** Who is at the other end. */
+export interface LinkIdentity {
+  /** Random and public: 24 hex digits. */
+  readonly id: string
   readonly role: Role
-  readonly session: Session
+  readonly tokenId: string
+  /** IP text. */
+  readonly address: string
+  /** Unix milliseconds. */
+  readonly since: number
   /** Links of one client instance share it; a secret towards everybody else. */
   readonly group: string
-  /** The client asked for extensions: it keeps order and early data. */
-  readonly extensions: boolean
   /** It named its instance, and can come back as the same one. */
   readonly returns: boolean
+}
+
+/** One authenticated link of the relay. */
+export class RelayLink {
+  readonly identity: LinkIdentity
+  readonly session: Session
+  /** The client asked for extensions: it keeps order and early data. */
+  readonly extensions: boolean
   /** Tells the peer that the relay is about to shut down, where it would understand. */
   readonly drain: () => void
   /** The peer is about to shut down: nothing new for it. */
   draining = false
+  /** That it asked for, or provides. */
+  streams = 0
   #partners: number | undefined
 
   constructor(
-    role: Role,
+    identity: LinkIdentity,
     session: Session,
-    identity: { group: string; returns: boolean },
     { extensions, drain }: { extensions: boolean; drain: () => void },
   ) {
-    this.role = role
+    this.identity = identity
     this.session = session
-    this.group = identity.group
-    this.returns = identity.returns
     this.extensions = extensions
     this.drain = drain
+  }
+
+  get id(): string {
+    return this.identity.id
+  }
+
+  get group(): string {
+    return this.identity.group
   }
 
   /** Tells the peer its number of partners, if it changed. */

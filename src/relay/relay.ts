@@ -1,114 +1,195 @@
 import { LinkSocksError } from '../errors.js'
-import { Exit } from '../exit/exit.js'
-import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { type Logger, limitedLog } from '../log.js'
 import { drained } from '../mux/drained.js'
-import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/held-totals.js'
-import type { PingTimes } from '../mux/keepalive.js'
-import type { LinkEnvironment } from '../mux/link.js'
-import { encodeRefusal } from '../mux/refusal.js'
-import { Session, type SessionHandler } from '../mux/session.js'
-import type { AbortOptions, Dialer } from '../ports.js'
-import { MIB } from '../protocol/limits.js'
-import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType } from '../protocol/messages.js'
-import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from './admin.js'
-import { Answers } from './answers.js'
-import { type Admission, authenticate, type Knock } from './authenticate.js'
+import type { TokenStore } from '../ports.js'
+import type {
+  AddedToken,
+  ClientInfo,
+  RelayAdmin,
+  RelayTotals,
+  StreamInfo,
+  TokenChange,
+  TokenInfo,
+  TokenSpec,
+  TokenStatus,
+} from './admin.js'
+import { type AlarmInfo, Alarms } from './alarms.js'
+import { authenticate, type Knock } from './authenticate.js'
+import { clientInfo, totalsOf } from './client-info.js'
+import { EventLog, type TokenEvent } from './event-log.js'
 import type { FailedAttempts } from './failed-attempts.js'
 import { InstanceTokens } from './instance-tokens.js'
-import { tellPartners } from './partners.js'
-import { RelayLink } from './relay-link.js'
+import { Links, type LinksOptions } from './links.js'
 import type { OpenSocksPort } from './reverse-port.js'
-import { Splice } from './splice.js'
+import { SocksPorts } from './socks-ports.js'
+import { Statistics } from './statistics.js'
+import { Streams } from './streams.js'
 import { TokenDesk } from './token-desk.js'
-import { makeRoom, sessionsOf } from './token-sessions.js'
-import { tokenLabel } from './token-text.js'
-import { type ConnectorToken, type Token, TokenTable } from './tokens.js'
-import { UnknownChannels } from './unknown-channels.js'
+import { TokenExpiry } from './token-expiry.js'
+import { sessionsOf } from './token-sessions.js'
+import { infoOf, statusOf } from './token-status.js'
+import { stateOf, type Token, TokenTable } from './tokens.js'
 
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
 export const CONNECTOR_WAIT_MS = 5_000
 
-/** What the links of a relay brought and their partners have not taken yet. */
-export const SPLICED_LIMITS: HeldLimits = { linkBytes: 128 * MIB, totalBytes: 512 * MIB }
-
-export interface RelayOptions extends LinkEnvironment {
-  /** The way out of forward clients, one for each link. */
-  readonly createExitDialer: () => Dialer
+export interface RelayOptions extends LinksOptions {
   readonly openPort: OpenSocksPort
   /** Where SOCKS ports are allocated, both ends included. */
   readonly portRange: readonly [number, number]
   /** Open SOCKS ports with their token instead of with the first provider. */
   readonly socksNowait: boolean
-  readonly connectorWaitMs: number
   readonly fastOpen: boolean
-  readonly trace: boolean
-  readonly pings?: PingTimes | undefined
-  /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
-  readonly resumeTimeoutMs: number
   /** Shared with whoever else authenticates. */
   readonly attempts: FailedAttempts
+  readonly store: TokenStore
 }
 
-/** The relay server's core: admits links, gives each what its role allows, and joins them. */
-export class Relay implements TokenAdmin {
+/** The relay server's core: admits links, and lets operators see and change what there is. */
+export class Relay implements RelayAdmin {
+  readonly events: EventLog
+  readonly statistics = new Statistics()
+  readonly links: Links
+  readonly warnings: Alarms
   readonly #options: RelayOptions
   readonly #log: Logger
   readonly #tokens: TokenTable
+  readonly #streams: Streams
+  readonly #ports: SocksPorts
   readonly #desk: TokenDesk
+  readonly #expiry: TokenExpiry
   readonly #instances: InstanceTokens
-  readonly #held = new HeldTotals(SPLICED_LIMITS)
-  readonly #received = new HeldTotals(RECEIVED_LIMITS)
-  readonly #answers: Answers
-  readonly #attempts: FailedAttempts
   /** For what anybody may provoke, admitted or not. */
   readonly #strangersLog: Logger
-  #links = 0
   #draining = false
   #closed = false
 
   constructor(options: RelayOptions) {
+    const { clock, crypto, log } = options
     this.#options = options
-    this.#log = options.log
-    this.#strangersLog = limitedLog(options.log, () => options.clock.now())
-    this.#tokens = new TokenTable(options.crypto)
-    this.#answers = new Answers(options)
-    this.#attempts = options.attempts
-    this.#desk = new TokenDesk(this.#tokens, options)
-    this.#instances = new InstanceTokens(this.#tokens, options.clock, options.crypto, (token) => this.#drop(token))
+    this.#log = log
+    this.#strangersLog = limitedLog(log, () => clock.now())
+    this.events = new EventLog(clock)
+    this.warnings = new Alarms(clock, this.events)
+    this.#tokens = new TokenTable(crypto)
+    this.#streams = new Streams({ clock, events: this.events, statistics: this.statistics })
+    this.#expiry = new TokenExpiry(clock, (token) => this.#judge(token))
+    this.#instances = new InstanceTokens(this.#tokens, {
+      clock,
+      crypto,
+      added: (token) => this.#emit('token.added', token),
+      drop: (token) => this.#drop(token),
+    })
+    this.#ports = new SocksPorts(this.#tokens, {
+      ...options,
+      streams: this.#streams,
+      changed: ({ id, port }, error) => this.#portChanged(id, port?.port, error),
+    })
+    this.#desk = new TokenDesk(this.#tokens, {
+      ...options,
+      ports: this.#ports,
+      alarms: this.warnings,
+      added: (token) => this.#added(token),
+      changed: (token) => this.#judge(token),
+      drop: (token) => this.#drop(token),
+    })
+    const { instances, streams, events, statistics } = this.#around
+    this.links = new Links(options, { instances, streams, events, statistics })
+  }
+
+  get draining(): boolean {
+    return this.#draining || this.#closed
+  }
+
+  get durable(): boolean {
+    return this.#options.store.durable
+  }
+
+  /**
+   * Begins with `specs` and with what the store has; called once.
+   * @throws {LinkSocksError} ERR_STORE, and as addToken()
+   */
+  restore(specs: readonly TokenSpec[]): Promise<void> {
+    return this.#desk.restore(specs)
   }
 
   tokens(): readonly TokenStatus[] {
-    return this.#desk.status()
+    return [...this.#tokens.all()].flatMap((token) => statusOf(token) ?? [])
   }
 
-  async addToken(spec: TokenSpec): Promise<AddedToken> {
-    if (this.#closed) throw new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')
-    const added = await this.#desk.add(spec)
-    this.#log.info('token.added', { type: spec.type, token: this.#label(added.token), port: added.port })
-    return added
+  tokenInfos(): readonly TokenInfo[] {
+    return Array.from(this.#tokens.all(), (token) => this.#info(token))
+  }
+
+  tokenInfo(id: string): TokenInfo | undefined {
+    const token = this.#tokens.byId(id)
+    return token && this.#info(token)
+  }
+
+  tokenId(token: string): string | undefined {
+    return this.#tokens.find(token)?.id
+  }
+
+  addToken(spec: TokenSpec): Promise<AddedToken> {
+    return this.#desk.add(spec)
   }
 
   async removeToken(name: string): Promise<void> {
-    const token = this.#tokens.find(name)
-    if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
-    this.#drop(token)
-    if (token.type === 'reverse') await token.port?.close()
+    await this.#desk.remove(() => this.#tokens.find(name))
+  }
+
+  async removeTokenById(id: string): Promise<void> {
+    await this.#desk.remove(() => this.#tokens.byId(id))
+  }
+
+  async changeToken(id: string, change: TokenChange): Promise<TokenInfo> {
+    const token = await this.#desk.change(id, change)
+    this.#log.info('token.changed', { type: token.type, token: token.id })
+    this.#emit('token.changed', token)
+    return this.#info(token)
+  }
+
+  clients(): readonly ClientInfo[] {
+    return Array.from(this.links.all, clientInfo)
+  }
+
+  disconnect(id: string): void {
+    const link = this.links.byId(id)
+    if (link === undefined) throw new LinkSocksError('ERR_CLIENT_NOT_FOUND', 'client not found')
+    void link.session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'disconnected by the operator'))
+  }
+
+  streams(): Iterable<StreamInfo> {
+    return this.#streams.infos()
+  }
+
+  alarms(): readonly AlarmInfo[] {
+    return this.warnings.active
+  }
+
+  totals(): RelayTotals {
+    const { receivedBytes, sentBytes } = totalsOf(this.links.all, this.statistics)
+    const sum = (roles: Record<string, number>): number => Object.values(roles).reduce((all, one) => all + one, 0)
+    return {
+      tokens: this.#tokens.size,
+      clients: this.links.size,
+      streams: this.#streams.size,
+      receivedBytes: sum(receivedBytes),
+      sentBytes: sum(sentBytes),
+    }
   }
 
   /** Admits one WebSocket, or answers why not. Never rejects. */
   async accept(knock: Knock, remoteAddress: string): Promise<void> {
+    const { clock, attempts } = this.#options
     try {
-      const admission = await authenticate(knock, {
-        tokens: this.#tokens,
-        clock: this.#options.clock,
-        attempts: this.#attempts,
-        address: remoteAddress,
-      })
+      const gate = { tokens: this.#tokens, clock, attempts, address: remoteAddress }
+      const admission = await authenticate(knock, gate)
       // between the look-up and here the token may have gone
-      if (this.#closed || !this.#tokens.has(admission.token)) return admission.close()
-      if (this.#answers.resume(admission)) return
-      makeRoom(admission)
-      this.#admit(admission, remoteAddress)
+      const { token } = admission
+      const usable = this.#tokens.has(token) && stateOf(token, clock.wallTime()) === 'active'
+      if (this.#closed || !usable) admission.close()
+      else this.links.admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
       this.#strangersLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
@@ -119,170 +200,55 @@ export class Relay implements TokenAdmin {
   async drain(limitMs: number): Promise<void> {
     this.#draining = true
     const tokens = [...this.#tokens.all()]
-    for (const token of tokens) {
-      if (token.type === 'reverse') token.port?.stopAccepting()
-      for (const link of token.links) link.drain()
-    }
+    for (const token of tokens) if (token.type === 'reverse') token.port?.stopAccepting()
+    this.links.drain()
     await drained(() => tokens.flatMap((token) => sessionsOf(token)), limitMs, this.#options.clock)
   }
 
-  /** Ends every link and port. */
+  /** Ends every link and port, and closes the store. */
   async close(): Promise<void> {
     this.#closed = true
     this.#instances.close()
-    const added = this.#desk.close()
+    this.#expiry.close()
+    const done = this.#desk.close()
     const sessions = [...this.#tokens.all()].flatMap((token) => sessionsOf(token))
     const ports = [...this.#tokens.all()].map((token) => (token.type === 'reverse' ? token.port?.close() : undefined))
-    await Promise.all([...sessions.map((session) => session.close()), ...ports, added])
+    await Promise.all([...sessions.map((session) => session.close()), ...ports, done])
   }
 
-  #admit(admission: Admission, remoteAddress: string): void {
-    const { token, role, instance, extensions } = admission
-    this.#links += 1
-    const id = this.#links
-    const log = logWith(this.#log, { link: id })
-    const limited = limitedLog(log, () => this.#options.clock.now())
-    // warnings are the peer's doing; what it only uses is logged for debugging, all of it
-    const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
-    const { clock, crypto, inflate, trace, pings } = this.#options
-    const { transport, forget, drain } = this.#answers.admit(admission, () => this.#peerDrains(token, link))
-    const handler: SessionHandler = {
-      ...this.#handler(token, () => link, peerLog),
-      control: (message) => this.#onControl(token, link, message, limited),
-      suspended: (reason) => {
-        log.info('link.suspended', { role, code: reason.code, reason: remoteText(reason.message) })
-        token.suspended.add(link)
-        this.#left(token, link)
-      },
-      resumed: () => {
-        log.info('link.resumed', { role })
-        token.suspended.delete(link)
-        this.#came(token, link)
-        if (this.#draining) link.drain()
-      },
-      close: (error) => {
-        log.info('link.closed', { role, code: error?.code, reason: error && remoteText(error.message) })
-        forget()
-        if (token.suspended.delete(link)) this.#judgeInstance(token, link)
-        else this.#left(token, link)
-      },
-    }
-    const session = new Session(transport, {
-      totals: this.#received,
-      clock,
-      crypto,
-      inflate,
-      log: peerLog,
-      trace,
-      pings,
-      pongs: false,
-      handler,
-    })
-    // an instance is one of its token; without a UUID each link is one of its own
-    const identity = { group: `${token.token}\n${instance ?? id}`, returns: instance !== undefined }
-    const link = new RelayLink(role, session, identity, { extensions, drain })
-    log.info('link.admitted', { role, token: this.#label(token.token), address: remoteAddress })
-    this.#came(token, link)
-    session.start()
-    if (this.#draining) link.drain()
+  get #around() {
+    return { instances: this.#instances, streams: this.#streams, events: this.events, statistics: this.statistics }
   }
 
-  /** What a link may do follows from its token alone. */
-  #handler(token: Token, link: () => RelayLink, log: Logger): Pick<SessionHandler, 'connect' | 'unknownChannel'> {
-    const unknown = new UnknownChannels(this.#options.clock)
-    const common = {
-      unknownChannel: (raw: Uint8Array, type: number): void => {
-        const answer = unknown.answer(raw, type)
-        if (answer !== undefined) link().session.control(answer)
-      },
-    }
-    if (token.type === 'forward') {
-      const exit = new Exit(this.#options.createExitDialer(), log)
-      return { ...common, connect: (message) => this.#unlessDraining(link(), message, (s) => exit.connect(s, message)) }
-    }
-    if (token.type === 'connector') {
-      return {
-        ...common,
-        connect: (message, raw) =>
-          this.#unlessDraining(link(), message, (session) => this.#splice(token, session, message, raw, log)),
-      }
-    }
-    return common
+  #info(token: Token): TokenInfo {
+    return infoOf(token, this.#options.clock.wallTime(), this.durable)
   }
 
-  #unlessDraining({ session }: RelayLink, { channelId }: ConnectMessage, open: (session: Session) => void): void {
-    if (!this.#draining) return open(session)
-    session.control(encodeRefusal(channelId, new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')))
+  #added(token: Token): void {
+    const port = token.type === 'reverse' ? token.port?.port : undefined
+    this.#log.info('token.added', { type: token.type, token: token.id, port })
+    this.#emit('token.added', token)
+    this.#judge(token)
   }
 
-  #splice(token: ConnectorToken, connector: Session, connect: ConnectMessage, raw: Uint8Array, log: Logger): void {
-    const { providers } = token.reverse
-    const choose = async (options: AbortOptions): Promise<Session> => {
-      const link = await providers.choose(this.#options.connectorWaitMs, token.owner, options)
-      return link.session
-    }
-    try {
-      new Splice({ connector, connect, raw, choose, held: this.#held })
-    } catch (thrown) {
-      const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
-      log.warn('splice.refused', { code: error.code, reason: error.message })
-      // an id in use is the peer's mistake: an answer would be taken for the living channel's
-      if (error.code !== 'ERR_MESSAGE_INVALID') connector.control(encodeRefusal(connect.channelId, error))
-    }
+  /** Its traits are new, or its time is over. */
+  #judge(token: Token): void {
+    const { clock, socksNowait } = this.#options
+    this.#expiry.watch(token)
+    const state = stateOf(token, clock.wallTime())
+    if (state !== 'active') return this.#shut(token, `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
+    if (token.type !== 'reverse' || token.port?.closed !== true) return
+    token.port = this.#ports.create(token, token.port.port)
+    if (socksNowait) void token.port.open()
   }
 
-  #onControl(token: Token, link: RelayLink, message: Message, log: Logger): void {
-    if (message.type === MessageType.Log) {
-      log.debug('link.remote', { level: message.level, remote: remoteText(message.message) })
-    } else if (message.type === MessageType.Connector) {
-      try {
-        if (token.type !== 'reverse') {
-          throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'Unauthorized connector management attempt')
-        }
-        const name = this.#instances.handle(token, link, message)
-        log.info('connector.changed', { operation: message.operation, token: this.#label(name) })
-        link.session.control(encodeConnectorResponse({ requestId: message.requestId, success: true, token: name }))
-      } catch (thrown) {
-        const error = LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID')
-        log.warn('connector.refused', { code: error.code, reason: error.message })
-        link.session.control(
-          encodeConnectorResponse({ requestId: message.requestId, success: false, error: error.message }),
-        )
-      }
-    }
-  }
-
-  /** A link is there, or there again. */
-  #came(token: Token, link: RelayLink): void {
-    token.links.add(link)
-    if (token.type === 'connector') tellPartners(token.reverse)
-    if (token.type !== 'reverse') return
-    this.#instances.arrived(link.group)
-    if (!link.draining) token.providers.add(link)
-    void token.port?.open()
-    tellPartners(token)
-  }
-
-  #peerDrains(token: Token, link: RelayLink): void {
-    link.draining = true
-    if (token.type === 'reverse') token.providers.remove(link)
-  }
-
-  /** A link is gone, perhaps to come back. */
-  #left(token: Token, link: RelayLink): void {
-    token.links.delete(link)
-    if (token.type === 'connector') tellPartners(token.reverse)
-    if (token.type !== 'reverse') return
-    token.providers.remove(link)
-    this.#judgeInstance(token, link)
-    tellPartners(token)
-  }
-
-  /** An instance is there as long as one of its links is, or may come back. */
-  #judgeInstance(token: Token, { group, returns }: RelayLink): void {
-    if (token.type !== 'reverse') return
-    const there = [...token.links, ...token.suspended].some((link) => link.group === group)
-    if (!there) this.#instances.vanished(token, group, returns)
+  /** Ends what runs with a token, and with the connector tokens that depend on it. */
+  #shut(token: Token, reason: string): void {
+    const error = new LinkSocksError('ERR_SHUTTING_DOWN', reason)
+    const depending = token.type === 'reverse' ? [...token.connectors] : []
+    for (const session of [token, ...depending].flatMap(sessionsOf)) void session.close(error)
+    if (token.type === 'reverse') void token.port?.close()
+    this.#log.info('token.shut', { token: token.id, reason })
   }
 
   /** Takes a token and all that hangs on it out of the tables, and ends the links. */
@@ -291,10 +257,18 @@ export class Relay implements TokenAdmin {
     if (token.type === 'reverse') for (const connector of [...token.connectors]) this.#drop(connector)
     const reason = new LinkSocksError('ERR_SHUTTING_DOWN', 'the token was removed')
     for (const session of sessionsOf(token)) void session.close(reason)
-    this.#log.info('token.removed', { type: token.type, token: this.#label(token.token) })
+    this.#expiry.forget(token)
+    this.warnings.clear('port-unavailable', token.id)
+    this.#log.info('token.removed', { type: token.type, token: token.id })
+    this.#emit('token.removed', token)
   }
 
-  #label(token: string): string {
-    return tokenLabel(token, this.#options.crypto)
+  #portChanged(id: string, port: number | undefined, error: string | undefined): void {
+    if (error === undefined) this.warnings.clear('port-unavailable', id)
+    else this.warnings.raise('port-unavailable', id, `the SOCKS port ${port} cannot be opened: ${error}`)
+  }
+
+  #emit(type: TokenEvent['type'], { id, type: tokenType, label }: Token): void {
+    this.events.emit({ type, tokenId: id, tokenType, label })
   }
 }

@@ -24,14 +24,17 @@ export interface SocksPort {
  */
 export type OpenSocksPort = (options: {
   readonly port: number
-  readonly credentials: SocksCredentials | undefined
+  /** Asked at each connection. */
+  readonly credentials: () => SocksCredentials | undefined
   readonly dialer: Dialer
 }) => Promise<SocksPort>
 
 export interface ReversePortOptions {
   readonly port: number
-  readonly credentials: SocksCredentials | undefined
+  readonly credentials: () => SocksCredentials | undefined
   readonly dialer: Dialer
+  /** Called when it could not be opened, and without an error when it could be. */
+  readonly changed?: ((error?: string) => void) | undefined
   readonly openPort: OpenSocksPort
   readonly clock: Clock
   readonly log: Logger
@@ -50,6 +53,11 @@ export class ReversePort {
   constructor(options: ReversePortOptions) {
     this.port = options.port
     this.#options = options
+  }
+
+  /** For good. */
+  get closed(): boolean {
+    return this.#closed
   }
 
   get listening(): boolean {
@@ -103,9 +111,11 @@ export class ReversePort {
       if (this.#closed) return await open.close()
       this.#open = open
       this.#error = undefined
+      this.#options.changed?.()
       log.info('socks.listening', { port: this.port })
     } catch (thrown) {
       this.#error = LinkSocksError.from(thrown, 'ERR_LISTEN').message
+      this.#options.changed?.(this.#error)
       log.error('socks.listen.failed', { port: this.port, reason: this.#error, retryMs: PORT_RETRY_MS })
       if (!this.#closed) this.#retry = clock.after(PORT_RETRY_MS, () => void this.open())
     }

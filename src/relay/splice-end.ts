@@ -3,12 +3,14 @@ import { MAX_WAITING_DATAGRAM_BYTES } from '../mux/datagrams.js'
 import type { HeldTotals } from '../mux/held-totals.js'
 import { Hold } from '../mux/hold.js'
 import type { ChannelEntry } from '../mux/link.js'
+import { encodeRefusal } from '../mux/refusal.js'
 import type { Lane, Outgoing, Source } from '../mux/scheduler.js'
 import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
 import type { ChannelKey } from '../protocol/channel-id.js'
 import { BASE_LINK_BUFFER_BYTES } from '../protocol/limits.js'
 import { costOf, MessageQueue } from './message-queue.js'
+import { abortMessages } from './splice-rules.js'
 import { WithheldCredit } from './withheld-credit.js'
 
 export interface SpliceEndEvents {
@@ -111,6 +113,22 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** Sends a message ahead of the data of all channels. */
   control(raw: Uint8Array): void {
     if (!this.#gone) this.session.control(raw)
+  }
+
+  /**
+   * Tells this end why the channel is over.
+   * @param channel `asked`: this end sent its Connect; `answered`: which was answered
+   */
+  farewell(
+    { channelId, asked, answered }: { channelId: Uint8Array; asked: boolean; answered: boolean },
+    reason: LinkSocksError,
+    code: number,
+  ): void {
+    if (asked && !answered) return this.control(encodeRefusal(channelId, reason))
+    if (!asked && !this.#reached) return
+    // until the answer it has not shown that it knows stream control
+    const reset = answered && this.credit !== undefined ? code : undefined
+    for (const raw of abortMessages(channelId, reason, reset)) this.control(raw)
   }
 
   /** What waits towards this end is no longer wanted. */

@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { HeldTotals } from '../mux/held-totals.js'
+import type { Traffic } from '../mux/observer.js'
 import { isOrderlyEnd } from '../mux/refusal.js'
 import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
@@ -14,9 +15,14 @@ import {
   MessageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
+import type { RelayLink } from './relay-link.js'
+import type { TrackedStream } from './streams.js'
 
 /** Largest message that a relay passes on, but for Data: all have short fields, what may follow them is a trailer. */
 export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB
+
+/** Providers tried for one channel when link after link is lost under it. */
+export const MAX_ATTEMPTS = 4
 
 /** What a connector may send before a provider is found: its 64 KiB in pieces that are not too small. */
 export const MAX_WAITING_BYTES = 256 * KIB
@@ -27,7 +33,9 @@ export interface SpliceOptions {
   /** The Connect as it came; it goes on byte for byte. */
   readonly raw: Uint8Array
   /** Finds a provider, waiting for one if need be; asked again when one is lost before it was sent anything but the Connect. */
-  readonly choose: (options: AbortOptions) => Promise<Session>
+  readonly choose: (options: AbortOptions) => Promise<RelayLink>
+  /** Called once the connector's channel stands. */
+  readonly observe: (traffic: Traffic) => TrackedStream
   /** Bounds what waits in the relay, this splice's part included. */
   readonly held: HeldTotals
 }

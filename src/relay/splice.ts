@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
-import { encodeRefusal } from '../mux/refusal.js'
+import { Meter } from '../mux/observer.js'
+import { encodeRefusal, failureOf } from '../mux/refusal.js'
 import type { Session } from '../mux/session.js'
 import { SendWindow } from '../mux/window.js'
 import { channelKey } from '../protocol/channel-id.js'
@@ -8,22 +9,21 @@ import { EARLY_DATA_BYTES } from '../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../protocol/messages.js'
 import { Linger } from './linger.js'
 import { MessageQueue } from './message-queue.js'
+import type { RelayLink } from './relay-link.js'
 import { SpliceEnd } from './splice-end.js'
 import {
-  abortMessages,
   checkConnect,
   checkCredit,
   checkSmall,
   gaveUp,
   inOurVersion,
   isOrderlyDisconnect,
+  MAX_ATTEMPTS,
   MAX_WAITING_BYTES,
   type SpliceOptions,
   windowUpdate,
 } from './splice-rules.js'
-
-/** Providers tried for one channel when link after link is lost under it. */
-const MAX_ATTEMPTS = 4
+import type { TrackedStream } from './streams.js'
 
 /**
  * Joins one channel of a connector's session with the same channel of a provider's: messages pass byte for byte. It
@@ -39,14 +39,16 @@ export class Splice {
   readonly #waiting: MessageQueue
   readonly #cancelled = new AbortController()
   #attempts = 0
-  /** Bytes of Data that the connector sent before the answer. */
-  #early = 0
+  #earlyBytes = 0
   /** More than the Connect has passed between the provider and the connector. */
   #touched = false
   #answered = false
-  /** Data of the provider came before its answer: if that never comes, both ends go on without credit. */
+  /** Data of the provider came before its answer, which may never come: both ends go on without credit then. */
   #answeredByData = false
   readonly #linger: Linger
+  readonly #meter = new Meter()
+  readonly #stream: TrackedStream
+  #reset: LinkSocksError | undefined
   #ended = false
 
   /**
@@ -65,6 +67,7 @@ export class Splice {
       stalled: () => this.#stalled(),
     })
     this.#connector = this.#end(options.connector, () => this.#provider)
+    this.#stream = options.observe(this.#meter)
     this.#choose()
   }
 
@@ -93,36 +96,32 @@ export class Splice {
   #choose(): void {
     this.#attempts += 1
     this.#options.choose({ signal: this.#cancelled.signal }).then(
-      (session) => this.#ended || this.#join(session),
+      (link) => this.#ended || this.#join(link),
       (thrown: unknown) => this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
     )
   }
 
-  #join(session: Session): void {
-    // lost since it was chosen
-    if (!session.available && this.#attempts < MAX_ATTEMPTS) return this.#choose()
+  #join(link: RelayLink): void {
+    if (!link.session.available && this.#attempts < MAX_ATTEMPTS) return this.#choose() // lost since it was chosen
     try {
-      this.#provider = this.#end(session, () => this.#connector)
+      this.#provider = this.#end(link.session, () => this.#connector)
       this.#connector.hold(this.#options.raw)
+      this.#stream.provide(link)
     } catch (thrown) {
       return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
     }
-    this.#open(this.#provider)
-  }
-
-  #open(provider: SpliceEnd): void {
-    if (this.#offered !== undefined) provider.credit = new SendWindow(this.#offered)
+    if (this.#offered !== undefined) this.#provider.credit = new SendWindow(this.#offered)
     const waiting = this.#waiting.takeAll()
     this.#touched = waiting.length > 0
     // in turn with the data of other channels: nobody can fill the provider's link with Connects
-    for (const raw of [inOurVersion(this.#options.raw), ...waiting]) provider.send(raw)
+    for (const raw of [inOurVersion(this.#options.raw), ...waiting]) this.#provider.send(raw)
     if (this.#connector.done && !this.#ended) this.#linger.begin()
   }
 
   #refuse(error: LinkSocksError): void {
     if (this.#ended) return
     this.#connector.control(encodeRefusal(this.#options.connect.channelId, error))
-    this.#finish()
+    this.#finish(error)
   }
 
   #onMessage(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, type: number): void {
@@ -143,7 +142,7 @@ export class Splice {
     if (message?.type !== MessageType.Data || to?.gone === true) return
     if (this.#datagrams && from.crowded) return
     const control = !this.#datagrams && message.compression === Compression.Control
-    if (!this.#datagrams && !control) this.#judge(from, message.data.byteLength)
+    if (!control) this.#judge(from, message.data.byteLength)
     const urgent = control && this.#onControl(from, to, message.data)
     from.hold(raw)
     if (to === undefined) return this.#keepWaiting(raw)
@@ -185,13 +184,16 @@ export class Splice {
 
   /** Counts bytes as they stand on the wire; gzip, which none of our ends sends with credit, counts compressed. */
   #judge(from: SpliceEnd, bytes: number): void {
+    this.#meter.add(bytes, from === this.#connector)
+    if (this.#datagrams) return
     if (!this.#answered && from === this.#connector) {
-      this.#early += bytes
-      if (this.#offered === undefined || this.#answeredByData || this.#early <= EARLY_DATA_BYTES) return
+      this.#earlyBytes += bytes
+      if (this.#offered === undefined || this.#answeredByData || this.#earlyBytes <= EARLY_DATA_BYTES) return
       throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent too much before the answer')
     }
     from.credit?.spend(bytes)
     this.#answeredByData = true
+    this.#stream.opened()
     // before the answer it is not known whether the credit counts
     if (this.#answered) checkCredit(from.credit)
   }
@@ -212,12 +214,13 @@ export class Splice {
     const credit = message.trailer?.streamControl
     if (credit !== undefined && provider.credit !== undefined) {
       this.#connector.credit = new SendWindow(credit)
-      this.#connector.credit.spend(this.#early)
+      this.#connector.credit.spend(this.#earlyBytes)
       this.#connector.boundByCredit()
       provider.boundByCredit()
     } else provider.credit = undefined
     this.#connector.control(raw)
-    if (!message.success) return this.#finish()
+    if (!message.success) return this.#finish(failureOf(message.error, message.trailer?.rep))
+    this.#stream.opened()
     checkCredit(provider.credit)
   }
 
@@ -226,13 +229,14 @@ export class Splice {
     from.done = true
     if (to === undefined) {
       // without stream control, an end behind early data means that this was all
-      if (!orderly || this.#early === 0 || this.#offered !== undefined) return this.#finish()
+      if (!orderly || this.#earlyBytes === 0 || this.#offered !== undefined) return this.#finish()
       return this.#keepWaiting(raw)
     }
     // a provider that never got the Connect knows nothing of the channel
     if (!orderly && to === this.#provider && !to.reached) return this.#finish()
     this.#touched = true
     if (!orderly) {
+      this.#reset = new LinkSocksError('ERR_CHANNEL_RESET', 'one end aborted the stream')
       // an abort does not wait behind data
       to.discard()
       from.releaseAll()
@@ -248,8 +252,7 @@ export class Splice {
 
   #onLost(end: SpliceEnd, other: SpliceEnd | undefined, error: LinkSocksError, closing: boolean): void {
     if (this.#ended) return
-    const untouched = end === this.#provider && !this.#touched && !closing
-    if (untouched && this.#attempts < MAX_ATTEMPTS) {
+    if (end === this.#provider && !this.#touched && !closing && this.#attempts < MAX_ATTEMPTS) {
       end.releaseAll()
       this.#provider = undefined
       this.#connector.releaseAll()
@@ -263,7 +266,7 @@ export class Splice {
       return this.#linger.begin()
     }
     if (other !== undefined) this.#tell(other, error, ResetCode.SessionLost)
-    this.#finish()
+    this.#finish(error)
   }
 
   #stalled(): boolean {
@@ -276,21 +279,18 @@ export class Splice {
     if (this.#ended) return
     const code = reason.code === 'ERR_FLOW_CONTROL' ? ResetCode.FlowControl : ResetCode.Protocol
     for (const end of [this.#connector, this.#provider]) if (end !== undefined) this.#tell(end, reason, code)
-    this.#finish()
+    this.#finish(reason)
   }
 
   #tell(end: SpliceEnd, reason: LinkSocksError, code: number): void {
     const { channelId } = this.#options.connect
-    if (!this.#answered && end === this.#connector) return end.control(encodeRefusal(channelId, reason))
-    if (!end.reached && end === this.#provider) return
-    // until the answer it has not shown that it knows stream control
-    const reset = this.#answered && end.credit !== undefined ? code : undefined
-    for (const raw of abortMessages(channelId, reason, reset)) end.control(raw)
+    end.farewell({ channelId, asked: end === this.#connector, answered: this.#answered }, reason, code)
   }
 
-  #finish(): void {
+  #finish(error = this.#reset): void {
     if (this.#ended) return
     this.#ended = true
+    this.#stream.closed(error)
     // an error for each channel costs much, and mostly nobody waits for it
     if (this.#provider === undefined) this.#cancelled.abort(gaveUp())
     this.#linger.stop()

@@ -1,33 +1,40 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { Clock, Crypto } from '../ports.js'
-import { encodeUtf8 } from '../protocol/text.js'
-import type { AddedToken, ReverseTokenSpec, TokenSpec, TokenStatus } from './admin.js'
+import type { Clock, Crypto, TokenChanges, TokenRecord, TokenStore } from '../ports.js'
+import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './admin.js'
+import type { Alarms } from './alarms.js'
+import { DormantTokens } from './dormant-tokens.js'
 import { ProviderPool } from './provider-pool.js'
-import { ReverseDialer } from './reverse-dialer.js'
-import { type OpenSocksPort, ReversePort, type SocksCredentials } from './reverse-port.js'
+import type { SocksPorts } from './socks-ports.js'
+import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
+import { recordOf } from './token-record.js'
 import { checkToken, generateToken } from './token-text.js'
-import type { ReverseToken, Token, TokenTable } from './tokens.js'
-
-const MAX_PORT = 65_535
-/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
-const MAX_CREDENTIAL_BYTES = 255
+import { newToken, type ReverseToken, type Token, type TokenBase, type TokenTable } from './tokens.js'
 
 export interface TokenDeskOptions {
   readonly clock: Clock
   readonly crypto: Crypto
   readonly log: Logger
-  readonly openPort: OpenSocksPort
-  readonly portRange: readonly [number, number]
+  readonly store: TokenStore
+  readonly ports: SocksPorts
+  readonly alarms: Alarms
   readonly socksNowait: boolean
-  readonly fastOpen: boolean
+  /** A token is in the table now. */
+  readonly added: (token: Token) => void
+  /** Its traits may be others than before. */
+  readonly changed: (token: Token) => void
+  /** Takes a token and what hangs on it out of the table, and ends the links. */
+  readonly drop: (token: Token) => void
 }
 
-/** Where operators add tokens and see how they stand. */
+/**
+ * Where operators add, change and remove tokens: one after the other, for each must see what the one before left, and first in
+ * the store, so that a token that was acknowledged is there after a crash.
+ */
 export class TokenDesk {
   readonly #tokens: TokenTable
   readonly #options: TokenDeskOptions
-  /** Additions go one after the other: each must see the ports and names of the one before. */
+  readonly #dormant = new DormantTokens()
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -36,137 +43,185 @@ export class TokenDesk {
     this.#options = options
   }
 
-  /** @throws {LinkSocksError} see TokenAdmin.addToken */
-  add(spec: TokenSpec): Promise<AddedToken> {
-    const added = this.#last.then(() => this.#add(spec))
-    this.#last = added.catch(() => {})
-    return added
+  /**
+   * Begins with the tokens of the command line and those of the store, of which some give way.
+   * @throws {LinkSocksError} ERR_STORE, and as add()
+   */
+  restore(specs: readonly TokenSpec[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const records = await this.#options.store.load()
+      for (const { port } of records) if (port !== undefined) this.#options.ports.reserve(port)
+      for (const spec of specs) await this.#add(spec, 'command-line')
+      for (const record of records) await this.#restore(record)
+    })
   }
 
-  /** Refuses what is still to be added; settles when nothing is being added any more. */
+  /** @throws {LinkSocksError} see TokenAdmin.addToken */
+  add(spec: TokenSpec): Promise<AddedToken> {
+    return this.#inTurn(() => this.#add(spec, 'api'))
+  }
+
+  /** @throws {LinkSocksError} see RelayAdmin.changeToken */
+  change(id: string, change: TokenChange): Promise<Token> {
+    return this.#inTurn(async () => {
+      const token = this.#known(this.#tokens.byId(id))
+      const record = changedRecord(token, change, this.#options.clock.wallTime())
+      if (token.source === 'api') await this.#write({ put: [record] })
+      // it may have gone meanwhile with the provider that brought it
+      this.#known(this.#tokens.byId(id))
+      Object.assign(token, traitsOf(record))
+      if (token.type === 'reverse') token.credentials = credentialsOf(record)
+      this.#options.changed(token)
+      return token
+    })
+  }
+
+  /** @throws {LinkSocksError} see TokenAdmin.removeToken */
+  remove(find: () => Token | undefined): Promise<Token> {
+    return this.#inTurn(async () => {
+      const token = this.#known(find())
+      const stored = [token, ...(token.type === 'reverse' ? token.connectors : [])]
+      const twins = stored.flatMap(({ token: text }) => this.#dormant.find(text) ?? [])
+      const ids = [...stored.filter(({ source }) => source === 'api'), ...twins].map(({ id }) => id)
+      if (ids.length > 0) await this.#write({ remove: ids })
+      for (const twin of twins) this.#dormant.forget(twin)
+      this.#options.drop(token)
+      if (token.type === 'reverse') await token.port?.close()
+      return token
+    })
+  }
+
+  /** Refuses what is still to be done; settles when nothing is being done any more and the store is closed. */
   async close(): Promise<void> {
     this.#closed = true
     await this.#last
+    await this.#options.store.close()
   }
 
-  status(): TokenStatus[] {
-    return [...this.#tokens.all()].flatMap((token) => statusOf(token) ?? [])
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => {
+      this.#checkOpen()
+      return action()
+    })
+    this.#last = done.catch(() => {})
+    return done
   }
 
-  async #add(spec: TokenSpec): Promise<AddedToken> {
-    this.#checkOpen()
-    const token = spec.token ?? generateToken(this.#options.crypto)
-    checkToken(token)
-    this.#tokens.checkFree(token)
-    if (spec.type === 'forward') this.#tokens.add({ type: 'forward', token, links: new Set(), suspended: new Set() })
-    else if (spec.type === 'connector') this.#addConnector(token, spec.reverseToken)
-    else return { token, port: await this.#addReverse(token, spec) }
-    return { token }
+  async #add(spec: TokenSpec, source: TokenSource): Promise<AddedToken> {
+    const { clock, crypto } = this.#options
+    const text = spec.token ?? generateToken(crypto)
+    checkToken(text)
+    const traits = traitsOf(spec, clock.wallTime())
+    const reservation = this.#tokens.reserve(text)
+    try {
+      const token = await this.#build(newToken(text, source, clock, crypto, traits), spec)
+      this.#checkOpen()
+      if (source === 'api') await this.#store(token)
+      reservation.release()
+      await this.#enter(token)
+      return { token: text, port: token.type === 'reverse' ? token.port?.port : undefined }
+    } finally {
+      reservation.release()
+    }
   }
 
-  #addConnector(token: string, reverseToken: string): void {
-    const reverse = this.#tokens.find(reverseToken)
+  async #build(base: TokenBase, spec: TokenSpec): Promise<Token> {
+    if (spec.type === 'forward') return { ...base, type: 'forward' }
+    if (spec.type === 'connector') return { ...base, type: 'connector', ...this.#reverseOf(spec.reverseToken) }
+    return this.#buildReverse(base, spec)
+  }
+
+  #reverseOf(text: string): { reverse: ReverseToken; owner: undefined } {
+    const reverse = this.#tokens.find(text)
     if (reverse?.type !== 'reverse') {
       throw new LinkSocksError('ERR_REVERSE_TOKEN_NOT_FOUND', 'reverse token not found')
     }
     if (reverse.autonomy) {
       throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'the providers of this reverse token manage its connector tokens')
     }
-    this.#tokens.add({ type: 'connector', token, links: new Set(), suspended: new Set(), reverse, owner: undefined })
+    return { reverse, owner: undefined }
   }
 
-  async #addReverse(token: string, spec: ReverseTokenSpec): Promise<number | undefined> {
-    const providers = new ProviderPool(this.#options.clock)
-    const autonomy = spec.allowManageConnector ?? false
+  async #buildReverse(base: TokenBase, spec: ReverseTokenSpec): Promise<ReverseToken> {
+    const token = this.#reverse(base, spec, spec.allowManageConnector ?? false)
     checkPort(spec.port)
-    const credentials = credentialsOf(spec)
-    const port = autonomy ? undefined : await this.#allocate(spec.port, credentials, providers)
-    const reverse: ReverseToken = {
+    if (!token.autonomy) token.port = await this.#options.ports.allocate(token, spec.port)
+    return token
+  }
+
+  #reverse(base: TokenBase, spec: Pick<ReverseTokenSpec, 'username' | 'password' | 'port'>, autonomy: boolean) {
+    const token: ReverseToken = {
+      ...base,
       type: 'reverse',
-      token,
-      links: new Set(),
-      suspended: new Set(),
       autonomy,
-      providers,
+      providers: new ProviderPool(this.#options.clock),
       connectors: new Set(),
-      port,
+      port: undefined,
+      credentials: credentialsOf(spec),
     }
+    return token
+  }
+
+  async #store(token: Token): Promise<void> {
+    // of one that slept under this name nothing is left
+    const twin = this.#dormant.find(token.token)
+    await this.#write({ put: [recordOf(token)], remove: twin && [twin.id] })
+    if (twin !== undefined) this.#dormant.forget(twin)
+  }
+
+  /** @throws {LinkSocksError} ERR_NOT_STORED */
+  async #write(changes: TokenChanges): Promise<void> {
+    const { store, alarms, log } = this.#options
     try {
-      this.#checkOpen()
-      this.#tokens.add(reverse)
-    } catch (error) {
-      // a provider may have taken the name while the port was tried
-      await port?.close()
+      await store.write(changes)
+      alarms.clear('not-stored')
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_NOT_STORED')
+      log.error('token.not-stored', { code: error.code, reason: error.message })
+      alarms.raise('not-stored', undefined, 'tokens cannot be written to the data directory')
       throw error
     }
-    if (this.#options.socksNowait) await port?.open()
-    return port?.port
+  }
+
+  async #enter(token: Token): Promise<void> {
+    this.#tokens.add(token)
+    this.#options.added(token)
+    if (token.type === 'reverse' && this.#options.socksNowait) await token.port?.open()
+  }
+
+  async #restore(record: TokenRecord): Promise<void> {
+    const token = this.#tokens.find(record.token) === undefined ? this.#awaken(record) : undefined
+    if (token !== undefined) return this.#enter(token)
+    this.#dormant.add(record)
+    const reason =
+      record.type === 'connector' && this.#tokens.find(record.token) === undefined
+        ? 'its reverse token is not there'
+        : 'the command line has a token of the same name'
+    this.#options.log.warn('token.dormant', { token: record.id, type: record.type, reason })
+  }
+
+  /** @returns `undefined` for a connector token without its reverse token */
+  #awaken(record: TokenRecord): Token | undefined {
+    const { id, createdAt, type } = record
+    const empty = { links: new Set<never>(), suspended: new Set<never>() }
+    const base: TokenBase = { id, token: record.token, source: 'api', createdAt, ...traitsOf(record), ...empty }
+    if (type === 'forward') return { ...base, type }
+    if (type === 'connector') {
+      const reverse = this.#tokens.find(record.reverseToken ?? '')
+      if (reverse?.type !== 'reverse' || reverse.autonomy) return undefined
+      return { ...base, type, reverse, owner: undefined }
+    }
+    const token = this.#reverse(base, record, record.autonomy ?? false)
+    if (record.port !== undefined) token.port = this.#options.ports.create(token, record.port)
+    return token
+  }
+
+  #known(token: Token | undefined): Token {
+    if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
+    return token
   }
 
   #checkOpen(): void {
     if (this.#closed) throw new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')
   }
-
-  /** The port asked for, or the lowest free one of the range. */
-  async #allocate(
-    wanted: number | undefined,
-    credentials: SocksCredentials | undefined,
-    providers: ProviderPool,
-  ): Promise<ReversePort> {
-    const taken = this.#takenPorts()
-    const [first, last] = wanted === undefined ? this.#options.portRange : [wanted, wanted]
-    for (let port = first; port <= last; port += 1) {
-      if (taken.has(port)) continue
-      const candidate = this.#reversePort(port, credentials, providers)
-      try {
-        await candidate.prove()
-        return candidate
-      } catch (error) {
-        if (port === last) throw error
-      }
-    }
-    throw new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available')
-  }
-
-  #reversePort(port: number, credentials: SocksCredentials | undefined, providers: ProviderPool): ReversePort {
-    const { openPort, clock, log, fastOpen } = this.#options
-    const dialer = new ReverseDialer(providers, fastOpen)
-    return new ReversePort({ port, credentials, dialer, openPort, clock, log })
-  }
-
-  #takenPorts(): Set<number> {
-    const ports = [...this.#tokens.all()].map((token) => (token.type === 'reverse' ? token.port?.port : undefined))
-    return new Set(ports.filter((port) => port !== undefined))
-  }
-}
-
-/** @throws {LinkSocksError} ERR_TOKEN_INVALID */
-function checkPort(port: number | undefined): void {
-  if (port === undefined || (Number.isInteger(port) && port >= 1 && port <= MAX_PORT)) return
-  throw new LinkSocksError('ERR_TOKEN_INVALID', `port must be an integer from 1 to ${MAX_PORT}`)
-}
-
-/** @throws {LinkSocksError} ERR_TOKEN_INVALID */
-function credentialsOf({ username, password }: ReverseTokenSpec): SocksCredentials | undefined {
-  if (username === undefined && password === undefined) return undefined
-  if (username === undefined || password === undefined) {
-    throw new LinkSocksError('ERR_TOKEN_INVALID', 'username and password go together: give both or neither')
-  }
-  for (const [field, text] of Object.entries({ username, password })) {
-    const bytes = encodeUtf8(text).byteLength
-    if (bytes >= 1 && bytes <= MAX_CREDENTIAL_BYTES) continue
-    throw new LinkSocksError('ERR_TOKEN_INVALID', `${field} must be 1 to ${MAX_CREDENTIAL_BYTES} bytes of UTF-8`)
-  }
-  return { username, password }
-}
-
-function statusOf(token: Token): TokenStatus | undefined {
-  const common = { token: token.token, clientsCount: token.links.size }
-  if (token.type === 'forward') return { ...common, type: 'forward' }
-  if (token.type === 'connector') return undefined
-  const connectorTokens = Array.from(token.connectors, (connector) => connector.token)
-  const { port } = token
-  if (port === undefined) return { ...common, type: 'reverse', connectorTokens }
-  const { listening, error } = port
-  return { ...common, type: 'reverse', connectorTokens, port: port.port, listening, error }
 }

@@ -5,6 +5,7 @@ import { encodeUtf8 } from '../protocol/text.js'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const GENERATED_CHARACTERS = 32
+const ID_BYTES = 12
 /** Bytes from here on would make some characters likelier than others: 248 = 4 * 62. */
 const FAIR_BYTES = 248
 
@@ -19,6 +20,24 @@ export function generateToken(crypto: Crypto): string {
     }
   }
   return token
+}
+
+/** Longest label, in bytes. */
+const MAX_LABEL_BYTES = 200
+
+/** @throws {LinkSocksError} ERR_TOKEN_INVALID */
+export function checkLabel(label: string): void {
+  const bytes = encodeUtf8(label).byteLength
+  if (bytes >= 1 && bytes <= MAX_LABEL_BYTES && !CONTROL_OR_BROKEN.test(label)) return
+  throw new LinkSocksError(
+    'ERR_TOKEN_INVALID',
+    `label must be 1 to ${MAX_LABEL_BYTES} bytes of UTF-8 without control characters`,
+  )
+}
+
+/** A random public id: 96 bits as hex. */
+export function newId(crypto: Crypto): string {
+  return hex(crypto.randomBytes(ID_BYTES))
 }
 
 /** @throws {LinkSocksError} ERR_TOKEN_INVALID (naming `field`), ERR_TOKEN_RESERVED */
@@ -43,9 +62,4 @@ export function hex(bytes: Uint8Array): string {
 /** The lowercase hex SHA-256 by which the URL form names a token (docs/protocol.md A.2). */
 export function tokenHash(token: string, crypto: Crypto): string {
   return hex(crypto.sha256(encodeUtf8(token)))
-}
-
-/** How a token appears in logs. */
-export function tokenLabel(token: string, crypto: Crypto): string {
-  return tokenHash(token, crypto).slice(0, 8)
 }

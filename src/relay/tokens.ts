@@ -1,16 +1,30 @@
 import { LinkSocksError } from '../errors.js'
-import type { Crypto } from '../ports.js'
+import type { Clock, Crypto } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
+import type { TokenSource, TokenState } from './admin.js'
 import type { ProviderPool } from './provider-pool.js'
 import type { RelayLink } from './relay-link.js'
-import type { ReversePort } from './reverse-port.js'
-import { hex, tokenHash } from './token-text.js'
+import type { ReversePort, SocksCredentials } from './reverse-port.js'
+import { hex, newId, tokenHash } from './token-text.js'
 
 /** Tokens that one relay may have. */
 export const MAX_TOKENS = 100_000
 
-interface TokenBase {
+/** What an operator may give a token and change. */
+export interface TokenTraits {
+  label: string | undefined
+  enabled: boolean
+  /** Unix milliseconds from which on it is refused. */
+  expiresAt: number | undefined
+}
+
+export interface TokenBase extends TokenTraits {
+  /** Random and public. */
+  readonly id: string
   readonly token: string
+  readonly source: TokenSource
+  /** Unix milliseconds. */
+  readonly createdAt: number
   /** Authenticated living links of this token itself. */
   readonly links: Set<RelayLink>
   /** Those that lost their connection and may come back. */
@@ -28,7 +42,9 @@ export interface ReverseToken extends TokenBase {
   readonly providers: ProviderPool
   readonly connectors: Set<ConnectorToken>
   /** Its SOCKS port; none for autonomy tokens. */
-  readonly port: ReversePort | undefined
+  port: ReversePort | undefined
+  /** What the port asks for; connections that are there already go on when it changes. */
+  credentials: SocksCredentials | undefined
 }
 
 export interface ConnectorToken extends TokenBase {
@@ -40,10 +56,33 @@ export interface ConnectorToken extends TokenBase {
 
 export type Token = ForwardToken | ReverseToken | ConnectorToken
 
-/** All tokens of a relay, found by name or by hash. */
+/** A token that nobody uses yet. */
+export function newToken(
+  token: string,
+  source: TokenSource,
+  clock: Pick<Clock, 'wallTime'>,
+  crypto: Crypto,
+  { label, enabled = true, expiresAt }: Partial<TokenTraits> = {},
+): TokenBase {
+  const createdAt = clock.wallTime()
+  const id = newId(crypto)
+  return { id, token, source, createdAt, label, enabled, expiresAt, links: new Set(), suspended: new Set() }
+}
+
+/** Whether `token` may be used at `time` (Unix milliseconds), and if not, why. A reverse token takes its connector tokens along. */
+export function stateOf(token: Token, time: number): TokenState {
+  if (!token.enabled) return 'disabled'
+  if (token.expiresAt !== undefined && token.expiresAt <= time) return 'expired'
+  return token.type === 'connector' ? stateOf(token.reverse, time) : 'active'
+}
+
+/** All tokens of a relay, found by name, by hash or by id. */
 export class TokenTable {
   readonly #crypto: Crypto
   readonly #tokens = new Map<string, Token>()
+  readonly #ids = new Map<string, Token>()
+  /** Names of tokens about to be added. */
+  readonly #reserved = new Set<string>()
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto
@@ -52,6 +91,14 @@ export class TokenTable {
   /** In the order in which they were added. */
   all(): Iterable<Token> {
     return this.#tokens.values()
+  }
+
+  get size(): number {
+    return this.#tokens.size
+  }
+
+  byId(id: string): Token | undefined {
+    return this.#ids.get(id)
   }
 
   /** By the text of the token. */
@@ -73,13 +120,26 @@ export class TokenTable {
   add(token: Token): void {
     this.checkFree(token.token)
     this.#tokens.set(this.#key(tokenHash(token.token, this.#crypto)), token)
+    this.#ids.set(token.id, token)
     if (token.type === 'connector') token.reverse.connectors.add(token)
   }
 
   /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
   checkFree(token: string): void {
-    if (this.find(token) !== undefined) throw new LinkSocksError('ERR_TOKEN_EXISTS', 'token already exists')
-    if (this.#tokens.size >= MAX_TOKENS) throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_TOKENS} tokens`)
+    if (this.find(token) !== undefined || this.#reserved.has(token))
+      throw new LinkSocksError('ERR_TOKEN_EXISTS', 'token already exists')
+    if (this.#tokens.size + this.#reserved.size >= MAX_TOKENS)
+      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_TOKENS} tokens`)
+  }
+
+  /**
+   * Keeps a name free until `release` is called.
+   * @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT
+   */
+  reserve(token: string): { readonly release: () => void } {
+    this.checkFree(token)
+    this.#reserved.add(token)
+    return { release: () => void this.#reserved.delete(token) }
   }
 
   /** @returns whether it was there. */
@@ -88,6 +148,7 @@ export class TokenTable {
     // a later token may have the same name
     if (this.#tokens.get(key) !== token) return false
     if (token.type === 'connector') token.reverse.connectors.delete(token)
+    this.#ids.delete(token.id)
     return this.#tokens.delete(key)
   }
 

@@ -16,6 +16,8 @@ export interface ServeSocksOptions extends AbortOptions {
   readonly log: Logger
   /** What every client must present. @default none; whatever a client presents is accepted */
   readonly credentials?: SocksCredentials | undefined
+  /** Called when a client gave a wrong user name or password. */
+  readonly unauthorized?: (() => void) | undefined
   /** Binds the socket of a UDP association. @default none; UDP ASSOCIATE is refused with REP 0x07 */
   readonly bindDatagrams?: BindDatagrams | undefined
   /** The address the client connected to; UDP associations are bound to its host. */

@@ -87,7 +87,7 @@ async function readRequest({ handshake, options }: SocksConnection): Promise<Soc
   const method = chooseMethod(greeting.methods, options.credentials)
   handshake.write(encodeMethodChoice(method))
   if (method === Method.NoneAcceptable) throw new LinkSocksError('ERR_SOCKS_METHOD', 'no acceptable method offered')
-  if (method === Method.UserPassword) await authenticate(handshake, options.credentials)
+  if (method === Method.UserPassword) await authenticate(handshake, options)
   try {
     return await handshake.read(decodeRequest)
   } catch (thrown) {
@@ -103,10 +103,12 @@ function chooseMethod(methods: Uint8Array, credentials: SocksCredentials | undef
 }
 
 /** The sub-negotiation of RFC 1929. @throws {LinkSocksError} ERR_SOCKS_AUTH and those of a read, after status 0x01 was sent */
-async function authenticate(handshake: HandshakeStream, credentials: SocksCredentials | undefined): Promise<void> {
+async function authenticate(handshake: HandshakeStream, options: ServeSocksOptions): Promise<void> {
+  const { credentials } = options
   try {
     const given = await handshake.read(decodeUserPassword)
     if (credentials !== undefined && !credentialsMatch(credentials, given)) {
+      options.unauthorized?.()
       throw new LinkSocksError('ERR_SOCKS_AUTH', 'wrong user name or password')
     }
   } catch (thrown) {

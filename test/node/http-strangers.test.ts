@@ -87,7 +87,7 @@ describe('strangers on a SOCKS port', () => {
     const listener = await listenSocks({
       host: '127.0.0.1',
       port: 0,
-      credentials: undefined,
+      credentials: () => undefined,
       log: silentLogger,
       maxStrangers: 2,
       dialer: {

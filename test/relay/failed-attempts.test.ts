@@ -6,8 +6,8 @@ function setUp() {
   const clock = new ManualClock()
   const attempts = new FailedAttempts(clock)
   const fail = (times: number, address = '192.0.2.1'): Verdict => {
-    let verdict = attempts.note(address)
-    for (let i = 1; i < times; i += 1) verdict = attempts.note(address)
+    let verdict = attempts.note(address, 'token')
+    for (let i = 1; i < times; i += 1) verdict = attempts.note(address, 'token')
     return verdict
   }
   return { clock, attempts, fail }
@@ -57,11 +57,11 @@ describe('FailedAttempts', () => {
     const { attempts, fail } = setUp()
     fail(30, 'first')
     fail(30, 'second')
-    for (let i = 0; i < MAX_ADDRESSES - 2; i += 1) attempts.note(`10.0.${i >> 8}.${i & 255}`)
-    attempts.note('first')
-    attempts.note('one more')
+    for (let i = 0; i < MAX_ADDRESSES - 2; i += 1) attempts.note(`10.0.${i >> 8}.${i & 255}`, 'token')
+    attempts.note('first', 'token')
+    attempts.note('one more', 'token')
     expect(attempts.addresses).toBe(MAX_ADDRESSES)
-    expect(attempts.note('first').delayMs).toBe(3_000)
-    expect(attempts.note('second').delayMs).toBe(0)
+    expect(attempts.note('first', 'token').delayMs).toBe(3_000)
+    expect(attempts.note('second', 'token').delayMs).toBe(0)
   })
 })

@@ -2,11 +2,16 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { HeldTotals } from '../../src/mux/held-totals.js'
 import type { ChannelEntry } from '../../src/mux/link.js'
+import type { Traffic } from '../../src/mux/observer.js'
 import type { Session } from '../../src/mux/session.js'
 import { KIB, MIB } from '../../src/protocol/limits.js'
 import { decodeMessage, MessageType } from '../../src/protocol/messages.js'
-import { SPLICED_LIMITS } from '../../src/relay/relay.js'
+import { EventLog } from '../../src/relay/event-log.js'
+import { SPLICED_LIMITS } from '../../src/relay/links.js'
+import { RelayLink } from '../../src/relay/relay-link.js'
 import { Splice } from '../../src/relay/splice.js'
+import { Statistics } from '../../src/relay/statistics.js'
+import { Streams } from '../../src/relay/streams.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { accept, connectTcp, data, disconnect, endingsOf, openChannel, windowUpdate } from './channels.js'
 import { agentWorld, uuid } from './world.js'
@@ -124,7 +129,21 @@ describe('what a splice holds', () => {
     const connect = decodeMessage(raw)
     if (connect?.type !== MessageType.Connect) throw new Error('no Connect')
     const session = connector as unknown as Session
-    new Splice({ connector: session, connect, raw, held, choose: async () => provider as unknown as Session })
+    const identity = {
+      id: 'p',
+      role: 'provider',
+      tokenId: 't',
+      address: '',
+      since: 0,
+      group: 'g',
+      returns: false,
+    } as const
+    const link = new RelayLink(identity, provider as unknown as Session, { extensions: true, drain: () => {} })
+    const clock = new ManualClock()
+    const streams = new Streams({ clock, events: new EventLog(clock), statistics: new Statistics() })
+    const observe = (traffic: Traffic) =>
+      streams.begin({ mode: 'agent', tokenId: 't', target: connect.target }, traffic)
+    new Splice({ connector: session, connect, raw, held, choose: async () => link, observe })
     await settle()
     provider.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
     return { connector, provider, held }

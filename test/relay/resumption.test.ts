@@ -2,15 +2,18 @@ import { describe, expect, it } from 'vitest'
 import { nodeCrypto } from '../../src/node/crypto.js'
 import type { Admission } from '../../src/relay/authenticate.js'
 import { type ResumableSession, Resumption } from '../../src/relay/resumption.js'
-import type { Token } from '../../src/relay/tokens.js'
+import { newToken, type Token } from '../../src/relay/tokens.js'
 import { ResumableLink } from '../mux/resumable-fixture.js'
-import { settle } from '../support/manual-clock.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
 import { hex } from '../support/test-peer.js'
 import { accept, connectTcp, data, endingsOf, textOf } from './channels.js'
 import { answerOf, countOf, idOf, joinResumable, lose, type ResumeOptions, wentOn } from './resume-peers.js'
 import { agentWorld, type Peer, uuid, type World } from './world.js'
 
-const token = (name: string): Token => ({ type: 'forward', token: name, links: new Set(), suspended: new Set() })
+const token = (name: string): Token => ({
+  type: 'forward',
+  ...newToken(name, 'api', new ManualClock(), nodeCrypto),
+})
 
 function desk() {
   const resumption = new Resumption(nodeCrypto)

@@ -55,7 +55,7 @@ describe('the port of a reverse token', () => {
     expect(world.openPorts.size).toBe(0)
     expect(status(world)).toMatchObject({ listening: false })
     const provider = await world.join('tenant')
-    expect(world.openPorts.get(10_000)?.credentials).toEqual({ username: 'u', password: 'p' })
+    expect(world.openPorts.get(10_000)?.credentials()).toEqual({ username: 'u', password: 'p' })
     await world.join('tenant')
     provider.transport.abort()
     await settle()
@@ -112,7 +112,7 @@ describe('ReversePort', () => {
     const opens = new Calls<unknown, SocksPort>()
     const clock = new ManualClock()
     const dialer: Dialer = { dial: () => new Promise(() => {}), associate: () => new Promise(() => {}) }
-    const options = { port: 1, credentials: undefined, dialer, openPort: opens.call, clock, log: silentLogger }
+    const options = { port: 1, credentials: () => undefined, dialer, openPort: opens.call, clock, log: silentLogger }
     return { port: new ReversePort(options), opens, clock }
   }
 

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { nodeCrypto } from '../../src/node/crypto.js'
-import { MAX_TOKENS, TokenTable } from '../../src/relay/tokens.js'
+import { MAX_TOKENS, newToken, type Token, TokenTable } from '../../src/relay/tokens.js'
+import { ManualClock } from '../support/manual-clock.js'
 
 describe('TokenTable at its limit', () => {
   it('refuses one token more, and takes it when another is gone', () => {
     const table = new TokenTable(nodeCrypto)
-    const token = (name: string) =>
-      ({ type: 'forward', token: name, links: new Set<never>(), suspended: new Set<never>() }) as const
+    const clock = new ManualClock()
+    const token = (name: string): Token => ({ type: 'forward', ...newToken(name, 'api', clock, nodeCrypto) })
     const first = token('0')
     table.add(first)
     for (let i = 1; i < MAX_TOKENS; i += 1) table.add(token(`${i}`))

@@ -4,9 +4,9 @@ import { nodeCrypto } from '../../src/node/crypto.js'
 import { MessageType } from '../../src/protocol/messages.js'
 import type { TokenSpec } from '../../src/relay/admin.js'
 import { generateToken } from '../../src/relay/token-text.js'
-import { TokenTable } from '../../src/relay/tokens.js'
+import { newToken, TokenTable } from '../../src/relay/tokens.js'
 import { IdleStream } from '../exit/fakes.js'
-import { settle } from '../support/manual-clock.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
 import { connectTcp, endingsOf, openChannel } from './channels.js'
 import { agentWorld, uuid, World } from './world.js'
 
@@ -240,13 +240,13 @@ describe('removing tokens', () => {
 describe('TokenTable', () => {
   it('finds by name and by lowercase hash, and removes only what it holds', () => {
     const table = new TokenTable(nodeCrypto)
-    const first = { type: 'forward', token: 'tok1', links: new Set<never>(), suspended: new Set<never>() } as const
+    const first = { type: 'forward', ...newToken('tok1', 'api', new ManualClock(), nodeCrypto) } as const
     table.add(first)
     expect(table.find('tok1')).toBe(first)
     expect(table.findByHash('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80')).toBe(first)
     expect(table.find('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80')).toBeUndefined()
     expect(() => table.add(first)).toThrow('token already exists')
-    const second = { type: 'forward', token: 'tok1', links: new Set<never>(), suspended: new Set<never>() } as const
+    const second = { type: 'forward', ...newToken('tok1', 'api', new ManualClock(), nodeCrypto) } as const
     expect(table.remove(second)).toBe(false)
     expect(table.remove(first)).toBe(true)
     expect(table.remove(first)).toBe(false)

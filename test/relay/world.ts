@@ -9,6 +9,7 @@ import { newUuid } from '../../src/protocol/channel-id.js'
 import { RESUME_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { decodeMessage, encodeAuth, type Message, MessageType } from '../../src/protocol/messages.js'
 import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { MemoryTokenStore } from '../../src/relay/memory-token-store.js'
 import { CONNECTOR_WAIT_MS, Relay, type RelayOptions } from '../../src/relay/relay.js'
 import { tokenHash } from '../../src/relay/token-text.js'
 import { Calls } from '../exit/fakes.js'
@@ -72,7 +73,7 @@ export interface JoinOptions {
 export interface OpenPort {
   readonly port: number
   readonly dialer: Dialer
-  readonly credentials: unknown
+  readonly credentials: () => unknown
 }
 
 /** A relay on a clock that stands still, with links in memory. */
@@ -106,6 +107,7 @@ export class World {
       trace: false,
       resumeTimeoutMs: RESUME_TIMEOUT_MS,
       attempts: new FailedAttempts(this.clock),
+      store: new MemoryTokenStore(),
       ...options,
     })
   }

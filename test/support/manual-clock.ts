@@ -7,6 +7,8 @@ interface Pending {
 
 /** A clock that stands still until told to move. */
 export class ManualClock implements Clock {
+  /** Unix milliseconds at `now() === 0`: 2026-01-01. */
+  epoch = 1_767_225_600_000
   #now: number
   #timers: Pending[] = []
 
@@ -21,6 +23,11 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now
+  }
+
+  /** The calendar moves with it, and may be set. */
+  wallTime(): number {
+    return this.epoch + this.#now
   }
 
   after(delayMs: number, callback: () => void): Timer {

@@ -1,0 +1,40 @@
+import type { LinkSocksError } from '../errors.js'
+
+/** What a channel has carried so far, in bytes of the stream or of its datagrams. */
+export interface Traffic {
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
+
+/** Counts what passes. */
+export class Meter implements Traffic {
+  receivedBytes = 0
+  sentBytes = 0
+
+  add(bytes: number, sent: boolean): void {
+    if (sent) this.sentBytes += bytes
+    else this.receivedBytes += bytes
+  }
+}
+
+export function trafficOf(halves: { receiver: { received: number }; sender: { sent: number } }): Traffic {
+  return {
+    get receivedBytes() {
+      return halves.receiver.received
+    },
+    get sentBytes() {
+      return halves.sender.sent
+    },
+  }
+}
+
+/** Follows one channel. None of these may throw. */
+export interface ChannelObserver {
+  /** The far end answered: it stands. At most once. */
+  opened(): void
+  /** It is over; before `opened()`, `error` is why it did not come about. Exactly once. */
+  closed(error?: LinkSocksError): void
+}
+
+/** Called once for each channel, when it has been attached to its session. */
+export type Observe = (traffic: Traffic) => ChannelObserver

@@ -1,0 +1,31 @@
+import type { Keepalive } from './keepalive.js'
+import type { RoundTrips } from './round-trips.js'
+import type { Scheduler } from './scheduler.js'
+
+/** What a session has carried, and how long its path is. */
+export class SessionUsage {
+  readonly #roundTrips: RoundTrips
+  readonly #scheduler: Scheduler
+  readonly #keepalive: Keepalive
+
+  constructor(roundTrips: RoundTrips, scheduler: Scheduler, keepalive: Keepalive) {
+    this.#roundTrips = roundTrips
+    this.#scheduler = scheduler
+    this.#keepalive = keepalive
+  }
+
+  /** Bytes of messages that came. */
+  get receivedBytes(): number {
+    return this.#roundTrips.receivedBytes
+  }
+
+  /** Bytes of messages that were given to the transport. */
+  get sentBytes(): number {
+    return this.#scheduler.sentBytes
+  }
+
+  /** Milliseconds there and back, as the last ping took or a channel found; `undefined` as long as none did. */
+  get roundTripMs(): number | undefined {
+    return this.#keepalive.roundTripMs ?? this.#roundTrips.shortestMs
+  }
+}

@@ -1,0 +1,71 @@
+import type { Clock, Timer } from '../ports.js'
+import type { EventLog } from './event-log.js'
+
+/** Alarms at a time; further ones are not raised. */
+export const MAX_ALARMS = 100
+
+/** What wants an operator's attention. */
+export type AlarmCode = 'port-unavailable' | 'not-stored' | 'authentication-failures' | 'event-loop-delay'
+
+export interface AlarmInfo {
+  readonly code: AlarmCode
+  /** What it is about: the id of a token, or an address. */
+  readonly subject: string | undefined
+  readonly message: string
+  /** Unix milliseconds. */
+  readonly since: number
+}
+
+/** Alarms that are on: one for each code and subject. */
+export class Alarms {
+  readonly #clock: Clock
+  readonly #events: EventLog
+  readonly #active = new Map<string, AlarmInfo>()
+  readonly #timers = new Map<string, Timer>()
+
+  constructor(clock: Clock, events: EventLog) {
+    this.#clock = clock
+    this.#events = events
+  }
+
+  /** The oldest first. */
+  get active(): readonly AlarmInfo[] {
+    return [...this.#active.values()]
+  }
+
+  /** One that is on already stays as it is. */
+  raise(code: AlarmCode, subject: string | undefined, message: string): void {
+    const key = keyOf(code, subject)
+    if (this.#active.has(key) || this.#active.size >= MAX_ALARMS) return
+    const alarm = { code, subject, message, since: this.#clock.wallTime() }
+    this.#active.set(key, alarm)
+    this.#events.emit({ type: 'alarm.raised', alarm })
+  }
+
+  /** As raise(), for something that has no end of its own: cleared when it has not been raised for `ms`. */
+  flash(code: AlarmCode, subject: string | undefined, message: string, ms: number): void {
+    this.raise(code, subject, message)
+    const key = keyOf(code, subject)
+    if (!this.#active.has(key)) return
+    this.#timers.get(key)?.cancel()
+    this.#timers.set(
+      key,
+      this.#clock.after(ms, () => this.clear(code, subject)),
+    )
+  }
+
+  /** One that is not on is none of anybody's business. */
+  clear(code: AlarmCode, subject?: string): void {
+    const key = keyOf(code, subject)
+    const alarm = this.#active.get(key)
+    if (alarm === undefined) return
+    this.#active.delete(key)
+    this.#timers.get(key)?.cancel()
+    this.#timers.delete(key)
+    this.#events.emit({ type: 'alarm.cleared', alarm })
+  }
+}
+
+function keyOf(code: AlarmCode, subject: string | undefined): string {
+  return `${code} ${subject ?? ''}`
+}

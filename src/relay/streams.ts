@@ -1,0 +1,159 @@
+import type { LinkSocksError } from '../errors.js'
+import { addressText } from '../exit/address.js'
+import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
+import type { Clock, Target } from '../ports.js'
+import { Rep, repOf } from '../protocol/rep.js'
+import type { StreamInfo, StreamMode } from './admin.js'
+import type { EventLog, StreamEvent } from './event-log.js'
+import type { RelayLink } from './relay-link.js'
+import type { DialResult, Statistics } from './statistics.js'
+
+export interface StreamBeginning {
+  readonly mode: StreamMode
+  readonly tokenId: string
+  /** Absent for UDP. */
+  readonly target: Target | undefined
+  /** Who asked; `undefined` on the SOCKS port of a reverse token. */
+  readonly client?: RelayLink | undefined
+  readonly provider?: RelayLink | undefined
+}
+
+export interface StreamsOptions {
+  readonly clock: Clock
+  readonly events: EventLog
+  readonly statistics: Statistics
+}
+
+/** One stream from its Connect to its end. */
+export class TrackedStream implements ChannelObserver {
+  readonly #id: number
+  readonly #beginning: StreamBeginning
+  readonly #traffic: Traffic
+  readonly #options: StreamsOptions
+  readonly #since: number
+  readonly #begunAt: number
+  readonly #over: () => void
+  #provider: RelayLink | undefined
+  #opened = false
+
+  constructor(id: number, beginning: StreamBeginning, traffic: Traffic, options: StreamsOptions, over: () => void) {
+    this.#id = id
+    this.#beginning = beginning
+    this.#traffic = traffic
+    this.#options = options
+    this.#over = over
+    this.#since = options.clock.wallTime()
+    this.#begunAt = options.clock.now()
+    if (beginning.client !== undefined) beginning.client.streams += 1
+    this.provide(beginning.provider)
+  }
+
+  /** A provider was chosen for it, or another one. */
+  provide(provider: RelayLink | undefined): void {
+    if (this.#provider !== undefined) this.#provider.streams -= 1
+    if (provider !== undefined) provider.streams += 1
+    this.#provider = provider
+  }
+
+  /** Once is enough; more often is harmless. */
+  opened(): void {
+    if (this.#opened) return
+    const { mode } = this.#beginning
+    const { channelsOpened } = this.#options.statistics
+    const key = `${mode} ${this.#protocol}`
+    this.#opened = true
+    channelsOpened.set(key, (channelsOpened.get(key) ?? 0) + 1)
+    this.#dialled(Rep.Succeeded)
+    this.#emit('stream.opened')
+  }
+
+  closed(error?: LinkSocksError): void {
+    this.#over()
+    if (!this.#opened) this.#dialled(resultOf(error))
+    else {
+      const { sentBytes, receivedBytes } = this.info
+      this.#emit('stream.closed', { sentBytes, receivedBytes, error: error?.code })
+    }
+    if (this.#beginning.client !== undefined) this.#beginning.client.streams -= 1
+    this.provide(undefined)
+  }
+
+  get info(): StreamInfo {
+    const { receivedBytes, sentBytes } = this.#traffic
+    // at the exit, what comes on the channel goes to the target
+    const exit = this.#beginning.mode === 'forward'
+    return {
+      id: this.#id,
+      ...this.#who,
+      state: this.#opened ? 'open' : 'opening',
+      since: this.#since,
+      sentBytes: exit ? receivedBytes : sentBytes,
+      receivedBytes: exit ? sentBytes : receivedBytes,
+    }
+  }
+
+  get #protocol(): 'tcp' | 'udp' {
+    return this.#beginning.target === undefined ? 'udp' : 'tcp'
+  }
+
+  get #who() {
+    const { mode, tokenId, target, client } = this.#beginning
+    return {
+      mode,
+      protocol: this.#protocol,
+      target: target && addressText(target),
+      tokenId,
+      clientId: client?.id,
+      providerId: this.#provider?.id,
+    }
+  }
+
+  #dialled(result: DialResult): void {
+    const { clock, statistics } = this.#options
+    statistics.onDialled?.({ mode: this.#beginning.mode, result, tookMs: clock.now() - this.#begunAt })
+  }
+
+  #emit(type: StreamEvent['type'], ended?: StreamEvent['ended']): void {
+    this.#options.events.emit({ type, streamId: this.#id, ...this.#who, ...(ended && { ended }) })
+  }
+}
+
+function resultOf(error: LinkSocksError | undefined): DialResult {
+  return error === undefined || error.code === 'ERR_CANCELLED' ? 'cancelled' : repOf(error)
+}
+
+/** Every stream of a relay that is not over. */
+export class Streams {
+  readonly #options: StreamsOptions
+  readonly #streams = new Map<number, TrackedStream>()
+  #last = 0
+
+  constructor(options: StreamsOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#streams.size
+  }
+
+  *infos(): Iterable<StreamInfo> {
+    for (const stream of this.#streams.values()) yield stream.info
+  }
+
+  begin(beginning: StreamBeginning, traffic: Traffic): TrackedStream {
+    this.#last += 1
+    const id = this.#last
+    const stream = new TrackedStream(id, beginning, traffic, this.#options, () => this.#streams.delete(id))
+    this.#streams.set(id, stream)
+    return stream
+  }
+
+  /** One came to nothing before there was a channel for it. */
+  refused(mode: StreamMode, error: LinkSocksError): void {
+    this.#options.statistics.onDialled?.({ mode, result: resultOf(error), tookMs: 0 })
+  }
+
+  observe(beginning: StreamBeginning): Observe {
+    return (traffic) => this.begin(beginning, traffic)
+  }
+}

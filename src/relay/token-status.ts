@@ -1,0 +1,48 @@
+import type { TokenInfo, TokenStatus } from './admin.js'
+import { stateOf, type Token } from './tokens.js'
+
+/** The documented status; connector tokens stand with their reverse token. */
+export function statusOf(token: Token): TokenStatus | undefined {
+  const common = { token: token.token, clientsCount: token.links.size }
+  if (token.type === 'forward') return { ...common, type: 'forward' }
+  if (token.type === 'connector') return undefined
+  const connectorTokens = Array.from(token.connectors, (connector) => connector.token)
+  const { port } = token
+  if (port === undefined) return { ...common, type: 'reverse', connectorTokens }
+  const { listening, error } = port
+  return { ...common, type: 'reverse', connectorTokens, port: port.port, listening, error }
+}
+
+/**
+ * @param time Unix milliseconds
+ * @param durable whether the store outlives the process
+ */
+export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
+  const { id, type, label, enabled, expiresAt, source, createdAt, links } = token
+  let streams = 0
+  for (const link of links) streams += link.streams
+  return {
+    ...{ id, type, token: token.token, label, enabled, expiresAt, source, createdAt },
+    state: stateOf(token, time),
+    stored: durable && source === 'api',
+    clients: links.size,
+    streams,
+    ...detailsOf(token),
+  }
+}
+
+function detailsOf(token: Token): Pick<TokenInfo, 'reverse' | 'reverseId'> {
+  if (token.type === 'forward') return {}
+  if (token.type === 'connector') return { reverseId: token.reverse.id }
+  const { autonomy, port, credentials } = token
+  return {
+    reverse: {
+      autonomy,
+      port: port?.port,
+      listening: port?.listening ?? false,
+      portError: port?.error,
+      username: credentials?.username,
+      connectors: Array.from(token.connectors, (connector) => connector.id),
+    },
+  }
+}
