@@ -1,5 +1,9 @@
 /** How the HTTP API answers: JSON, never cached, never sniffed, no CORS headers. */
-import type { FailureAnswer, StatusAnswer, TokenAnswer } from './schemas.js'
+import type { FailureAnswer } from './schemas.js'
+
+interface Headers {
+  readonly headers?: Readonly<Record<string, string>>
+}
 
 /** Why a call failed: returned by whatever judges it, never thrown. */
 export class Refusal {
@@ -16,12 +20,20 @@ export class Refusal {
 
 export type Answer = Response | Refusal
 
-export function json(body: StatusAnswer | TokenAnswer): Response {
-  return answer(200, `${JSON.stringify(body)}\n`, { 'content-type': 'application/json' })
+export function json(
+  body: object,
+  { status = 200, headers = {} }: Pick<ResponseInit, 'status'> & Headers = {},
+): Response {
+  return answer(status, `${JSON.stringify(body)}\n`, { ...headers, 'content-type': 'application/json' })
 }
 
-export function plainText(text: string): Response {
-  return answer(200, text, { 'content-type': 'text/plain; charset=utf-8' })
+/** Done, and there is nothing to say. */
+export function noContent(): Response {
+  return new Response(null, { status: 204, headers: { 'cache-control': 'no-store' } })
+}
+
+export function plainText(text: string, contentType = 'text/plain; charset=utf-8'): Response {
+  return answer(200, text, { 'content-type': contentType })
 }
 
 /** Answer to OPTIONS (RFC 9110 section 9.3.7). */
@@ -32,7 +44,9 @@ export function optionsAnswer(allow: string): Response {
 /** Turns what a call came to into the response; `bodyless` (HEAD) keeps the headers and leaves the body out. */
 export function toResponse(result: Answer, bodyless: boolean): Response {
   const response = result instanceof Refusal ? refusalResponse(result) : result
-  return bodyless ? new Response(null, { status: response.status, headers: response.headers }) : response
+  if (!bodyless) return response
+  response.body?.cancel().catch(() => {})
+  return new Response(null, { status: response.status, headers: response.headers })
 }
 
 function refusalResponse({ status, error, headers }: Refusal): Response {

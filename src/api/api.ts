@@ -1,17 +1,38 @@
-import { LinkSocksError } from '../errors.js'
-import { limitedLog, remoteText } from '../log.js'
-import type { Clock } from '../ports.js'
+import { type Logger, limitedLog, remoteText } from '../log.js'
+import type { Clock, Crypto } from '../ports.js'
+import type { RelayAdmin } from '../relay/admin.js'
 import type { FailedAttempts } from '../relay/failed-attempts.js'
-import { type Answer, optionsAnswer, plainText, Refusal, toResponse } from './answers.js'
+import { type Answer, json, optionsAnswer, plainText, Refusal, toResponse } from './answers.js'
+import { createAudit } from './audit.js'
 import { announcedTooLarge } from './body.js'
-import { addToken, type Call, type CallOptions, removeNamedToken, removeTokenInPath, status } from './calls.js'
+import { documentedRoutes } from './calls.js'
+import { Events } from './events.js'
 import { refusalFor } from './failures.js'
-import { createKeyCheck } from './key.js'
+import { type ApiKey, createKeyCheck, type KeyHolder } from './keys.js'
+import { liveRoutes } from './live.js'
+import { openApiOf } from './openapi.js'
+import { parseQuery } from './parse.js'
+import { noQuery } from './resources.js'
+import { matchPath, type Route } from './route.js'
+import { tokenRoutes } from './tokens.js'
 
-export interface ApiOptions extends CallOptions {
-  /** What `X-API-Key` must be. @default absent: everything under `/api/` is 404 */
-  readonly apiKey?: string | undefined
+/** The metrics, as text for Prometheus. */
+export interface MetricsSource {
+  readonly contentType: string
+  render(): Promise<string>
+}
+
+export interface ApiOptions {
+  readonly admin: RelayAdmin
+  readonly version: string
+  /** What `X-API-Key` may be. @default none: everything under `/api/` is 404 */
+  readonly apiKeys?: readonly ApiKey[] | undefined
+  /** What `/metrics` takes besides. @default none */
+  readonly metricsKey?: string | undefined
+  readonly metrics?: MetricsSource | undefined
   readonly clock: Clock
+  readonly crypto: Crypto
+  readonly log: Logger
   /** Shared with whoever else authenticates. */
   readonly attempts: FailedAttempts
 }
@@ -25,90 +46,176 @@ export interface ApiContext {
   readonly admitted?: (() => void) | undefined
 }
 
-/** Answers one request. Never rejects. */
-export type ApiHandler = (request: Request, context: ApiContext) => Promise<Response>
-
-type Methods = ReadonlyMap<string, Call>
+export interface Api {
+  /** Every route there is, for the documentation. */
+  readonly routes: readonly Route[]
+  /** Who reads events now. */
+  readonly eventReaders: number
+  /** Answers one request. Never rejects. */
+  handle(request: Request, context: ApiContext): Promise<Response>
+  /** Ends the streams of events. */
+  close(): void
+}
 
 const API_PREFIX = '/api/'
-const TOKEN_PREFIX = '/api/token/'
 /** Told to who has failed too often. */
 const RETRY_AFTER_S = '10'
 /** A 401 carries a challenge (RFC 9110 section 15.5.2); browsers ignore a scheme they don't know. */
 const CHALLENGE = 'X-API-Key realm="LinkSocks"'
 
-/**
- * The HTTP API: `/api/status`, `/api/token`, and the line at `/` that says whether it is enabled.
- * @throws {LinkSocksError} ERR_OPTION for an empty key
- */
-export function createApi(options: ApiOptions): ApiHandler {
-  if (options.apiKey === '') throw new LinkSocksError('ERR_OPTION', 'apiKey must not be empty')
-  const judge = createJudge(options)
-  return async (request, context) => {
-    const result = await settle(() => judge(request, context), options)
-    return toResponse(result, request.method === 'HEAD')
-  }
+/** The HTTP API, `/healthz`, `/readyz`, `/metrics`, and the line at `/` that says whether the API is enabled. */
+export function createApi(options: ApiOptions): Api {
+  return new RelayApi(options)
 }
 
-/** Judges in this order: key, path, method, size; what is left, JSON and fields, is the call's to judge. */
-function createJudge(options: ApiOptions): (request: Request, context: ApiContext) => Promise<Answer> | Answer {
-  const { apiKey, clock, crypto, attempts } = options
-  // anybody may guess: one line each, as long as there are few
-  const log = limitedLog(options.log, () => clock.now())
-  const isKey = apiKey === undefined ? undefined : createKeyCheck(apiKey, crypto)
-  const rejected = async (remoteAddress: string): Promise<Refusal> => {
-    log.warn('api.key.rejected', { remote: remoteText(remoteAddress) })
+class RelayApi implements Api {
+  readonly routes: readonly Route[]
+  readonly #options: ApiOptions
+  readonly #events: Events
+  readonly #keyOf: ReturnType<typeof createKeyCheck>
+  readonly #isMetricsKey: ReturnType<typeof createKeyCheck>
+  readonly #enabled: boolean
+  /** Anybody may guess: one line each, as long as there are few. */
+  readonly #guessLog: Logger
+
+  constructor(options: ApiOptions) {
+    const { apiKeys = [], metricsKey, admin, version, clock, crypto, log } = options
+    this.#options = options
+    this.#keyOf = createKeyCheck(apiKeys, crypto)
+    const metricsKeys =
+      metricsKey === undefined ? [] : [{ name: 'metrics', role: 'read-only', key: metricsKey } as const]
+    this.#isMetricsKey = createKeyCheck(metricsKeys, crypto)
+    this.#enabled = apiKeys.length > 0
+    this.#guessLog = limitedLog(log, () => clock.now())
+    this.#events = new Events({ admin, clock, crypto, version })
+    const audit = createAudit(log)
+    this.routes = [
+      { ...OPEN, path: '/', summary: 'Says that a relay is there', handle: () => plainText(this.#greeting) },
+      ...documentedRoutes({ admin, version, audit }),
+      ...tokenRoutes({ admin, audit }),
+      ...liveRoutes({ admin, audit, version, startedAt: clock.wallTime() }),
+      this.#events.route,
+      this.#metricsRoute,
+      this.#openApiRoute,
+    ]
+  }
+
+  get eventReaders(): number {
+    return this.#events.readers
+  }
+
+  async handle(request: Request, context: ApiContext): Promise<Response> {
+    return toResponse(await this.#settle(request, context), request.method === 'HEAD')
+  }
+
+  close(): void {
+    this.#events.close()
+  }
+
+  /** Answers what a call threw: the caller's fault as such, anything else as 500 with the cause in the log only. */
+  async #settle(request: Request, context: ApiContext): Promise<Answer> {
+    try {
+      return await this.#judge(request, context)
+    } catch (thrown) {
+      const refusal = refusalFor(thrown)
+      if (refusal !== undefined) return refusal
+      const error = thrown instanceof Error ? remoteText(thrown.message) : typeof thrown
+      this.#options.log.error('api.failed', { error })
+      return new Refusal(500, 'internal error')
+    }
+  }
+
+  /** Judges in this order: key, path, method, right, query, size; what is left, JSON and fields, is the call's to judge. */
+  #judge(request: Request, context: ApiContext): Promise<Answer> | Answer {
+    const { rawPath, remoteAddress, admitted } = context
+    let key: KeyHolder | undefined
+    if (rawPath.startsWith(API_PREFIX) || rawPath === METRICS_PATH) {
+      const metrics = rawPath === METRICS_PATH
+      if (!this.#serves(metrics)) return new Refusal(404, metrics ? 'metrics are not enabled' : 'API is not enabled')
+      key = this.#holderOf(request, metrics)
+      if (key === undefined) return this.#rejected(remoteAddress)
+      admitted?.()
+    }
+    const found = this.routes.flatMap((route) => {
+      const segment = matchPath(route.path, rawPath)
+      return segment === undefined ? [] : [{ route, segment }]
+    })
+    if (found.length === 0) return new Refusal(404, 'not found')
+    const method = request.method === 'HEAD' ? 'GET' : request.method
+    const match = found.find(({ route }) => route.method === method)
+    if (match === undefined)
+      return otherMethod(
+        request,
+        found.map(({ route }) => route.method),
+      )
+    const { route, segment } = match
+    if (route.access === 'full' && key?.role !== 'full') return new Refusal(403, 'this API key may only read')
+    const query = route.query === undefined ? {} : parseQuery(route.query, request)
+    if (query instanceof Refusal) return query
+    return announcedTooLarge(request) ?? route.handle({ request, segment, query, key, remoteAddress })
+  }
+
+  #serves(metrics: boolean): boolean {
+    return this.#enabled || (metrics && this.#options.metricsKey !== undefined)
+  }
+
+  #holderOf({ headers }: Request, metrics: boolean): KeyHolder | undefined {
+    const given = headers.get('x-api-key') ?? (metrics ? bearerOf(headers) : null)
+    return this.#keyOf(given) ?? (metrics ? this.#isMetricsKey(given) : undefined)
+  }
+
+  async #rejected(remoteAddress: string): Promise<Refusal> {
+    const { attempts, clock } = this.#options
+    this.#guessLog.warn('api.key.rejected', { remote: remoteText(remoteAddress) })
     const { delayMs, refused } = attempts.note(remoteAddress, 'api_key')
     if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
     if (refused) return new Refusal(429, 'too many failed attempts', { 'retry-after': RETRY_AFTER_S })
     return new Refusal(401, 'invalid API key', { 'www-authenticate': CHALLENGE })
   }
-  return (request, { rawPath, remoteAddress, admitted }) => {
-    if (rawPath.startsWith(API_PREFIX)) {
-      if (isKey === undefined) return new Refusal(404, 'API is not enabled')
-      if (!isKey(request.headers.get('x-api-key'))) return rejected(remoteAddress)
-      admitted?.()
+
+  /** The deployed wording: programs recognise a relay by it. */
+  get #greeting(): string {
+    const rest = this.#enabled ? '. API endpoints available at /api/*' : ' but API is not enabled.'
+    return `LinkSocks ${this.#options.version} is running${rest}\n`
+  }
+
+  get #metricsRoute(): Route {
+    const { metrics } = this.#options
+    return {
+      ...OPEN,
+      path: METRICS_PATH,
+      access: 'metrics',
+      summary: 'Metrics in the text format of Prometheus',
+      failures: [404],
+      handle: async () =>
+        metrics === undefined
+          ? new Refusal(404, 'metrics are not enabled')
+          : plainText(await metrics.render(), metrics.contentType),
     }
-    const methods = findMethods(rawPath, options)
-    if (methods === undefined) return new Refusal(404, 'not found')
-    return dispatch(request, methods)
+  }
+
+  get #openApiRoute(): Route {
+    return {
+      ...OPEN,
+      path: '/api/openapi.json',
+      access: 'read',
+      summary: 'This document',
+      query: noQuery,
+      answer: { status: 200, type: 'application/json' },
+      handle: () => json(openApiOf(this.routes, this.#options.version)),
+    }
   }
 }
 
-function dispatch(request: Request, methods: Methods): Promise<Answer> | Answer {
-  const call = methods.get(request.method === 'HEAD' ? 'GET' : request.method)
-  if (call !== undefined) return announcedTooLarge(request) ?? call(request)
-  const allow = [...methods.keys(), ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
-  return request.method === 'OPTIONS' ? optionsAnswer(allow) : new Refusal(405, 'method not allowed', { allow })
+const METRICS_PATH = '/metrics'
+const OPEN = { method: 'GET', access: 'open', answer: { status: 200, type: 'text/plain' } } as const
+
+function otherMethod({ method }: Request, methods: readonly string[]): Answer {
+  const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+  return method === 'OPTIONS' ? optionsAnswer(allow) : new Refusal(405, 'method not allowed', { allow })
 }
 
-function findMethods(rawPath: string, options: ApiOptions): Methods | undefined {
-  if (rawPath === '/') return new Map([['GET', () => plainText(greeting(options))]])
-  if (rawPath === '/api/status') return new Map([['GET', status(options)]])
-  if (rawPath === '/api/token') {
-    return new Map([
-      ['POST', addToken(options)],
-      ['DELETE', removeNamedToken(options)],
-    ])
-  }
-  if (!rawPath.startsWith(TOKEN_PREFIX)) return undefined
-  return new Map([['DELETE', removeTokenInPath(options, rawPath.slice(TOKEN_PREFIX.length))]])
-}
-
-/** The deployed wording: programs recognise a relay by it. */
-function greeting({ version, apiKey }: ApiOptions): string {
-  const rest = apiKey === undefined ? ' but API is not enabled.' : '. API endpoints available at /api/*'
-  return `LinkSocks ${version} is running${rest}\n`
-}
-
-/** Answers what `call` threw: the caller's fault as such, anything else as 500 with the cause in the log only. */
-async function settle(call: () => Promise<Answer> | Answer, { log }: ApiOptions): Promise<Answer> {
-  try {
-    return await call()
-  } catch (thrown) {
-    const refusal = refusalFor(thrown)
-    if (refusal !== undefined) return refusal
-    log.error('api.failed', { error: thrown instanceof Error ? remoteText(thrown.message) : typeof thrown })
-    return new Refusal(500, 'internal error')
-  }
+/** `Authorization: Bearer KEY`, which is what Prometheus sends. */
+function bearerOf(headers: Headers): string | null {
+  return /^bearer +(.+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? null
 }

@@ -1,110 +1,121 @@
-/** The calls of the HTTP API, each from a judged request to its answer. */
-import * as v from 'valibot'
-
-import type { Logger } from '../log.js'
-import type { Crypto } from '../ports.js'
-import type { TokenAdmin, TokenSpec, TokenStatus } from '../relay/admin.js'
+/** The documented calls: status, and adding and removing tokens by their text. */
+import type { RelayAdmin, TokenSpec } from '../relay/admin.js'
 import { type Answer, json, Refusal } from './answers.js'
-import { type JsonObject, readJsonObject } from './body.js'
+import type { Audit } from './audit.js'
+import { parse, parseBody } from './parse.js'
 import { decodeSegment } from './path.js'
-import { type AddTokenBody, addTokenSchema, removeTokenSchema, type TokenStatusAnswer } from './schemas.js'
+import type { Exchange, Route } from './route.js'
+import {
+  type AddTokenBody,
+  addedTokenSchema,
+  addTokenSchema,
+  removeTokenSchema,
+  statusAnswerSchema,
+} from './schemas.js'
+import { parseTime } from './timestamp.js'
+import { showerFor, statusView } from './views.js'
 
 export interface CallOptions {
-  readonly admin: TokenAdmin
+  readonly admin: RelayAdmin
   readonly version: string
-  readonly crypto: Crypto
-  readonly log: Logger
+  readonly audit: Audit
 }
 
-/** One method of one path. */
-export type Call = (request: Request) => Promise<Answer> | Answer
-
-/** `GET /api/status` */
-export function status({ admin, version }: CallOptions): Call {
-  return () => json({ version, tokens: admin.tokens().map(statusAnswer) })
+export function documentedRoutes(options: CallOptions): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/status',
+      access: 'read',
+      summary: 'Version, tokens, and how many clients each has',
+      answer: { status: 200, schema: statusAnswerSchema },
+      handle: ({ key }) => status(options, showerFor(key)),
+    },
+    {
+      method: 'POST',
+      path: '/api/token',
+      access: 'full',
+      summary: 'Adds a token: forward, reverse or connector',
+      body: { schema: addTokenSchema, required: true },
+      answer: { status: 200, schema: addedTokenSchema, headers: { Location: 'where the token is found by its id' } },
+      failures: [404, 409, 507, 503],
+      handle: (exchange) => addToken(options, exchange),
+    },
+    {
+      method: 'DELETE',
+      path: '/api/token',
+      access: 'full',
+      summary: 'Removes the token in the body',
+      body: { schema: removeTokenSchema, required: false },
+      answer: { status: 200, schema: addedTokenSchema },
+      failures: [404, 507, 503],
+      handle: (exchange) => removeNamedToken(options, exchange),
+    },
+    {
+      method: 'DELETE',
+      path: '/api/token/{token}',
+      access: 'full',
+      summary: 'Removes the token in the path, where it is percent-encoded',
+      answer: { status: 200, schema: addedTokenSchema },
+      failures: [400, 404, 507, 503],
+      handle: (exchange) => removeTokenInPath(options, exchange),
+    },
+  ]
 }
 
-/** `POST /api/token` */
-export function addToken({ admin, crypto, log }: CallOptions): Call {
-  return async (request) => {
-    const body = await readJsonObject(request)
-    if (body === undefined) return new Refusal(400, 'invalid request body')
-    if (body instanceof Refusal) return body
-    const parsed = parse(addTokenSchema, body)
-    if (parsed instanceof Refusal) return parsed
-    const { token, port } = await admin.addToken(tokenSpec(parsed))
-    log.info('api.token.added', { type: parsed.type, token: shortHash(token, crypto), port })
-    return json({ success: true, token, ...(port !== undefined && { port }) })
-  }
+function status({ admin, version }: CallOptions, show: (token: string) => string): Answer {
+  return json({ version, tokens: admin.tokens().map((token) => statusView(token, show)) })
 }
 
-/** `DELETE /api/token`: the token is in the body. */
-export function removeNamedToken(options: CallOptions): Call {
-  return async (request) => {
-    const body = await readJsonObject(request)
-    return body instanceof Refusal ? body : removeToken(options, body ?? {})
-  }
+async function addToken({ admin, audit }: CallOptions, exchange: Exchange): Promise<Answer> {
+  const body = await parseBody(addTokenSchema, exchange.request, { required: true })
+  if (body instanceof Refusal) return body
+  const { token, port } = await admin.addToken(tokenSpec(body))
+  const id = admin.tokenId(token)
+  audit('token.add', exchange, { type: body.type, token: id, port })
+  // it may be gone again already
+  const headers = id === undefined ? {} : { location: `/api/tokens/${id}` }
+  return json({ success: true, token, ...(port !== undefined && { port }) }, { headers })
 }
 
-/** `DELETE /api/token/{token}`: the path names the token, a body is not looked at. */
-export function removeTokenInPath(options: CallOptions, segment: string): Call {
-  return () => {
-    const token = decodeSegment(segment)
-    return token === undefined
-      ? new Refusal(400, 'token is not valid percent-encoded UTF-8')
-      : removeToken(options, { token })
-  }
+async function removeNamedToken(options: CallOptions, exchange: Exchange): Promise<Answer> {
+  const body = await parseBody(removeTokenSchema, exchange.request, { required: false })
+  return body instanceof Refusal ? body : removeToken(options, exchange, body.token)
 }
 
-async function removeToken({ admin, crypto, log }: CallOptions, body: JsonObject): Promise<Answer> {
-  const parsed = parse(removeTokenSchema, body)
-  if (parsed instanceof Refusal) return parsed
-  await admin.removeToken(parsed.token)
-  log.info('api.token.removed', { token: shortHash(parsed.token, crypto) })
-  return json({ success: true, token: parsed.token })
+function removeTokenInPath(options: CallOptions, exchange: Exchange): Promise<Answer> | Answer {
+  const token = decodeSegment(exchange.segment)
+  if (token === undefined) return new Refusal(400, 'token is not valid percent-encoded UTF-8')
+  const parsed = parse(removeTokenSchema, { token })
+  return parsed instanceof Refusal ? parsed : removeToken(options, exchange, parsed.token)
 }
 
-/** The first fault is the answer. */
-function parse<Schema extends v.GenericSchema>(schema: Schema, body: JsonObject): v.InferOutput<Schema> | Refusal {
-  const result = v.safeParse(schema, body, { abortEarly: true, abortPipeEarly: true })
-  return result.success ? result.output : new Refusal(400, result.issues[0].message)
+async function removeToken({ admin, audit }: CallOptions, exchange: Exchange, token: string): Promise<Answer> {
+  const id = admin.tokenId(token)
+  await admin.removeToken(token)
+  audit('token.remove', exchange, { token: id })
+  return json({ success: true, token })
 }
 
 function tokenSpec(body: AddTokenBody): TokenSpec {
-  const token = body.token || undefined
+  const common = {
+    token: body.token || undefined,
+    label: body.label ?? undefined,
+    expiresAt: body.expires_at == null ? undefined : parseTime(body.expires_at),
+  }
   switch (body.type) {
     case 'forward':
-      return { type: 'forward', token }
+      return { ...common, type: 'forward' }
     case 'connector':
-      return { type: 'connector', token, reverseToken: body.reverse_token }
+      return { ...common, type: 'connector', reverseToken: body.reverse_token }
     case 'reverse':
       return {
+        ...common,
         type: 'reverse',
-        token,
         port: body.port ?? undefined,
         username: body.username ?? undefined,
         password: body.password ?? undefined,
         allowManageConnector: body.allow_manage_connector ?? undefined,
       }
   }
-}
-
-/** Names each field, so that what a token status gains inside never reaches the wire by accident. */
-function statusAnswer(token: TokenStatus): TokenStatusAnswer {
-  const common = { token: token.token, clients_count: token.clientsCount }
-  if (token.type === 'forward') return { ...common, type: 'forward' }
-  return {
-    ...common,
-    type: 'reverse',
-    ...(token.port !== undefined && { port: token.port }),
-    connector_tokens: [...token.connectorTokens],
-    ...(token.listening !== undefined && { listening: token.listening }),
-    ...(token.error !== undefined && { error: token.error }),
-  }
-}
-
-/** What a log line may show of a token: the first 4 bytes of its SHA-256. */
-function shortHash(token: string, crypto: Crypto): string {
-  const hash = crypto.sha256(new TextEncoder().encode(token)).subarray(0, 4)
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -7,10 +7,12 @@ const FAILURES: ReadonlyMap<ErrorCode, readonly [status: number, text?: string]>
   ['ERR_TOKEN_RESERVED', [400, "'anonymous' is reserved and cannot be used as a token"]],
   ['ERR_TOKEN_AUTONOMY', [400, 'connector tokens of this reverse token are managed by its providers']],
   ['ERR_TOKEN_NOT_FOUND', [404, 'token not found']],
+  ['ERR_CLIENT_NOT_FOUND', [404, 'client not found']],
   ['ERR_REVERSE_TOKEN_NOT_FOUND', [404, 'reverse token not found']],
   ['ERR_TOKEN_EXISTS', [409, 'token already exists']],
   ['ERR_PORT_UNAVAILABLE', [409, 'port not available']],
   ['ERR_LIMIT', [409]],
+  ['ERR_NOT_STORED', [507, 'not stored']],
   ['ERR_SHUTTING_DOWN', [503, 'server is shutting down']],
 ])
 

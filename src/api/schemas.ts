@@ -2,26 +2,17 @@
 import * as v from 'valibot'
 
 import { MAX_STR8_BYTES } from '../protocol/limits.js'
-
-/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
-const MAX_CREDENTIAL_BYTES = 255
-const MAX_PORT = 65_535
-
-/** No control characters; no lone surrogates, which UTF-8 cannot carry. */
-const TOKEN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
-const WELL_FORMED_TEXT = /^\P{Cs}*$/u
+import { credential, label, PAIR_ERROR, PLAIN_TEXT, port } from './fields.js'
+import { futureTime } from './resources.js'
 
 const tokenError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8 without control characters`
-const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
-const PORT_ERROR = 'port must be an integer from 1 to 65535'
-const PAIR_ERROR = 'username and password must be given together'
 const FLAG_ERROR = 'allow_manage_connector must be true or false'
 
 /** A token to be made: absent, null or empty asks for a generated one. */
 const newToken = v.nullish(
   v.pipe(
     v.string(tokenError('token')),
-    v.regex(TOKEN_TEXT, tokenError('token')),
+    v.regex(PLAIN_TEXT, tokenError('token')),
     v.maxBytes(MAX_STR8_BYTES, tokenError('token')),
   ),
 )
@@ -31,36 +22,22 @@ const namedToken = (field: string, missing: string) =>
   v.pipe(
     v.nullish(v.string(tokenError(field)), ''),
     v.minLength(1, missing),
-    v.regex(TOKEN_TEXT, tokenError(field)),
+    v.regex(PLAIN_TEXT, tokenError(field)),
     v.maxBytes(MAX_STR8_BYTES, tokenError(field)),
   )
 
-const credential = (field: string) =>
-  v.nullish(
-    v.pipe(
-      v.string(credentialError(field)),
-      v.minLength(1, credentialError(field)),
-      v.regex(WELL_FORMED_TEXT, credentialError(field)),
-      v.maxBytes(MAX_CREDENTIAL_BYTES, credentialError(field)),
-    ),
-  )
+/** What every type takes; optional fields may be null here. */
+const common = { token: newToken, label: v.nullish(label), expires_at: v.nullish(futureTime) }
 
-const port = v.pipe(
-  v.number(PORT_ERROR),
-  v.integer(PORT_ERROR),
-  v.minValue(1, PORT_ERROR),
-  v.maxValue(MAX_PORT, PORT_ERROR),
-)
-
-const forwardToken = v.object({ type: v.literal('forward'), token: newToken })
+const forwardToken = v.object({ type: v.literal('forward'), ...common })
 
 const reverseToken = v.pipe(
   v.object({
     type: v.literal('reverse'),
-    token: newToken,
+    ...common,
     port: v.nullish(port),
-    username: credential('username'),
-    password: credential('password'),
+    username: v.nullish(credential('username')),
+    password: v.nullish(credential('password')),
     allow_manage_connector: v.nullish(v.boolean(FLAG_ERROR)),
   }),
   v.check(({ username, password }) => (username == null) === (password == null), PAIR_ERROR),
@@ -68,7 +45,7 @@ const reverseToken = v.pipe(
 
 const connectorToken = v.object({
   type: v.literal('connector'),
-  token: newToken,
+  ...common,
   reverse_token: namedToken('reverse_token', 'reverse_token is required for connector token'),
 })
 
@@ -80,13 +57,12 @@ export type AddTokenBody = v.InferOutput<typeof addTokenSchema>
 export const removeTokenSchema = v.object({ token: namedToken('token', 'token not specified') })
 
 /** Answer of a call on a token that succeeded. */
-export const tokenAnswerSchema = v.object({
+export const addedTokenSchema = v.object({
   success: v.literal(true),
   token: v.string(),
   /** The SOCKS port of a reverse token that has one. */
   port: v.optional(port),
 })
-export type TokenAnswer = v.InferOutput<typeof tokenAnswerSchema>
 
 /** Answer of every call that failed. */
 export const failureAnswerSchema = v.object({ success: v.literal(false), error: v.string() })
@@ -114,4 +90,3 @@ export type TokenStatusAnswer = v.InferOutput<typeof tokenStatus>
 
 /** Answer of `GET /api/status`. Fields may be added, none is renamed. */
 export const statusAnswerSchema = v.object({ version: v.string(), tokens: v.array(tokenStatus) })
-export type StatusAnswer = v.InferOutput<typeof statusAnswerSchema>

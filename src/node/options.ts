@@ -1,3 +1,4 @@
+import type { ApiKey } from '../api/keys.js'
 import type { Logger } from '../log.js'
 import type { EgressPolicy } from '../ports.js'
 import type { TokenSpec } from '../relay/admin.js'
@@ -34,6 +35,12 @@ export interface ServerOptions extends CommonOptions {
   readonly tokens?: readonly TokenSpec[] | undefined
   /** Switches the HTTP API on. @default off */
   readonly apiKey?: string | undefined
+  /** More keys for the HTTP API, each with a name for the audit line. @default none */
+  readonly apiKeys?: readonly ApiKey[] | undefined
+  /** What `/metrics` asks for, besides the API keys. @default none */
+  readonly metricsKey?: string | undefined
+  /** An address of its own for `/metrics`, without a key. @default none */
+  readonly metricsListen?: { readonly host: string; readonly port: number } | undefined
   /** Address of the SOCKS ports of reverse tokens. @default '127.0.0.1' */
   readonly socksHost?: string | undefined
   /** Open SOCKS ports at once instead of with the first provider. @default false */

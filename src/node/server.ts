@@ -1,8 +1,6 @@
-import { createApi } from '../api/api.js'
 import { LinkSocksError } from '../errors.js'
 import { type Logger, silentLogger } from '../log.js'
 import type { SocketAddress } from '../ports.js'
-import { isSocketPath } from '../protocol/handshake.js'
 import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import type { AddedToken, TokenSpec, TokenStatus } from '../relay/admin.js'
 import { FailedAttempts } from '../relay/failed-attempts.js'
@@ -12,18 +10,17 @@ import { checkServerOptions } from './check-options.js'
 import { nodeClock } from './clock.js'
 import { nodeCrypto } from './crypto.js'
 import { exitDialers } from './exit.js'
-import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
+import type { UpgradeInfo } from './http-server.js'
 import { nodeInflate } from './inflate.js'
 import { limitInbound } from './limit-inbound.js'
 import type { CloseOptions, ServerOptions } from './options.js'
-import { packageVersion } from './package-version.js'
 import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
+import { ServerHttp } from './server-http.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
 
-const DEFAULT_PORT = 8_765
 const DEFAULT_SOCKS_HOST = '127.0.0.1'
 const DEFAULT_PORT_RANGE = [10_000, 19_999] as const
 /** How long an alarm about wrong tokens and keys stays when no more of them come. */
@@ -45,7 +42,7 @@ export class Server implements AsyncDisposable {
   readonly #relay: Relay
   readonly #trusted: TrustedProxies
   readonly #attempts: FailedAttempts
-  #http: HttpServer | undefined
+  #http: ServerHttp | undefined
   #listening: Promise<SocketAddress> | undefined
   #closing: Promise<void> | undefined
 
@@ -77,11 +74,19 @@ export class Server implements AsyncDisposable {
       attempts,
       store: new MemoryTokenStore(),
     })
+    this.#relay.events.subscribe(({ event }) => {
+      if (event.type === 'token.added') this.#onAdded(event.tokenId)
+    })
   }
 
   /** The HTTP and WebSocket port, while it is open. */
   get address(): SocketAddress | undefined {
     return this.#http?.address
+  }
+
+  /** Where the metrics are, if they have an address of their own, while it is open. */
+  get metricsAddress(): SocketAddress | undefined {
+    return this.#http?.metricsAddress
   }
 
   /**
@@ -103,10 +108,8 @@ export class Server implements AsyncDisposable {
    * @throws {LinkSocksError} ERR_TOKEN_INVALID (the message names the field), ERR_TOKEN_RESERVED, ERR_TOKEN_EXISTS,
    *   ERR_PORT_UNAVAILABLE, ERR_REVERSE_TOKEN_NOT_FOUND, ERR_TOKEN_AUTONOMY
    */
-  async addToken(spec: TokenSpec): Promise<AddedToken> {
-    const added = await this.#relay.addToken(spec)
-    this.#warnIfUnprotected(spec)
-    return added
+  addToken(spec: TokenSpec): Promise<AddedToken> {
+    return this.#relay.addToken(spec)
   }
 
   /**
@@ -131,27 +134,15 @@ export class Server implements AsyncDisposable {
   }
 
   async #listen(): Promise<SocketAddress> {
-    const { host = '0.0.0.0', port = DEFAULT_PORT, apiKey, tokens = [] } = this.#options
     this.#checkOpen()
-    const api = createApi({
-      admin: this,
-      apiKey,
-      version: packageVersion(),
-      clock: nodeClock,
-      crypto: nodeCrypto,
-      log: this.#log,
-      attempts: this.#attempts,
-    })
     try {
-      await this.#relay.restore(tokens)
-      for (const spec of tokens) this.#warnIfUnprotected(spec)
-      this.#http = await listenHttp({
-        host,
-        port,
+      await this.#relay.restore(this.#options.tokens ?? [])
+      this.#http = await ServerHttp.open({
+        ...this.#options,
+        relay: this.#relay,
+        attempts: this.#attempts,
         log: this.#log,
         trusted: this.#trusted,
-        handle: api,
-        isSocketPath,
         upgrade: (transport, info) => this.#accept(transport, info),
       })
     } catch (error) {
@@ -163,9 +154,11 @@ export class Server implements AsyncDisposable {
     return this.#http.address
   }
 
-  #warnIfUnprotected(spec: TokenSpec): void {
-    if (spec.type !== 'reverse' || spec.allowManageConnector === true) return
-    warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, spec.username)
+  /** Warns of a SOCKS port that anybody may use. */
+  #onAdded(id: string): void {
+    const reverse = this.#relay.tokenInfo(id)?.reverse
+    if (reverse?.port === undefined) return
+    warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, reverse.username)
   }
 
   #crowded(address: string): void {

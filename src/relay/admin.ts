@@ -77,6 +77,8 @@ export type TokenState = 'active' | 'disabled' | 'expired'
 
 /** A token with all that may be shown of it. */
 export interface TokenInfo {
+  /** Ascending in the order in which they were added. */
+  readonly number: number
   /** Random and public: 24 hex digits. */
   readonly id: string
   readonly type: 'forward' | 'reverse' | 'connector'
@@ -109,6 +111,8 @@ export interface TokenInfo {
 
 /** A client with its session. */
 export interface ClientInfo {
+  /** Ascending in the order in which they came. */
+  readonly number: number
   readonly id: string
   readonly role: Role
   readonly tokenId: string

@@ -3,10 +3,10 @@ import type { RelayLink, Role } from './relay-link.js'
 import type { Statistics } from './statistics.js'
 
 export function clientInfo({ identity, session, streams }: RelayLink): ClientInfo {
-  const { id, role, tokenId, address, since } = identity
+  const { id, number, role, tokenId, address, since } = identity
   const { receivedBytes, sentBytes, roundTripMs } = session.usage
   const state = session.clock.stopped ? 'suspended' : 'connected'
-  return { id, role, tokenId, address, since, state, roundTripMs, streams, receivedBytes, sentBytes }
+  return { id, number, role, tokenId, address, since, state, roundTripMs, streams, receivedBytes, sentBytes }
 }
 
 /** Bytes of all sessions, those that are over included. */

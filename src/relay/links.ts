@@ -112,7 +112,7 @@ export class Links {
     const environment = { clock, crypto, inflate, trace, pings, totals: this.received }
     const session = new Session(transport, { ...environment, log: peerLog, pongs: false, handler })
     const identity = {
-      ...{ id: newId(crypto), role, tokenId: token.id, address, since: clock.wallTime() },
+      ...{ id: newId(crypto), number: this.#last, role, tokenId: token.id, address, since: clock.wallTime() },
       // an instance is one of its token; without a UUID each link is one of its own
       group: `${token.token}\n${instance ?? this.#last}`,
       returns: instance !== undefined,

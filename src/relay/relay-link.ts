@@ -7,6 +7,8 @@ export type Role = 'forward' | 'provider' | 'connector'
 export interface LinkIdentity {
   /** Random and public: 24 hex digits. */
   readonly id: string
+  /** Ascending in the order in which they came. */
+  readonly number: number
   readonly role: Role
   readonly tokenId: string
   /** IP text. */

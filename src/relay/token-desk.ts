@@ -204,7 +204,15 @@ export class TokenDesk {
   #awaken(record: TokenRecord): Token | undefined {
     const { id, createdAt, type } = record
     const empty = { links: new Set<never>(), suspended: new Set<never>() }
-    const base: TokenBase = { id, token: record.token, source: 'api', createdAt, ...traitsOf(record), ...empty }
+    const base: TokenBase = {
+      id,
+      number: 0,
+      token: record.token,
+      source: 'api',
+      createdAt,
+      ...traitsOf(record),
+      ...empty,
+    }
     if (type === 'forward') return { ...base, type }
     if (type === 'connector') {
       const reverse = this.#tokens.find(record.reverseToken ?? '')

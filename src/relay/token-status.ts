@@ -18,11 +18,11 @@ export function statusOf(token: Token): TokenStatus | undefined {
  * @param durable whether the store outlives the process
  */
 export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
-  const { id, type, label, enabled, expiresAt, source, createdAt, links } = token
+  const { id, number, type, label, enabled, expiresAt, source, createdAt, links } = token
   let streams = 0
   for (const link of links) streams += link.streams
   return {
-    ...{ id, type, token: token.token, label, enabled, expiresAt, source, createdAt },
+    ...{ id, number, type, token: token.token, label, enabled, expiresAt, source, createdAt },
     state: stateOf(token, time),
     stored: durable && source === 'api',
     clients: links.size,

@@ -21,6 +21,8 @@ export interface TokenTraits {
 export interface TokenBase extends TokenTraits {
   /** Random and public. */
   readonly id: string
+  /** In the order of addition; 0 until it is in the table. */
+  number: number
   readonly token: string
   readonly source: TokenSource
   /** Unix milliseconds. */
@@ -66,7 +68,7 @@ export function newToken(
 ): TokenBase {
   const createdAt = clock.wallTime()
   const id = newId(crypto)
-  return { id, token, source, createdAt, label, enabled, expiresAt, links: new Set(), suspended: new Set() }
+  return { id, number: 0, token, source, createdAt, label, enabled, expiresAt, links: new Set(), suspended: new Set() }
 }
 
 /** Whether `token` may be used at `time` (Unix milliseconds), and if not, why. A reverse token takes its connector tokens along. */
@@ -83,6 +85,7 @@ export class TokenTable {
   readonly #ids = new Map<string, Token>()
   /** Names of tokens about to be added. */
   readonly #reserved = new Set<string>()
+  #last = 0
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto
@@ -121,6 +124,8 @@ export class TokenTable {
     this.checkFree(token.token)
     this.#tokens.set(this.#key(tokenHash(token.token, this.#crypto)), token)
     this.#ids.set(token.id, token)
+    this.#last += 1
+    token.number = this.#last
     if (token.type === 'connector') token.reverse.connectors.add(token)
   }
 

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { tokenAnswerSchema } from '../../src/api/schemas.js'
+import { addedTokenSchema } from '../../src/api/schemas.js'
 import type { TokenSpec } from '../../src/relay/admin.js'
-import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError } from './fixture.js'
+import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError, tokenInfo } from './fixture.js'
 
 const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
 const PORT_ERROR = 'port must be an integer from 1 to 65535'
@@ -62,7 +61,7 @@ describe('POST /api/token', () => {
     admin.answer = { port: 10_000 }
     const body = await expectJson(await call('POST', '/api/token', { type: 'reverse', token: 'r' }))
     expect(body).toEqual({ success: true, token: 'r', port: 10_000 })
-    expect(v.is(tokenAnswerSchema, body)).toBe(true)
+    expect(v.is(addedTokenSchema, body)).toBe(true)
   })
 
   it.each(['anonymous', '..', '../x', 'ключ', '😀', 'a b', '"', 'x'.repeat(255), 'é'.repeat(127), ' '])(
@@ -140,13 +139,14 @@ describe('POST /api/token', () => {
     expect(admin.added).toEqual([{ type: 'forward' }])
   })
 
-  it('names a token in the log by a short hash, and no password', async () => {
+  it('leaves one audit line with the key, the id and where it came from, and no secret', async () => {
     const { call, admin, lines } = createFixture()
     admin.answer = { port: 10_000 }
-    await call('POST', '/api/token', { type: 'reverse', token: 's3cret', username: 'u5er', password: 'pa55' })
-    const token = createHash('sha256').update('s3cret').digest('hex').slice(0, 8)
-    expect(lines).toEqual([
-      { level: 'info', event: 'api.token.added', fields: { type: 'reverse', token, port: 10_000 } },
-    ])
+    admin.infos = [tokenInfo({ id: 'a'.repeat(24), token: 's3cret' })]
+    const body = { type: 'reverse', token: 's3cret', username: 'u5er', password: 'pa55' }
+    const response = await call('POST', '/api/token', body)
+    expect(response.headers.get('location')).toBe(`/api/tokens/${'a'.repeat(24)}`)
+    const fields = { key: 'default', action: 'token.add', type: 'reverse', token: 'a'.repeat(24), port: 10_000 }
+    expect(lines).toEqual([{ level: 'info', event: 'api.audit', fields: { ...fields, remote: '192.0.2.7' } }])
   })
 })

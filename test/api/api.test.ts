@@ -57,7 +57,7 @@ describe('paths', () => {
     }
   })
 
-  it.each(['/api/', '/api/nothing', '/api/status/', '/api/statuses', '/api/tokens', '/api/%73tatus', '/api/../'])(
+  it.each(['/api/', '/api/nothing', '/api/status/', '/api/statuses', '/api/tokenz', '/api/%73tatus', '/api/../'])(
     'answers %j with 404 behind the key',
     async (path) => {
       const { call } = createFixture()
@@ -84,7 +84,8 @@ describe('paths', () => {
   it('refuses to be made with an empty key', () => {
     const clock = new ManualClock()
     const attempts = new FailedAttempts(clock)
-    const options = { admin: new FakeAdmin(), version: '1', clock, attempts, crypto, log: silentLogger, apiKey: '' }
+    const apiKeys = [{ name: 'default', role: 'full', key: '' }] as const
+    const options = { admin: new FakeAdmin(clock), version: '1', clock, attempts, crypto, log: silentLogger, apiKeys }
     expect(() => createApi(options)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }))
   })
 })

@@ -1,8 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-import { type ApiHandler, createApi } from '../../src/api/api.js'
+import { type Api, createApi, type MetricsSource } from '../../src/api/api.js'
+import type { ApiKey } from '../../src/api/keys.js'
+import { LinkSocksError } from '../../src/errors.js'
 import type { LogFields, Logger } from '../../src/log.js'
-import type { AddedToken, TokenAdmin, TokenSpec, TokenStatus } from '../../src/relay/admin.js'
+import type {
+  AddedToken,
+  ClientInfo,
+  RelayAdmin,
+  RelayTotals,
+  StreamInfo,
+  TokenChange,
+  TokenInfo,
+  TokenSpec,
+  TokenStatus,
+} from '../../src/relay/admin.js'
+import type { AlarmInfo } from '../../src/relay/alarms.js'
+import { EventLog } from '../../src/relay/event-log.js'
 import { FailedAttempts } from '../../src/relay/failed-attempts.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -14,12 +28,25 @@ export const crypto = {
 }
 
 /** Remembers what it was asked; `failure` is thrown instead of an answer. */
-export class FakeAdmin implements TokenAdmin {
+export class FakeAdmin implements RelayAdmin {
   readonly added: TokenSpec[] = []
   readonly removed: string[] = []
   status: readonly TokenStatus[] = []
   answer: Partial<AddedToken> = {}
   failure: unknown
+  readonly events: EventLog
+  draining = false
+  durable = false
+  infos: TokenInfo[] = []
+  clientInfos: readonly ClientInfo[] = []
+  streamInfos: readonly StreamInfo[] = []
+  alarmInfos: readonly AlarmInfo[] = []
+  readonly changes: [id: string, change: TokenChange][] = []
+  readonly disconnected: string[] = []
+
+  constructor(clock: ManualClock) {
+    this.events = new EventLog(clock)
+  }
 
   tokens(): readonly TokenStatus[] {
     this.#fail()
@@ -37,6 +64,61 @@ export class FakeAdmin implements TokenAdmin {
     this.removed.push(token)
   }
 
+  totals(): RelayTotals {
+    const { infos, clientInfos, streamInfos } = this
+    const counts = { tokens: infos.length, clients: clientInfos.length, streams: streamInfos.length }
+    return { ...counts, receivedBytes: 1_000, sentBytes: 2_000 }
+  }
+
+  alarms(): readonly AlarmInfo[] {
+    return this.alarmInfos
+  }
+
+  tokenInfos(): readonly TokenInfo[] {
+    this.#fail()
+    return this.infos
+  }
+
+  tokenInfo(id: string): TokenInfo | undefined {
+    return this.infos.find((info) => info.id === id)
+  }
+
+  tokenId(token: string): string | undefined {
+    return this.infos.find((info) => info.token === token)?.id
+  }
+
+  async changeToken(id: string, change: TokenChange): Promise<TokenInfo> {
+    this.#fail()
+    this.changes.push([id, change])
+    return this.#known(id)
+  }
+
+  async removeTokenById(id: string): Promise<void> {
+    this.#fail()
+    this.removed.push(this.#known(id).token)
+  }
+
+  clients(): readonly ClientInfo[] {
+    return this.clientInfos
+  }
+
+  disconnect(id: string): void {
+    if (!this.clientInfos.some((client) => client.id === id)) {
+      throw new LinkSocksError('ERR_CLIENT_NOT_FOUND', 'client not found')
+    }
+    this.disconnected.push(id)
+  }
+
+  streams(): Iterable<StreamInfo> {
+    return this.streamInfos
+  }
+
+  #known(id: string): TokenInfo {
+    const info = this.tokenInfo(id)
+    if (info === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
+    return info
+  }
+
   #fail(): void {
     if (this.failure !== undefined) throw this.failure
   }
@@ -52,14 +134,22 @@ export interface Fixture {
   readonly admin: FakeAdmin
   readonly lines: LogLine[]
   readonly clock: ManualClock
-  readonly handle: ApiHandler
+  readonly api: Api
+  readonly handle: Api['handle']
   /** Sends `method` to `rawPath` with the right key; a body that is neither text, bytes nor stream goes as JSON. */
   call(method: string, rawPath: string, body?: unknown, headers?: Record<string, string>): Promise<Response>
 }
 
+export interface FixtureOptions {
+  readonly apiKey?: string
+  /** Besides `apiKey`. */
+  readonly apiKeys?: readonly ApiKey[]
+  readonly metricsKey?: string
+  readonly metrics?: MetricsSource
+}
+
 /** An API with {@link KEY}; `{}` makes one that is not enabled. */
-export function createFixture({ apiKey }: { apiKey?: string } = { apiKey: KEY }): Fixture {
-  const admin = new FakeAdmin()
+export function createFixture({ apiKey, apiKeys = [], ...rest }: FixtureOptions = { apiKey: KEY }): Fixture {
   const lines: LogLine[] = []
   const record =
     (level: keyof Logger) =>
@@ -68,12 +158,17 @@ export function createFixture({ apiKey }: { apiKey?: string } = { apiKey: KEY })
     }
   const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
   const clock = new ManualClock()
+  const admin = new FakeAdmin(clock)
   const attempts = new FailedAttempts(clock)
-  const handle = createApi({ admin, version: '1.2.3', clock, attempts, crypto, log, apiKey })
+  const named: readonly ApiKey[] = apiKey === undefined ? [] : [{ name: 'default', role: 'full', key: apiKey }]
+  const keys = [...named, ...apiKeys]
+  const api = createApi({ admin, version: '1.2.3', clock, attempts, crypto, log, apiKeys: keys, ...rest })
+  const handle: Api['handle'] = (request, context) => api.handle(request, context)
   return {
     admin,
     lines,
     clock,
+    api,
     handle,
     call: (method, rawPath, body, headers = { 'x-api-key': KEY }) =>
       handle(createRequest(method, body, headers), { rawPath, remoteAddress: '192.0.2.7' }),
@@ -126,3 +221,10 @@ export const BAD_TOKENS: readonly unknown[] = [
   ...['a\nb', '\u0000', 'del\u007f', 'c1\u0085', '\ud800', 'x\udc00y', 'x'.repeat(256), 'é'.repeat(128)],
   ...[0, 1, true, false, [], ['x'], {}],
 ]
+
+/** A forward token that nobody uses. */
+export function tokenInfo(info: Partial<TokenInfo>): TokenInfo {
+  const traits = { label: undefined, enabled: true, expiresAt: undefined, state: 'active', source: 'api' } as const
+  const counts = { number: 1, stored: false, createdAt: 0, clients: 0, streams: 0 }
+  return { id: '0'.repeat(24), type: 'forward', token: 'token', ...traits, ...counts, ...info }
+}

@@ -131,6 +131,7 @@ describe('what a splice holds', () => {
     const session = connector as unknown as Session
     const identity = {
       id: 'p',
+      number: 1,
       role: 'provider',
       tokenId: 't',
       address: '',

@@ -1,0 +1,134 @@
+/** Server-sent events (HTML standard, section 9.2), read by fetch: the key travels in a header. */
+import type { Clock, Timer } from '../ports.js'
+import type { EventLog, LoggedEvent } from '../relay/event-log.js'
+import { eventGroup, eventView } from './event-views.js'
+import { formatTime } from './timestamp.js'
+
+/** Events that may wait for a reader; one that falls further behind is closed. */
+export const MAX_EVENTS_BEHIND = 10_000
+/** How often the counts are told. */
+export const STATS_INTERVAL_MS = 1_000
+/** A comment goes out so often, for proxies that cut silent connections. */
+export const COMMENT_INTERVAL_MS = 15_000
+
+export interface EventStreamOptions {
+  readonly clock: Clock
+  readonly events: EventLog
+  /** Names this run of the server: ids of another one mean nothing. */
+  readonly run: string
+  readonly version: string
+  /** What the stats event carries. */
+  readonly stats: () => object
+  readonly wanted: ReadonlySet<string>
+  /** As the reader sent it. */
+  readonly lastEventId: string | null
+  /** Called once, when it is over. */
+  readonly over: () => void
+}
+
+/** One reader of events. */
+export class EventStream {
+  readonly body: ReadableStream<Uint8Array>
+  readonly #options: EventStreamOptions
+  readonly #unsubscribe: () => void
+  readonly #timers: Timer[] = []
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  #waiting: string[] = []
+  #asked = false
+  #over = false
+
+  constructor(options: EventStreamOptions) {
+    this.#options = options
+    this.body = new ReadableStream(
+      {
+        start: (controller) => {
+          this.#controller = controller
+        },
+        pull: () => {
+          this.#asked = true
+          this.#flush()
+        },
+        cancel: () => this.close(),
+      },
+      { highWaterMark: 0 },
+    )
+    this.#greet()
+    this.#unsubscribe = options.events.subscribe((event) => this.#tell(event))
+    if (options.wanted.has('stats')) this.#every(STATS_INTERVAL_MS, () => this.#stats())
+    this.#every(COMMENT_INTERVAL_MS, () => this.#push(':\n\n'))
+    if (options.wanted.has('stats')) this.#stats()
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#unsubscribe()
+    for (const timer of this.#timers) timer.cancel()
+    this.#waiting = []
+    try {
+      this.#controller?.close()
+    } catch {
+      // cancelled: nobody reads any more
+    }
+    this.#options.over()
+  }
+
+  #greet(): void {
+    const { events, clock, version, run } = this.#options
+    this.#push(block('hello', { version, time: formatTime(clock.wallTime()) }, `${run}-${events.last}`))
+    const missed = this.#missed()
+    if (missed === undefined) this.#push(block('missed', {}))
+    else for (const event of missed) this.#tell(event)
+  }
+
+  /** What came since the reader was here last; `undefined` when that is not known any more. */
+  #missed(): readonly LoggedEvent[] | undefined {
+    const { lastEventId, run, events } = this.#options
+    if (lastEventId === null || lastEventId === '') return []
+    const [, ofRun, sequence] = /^([\da-f]+)-(\d{1,15})$/.exec(lastEventId) ?? []
+    return ofRun === run ? events.after(Number(sequence)) : undefined
+  }
+
+  #tell({ event, sequence, time }: LoggedEvent): void {
+    if (!this.#options.wanted.has(eventGroup(event))) return
+    this.#push(block(event.type, { time: formatTime(time), ...eventView(event) }, `${this.#options.run}-${sequence}`))
+  }
+
+  #stats(): void {
+    const { clock, stats } = this.#options
+    this.#push(block('stats', { time: formatTime(clock.wallTime()), ...stats() }))
+  }
+
+  #every(ms: number, action: () => void): void {
+    const index = this.#timers.length
+    const again = (): void => {
+      this.#timers[index] = this.#options.clock.after(ms, () => {
+        again()
+        action()
+      })
+    }
+    again()
+  }
+
+  #push(text: string): void {
+    if (this.#over) return
+    if (this.#waiting.length >= MAX_EVENTS_BEHIND) return this.close()
+    this.#waiting.push(text)
+    if (this.#asked) this.#flush()
+  }
+
+  /** What waited for a reader that was busy goes out in one piece. */
+  #flush(): void {
+    if (this.#waiting.length === 0 || this.#over) return
+    const text = this.#waiting.join('')
+    this.#waiting = []
+    this.#asked = false
+    this.#controller?.enqueue(new TextEncoder().encode(text))
+  }
+}
+
+/** JSON holds no line ends. */
+function block(event: string, data: object, id?: string): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+}

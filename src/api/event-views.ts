@@ -1,0 +1,34 @@
+import type { RelayEvent } from '../relay/event-log.js'
+import { alarmView } from './views.js'
+
+/** `token` of `token.added`. */
+export function eventGroup({ type }: RelayEvent): string {
+  return type.slice(0, type.indexOf('.'))
+}
+
+/** What stands in the data of an event, without its time. */
+export function eventView(event: RelayEvent): object {
+  if ('alarm' in event) return alarmView(event.alarm)
+  if ('tokenType' in event) return { token_id: event.tokenId, type: event.tokenType, label: event.label ?? null }
+  if ('streamId' in event) return streamEventView(event)
+  const { clientId, role, tokenId, address, reason } = event
+  return { client_id: clientId, role, token_id: tokenId, address, reason: reason ?? null }
+}
+
+function streamEventView(event: Extract<RelayEvent, { streamId: number }>): object {
+  const { ended } = event
+  return {
+    stream_id: String(event.streamId),
+    mode: event.mode,
+    protocol: event.protocol,
+    target: event.target ?? null,
+    token_id: event.tokenId,
+    client_id: event.clientId ?? null,
+    provider_id: event.providerId ?? null,
+    ...(ended && {
+      sent_bytes: ended.sentBytes,
+      received_bytes: ended.receivedBytes,
+      error: ended.error ?? null,
+    }),
+  }
+}

@@ -1,0 +1,38 @@
+/** Fields that several calls take. Each message is the error text the caller reads. */
+import * as v from 'valibot'
+
+/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
+const MAX_CREDENTIAL_BYTES = 255
+const MAX_LABEL_BYTES = 200
+const MAX_PORT = 65_535
+
+/** No control characters; no lone surrogates, which UTF-8 cannot carry. */
+export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
+const WELL_FORMED_TEXT = /^\P{Cs}*$/u
+
+const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
+const LABEL_ERROR = 'label must be a string of 1 to 200 bytes of UTF-8 without control characters'
+const PORT_ERROR = 'port must be an integer from 1 to 65535'
+export const PAIR_ERROR = 'username and password must be given together'
+
+export const credential = (field: string) =>
+  v.pipe(
+    v.string(credentialError(field)),
+    v.minLength(1, credentialError(field)),
+    v.regex(WELL_FORMED_TEXT, credentialError(field)),
+    v.maxBytes(MAX_CREDENTIAL_BYTES, credentialError(field)),
+  )
+
+export const label = v.pipe(
+  v.string(LABEL_ERROR),
+  v.minLength(1, LABEL_ERROR),
+  v.regex(PLAIN_TEXT, LABEL_ERROR),
+  v.maxBytes(MAX_LABEL_BYTES, LABEL_ERROR),
+)
+
+export const port = v.pipe(
+  v.number(PORT_ERROR),
+  v.integer(PORT_ERROR),
+  v.minValue(1, PORT_ERROR),
+  v.maxValue(MAX_PORT, PORT_ERROR),
+)

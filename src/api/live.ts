@@ -1,0 +1,119 @@
+/** What runs now: the server itself, its clients and streams. */
+import type { RelayAdmin, StreamInfo } from '../relay/admin.js'
+import { type Answer, json, noContent } from './answers.js'
+import type { Audit } from './audit.js'
+import { pageOf } from './page.js'
+import {
+  clientsSchema,
+  healthSchema,
+  noQuery,
+  pageQuery,
+  type StreamsQuery,
+  serverSchema,
+  streamsQuery,
+  streamsSchema,
+} from './resources.js'
+import type { Exchange, Route } from './route.js'
+import { formatTime } from './timestamp.js'
+import { alarmView, clientView, streamView, totalsView } from './views.js'
+
+export interface LiveRouteOptions {
+  readonly admin: RelayAdmin
+  readonly audit: Audit
+  readonly version: string
+  /** Unix milliseconds. */
+  readonly startedAt: number
+}
+
+export function liveRoutes(options: LiveRouteOptions): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/server',
+      access: 'read',
+      summary: 'The server, the key that asks, counts and alarms',
+      query: noQuery,
+      answer: { status: 200, schema: serverSchema },
+      handle: (exchange) => server(options, exchange),
+    },
+    {
+      method: 'GET',
+      path: '/api/clients',
+      access: 'read',
+      summary: 'Clients with their sessions, in the order in which they came',
+      query: pageQuery,
+      answer: { status: 200, schema: clientsSchema },
+      handle: (exchange) => clients(options, exchange),
+    },
+    {
+      method: 'DELETE',
+      path: '/api/clients/{id}',
+      access: 'full',
+      summary: 'Ends the session of a client, which may come back',
+      query: noQuery,
+      answer: { status: 204 },
+      failures: [404],
+      handle: (exchange) => disconnect(options, exchange),
+    },
+    {
+      method: 'GET',
+      path: '/api/streams',
+      access: 'read',
+      summary: 'Streams that are not over',
+      query: streamsQuery,
+      answer: { status: 200, schema: streamsSchema },
+      handle: (exchange) => streams(options, exchange),
+    },
+    {
+      method: 'GET',
+      path: '/healthz',
+      access: 'open',
+      summary: 'Whether the process answers',
+      answer: { status: 200, schema: healthSchema },
+      handle: () => json({ status: 'ok' }),
+    },
+    {
+      method: 'GET',
+      path: '/readyz',
+      access: 'open',
+      summary: 'Whether the server takes new clients',
+      answer: { status: 200, schema: healthSchema },
+      failures: [503],
+      handle: () => (options.admin.draining ? json({ status: 'draining' }, { status: 503 }) : json({ status: 'ok' })),
+    },
+  ]
+}
+
+function server({ admin, version, startedAt }: LiveRouteOptions, { key }: Exchange): Answer {
+  return json({
+    version,
+    started_at: formatTime(startedAt),
+    key: { name: key?.name, role: key?.role },
+    durable: admin.durable,
+    draining: admin.draining,
+    ...totalsView(admin.totals()),
+    alarms: admin.alarms().map(alarmView),
+  })
+}
+
+function clients({ admin }: LiveRouteOptions, { query }: Exchange): Answer {
+  const { entries, next, total } = pageOf(admin.clients(), ({ number }) => number, query)
+  return json({ clients: entries.map(clientView), next, total })
+}
+
+function disconnect({ admin, audit }: LiveRouteOptions, exchange: Exchange): Answer {
+  admin.disconnect(exchange.segment)
+  audit('client.disconnect', exchange, { client: exchange.segment })
+  return noContent()
+}
+
+function streams({ admin }: LiveRouteOptions, { query }: Exchange): Answer {
+  const { token, client, order, ...page } = query as StreamsQuery
+  const wanted = (stream: StreamInfo): boolean =>
+    (token === undefined || stream.tokenId === token) &&
+    (client === undefined || stream.clientId === client || stream.providerId === client)
+  const list = [...admin.streams()].filter(wanted)
+  if (order === 'newest') list.reverse()
+  const { entries, next, total } = pageOf(list, ({ id }) => id, page)
+  return json({ streams: entries.map(streamView), next, total })
+}

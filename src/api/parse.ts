@@ -1,0 +1,34 @@
+import * as v from 'valibot'
+import { Refusal } from './answers.js'
+import { readJsonObject } from './body.js'
+
+/** The first fault is the answer. */
+export function parse<Schema extends v.GenericSchema>(schema: Schema, value: unknown): v.InferOutput<Schema> | Refusal {
+  const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true })
+  return result.success ? result.output : new Refusal(400, result.issues[0].message)
+}
+
+/** Reads and judges a body; one of no bytes is an empty object where it may be left out. */
+export async function parseBody<Schema extends v.GenericSchema>(
+  schema: Schema,
+  request: Request,
+  { required }: { required: boolean },
+): Promise<v.InferOutput<Schema> | Refusal> {
+  const body = await readJsonObject(request)
+  if (body instanceof Refusal) return body
+  if (body === undefined && required) return new Refusal(400, 'invalid request body')
+  return parse(schema, body ?? {})
+}
+
+/** @returns a refusal for a parameter that stands there twice, or as the schema says */
+export function parseQuery<Schema extends v.GenericSchema>(
+  schema: Schema,
+  { url }: Request,
+): v.InferOutput<Schema> | Refusal {
+  const parameters = new Map<string, string>()
+  for (const [name, value] of new URL(url).searchParams) {
+    if (parameters.has(name)) return new Refusal(400, `${name} stands there twice`)
+    parameters.set(name, value)
+  }
+  return parse(schema, Object.fromEntries(parameters))
+}

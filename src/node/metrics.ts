@@ -1,0 +1,161 @@
+import type * as Prom from 'prom-client'
+import type { Registry } from 'prom-client'
+import { totalsOf } from '../relay/client-info.js'
+import type { FailedAttempts } from '../relay/failed-attempts.js'
+import type { Relay } from '../relay/relay.js'
+import type { Statistics } from '../relay/statistics.js'
+
+type PromClient = typeof Prom
+
+/** What dials take, in seconds: from the same machine to giving up. */
+const DIAL_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const DELAY_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
+
+export interface MetricsOptions {
+  readonly relay: Relay
+  readonly attempts: FailedAttempts
+  readonly version: string
+  readonly eventReaders: () => number
+}
+
+/** Metrics in the text format of Prometheus. What can be read when it is asked for is not counted twice. */
+export class Metrics {
+  readonly contentType: string
+  readonly #registry: Registry
+  readonly #delay: { observe(seconds: number): void }
+
+  private constructor(prom: PromClient, options: MetricsOptions) {
+    this.#registry = new prom.Registry()
+    this.contentType = this.#registry.contentType
+    const registers = [this.#registry]
+    prom.collectDefaultMetrics({ register: this.#registry })
+    const dials = new prom.Counter({
+      name: 'linksocks_dials_total',
+      help: 'Dials by how they came out: REP of RFC 1928, or cancelled',
+      labelNames: ['mode', 'rep'],
+      registers,
+    })
+    const latency = new prom.Histogram({
+      name: 'linksocks_dial_duration_seconds',
+      help: 'From the request for a stream to its answer',
+      labelNames: ['mode'],
+      buckets: DIAL_BUCKETS,
+      registers,
+    })
+    this.#delay = new prom.Histogram({
+      name: 'linksocks_event_loop_delay_seconds',
+      help: 'How late timers come',
+      buckets: DELAY_BUCKETS,
+      registers,
+    })
+    options.relay.statistics.onDialled = ({ mode, result, tookMs }) => {
+      dials.inc({ mode, rep: String(result) })
+      if (result !== 'cancelled') latency.observe({ mode }, tookMs / 1_000)
+    }
+    registerState(prom, registers, options)
+    registerTotals(prom, registers, options)
+  }
+
+  static async open(options: MetricsOptions): Promise<Metrics> {
+    return new Metrics(await import('prom-client'), options)
+  }
+
+  /** @param delayMs how late a timer came */
+  eventLoopDelayed(delayMs: number): void {
+    this.#delay.observe(delayMs / 1_000)
+  }
+
+  render(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}
+
+/** What is so now. */
+function registerState(prom: PromClient, registers: Registry[], options: MetricsOptions): void {
+  const { relay, version, eventReaders } = options
+  const gauge = (name: string, help: string, labelNames: string[], read: (set: SetValue) => void): void => {
+    new prom.Gauge({
+      name: `linksocks_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        read((labels, value) => this.set(labels, value))
+      },
+    })
+  }
+  gauge('build_info', 'Always 1', ['version'], (set) => set({ version }, 1))
+  gauge('tokens', 'Tokens', ['type'], (set) => {
+    for (const [type, count] of countBy(relay.tokenInfos(), (token) => token.type, TOKEN_TYPES)) set({ type }, count)
+  })
+  gauge('sessions', 'Sessions of clients', ['role', 'state'], (set) => {
+    const keyOf = ({ role, state }: { role: string; state: string }): string => `${role} ${state}`
+    for (const [key, count] of countBy(relay.clients(), keyOf, SESSION_KINDS)) set(split(key, 'role', 'state'), count)
+  })
+  gauge('channels', 'Streams that are not over', ['mode', 'protocol'], (set) => {
+    const keyOf = ({ mode, protocol }: { mode: string; protocol: string }): string => `${mode} ${protocol}`
+    for (const [key, count] of countBy(relay.streams(), keyOf, STREAM_KINDS)) set(split(key, 'mode', 'protocol'), count)
+  })
+  gauge('queue_bytes', 'Bytes that wait in the server', ['kind'], (set) => {
+    set({ kind: 'spliced' }, relay.links.spliced.bytes)
+    set({ kind: 'received' }, relay.links.received.bytes)
+    set({ kind: 'replay' }, relay.links.replayBytes)
+  })
+  gauge('alarms', 'Alarms that are on', [], (set) => set({}, relay.alarms().length))
+  gauge('event_streams', 'Readers of the events', [], (set) => set({}, eventReaders()))
+}
+
+/** What only grows. */
+function registerTotals(prom: PromClient, registers: Registry[], { relay, attempts }: MetricsOptions): void {
+  const counter = (name: string, help: string, labelNames: string[], read: (set: SetValue) => void): void => {
+    new prom.Counter({
+      name: `linksocks_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        read((labels, value) => this.inc(labels, value))
+      },
+    })
+  }
+  const perRole = (name: string, help: string, read: () => Readonly<Record<string, number>>): void =>
+    counter(name, help, ['role'], (set) => {
+      for (const [role, value] of Object.entries(read())) set({ role }, value)
+    })
+  const totals = (): Pick<Statistics, 'receivedBytes' | 'sentBytes'> => totalsOf(relay.links.all, relay.statistics)
+  perRole('sessions_opened_total', 'Sessions since the start', () => relay.statistics.sessionsOpened)
+  perRole(
+    'sessions_resumed_total',
+    'Sessions that went on with another WebSocket',
+    () => relay.statistics.sessionsResumed,
+  )
+  perRole('received_bytes_total', 'Bytes of messages from clients', () => totals().receivedBytes)
+  perRole('sent_bytes_total', 'Bytes of messages to clients', () => totals().sentBytes)
+  counter('channels_opened_total', 'Streams that were answered', ['mode', 'protocol'], (set) => {
+    const { channelsOpened } = relay.statistics
+    for (const key of STREAM_KINDS) set(split(key, 'mode', 'protocol'), channelsOpened.get(key) ?? 0)
+  })
+  counter('authentication_failures_total', 'Wrong tokens, API keys and SOCKS passwords', ['kind'], (set) => {
+    for (const [kind, count] of Object.entries(attempts.counts)) set({ kind }, count)
+  })
+}
+
+type SetValue = (labels: Record<string, string>, value: number) => void
+
+const TOKEN_TYPES = ['forward', 'reverse', 'connector']
+const SESSION_KINDS = ['forward', 'provider', 'connector'].flatMap((role) => [`${role} connected`, `${role} suspended`])
+const STREAM_KINDS = ['forward', 'reverse', 'agent'].flatMap((mode) => [`${mode} tcp`, `${mode} udp`])
+
+function split(key: string, first: string, second: string): Record<string, string> {
+  const [a = '', b = ''] = key.split(' ')
+  return { [first]: a, [second]: b }
+}
+
+/** A count for each of `keys`, those of nothing included: a series that appears late has no beginning. */
+function countBy<T>(entries: Iterable<T>, keyOf: (entry: T) => string, keys: readonly string[]): Map<string, number> {
+  const counts = new Map(keys.map((key) => [key, 0]))
+  for (const entry of entries) counts.set(keyOf(entry), (counts.get(keyOf(entry)) ?? 0) + 1)
+  return counts
+}

@@ -1,0 +1,119 @@
+import { type Api, type ApiContext, createApi } from '../api/api.js'
+import type { ApiKey } from '../api/keys.js'
+import type { Logger } from '../log.js'
+import type { SocketAddress } from '../ports.js'
+import { isSocketPath } from '../protocol/handshake.js'
+import type { FailedAttempts } from '../relay/failed-attempts.js'
+import type { Relay } from '../relay/relay.js'
+import { nodeClock } from './clock.js'
+import { nodeCrypto } from './crypto.js'
+import { watchEventLoop } from './event-loop-delay.js'
+import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
+import { Metrics } from './metrics.js'
+import type { ServerOptions } from './options.js'
+import { packageVersion } from './package-version.js'
+import type { TrustedProxies } from './trusted-proxy.js'
+import type { WsTransport } from './ws-transport.js'
+
+const DEFAULT_PORT = 8_765
+/** A timer that comes so late is worth an alarm, which stays for a while. */
+const ALARMING_DELAY_MS = 1_000
+const DELAY_ALARM_MS = 60_000
+
+export interface ServerHttpOptions extends ServerOptions {
+  readonly relay: Relay
+  readonly attempts: FailedAttempts
+  readonly log: Logger
+  readonly trusted: TrustedProxies
+  readonly upgrade: (transport: WsTransport, info: UpgradeInfo) => void
+}
+
+/** What a server serves by HTTP: the API with the WebSockets on one port, and the metrics, on request, on another. */
+export class ServerHttp {
+  readonly #api: Api
+  readonly #main: HttpServer
+  readonly #metrics: HttpServer | undefined
+  readonly #unwatch: () => void
+
+  private constructor(api: Api, main: HttpServer, metrics: HttpServer | undefined, unwatch: () => void) {
+    this.#api = api
+    this.#main = main
+    this.#metrics = metrics
+    this.#unwatch = unwatch
+  }
+
+  /** @throws {LinkSocksError} ERR_LISTEN */
+  static async open(options: ServerHttpOptions): Promise<ServerHttp> {
+    const { relay, attempts, log, trusted, upgrade, host = '0.0.0.0', port = DEFAULT_PORT } = options
+    const version = packageVersion()
+    const wanted = options.metricsKey !== undefined || options.metricsListen !== undefined
+    const eventReaders = (): number => api.eventReaders
+    const metrics = wanted ? await Metrics.open({ relay, attempts, version, eventReaders }) : undefined
+    const api = createApi({
+      ...{ admin: relay, apiKeys: keysOf(options), metricsKey: options.metricsKey, metrics, version, log, attempts },
+      ...{ clock: nodeClock, crypto: nodeCrypto },
+    })
+    const handle = (request: Request, context: ApiContext): Promise<Response> => api.handle(request, context)
+    const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, upgrade })
+    const unwatch = watchEventLoop((delayMs) => {
+      metrics?.eventLoopDelayed(delayMs)
+      if (delayMs >= ALARMING_DELAY_MS) warnOfDelay(relay, delayMs)
+    })
+    try {
+      return new ServerHttp(api, main, metrics && (await listenForMetrics(options, metrics)), unwatch)
+    } catch (error) {
+      unwatch()
+      await main.close()
+      throw error
+    }
+  }
+
+  get address(): SocketAddress {
+    return this.#main.address
+  }
+
+  /** Of the metrics' own port. */
+  get metricsAddress(): SocketAddress | undefined {
+    return this.#metrics?.address
+  }
+
+  stopAccepting(): void {
+    this.#main.stopAccepting()
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch()
+    this.#api.close()
+    await Promise.all([this.#main.close(), this.#metrics?.close()])
+  }
+}
+
+function keysOf({ apiKey, apiKeys = [] }: ServerOptions): readonly ApiKey[] {
+  return apiKey === undefined ? apiKeys : [{ name: 'default', role: 'full', key: apiKey }, ...apiKeys]
+}
+
+/** Nothing but `/metrics`, without a key. */
+async function listenForMetrics(
+  { metricsListen, log }: ServerHttpOptions,
+  metrics: Metrics,
+): Promise<HttpServer | undefined> {
+  if (metricsListen === undefined) return undefined
+  const handle = async ({ method }: Request, { rawPath }: ApiContext): Promise<Response> => {
+    if (rawPath !== '/metrics') return new Response('not found\n', { status: 404 })
+    if (method !== 'GET' && method !== 'HEAD')
+      return new Response(null, { status: 405, headers: { allow: 'GET, HEAD' } })
+    return new Response(await metrics.render(), { headers: { 'content-type': metrics.contentType } })
+  }
+  return listenHttp({
+    ...metricsListen,
+    log,
+    handle,
+    isSocketPath: () => false,
+    upgrade: (transport) => transport.abort(),
+  })
+}
+
+function warnOfDelay(relay: Relay, delayMs: number): void {
+  const message = `the server stood still for ${Math.round(delayMs)} ms: the machine is too busy, or was asleep`
+  relay.warnings.flash('event-loop-delay', undefined, message, DELAY_ALARM_MS)
+}
