@@ -3,7 +3,7 @@ import type { Crypto } from '../ports.js'
 
 /** One of several keys for the HTTP API. */
 export interface ApiKey {
-  /** Stands in the audit line: 1..64 letters, digits, `.`, `_` or `-`. */
+  /** Stands in the audit line: 1 to 64 letters, digits, dots, underscores and hyphens. */
   readonly name: string
   /** A read-only key changes nothing and is shown no secret. */
   readonly role: 'full' | 'read-only'

@@ -57,22 +57,22 @@ export class Settings {
     return variable !== undefined && named(variable.name, () => parseBoolean(variable.text))
   }
 
-  async secret(flag: Flag, parse: (text: string) => string, fileFlag?: Flag): Promise<string | undefined> {
+  async secret<T>(flag: Flag, parse: (text: string) => T, fileFlag?: Flag): Promise<T | undefined> {
     return (await this.secrets(flag, parse, fileFlag)).at(-1)
   }
 
   /** As {@link secret}, for repeatable flags; the variable stands for one value. */
-  async secrets(flag: Flag, parse: (text: string) => string, fileFlag?: Flag): Promise<readonly string[]> {
+  async secrets<T>(flag: Flag, parse: (text: string) => T, fileFlag?: Flag): Promise<readonly T[]> {
     const texts = this.#texts(flag)
     const files = fileFlag === undefined ? [] : this.#texts(fileFlag)
     if (texts.length > 0 && files[0] !== undefined) throw conflict(files[0].name, longName(flag))
     if (texts.length > 0) return texts.map(({ name, text }) => named(name, () => parse(text)))
     const file = files.at(-1)
-    if (file !== undefined) return [await secretFile(file, parse)]
+    if (file !== undefined) return [await secretFile(file, parse, flag.fileLimit)]
     const [variable, other] = this.#secretVariables(flag)
     if (variable === undefined) return []
     if (other !== undefined) throw conflict(other.name, variable.name)
-    if (variable.name.endsWith('_FILE')) return [await secretFile(variable, parse)]
+    if (variable.name.endsWith('_FILE')) return [await secretFile(variable, parse, flag.fileLimit)]
     return [named(variable.name, () => parse(variable.text))]
   }
 
@@ -113,9 +113,9 @@ function named<T>(name: string, parse: () => T): T {
   }
 }
 
-async function secretFile({ name, text }: Sourced, parse: (text: string) => string): Promise<string> {
+async function secretFile<T>({ name, text }: Sourced, parse: (text: string) => T, limit?: number): Promise<T> {
   try {
-    return parse(await readSecretFile(parseText(text)))
+    return parse(await readSecretFile(parseText(text), limit))
   } catch (cause) {
     throw optionError(name, LinkSocksError.from(cause, 'ERR_OPTION').message, cause)
   }

@@ -3,6 +3,8 @@ import { LinkSocksError } from '../errors.js'
 
 /** Largest file taken for a token, password or key. */
 export const SECRET_FILE_LIMIT = 4_096
+/** Largest file of API keys. */
+export const KEYS_FILE_LIMIT = 131_072
 /** Largest file of certificates. */
 export const CA_FILE_LIMIT = 1_048_576
 
@@ -21,8 +23,8 @@ export async function readTextFile(path: string, limit: number): Promise<string>
 }
 
 /** As {@link readTextFile}, without the line end that editors and `echo` leave at the end. */
-export async function readSecretFile(path: string): Promise<string> {
-  return (await readTextFile(path, SECRET_FILE_LIMIT)).replace(/\r?\n$/, '')
+export async function readSecretFile(path: string, limit: number = SECRET_FILE_LIMIT): Promise<string> {
+  return (await readTextFile(path, limit)).replace(/\r?\n$/, '')
 }
 
 /** At most one byte more than `limit`. */

@@ -15,6 +15,10 @@ export interface Flag {
   readonly secret?: boolean
   /** A secret whose empty variable counts as not set; an empty token, key or password is an error. */
   readonly optionalSecret?: boolean
+  /** Bytes of a file that holds the secret. @default SECRET_FILE_LIMIT */
+  readonly fileLimit?: number
+  /** The words it takes, for shell completion. */
+  readonly choices?: readonly string[]
   /** May be given several times. */
   readonly repeatable?: boolean
   /** Accepted, but not worth a line in `--help`. */
@@ -129,6 +133,7 @@ export const DEBUG: Flag = {
 }
 export const LOG_FORMAT: Flag = {
   flags: '--log-format <format>',
+  choices: ['text', 'json'],
   help: 'text for people or json for programs, one object a line; always on standard error',
   group: OTHER,
   fallback: 'text',

@@ -12,6 +12,7 @@ import { type Logging, openLog } from './logging.js'
 import { asFailure, EXIT, exitCodeOf, failureText } from './outcome.js'
 import { type Notice, readDrain } from './plan.js'
 import { planServer } from './server.js'
+import { hasApi } from './server-api.js'
 
 /**
  * The `linksocks` program: reads the command line, runs a server or a client until it ends, and says how it ended.
@@ -70,7 +71,7 @@ async function prepareServer(settings: Settings, log: Logging, loadLibrary: () =
     address = addressText(await server.listen())
   }
   const started = (): void => {
-    logger.info('server.ready', { address, api: options.apiKey !== undefined })
+    logger.info('server.ready', { address, api: hasApi(options) })
     report(logger, announcements)
   }
   return { service: { start, drainMs: readDrain(settings), close: (drainMs) => server.close({ drainMs }) }, started }

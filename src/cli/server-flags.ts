@@ -1,3 +1,4 @@
+import { KEYS_FILE_LIMIT } from './files.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
 
@@ -55,6 +56,56 @@ export const API_KEY_FILE: Flag = {
   help: 'read the API key from this file, which keeps it out of the process list',
   group: RELAY,
 }
+export const NAMED_API_KEY: Flag = {
+  flags: '--named-api-key <name:role:key>',
+  help: 'one more API key, with a name for the log; the role is full or read-only; may be repeated',
+  group: RELAY,
+  variable: 'LINKSOCKS_NAMED_API_KEYS',
+  secret: true,
+  repeatable: true,
+  fileLimit: KEYS_FILE_LIMIT,
+}
+export const API_KEYS_FILE: Flag = {
+  flags: '--api-keys-file <path>',
+  help: 'read more API keys from this file, one NAME:ROLE:KEY a line; lines that begin with # are left out',
+  group: RELAY,
+}
+export const DATA_DIR: Flag = {
+  flags: '--data-dir <directory>',
+  help: 'keep the tokens that the API adds in this directory; made if it is not there',
+  group: RELAY,
+  fallback: 'none: they are gone after a restart',
+  variable: 'LINKSOCKS_DATA_DIR',
+}
+export const DATA_KEY_FILE: Flag = {
+  flags: '--data-key-file <path>',
+  help: 'read the key that encrypts secrets in --data-dir from this file: 32 bytes as 64 hex digits or base64',
+  group: RELAY,
+  fallback: 'data.key in --data-dir, made with the first start',
+  variable: 'LINKSOCKS_DATA_KEY',
+  secret: true,
+}
+/** Stands for the variables of {@link DATA_KEY_FILE}: no flag carries the key itself. */
+export const DATA_KEY: Flag = { ...DATA_KEY_FILE, flags: '--data-key <key>' }
+export const METRICS_KEY: Flag = {
+  flags: '--metrics-key <key>',
+  help: 'let requests with this key read /metrics, and nothing else; API keys may as well',
+  group: RELAY,
+  variable: 'LINKSOCKS_METRICS_KEY',
+  secret: true,
+}
+export const METRICS_KEY_FILE: Flag = {
+  flags: '--metrics-key-file <path>',
+  help: 'read the metrics key from this file, which keeps it out of the process list',
+  group: RELAY,
+}
+export const METRICS_LISTEN: Flag = {
+  flags: '--metrics-listen <host:port>',
+  help: 'serve /metrics at this address too, without a key',
+  group: RELAY,
+  fallback: 'none',
+  variable: 'LINKSOCKS_METRICS_LISTEN',
+}
 export const CONNECTOR_WAIT: Flag = {
   flags: '--connector-wait-provider <duration>',
   help: "how long a connector's request waits for a provider to come (back)",
@@ -94,6 +145,13 @@ export const SERVER_FLAGS: readonly Flag[] = [
   WS_PORT,
   API_KEY,
   API_KEY_FILE,
+  NAMED_API_KEY,
+  API_KEYS_FILE,
+  DATA_DIR,
+  DATA_KEY_FILE,
+  METRICS_KEY,
+  METRICS_KEY_FILE,
+  METRICS_LISTEN,
   CONNECTOR_WAIT,
   TRUSTED_PROXY,
   flags.PING_INTERVAL,
@@ -132,9 +190,9 @@ Examples:
   Autonomy: each provider hands out its own connector tokens
     linksocks server -r -a -t PROVIDER-SECRET
 
-  Tokens at run time, by HTTP
-    linksocks server --api-key-file ./api-key
-    curl -H "X-API-Key: $(cat ./api-key)" http://SERVER:8765/api/status
+  Tokens at run time, kept across restarts
+    linksocks server --api-key-file ./api-key --data-dir ./data
+    linksocks token add --type forward --api-key-file ./api-key
 
 A flag wins over its variable. Durations: 500ms, 5s, 30m, 1h. Exit codes: 0 ended by request,
 1 failed (such as port in use), 2 usage. Stop with Ctrl-C or SIGTERM.`

@@ -14,9 +14,8 @@ import {
   readPings,
   readResume,
 } from './plan.js'
+import { apiNotices, hasApi, readApiOptions } from './server-api.js'
 import {
-  API_KEY,
-  API_KEY_FILE,
   BUFFER_SIZE,
   CONNECTOR_AUTONOMY,
   CONNECTOR_TOKEN,
@@ -29,16 +28,7 @@ import {
   WS_HOST,
   WS_PORT,
 } from './server-flags.js'
-import {
-  parseApiKey,
-  parseCidr,
-  parseDuration,
-  parseHost,
-  parsePort,
-  parsePortRange,
-  parseProxy,
-  parseToken,
-} from './values.js'
+import { parseCidr, parseDuration, parseHost, parsePort, parsePortRange, parseProxy, parseToken } from './values.js'
 
 /** The SOCKS5 port of a reverse token, when none is named. */
 const DEFAULT_SOCKS_PORT = 9_870
@@ -49,7 +39,8 @@ interface TokenSettings extends Credentials {
   readonly autonomy: boolean
   readonly token: string | undefined
   readonly connectorTokens: readonly string[]
-  readonly apiKey: string | undefined
+  /** Whether tokens can be added by the API. */
+  readonly api: boolean
   /** 0: any of the range. */
   readonly socksPort: number
 }
@@ -61,14 +52,15 @@ export interface ServerPlan extends Plan<ServerOptions> {
 
 /** @throws {LinkSocksError} ERR_OPTION naming the flag or variable */
 export async function planServer(settings: Settings): Promise<ServerPlan> {
-  const wanted = await readTokenSettings(settings)
+  const api = await readApiOptions(settings)
+  const wanted = await readTokenSettings(settings, hasApi(api))
   checkTokenSettings(settings, wanted)
   const { specs, announcements } = planTokens(wanted)
   const options: ServerOptions = {
     host: settings.value(WS_HOST, parseHost),
     port: settings.value(WS_PORT, parsePort),
     tokens: specs,
-    apiKey: wanted.apiKey,
+    ...api,
     socksHost: settings.value(flags.SOCKS_HOST, parseHost),
     socksNowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
     portRange: settings.value(PORT_RANGE, parsePortRange),
@@ -80,16 +72,16 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
     udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
   }
-  return { options, notices: noticesOf(settings, wanted), announcements }
+  return { options, notices: [...noticesOf(settings, wanted), ...apiNotices(settings, api)], announcements }
 }
 
-async function readTokenSettings(settings: Settings): Promise<TokenSettings> {
+async function readTokenSettings(settings: Settings, api: boolean): Promise<TokenSettings> {
   return {
     reverse: settings.enabled(REVERSE),
     autonomy: settings.enabled(CONNECTOR_AUTONOMY),
     token: await settings.secret(TOKEN, parseToken, flags.TOKEN_FILE),
     connectorTokens: await settings.secrets(CONNECTOR_TOKEN, parseToken),
-    apiKey: await settings.secret(API_KEY, parseApiKey, API_KEY_FILE),
+    api,
     socksPort: settings.value(SOCKS_PORT, parsePort) ?? DEFAULT_SOCKS_PORT,
     ...(await readCredentials(settings)),
   }
@@ -104,7 +96,7 @@ function checkTokenSettings(settings: Settings, wanted: TokenSettings): void {
   if (autonomy !== undefined) {
     throw optionError(connector, `cannot be combined with ${autonomy}: there the providers bring connector tokens`)
   }
-  if (wanted.token === undefined && wanted.apiKey !== undefined) {
+  if (wanted.token === undefined && wanted.api) {
     throw optionError(connector, 'needs --token: with --api-key no token is generated')
   }
   const all = [wanted.token, ...wanted.connectorTokens]
@@ -118,7 +110,7 @@ interface TokenPlan {
 }
 
 function planTokens(wanted: TokenSettings): TokenPlan {
-  const generate = wanted.apiKey === undefined
+  const generate = !wanted.api
   if (wanted.token === undefined && !generate) return { specs: [], announcements: [] }
   const announcements: Notice[] = []
   const create = (type: TokenSpec['type']): string => {
@@ -147,13 +139,13 @@ function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[]
   }
   if (!wanted.reverse) {
     notices.push(...ignoredIfGiven(settings, ownPort, 'without --reverse this server has no SOCKS5 port of its own'))
-  } else if (wanted.token === undefined && wanted.apiKey !== undefined) {
+  } else if (wanted.token === undefined && wanted.api) {
     const reason = 'with --api-key no token is generated: name one by --token, or add it by the API'
     notices.push(...ignoredIfGiven(settings, [REVERSE, CONNECTOR_AUTONOMY, ...ownPort], reason))
   } else if (wanted.autonomy) {
     notices.push(...ignoredIfGiven(settings, ownPort, 'an autonomy token has no SOCKS5 port'))
   }
-  if (wanted.apiKey === undefined) notices.push(...withoutEffect(settings, wanted))
+  if (!wanted.api) notices.push(...withoutEffect(settings, wanted))
   return notices
 }
 

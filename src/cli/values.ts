@@ -87,6 +87,13 @@ export function parseHost(text: string): string {
   throw invalid('a host name or an IP address', text)
 }
 
+/** `127.0.0.1:9100` or `[::1]:9100`; port 0 takes a free one. */
+export function parseHostPort(text: string): { readonly host: string; readonly port: number } {
+  const [, host = '', port = ''] = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(text) ?? []
+  if (host === '') throw invalid('HOST:PORT such as 127.0.0.1:9100 or [::1]:9100', text)
+  return { host: parseHost(host), port: parsePort(port) }
+}
+
 /** The relay's address: `host[:port]`, or a URL with ws, wss, http or https. Its text never goes into an error. */
 export function parseUrl(text: string): string {
   if (text.length > MAX_URL_LENGTH || /\s/.test(text))

@@ -3,7 +3,7 @@ import { LinkSocksError } from '../errors.js'
 import { parseProxyUrl } from '../exit/proxy-url.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
-import type { ClientOptions, ServerOptions } from './options.js'
+import type { ApiKey, ClientOptions, ServerOptions } from './options.js'
 import { MIN_PING_MS, type PingOptions, pingTimes } from './ping-times.js'
 import { MIN_RESUME_MS } from './resume-options.js'
 
@@ -25,11 +25,75 @@ export function checkServerOptions(options: ServerOptions): void {
     checkInteger('portRange[1]', last, first, MAX_PORT)
   }
   if (apiKey === '') throw new LinkSocksError('ERR_OPTION', 'apiKey must not be empty')
+  checkApiKeys('apiKeys', options.apiKeys, apiKey)
+  checkData(options)
+  checkMetrics(options)
   checkDuration('connectorWaitMs', connectorWaitMs, 0)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
   checkPings(options)
   checkDuration('resumeTimeoutMs', options.resumeTimeoutMs, MIN_RESUME_MS)
   checkProxy('exitProxy', exitProxy)
+}
+
+/** Name that a call with `apiKey` has in the audit line. */
+const API_KEY_NAME = 'default'
+/** Most keys besides `apiKey`: every one is compared with each call's. */
+export const MAX_API_KEYS = 64
+const MAX_KEY_LENGTH = 1_024
+/** Arrives in an HTTP header as it was sent: visible ASCII, blanks inside only (RFC 9110 section 5.5). */
+const KEY = /^[!-~]([ -~]*[!-~])?$/
+const KEY_NAME = /^[A-Za-z0-9._-]{1,64}$/
+const KEY_ROLES: readonly string[] = ['full', 'read-only'] satisfies ApiKey['role'][]
+
+/**
+ * Judges `apiKeys` and that they differ from each other and from `apiKey`.
+ * @throws {LinkSocksError} ERR_OPTION, beginning with `option`; no key is repeated
+ */
+export function checkApiKeys(option: string, apiKeys: readonly ApiKey[] = [], apiKey?: string): void {
+  const refuse = (why: string): never => {
+    throw new LinkSocksError('ERR_OPTION', `${option}: ${why}`)
+  }
+  if (apiKeys.length > MAX_API_KEYS) refuse(`at most ${MAX_API_KEYS} keys`)
+  const names = new Set<string>(apiKey === undefined ? [] : [API_KEY_NAME])
+  const owners = new Map<string, string>(apiKey === undefined ? [] : [[apiKey, API_KEY_NAME]])
+  for (const [index, { name, role, key }] of apiKeys.entries()) {
+    // what is no name may be a key in the wrong place
+    if (!KEY_NAME.test(name)) refuse(`the name of key ${index + 1} must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'`)
+    if (!KEY_ROLES.includes(role)) refuse(`the role of '${name}' must be full or read-only`)
+    if (key === '') refuse(`the key of '${name}' must not be empty`)
+    if (key.length > MAX_KEY_LENGTH || !KEY.test(key)) {
+      refuse(`the key of '${name}' must be 1 to ${MAX_KEY_LENGTH} ASCII characters without blanks at its ends`)
+    }
+    if (names.has(name)) refuse(`two keys have the name '${name}'`)
+    const owner = owners.get(key)
+    if (owner !== undefined) refuse(`'${owner}' and '${name}' have the same key: each needs its own`)
+    names.add(name)
+    owners.set(key, name)
+  }
+}
+
+function checkData({ dataDir, dataKey }: ServerOptions): void {
+  if (dataDir === '') throw new LinkSocksError('ERR_OPTION', 'dataDir must not be empty')
+  if (dataKey === undefined) return
+  if (dataDir === undefined) throw new LinkSocksError('ERR_OPTION', 'dataKey needs dataDir')
+  checkDataKey('dataKey', dataKey)
+}
+
+/** @throws {LinkSocksError} ERR_OPTION, beginning with `name`; the key is not repeated */
+export function checkDataKey(name: string, key: string): void {
+  if (/^[\dA-Fa-f]{64}$/.test(key) || /^[A-Za-z0-9+/]{43}=$/.test(key)) return
+  throw new LinkSocksError('ERR_OPTION', `${name} must be 32 bytes as 64 hex digits or base64 (openssl rand -hex 32)`)
+}
+
+function checkMetrics({ metricsKey, metricsListen }: ServerOptions): void {
+  if (metricsKey !== undefined && (metricsKey.length > MAX_KEY_LENGTH || !KEY.test(metricsKey))) {
+    throw new LinkSocksError(
+      'ERR_OPTION',
+      `metricsKey must be 1 to ${MAX_KEY_LENGTH} ASCII characters without blanks at its ends`,
+    )
+  }
+  if (metricsListen?.host === '') throw new LinkSocksError('ERR_OPTION', 'metricsListen.host must not be empty')
+  checkInteger('metricsListen.port', metricsListen?.port, 0, MAX_PORT)
 }
 
 /** @throws {LinkSocksError} ERR_OPTION, naming the option */

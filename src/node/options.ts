@@ -5,6 +5,8 @@ import type { TokenSpec } from '../relay/admin.js'
 import type { PingOptions } from './ping-times.js'
 import type { ResumeOptions } from './resume-options.js'
 
+export type { ApiKey } from '../api/keys.js'
+
 /** Options of both ends. */
 interface CommonOptions extends PingOptions, ResumeOptions {
   /** @default silent */
@@ -37,6 +39,10 @@ export interface ServerOptions extends CommonOptions {
   readonly apiKey?: string | undefined
   /** More keys for the HTTP API, each with a name for the audit line. @default none */
   readonly apiKeys?: readonly ApiKey[] | undefined
+  /** Directory that keeps the API's tokens across restarts; made if it is not there. @default none: tokens are kept in memory only */
+  readonly dataDir?: string | undefined
+  /** 32 bytes as 64 hex digits or base64, under which secrets are encrypted. @default the file `data.key` in the data directory, made with the first start */
+  readonly dataKey?: string | undefined
   /** What `/metrics` asks for, besides the API keys. @default none */
   readonly metricsKey?: string | undefined
   /** An address of its own for `/metrics`, without a key. @default none */

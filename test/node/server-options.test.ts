@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { checkServerOptions, MAX_API_KEYS } from '../../src/node/check-options.js'
+import type { ApiKey, ServerOptions } from '../../src/node/options.js'
+
+const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
+  name,
+  role: 'full',
+  key: `key of ${name}`,
+  ...more,
+})
+const many = (count: number): readonly ApiKey[] => Array.from({ length: count }, (_, index) => key(`k${index}`))
+const HEX = 'ab'.repeat(32)
+
+const GOOD: readonly ServerOptions[] = [
+  { apiKeys: [] },
+  { apiKeys: many(MAX_API_KEYS) },
+  { apiKeys: [key('a'.repeat(64)), key('A.b_c-9'), key('default')] },
+  { apiKey: 'k', apiKeys: [key('a', { key: 'x'.repeat(1_024), role: 'read-only' })] },
+  { dataDir: 'd', dataKey: HEX.toUpperCase() },
+  { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64') },
+  { metricsKey: 'm', metricsListen: { host: '::1', port: 0 } },
+]
+
+const BAD: readonly (readonly [ServerOptions, RegExp])[] = [
+  [{ apiKeys: many(MAX_API_KEYS + 1) }, /^apiKeys: at most 64 keys$/],
+  [{ apiKeys: [key('')] }, /^apiKeys: the name of key 1 must be/],
+  [{ apiKeys: [key('a'.repeat(65))] }, /^apiKeys: the name of key 1 must be/],
+  [{ apiKeys: [key('a', { key: '' })] }, /^apiKeys: the key of 'a' must not be empty$/],
+  [{ apiKeys: [key('a', { key: 'x'.repeat(1_025) })] }, /^apiKeys: the key of 'a' must be 1 to 1024 ASCII/],
+  [{ apiKeys: [key('a', { key: 'schlüssel' })] }, /^apiKeys: the key of 'a' must be 1 to 1024 ASCII/],
+  [{ apiKeys: [key('a'), key('a', { key: 'other' })] }, /^apiKeys: two keys have the name 'a'$/],
+  [{ apiKeys: [key('a'), key('b', { key: 'key of a' })] }, /^apiKeys: 'a' and 'b' have the same key/],
+  [{ apiKey: 'k', apiKeys: [key('a', { key: 'k' })] }, /^apiKeys: 'default' and 'a' have the same key/],
+  [{ apiKey: 'k', apiKeys: [key('default')] }, /^apiKeys: two keys have the name 'default'$/],
+  [{ dataDir: '' }, /^dataDir must not be empty$/],
+  [{ dataKey: HEX }, /^dataKey needs dataDir$/],
+  [{ dataDir: 'd', dataKey: HEX.slice(2) }, /^dataKey must be 32 bytes/],
+  [{ dataDir: 'd', dataKey: Buffer.alloc(31).toString('base64') }, /^dataKey must be 32 bytes/],
+  [{ metricsKey: '' }, /^metricsKey must be 1 to 1024 ASCII/],
+  [{ metricsListen: { host: '', port: 1 } }, /^metricsListen.host must not be empty$/],
+  [{ metricsListen: { host: 'a', port: 65_536 } }, /^metricsListen.port must be an integer from 0 to 65535$/],
+]
+
+describe('checkServerOptions', () => {
+  it.each(GOOD)('takes %j', (options) => {
+    expect(() => checkServerOptions(options)).not.toThrow()
+  })
+
+  it.each(BAD)('refuses %j', (options, message) => {
+    expect(() => checkServerOptions(options)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }))
+    expect(() => checkServerOptions(options)).toThrow(message)
+  })
+
+  it('refuses a role that it does not know, which the types cannot always stop', () => {
+    const apiKeys: readonly ApiKey[] = JSON.parse('[{"name":"a","role":"admin","key":"k"}]')
+    expect(() => checkServerOptions({ apiKeys })).toThrow("apiKeys: the role of 'a' must be full or read-only")
+  })
+})
