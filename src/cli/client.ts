@@ -87,7 +87,8 @@ async function readSocks(settings: Settings): Promise<SocksListenOptions> {
   }
 }
 
-async function readTls(settings: Settings): Promise<TlsOptions> {
+/** @throws {LinkSocksError} ERR_OPTION naming the flag */
+export async function readTls(settings: Settings): Promise<TlsOptions> {
   return {
     ca: await readCa(settings),
     serverName: settings.value(SERVER_NAME, parseHost),

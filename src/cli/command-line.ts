@@ -2,24 +2,33 @@ import { Command, CommanderError, Option } from 'commander'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { packageVersion } from '../node/package-version.js'
-import { CLIENT_EXAMPLES, CLIENT_SUMMARIES, type ClientCommand, clientFlags } from './client-flags.js'
+import {
+  COMMANDS,
+  COMPLETION,
+  type CommandName,
+  type CommandSpec,
+  MANAGE_COMMANDS,
+  RUN_COMMANDS,
+  SHELLS,
+  type Shell,
+} from './commands.js'
+import { completionScript } from './completion.js'
 import { type Environment, optionError } from './environment.js'
-import { DEBUG, type Flag } from './flags.js'
+import type { Flag } from './flags.js'
 import type { CliIo } from './io.js'
-import { SERVER_EXAMPLES, SERVER_FLAGS, SERVER_SUMMARY } from './server-flags.js'
+import { parseChoice } from './values.js'
 
-export type RunCommand = 'server' | ClientCommand
-
-const RUN_COMMANDS: readonly RunCommand[] = ['server', 'client', 'provider', 'connector']
 const MODE = 'LINKSOCKS_MODE'
 /** Width of help texts where the terminal doesn't say. */
 const DEFAULT_WIDTH = 100
 
 /** A command to run, as it was written. */
 export interface Invocation {
-  readonly command: RunCommand
+  readonly command: CommandName
   /** Attribute name to what was given: texts, lists of texts, booleans. Not checked yet. */
   readonly values: Readonly<Record<string, unknown>>
+  /** Arguments without a flag. */
+  readonly words: readonly string[]
   /** How often -d was given. */
   readonly debug: number
 }
@@ -39,7 +48,7 @@ export function parseCommandLine(argv: readonly string[], env: Environment, io: 
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return undefined
-    throw usageError(error, program)
+    throw usageError(error, program, argv)
   }
   return invocation
 }
@@ -74,29 +83,61 @@ function buildProgram(io: CliIo, run: (invocation: Invocation) => void): Command
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-  for (const command of RUN_COMMANDS) addCommand(program, command, run)
-  program
-    .command('version')
-    .description('print the version')
-    .action(() => {
-      io.stdout.write(`${version}\n`)
-    })
+  const writeVersion = (): void => {
+    io.stdout.write(`${version}\n`)
+  }
+  for (const spec of COMMANDS) addCommand(program, spec, [], run)
+  addCommand(program, COMPLETION, []).action((shell: string) => writeCompletion(shell, io))
+  program.command('version').description('print the version').action(writeVersion)
   return program.addHelpText('after', ROOT_EXAMPLES)
 }
 
-function addCommand(program: Command, name: RunCommand, run: (invocation: Invocation) => void): void {
+/** Adds `spec` below the commands `above`; without `run` the caller says what it does. */
+function addCommand(
+  parent: Command,
+  spec: CommandSpec,
+  above: readonly string[],
+  run?: (invocation: Invocation) => void,
+): Command {
+  const path = [...above, spec.name]
+  const command = parent
+    .command(spec.name)
+    .description(spec.summary)
+    .addHelpOption(new Option('-h, --help', 'print this help').helpGroup(helpGroup(spec)))
+    .addHelpText('after', spec.examples ?? '')
+  if (spec.commands !== undefined) {
+    command
+      .usage('<command> [flags]')
+      .helpCommand(false)
+      .configureHelp({ subcommandTerm: (one) => one.name() })
+    for (const below of spec.commands) addCommand(command, below, path, run)
+    return command
+  }
+  command.usage(spec.words === undefined ? '[flags]' : `[flags] ${spec.words}`)
+  if (spec.words !== undefined) command.argument(spec.words)
   let debug = 0
-  const command = program
-    .command(name)
-    .usage('[flags]')
-    .description(name === 'server' ? SERVER_SUMMARY : CLIENT_SUMMARIES[name])
-    .addHelpOption(new Option('-h, --help', 'print this help').helpGroup(DEBUG.group))
-    .addHelpText('after', name === 'server' ? SERVER_EXAMPLES : CLIENT_EXAMPLES[name])
-    .on('option:debug', () => {
-      debug++
-    })
-    .action(() => run({ command: name, values: command.opts(), debug }))
-  for (const flag of name === 'server' ? SERVER_FLAGS : clientFlags(name)) command.addOption(toOption(flag))
+  command.on('option:debug', () => {
+    debug++
+  })
+  for (const flag of spec.flags ?? []) command.addOption(toOption(flag))
+  const name = [...RUN_COMMANDS, ...MANAGE_COMMANDS].find((known) => known === path.join(' '))
+  if (run === undefined || name === undefined) return command
+  return command.action(() => run({ command: name, values: command.opts(), words: command.args, debug }))
+}
+
+/** The heading for --help: that of the flags it goes well with. */
+function helpGroup({ flags = [] }: CommandSpec): string {
+  return flags.find(({ group }) => group.endsWith('help:'))?.group ?? 'Help:'
+}
+
+function writeCompletion(text: string, io: CliIo): void {
+  let shell: Shell
+  try {
+    shell = parseChoice(text, SHELLS)
+  } catch (cause) {
+    throw optionError('completion', LinkSocksError.from(cause, 'ERR_OPTION').message, cause)
+  }
+  io.stdout.write(completionScript(shell, [...COMMANDS, COMPLETION]))
 }
 
 function toOption(flag: Flag): Option {
@@ -128,7 +169,7 @@ function withMode(argv: readonly string[], env: Environment): readonly string[] 
 }
 
 /** Commander's complaint in one line that begins with the culprit and repeats no value, which may be a secret. */
-function usageError({ code, message }: CommanderError, program: Command): LinkSocksError {
+function usageError({ code, message }: CommanderError, program: Command, argv: readonly string[]): LinkSocksError {
   const quoted = /'([^']*)'/.exec(message)?.[1] ?? ''
   const hint = /\(Did you mean (.*)\?\)/.exec(message)?.[1]
   const suggestion = hint === undefined ? '' : ` (did you mean ${hint}?)`
@@ -142,13 +183,23 @@ function usageError({ code, message }: CommanderError, program: Command): LinkSo
       )
     case 'commander.unknownCommand':
       return optionError(remoteText(quoted), `unknown command${suggestion}`)
-    case 'commander.help':
+    case 'commander.missingArgument':
+      return new LinkSocksError('ERR_OPTION', `<${quoted}> is missing; see --help`)
+    case 'commander.help': {
+      const group = program.commands.find((command) => command.name() === argv[0] && command.commands.length > 0)
+      if (group !== undefined) return optionError(group.name(), `which command: ${wordsOf(group)}? See --help`)
       return optionError('help', 'unknown command; linksocks --help lists them')
+    }
     case 'commander.excessArguments':
       return new LinkSocksError('ERR_OPTION', 'every value needs a flag before it; see --help')
     default:
       return new LinkSocksError('ERR_OPTION', remoteText(message.replace(/^error: /, '')))
   }
+}
+
+function wordsOf({ commands }: Command): string {
+  const names = commands.map((command) => command.name())
+  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
 }
 
 /** `--name` of `--name=value`, `-n` of `-nvalue`. */
@@ -159,7 +210,9 @@ function flagName(argument: string): string {
 
 /** Whether a command has a flag of this name without a value: it was refused for its `=value` then. */
 function isSwitch(name: string, program: Command): boolean {
-  return program.commands.some(({ options }) => options.some((option) => option.long === name && option.isBoolean()))
+  const ofOne = ({ options, commands }: Command): boolean =>
+    options.some((option) => option.long === name && option.isBoolean()) || commands.some(ofOne)
+  return ofOne(program)
 }
 
 const ROOT_EXAMPLES = `
@@ -169,4 +222,5 @@ Start here (forward mode: the client uses the server's network):
   curl --socks5-hostname 127.0.0.1:9870 https://example.com
 
 The other modes and all flags: linksocks server --help, linksocks client --help, ...
+Tokens of a running server: linksocks token --help.
 Without a command, LINKSOCKS_MODE names it: server, client, provider or connector.`

@@ -10,6 +10,8 @@ export interface TextSink {
 export interface CliIo {
   readonly stdout: TextSink
   readonly stderr: TextSink
+  /** Resolves once what was written to standard output is out, or nobody reads it. @default nothing to wait for */
+  flush?(): Promise<void>
   /** Calls `listener` at each request to end (SIGINT, SIGTERM) until the returned function is called. */
   onSignal(listener: (signal: string) => void): () => void
   /** Calls `listener` with what was thrown and caught by nobody, in place of ending the process. For good. */
@@ -24,6 +26,7 @@ export function processIo(): CliIo {
   return {
     stdout: process.stdout,
     stderr: process.stderr,
+    flush: () => new Promise((resolve) => process.stdout.write('', () => resolve())),
     onSignal(listener) {
       for (const signal of ENDING_SIGNALS) process.on(signal, listener)
       return () => {

@@ -4,6 +4,7 @@ import { type LogFields, type Logger, limitedLog, remoteText } from '../log.js'
 import { planClient } from './client.js'
 import type { ClientCommand } from './client-flags.js'
 import { type Invocation, namesNothing, parseCommandLine, writeUsage } from './command-line.js'
+import { type CommandName, RUN_COMMANDS, type RunCommand } from './commands.js'
 import { type Environment, Settings } from './environment.js'
 import { type CliIo, processIo } from './io.js'
 import type { Library } from './library.js'
@@ -15,10 +16,11 @@ import { planServer } from './server.js'
 import { hasApi } from './server-api.js'
 
 /**
- * The `linksocks` program: reads the command line, runs a server or a client until it ends, and says how it ended.
+ * The `linksocks` program: reads the command line, runs a server or a client until it ends, or speaks to a running server,
+ * and says how it ended.
  * @param argv the arguments after the program's name
  * @param loadLibrary is asked only when something is going to run
- * @returns the exit code: 0 ended by request, 1 failed, 2 usage, 3 the server refused the token; the caller exits with
+ * @returns the exit code: 0 ended by request, 1 failed, 2 usage, 3 the server refused the token or the API key; the caller exits with
  *   it at once, for a second signal leaves sockets open
  */
 export async function main(
@@ -36,9 +38,14 @@ export async function main(
   try {
     invocation = parseCommandLine(argv, env, io)
     if (invocation === undefined) return EXIT.ended
+    const { command } = invocation
+    if (!isRun(command)) {
+      const { manage } = await import('./manage.js')
+      await manage({ ...invocation, command }, env, io)
+      return EXIT.ended
+    }
     const settings = new Settings(invocation.values, env)
     logging = openLog(settings, invocation, env, io)
-    const { command } = invocation
     const { service, started } =
       command === 'server'
         ? await prepareServer(settings, logging, loadLibrary)
@@ -51,6 +58,10 @@ export async function main(
   } catch (thrown) {
     return fail(asFailure(thrown), io, logging, invocation)
   }
+}
+
+function isRun(command: CommandName): command is RunCommand {
+  return RUN_COMMANDS.some((known) => known === command)
 }
 
 /** Something ready to run; nothing is open yet. */
@@ -121,7 +132,8 @@ function fail(
   invocation: Invocation | undefined,
 ): number {
   const exit = exitCodeOf(error)
-  const text = failureText(error, invocation?.command)
+  const command = invocation?.command
+  const text = failureText(error, command !== undefined && isRun(command) ? command : undefined)
   if (exit === EXIT.failed) logging?.logger.debug('cli.trace', { stack: error.stack })
   if (logging?.format === 'json') logging.logger.error('cli.failed', { code: error.code, exit, error: text })
   else io.stderr.write(`linksocks: ${text}\n`)

@@ -1,7 +1,7 @@
 import { type ErrorCode, LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { redactSecrets } from '../node/redact.js'
-import type { RunCommand } from './command-line.js'
+import type { RunCommand } from './commands.js'
 
 /** Exit codes of the program. */
 export const EXIT = {
@@ -11,7 +11,7 @@ export const EXIT = {
   failed: 1,
   /** The command line or the environment is wrong. */
   usage: 2,
-  /** The server refused the token. */
+  /** The server refused the token, or the API key. */
   rejected: 3,
 } as const
 

@@ -19,7 +19,8 @@ const encoder = new TextEncoder()
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
-function invalid(expected: string, text?: string): LinkSocksError {
+/** The error of a value; `text` is repeated, so that no secret may be given. */
+export function invalid(expected: string, text?: string): LinkSocksError {
   if (text === undefined) return new LinkSocksError('ERR_OPTION', `must be ${expected}`)
   const shown = text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}...` : text
   return new LinkSocksError('ERR_OPTION', `must be ${expected}, not '${remoteText(shown)}'`)
@@ -158,7 +159,7 @@ export function parseHeader(text: string): readonly [name: string, value: string
 /** One of a few words. */
 export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {
   const choice = choices.find((known) => known === text)
-  if (choice === undefined) throw invalid(choices.join(' or '), text)
+  if (choice === undefined) throw invalid(`${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`, text)
   return choice
 }
 

@@ -8,15 +8,15 @@ export interface ServerProxyOptions {
 }
 
 /**
- * The proxy on the way to the server at `url` (ws or wss), as the user or the environment wrote it, `http://` put
- * before a bare `host:port`. From the environment: http_proxy for ws, https_proxy for wss, all_proxy for both, lower
+ * The proxy on the way to the server at `url` (ws, wss, http or https), as the user or the environment wrote it, `http://` put
+ * before a bare `host:port`. From the environment: http_proxy for ws and http, https_proxy for wss and https, all_proxy for both, lower
  * case before upper case; never for loopback hosts and those in no_proxy.
  * @returns `undefined` to connect directly
  */
 export function serverProxyFor(url: string, { serverProxy, proxyEnv = {} }: ServerProxyOptions): string | undefined {
   if (serverProxy !== undefined) return withScheme(serverProxy)
   const { protocol, hostname, port } = new URL(url)
-  const secure = protocol === 'wss:'
+  const secure = protocol === 'wss:' || protocol === 'https:'
   const named = lookUp(proxyEnv, secure ? 'https_proxy' : 'http_proxy') ?? lookUp(proxyEnv, 'all_proxy')
   if (named === undefined) return undefined
   const host = bareHost(hostname)

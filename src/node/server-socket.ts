@@ -38,7 +38,12 @@ export interface ServerSocketOptions extends ServerProxyOptions {
   readonly timeouts?: PhaseTimeouts | undefined
 }
 
-/** A ws or wss URL without its query, which may hold a secret. */
+/** Whether the URL (ws, wss, http or https) asks for TLS. */
+function isSecure({ protocol }: URL): boolean {
+  return protocol === 'wss:' || protocol === 'https:'
+}
+
+/** A URL without its query, which may hold a secret. */
 export function shownUrl(url: string): string {
   const { protocol, host, pathname } = new URL(url)
   return `${protocol}//${host}${pathname}`
@@ -51,7 +56,8 @@ export function shownOrigin(url: string): string {
 }
 
 /**
- * Opens the connection that the WebSocket at `url` will use: through a proxy or directly, with TLS for wss.
+ * Opens the connection to the server at `url` (ws, wss, http or https): through a proxy or directly, with TLS for wss and
+ * https.
  * @throws {LinkSocksError} ERR_CONNECT, naming the phase that failed; ERR_OPTION for a proxy that can't be read; the
  *   reason of `signal`
  */
@@ -66,7 +72,7 @@ export async function openServerSocket(
     named === undefined
       ? await connectPhase(target, `cannot reach ${shownOrigin(url)}`, options, signal)
       : await throughProxy(parseNamed(named, options), target, options, signal)
-  if (new URL(url).protocol !== 'wss:') return socket
+  if (!isSecure(new URL(url))) return socket
   return tlsPhase(socket, target, options, signal)
 }
 
@@ -82,9 +88,10 @@ function parseNamed(proxy: string, { serverProxy }: ServerProxyOptions): ProxyUr
 }
 
 function targetOf(url: string): Target {
-  const { protocol, hostname, port } = new URL(url)
+  const parsed = new URL(url)
+  const { hostname, port } = parsed
   const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
-  return { host, port: port === '' ? (protocol === 'wss:' ? 443 : 80) : Number(port) }
+  return { host, port: port === '' ? (isSecure(parsed) ? 443 : 80) : Number(port) }
 }
 
 async function throughProxy(

@@ -52,6 +52,7 @@ function packages(room: Room): readonly Planted[] {
     { line: `import 'ws'`, refused: room !== 'node' },
     { line: `import 'net'`, refused: true },
     { line: `import 'commander'`, refused: room !== 'cli' },
+    { line: `import 'string-width'`, refused: room !== 'cli' },
     { line: `import 'valibot'`, refused: room !== 'api' },
   ]
 }

@@ -1,0 +1,97 @@
+import { CLIENT_EXAMPLES, CLIENT_SUMMARIES, type ClientCommand, clientFlags } from './client-flags.js'
+import type { Flag } from './flags.js'
+import type { ManageCommand } from './manage.js'
+import * as manage from './manage-flags.js'
+import { SERVER_EXAMPLES, SERVER_FLAGS, SERVER_SUMMARY } from './server-flags.js'
+
+export type RunCommand = 'server' | ClientCommand
+
+export const RUN_COMMANDS: readonly RunCommand[] = ['server', 'client', 'provider', 'connector']
+
+/** Commands that are carried out, by their whole name. */
+export type CommandName = RunCommand | ManageCommand
+
+export const MANAGE_COMMANDS: readonly ManageCommand[] = ['status', 'token list', 'token add', 'token set', 'token rm']
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const
+export type Shell = (typeof SHELLS)[number]
+
+/** A command as `--help` and shell completion show it. */
+export interface CommandSpec {
+  /** Its own word: `add` of `token add`. */
+  readonly name: string
+  readonly summary: string
+  /** Below the flags in `--help`. */
+  readonly examples?: string
+  readonly flags?: readonly Flag[]
+  /** Arguments without a flag, as commander writes them: `<id...>`. */
+  readonly words?: string
+  /** What these may be. */
+  readonly choices?: readonly string[]
+  /** What it is divided into; such a command does nothing itself. */
+  readonly commands?: readonly CommandSpec[]
+}
+
+const TOKEN_COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'list',
+    summary: 'list the tokens of a running server',
+    flags: manage.LIST_FLAGS,
+    examples: manage.LIST_EXAMPLES,
+  },
+  {
+    name: 'add',
+    summary: 'add a token, and print it with the command for the other machine',
+    flags: manage.ADD_FLAGS,
+    examples: manage.ADD_EXAMPLES,
+  },
+  {
+    name: 'set',
+    summary: 'change tokens: enable, disable, label, expiry, user name',
+    flags: manage.SET_FLAGS,
+    examples: manage.SET_EXAMPLES,
+    words: '<id...>',
+  },
+  {
+    name: 'rm',
+    summary: 'remove tokens and disconnect their clients',
+    flags: manage.REMOVE_FLAGS,
+    examples: manage.REMOVE_EXAMPLES,
+    words: '<id-or-token...>',
+  },
+]
+
+/** Every command but version and help, in the order of `--help`. */
+export const COMMANDS: readonly CommandSpec[] = [
+  { name: 'server', summary: SERVER_SUMMARY, flags: SERVER_FLAGS, examples: SERVER_EXAMPLES },
+  ...(['client', 'provider', 'connector'] as const).map((name) => ({
+    name,
+    summary: CLIENT_SUMMARIES[name],
+    flags: clientFlags(name),
+    examples: CLIENT_EXAMPLES[name],
+  })),
+  {
+    name: 'status',
+    summary: 'show what a running server does',
+    flags: manage.STATUS_FLAGS,
+    examples: manage.STATUS_EXAMPLES,
+  },
+  { name: 'token', summary: 'list, add, change and remove tokens of a running server', commands: TOKEN_COMMANDS },
+]
+
+export const COMPLETION: CommandSpec = {
+  name: 'completion',
+  summary: 'print a script that completes commands and flags in a shell',
+  words: '<shell>',
+  choices: SHELLS,
+  examples: `
+Examples:
+  bash, in ~/.bashrc
+    source <(linksocks completion bash)
+
+  zsh, in ~/.zshrc below compinit
+    source <(linksocks completion zsh)
+
+  fish
+    linksocks completion fish > ~/.config/fish/completions/linksocks.fish`,
+}

@@ -1,0 +1,219 @@
+import * as client from './client-flags.js'
+import type { Flag } from './flags.js'
+import * as flags from './flags.js'
+
+const SERVER = 'Running server:'
+const TOKEN_GROUP = 'Token:'
+const OUTPUT = 'Output and help:'
+
+export const API_URL: Flag = {
+  flags: '-u, --url <url>',
+  help: 'the running server: an http://, https://, ws:// or wss:// URL; a path before /api or /socket is kept',
+  group: SERVER,
+  fallback: 'http://127.0.0.1:8765',
+  variable: 'LINKSOCKS_API_URL',
+}
+export const API_KEY: Flag = {
+  flags: '-k, --api-key <key>',
+  help: "an API key of the server (its --api-key); a read-only one can't change anything",
+  group: SERVER,
+  variable: 'LINKSOCKS_API_KEY',
+  secret: true,
+}
+export const API_KEY_FILE: Flag = {
+  flags: '--api-key-file <path>',
+  help: 'read the API key from this file, which keeps it out of the process list',
+  group: SERVER,
+}
+export const TIMEOUT: Flag = {
+  flags: '--timeout <duration>',
+  help: 'give the server so long to answer each call',
+  group: SERVER,
+  fallback: '10s',
+}
+export const JSON_OUTPUT: Flag = {
+  flags: '--json',
+  help: "print the API's answer as one JSON document, for programs; tokens are whole in it",
+  group: OUTPUT,
+}
+export const SHOW_TOKENS: Flag = {
+  flags: '--show-tokens',
+  help: 'print tokens whole, not their first four characters',
+  group: OUTPUT,
+}
+export const QUIET: Flag = {
+  flags: '-q, --quiet',
+  help: 'print the token and nothing else',
+  group: OUTPUT,
+}
+
+export const TOKEN_TYPES = ['forward', 'reverse', 'connector'] as const
+export type TokenType = (typeof TOKEN_TYPES)[number]
+
+export const TYPE: Flag = {
+  flags: '--type <type>',
+  help: "forward (for clients: the server's network), reverse (for providers) or connector (for users of a provider); required",
+  group: TOKEN_GROUP,
+  choices: TOKEN_TYPES,
+}
+export const TOKEN: Flag = {
+  flags: '-t, --token <token>',
+  help: 'the token to add',
+  group: TOKEN_GROUP,
+  fallback: 'the server makes one of 32 letters and digits',
+  variable: 'LINKSOCKS_TOKEN',
+  secret: true,
+}
+export const TOKEN_FILE: Flag = { ...flags.TOKEN_FILE, group: TOKEN_GROUP }
+export const REVERSE_TOKEN: Flag = {
+  flags: '--reverse-token <token>',
+  help: 'connector: the reverse token whose providers it leads to; required for this type',
+  group: TOKEN_GROUP,
+  variable: 'LINKSOCKS_REVERSE_TOKEN',
+  secret: true,
+}
+export const LABEL: Flag = {
+  flags: '-l, --label <text>',
+  help: 'what people call it, 1 to 200 bytes',
+  group: TOKEN_GROUP,
+}
+export const EXPIRES_AT: Flag = {
+  flags: '--expires-at <time>',
+  help: 'refuse it from then on, such as 2030-01-31T12:00:00Z',
+  group: TOKEN_GROUP,
+}
+export const EXPIRES_IN: Flag = {
+  flags: '--expires-in <time>',
+  help: 'refuse it after so long, such as 30d, 12h or 1d12h',
+  group: TOKEN_GROUP,
+}
+export const PORT: Flag = {
+  flags: '-p, --port <port>',
+  help: 'reverse: its SOCKS5 port on the server',
+  group: TOKEN_GROUP,
+  fallback: "the lowest free one of the server's --port-range",
+}
+export const AUTONOMY: Flag = {
+  flags: '-a, --connector-autonomy',
+  help: 'reverse: its providers bring their own connector tokens, and it has no SOCKS5 port',
+  group: TOKEN_GROUP,
+}
+export const SOCKS_USERNAME: Flag = {
+  ...flags.SOCKS_USERNAME,
+  help: 'reverse: user name SOCKS5 clients must give (needs --socks-password)',
+  group: TOKEN_GROUP,
+}
+export const SOCKS_PASSWORD: Flag = {
+  ...flags.SOCKS_PASSWORD,
+  help: 'reverse: password SOCKS5 clients must give (needs --socks-username)',
+  group: TOKEN_GROUP,
+}
+export const NO_SOCKS_AUTH: Flag = {
+  flags: '--no-socks-auth',
+  help: 'ask SOCKS5 clients for nothing any more',
+  group: TOKEN_GROUP,
+}
+export const NO_LABEL: Flag = { flags: '--no-label', help: 'take the label away', group: TOKEN_GROUP }
+export const NO_EXPIRY: Flag = { flags: '--no-expiry', help: 'let it stay valid', group: TOKEN_GROUP }
+export const ENABLE: Flag = { flags: '--enable', help: 'accept it again', group: TOKEN_GROUP }
+export const DISABLE: Flag = {
+  flags: '--disable',
+  help: 'refuse it and disconnect its clients, until --enable',
+  group: TOKEN_GROUP,
+}
+
+const ACCESS: readonly Flag[] = [
+  API_URL,
+  API_KEY,
+  API_KEY_FILE,
+  ...[client.SERVER_PROXY, client.NO_ENV_PROXY, client.CA_FILE, client.SERVER_NAME, client.INSECURE].map((flag) => ({
+    ...flag,
+    group: SERVER,
+  })),
+  TIMEOUT,
+]
+
+export const STATUS_FLAGS: readonly Flag[] = [...ACCESS, JSON_OUTPUT]
+export const LIST_FLAGS: readonly Flag[] = [...ACCESS, SHOW_TOKENS, JSON_OUTPUT]
+export const ADD_FLAGS: readonly Flag[] = [
+  TYPE,
+  TOKEN,
+  TOKEN_FILE,
+  REVERSE_TOKEN,
+  LABEL,
+  EXPIRES_AT,
+  EXPIRES_IN,
+  PORT,
+  AUTONOMY,
+  SOCKS_USERNAME,
+  SOCKS_PASSWORD,
+  ...ACCESS,
+  QUIET,
+  JSON_OUTPUT,
+]
+export const SET_FLAGS: readonly Flag[] = [
+  ENABLE,
+  DISABLE,
+  LABEL,
+  NO_LABEL,
+  EXPIRES_AT,
+  EXPIRES_IN,
+  NO_EXPIRY,
+  SOCKS_USERNAME,
+  SOCKS_PASSWORD,
+  NO_SOCKS_AUTH,
+  ...ACCESS,
+  JSON_OUTPUT,
+]
+export const REMOVE_FLAGS: readonly Flag[] = ACCESS
+
+const END = `
+The key may also be in LINKSOCKS_API_KEY or the file that LINKSOCKS_API_KEY_FILE names. Exit codes:
+0 done, 1 failed, 2 usage, 3 the server refuses the API key.`
+
+export const STATUS_EXAMPLES = `
+Examples:
+  The server on this machine
+    linksocks status --api-key-file ./api-key
+
+  Another one, for a program
+    linksocks status -u https://relay.example.com --api-key-file ./api-key --json
+${END}`
+
+export const LIST_EXAMPLES = `
+Examples:
+  linksocks token list --api-key-file ./api-key
+  linksocks token list --api-key-file ./api-key --json | jq -r '.tokens[].id'
+${END}`
+
+export const ADD_EXAMPLES = `
+Examples:
+  Let somebody use the server's network for a month
+    linksocks token add --type forward --label "Ada's laptop" --expires-in 30d
+
+  Reach an office through a SOCKS5 port of the server
+    linksocks token add --type reverse --label office --port 10080
+
+  Let somebody reach that office without the port; the reverse token comes from a file
+    LINKSOCKS_REVERSE_TOKEN_FILE=./office linksocks token add --type connector
+
+  In a script
+    token=$(linksocks token add --type forward --quiet)
+${END}`
+
+export const SET_EXAMPLES = `
+Examples (linksocks token list shows the ids):
+  linksocks token set 0123456789abcdef01234567 --disable
+  linksocks token set 0123456789abcdef01234567 --enable --expires-in 12h --label "Ada's laptop"
+${END}`
+
+export const REMOVE_EXAMPLES = `
+Examples:
+  By id, as linksocks token list shows it
+    linksocks token rm 0123456789abcdef01234567
+
+  By the token itself, which the process list shows
+    linksocks token rm laptop
+
+Clients of a removed token are disconnected at once; a reverse token takes its connector tokens along.
+${END}`
