@@ -79,7 +79,6 @@ const oldStatusSchema = v.object({
     }),
   ),
 })
-export type OldStatus = v.InferOutput<typeof oldStatusSchema>
 
 /** Every call that failed. */
 const failedSchema = v.object({ error: text })

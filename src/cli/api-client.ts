@@ -119,13 +119,13 @@ export class ApiClient {
   /** The error of an answer that no LinkSocks server gives. */
   foreign({ status }: Pick<ApiAnswer, 'status'>): LinkSocksError {
     const what = status === 200 ? 'its answer is of another kind' : `it answered ${status}`
-    return new LinkSocksError('ERR_HTTP', `${this.url} is no LinkSocks server with this API (${what}): check --url`)
+    return new LinkSocksError('ERR_HTTP', `--url: ${this.url} is no LinkSocks server with this API: ${what}`)
   }
 
   async #send(method: Method, path: string, body: unknown): Promise<HttpAnswer> {
     const { url, key, timeoutMs, ...options } = this.#access
     const late = method === 'GET' ? '' : ': it may have been done all the same'
-    const message = `${url} did not answer within ${timeoutMs / 1_000} s (--timeout)${late}`
+    const message = `${url} gave no answer within ${timeoutMs / 1_000} s (--timeout)${late}`
     const request = {
       ...options,
       url: `${url}${path}`,
@@ -196,5 +196,5 @@ function isSwitchedOff({ body }: ApiAnswer): boolean {
 function redirected(url: string, location: string | undefined): string {
   const to = location !== undefined && URL.canParse(location, url) ? new URL(location, url) : undefined
   const target = to === undefined ? 'another address' : `${to.protocol}//${to.host}`
-  return `${url} redirects to ${remoteText(target)}, and the API key is not sent on: if that is right, give it as --url`
+  return `--url: ${url} redirects to ${remoteText(target)}, which does not get the API key: if that is right, name it instead`
 }

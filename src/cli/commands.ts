@@ -87,7 +87,7 @@ export const COMPLETION: CommandSpec = {
   examples: `
 Examples:
   bash, in ~/.bashrc
-    source <(linksocks completion bash)
+    eval "$(linksocks completion bash)"
 
   zsh, in ~/.zshrc below compinit
     source <(linksocks completion zsh)

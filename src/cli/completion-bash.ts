@@ -4,7 +4,7 @@ import { allCommands, type Completed, type CompletedCommand } from './completion
 export function bashScript(program: CompletedCommand): string {
   const commands = allCommands(program)
   const paths = commands.filter(({ path }) => path !== '').map(({ path }) => `'${parentOf(path)}${path}'`)
-  return `# bash completion of linksocks: source <(linksocks completion bash)
+  return `# bash completion of linksocks: eval "$(linksocks completion bash)"
 _linksocks() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} path= words= word i
   COMPREPLY=()

@@ -78,7 +78,10 @@ export class Settings {
 
   /** What commander collected for `flag`, as a list. */
   #texts(flag: Flag): readonly Sourced[] {
-    const value = this.#values[new Option(flag.flags).attributeName()]
+    const option = new Option(flag.flags)
+    // a --no- flag shares its attribute with the flag it takes back
+    if (option.negate) return []
+    const value = this.#values[option.attributeName()]
     const texts = Array.isArray(value) ? value : [value]
     const name = longName(flag)
     return texts.filter((text) => typeof text === 'string').map((text) => ({ name, text }))

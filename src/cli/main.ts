@@ -132,8 +132,7 @@ function fail(
   invocation: Invocation | undefined,
 ): number {
   const exit = exitCodeOf(error)
-  const command = invocation?.command
-  const text = failureText(error, command !== undefined && isRun(command) ? command : undefined)
+  const text = failureText(error, invocation?.command)
   if (exit === EXIT.failed) logging?.logger.debug('cli.trace', { stack: error.stack })
   if (logging?.format === 'json') logging.logger.error('cli.failed', { code: error.code, exit, error: text })
   else io.stderr.write(`linksocks: ${text}\n`)

@@ -34,7 +34,7 @@ export async function readAccess(settings: Settings, env: Environment): Promise<
 }
 
 /** The http or https URL that the API's paths are appended to; takes what clients take as the server's address. */
-export function parseApiUrl(text: string): string {
+function parseApiUrl(text: string): string {
   const url = new URL(parseServerUrl(text).url)
   if (url.search !== '') throw new LinkSocksError('ERR_OPTION', 'must have no ?query')
   const protocol = url.protocol === 'wss:' ? 'https:' : 'http:'
@@ -60,7 +60,7 @@ export function parseLabel(text: string): string {
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
 
 /** An RFC 3339 time in the future, in any zone; as the API wants it. */
-export function parseTime(text: string, now: number): string {
+function parseTime(text: string, now: number): string {
   const time = RFC_3339.test(text) ? Date.parse(text.replace(' ', 'T').toUpperCase()) : Number.NaN
   if (Number.isNaN(time)) throw invalid('a time such as 2030-01-31T12:00:00Z or 2030-01-31T12:00:00+01:00', text)
   if (time <= now) throw invalid('in the future', text)
@@ -70,7 +70,7 @@ export function parseTime(text: string, now: number): string {
 const UNIT_MS: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 }
 
 /** The time after `30d`, `12h` or `1d12h`, at most 10 years, as the API wants it. */
-export function parseExpiry(text: string, now: number): string {
+function parseExpiry(text: string, now: number): string {
   let total = 0
   if (/^(\d{1,6}[dhms])+$/.test(text)) {
     for (const [, count, unit] of text.matchAll(/(\d+)([dhms])/g)) total += Number(count) * (UNIT_MS[unit ?? ''] ?? 0)

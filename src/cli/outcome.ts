@@ -1,7 +1,7 @@
 import { type ErrorCode, LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { redactSecrets } from '../node/redact.js'
-import type { RunCommand } from './commands.js'
+import { type CommandName, MANAGE_COMMANDS } from './commands.js'
 
 /** Exit codes of the program. */
 export const EXIT = {
@@ -30,12 +30,17 @@ export function exitCodeOf({ code }: LinkSocksError): number {
   return USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed
 }
 
+function isManage(command: CommandName): boolean {
+  return MANAGE_COMMANDS.some((known) => known === command)
+}
+
 /** The flag to look at for an error of the library, whose own messages name no flags. */
-function flagOf({ code, message }: LinkSocksError, command: RunCommand): string | undefined {
+function flagOf({ code, message }: LinkSocksError, command: CommandName): string | undefined {
   const side = command === 'server' ? 'ws' : 'socks'
   switch (code) {
     case 'ERR_AUTH_REJECTED':
-      return '--token'
+      // the API's clients name where the key came from
+      return isManage(command) ? undefined : '--token'
     case 'ERR_LISTEN':
       return /\bport \d/.test(message) ? `--${side}-port` : `--${side}-host`
     case 'ERR_PORT_UNAVAILABLE':
@@ -51,7 +56,7 @@ function flagOf({ code, message }: LinkSocksError, command: RunCommand): string 
 }
 
 /** What went wrong in one line, beginning with the flag where one can be named. */
-export function failureText(error: LinkSocksError, command?: RunCommand): string {
+export function failureText(error: LinkSocksError, command?: CommandName): string {
   // its own message names neither the port nor what keeps it
   const { message } = error.code === 'ERR_PORT_UNAVAILABLE' && error.cause instanceof Error ? error.cause : error
   const flag = command === undefined ? undefined : flagOf(error, command)

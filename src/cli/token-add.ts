@@ -120,6 +120,6 @@ function reportOf({ type, token, port, id, url, body }: Added): string {
 }
 
 /** `text` as one word of a POSIX shell. */
-export function quote(text: string): string {
+function quote(text: string): string {
   return /^[\w:/.%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

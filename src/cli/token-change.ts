@@ -46,7 +46,6 @@ export async function changeTokens({ api, settings, words, io }: Task): Promise<
 /** Flags of which one at most can be given. */
 const PAIRS: readonly (readonly Flag[])[] = [
   [ENABLE, DISABLE],
-  [LABEL, NO_LABEL],
   [EXPIRES_AT, EXPIRES_IN, NO_EXPIRY],
   [SOCKS_USERNAME, NO_SOCKS_AUTH],
   [SOCKS_PASSWORD, NO_SOCKS_AUTH],

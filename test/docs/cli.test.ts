@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type ClientCommand, clientFlags } from '../../src/cli/client-flags.js'
-import type { Flag } from '../../src/cli/flags.js'
+import { type Flag, longName } from '../../src/cli/flags.js'
+import { ADD_FLAGS, LIST_FLAGS, REMOVE_FLAGS, SET_FLAGS, STATUS_FLAGS } from '../../src/cli/manage-flags.js'
 import { SERVER_FLAGS } from '../../src/cli/server-flags.js'
 import { readText } from '../project/support.js'
 
@@ -25,6 +26,22 @@ function clientRows(): readonly string[] {
   })
 }
 
+const MANAGE: readonly (readonly [string, readonly Flag[]])[] = [
+  ['add', ADD_FLAGS],
+  ['set', SET_FLAGS],
+  ['list', LIST_FLAGS],
+  ['rm', REMOVE_FLAGS],
+  ['status', STATUS_FLAGS],
+]
+
+function manageRows(): readonly string[] {
+  const all = new Map(MANAGE.flatMap(([, flags]) => flags).map((flag) => [longName(flag), flag]))
+  return [...all].map(([name, flag]) => {
+    const takers = MANAGE.filter(([, flags]) => flags.some((other) => longName(other) === name)).map(([taker]) => taker)
+    return rowOf(flag, takers.length === MANAGE.length ? 'all' : takers.join(', '))
+  })
+}
+
 /** Rows about flags below a heading. */
 function rowsUnder(markdown: string, heading: string): readonly string[] {
   const section = markdown.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? ''
@@ -46,8 +63,14 @@ describe('docs/cli.md', () => {
     expect(rowsUnder(markdown, 'Clients')).toEqual(clientRows())
   })
 
+  it('lists the flags of the commands for running servers as the commands know them', () => {
+    expect(rowsUnder(markdown, 'Running servers')).toEqual(manageRows())
+  })
+
   it('names every variable', () => {
-    const all = [...SERVER_FLAGS, ...clientFlags('client')].flatMap(({ variable }) => variable ?? [])
+    const all = [...SERVER_FLAGS, ...clientFlags('client'), ...MANAGE.flatMap(([, flags]) => flags)].flatMap(
+      ({ variable }) => variable ?? [],
+    )
     for (const variable of [...all, 'LINKSOCKS_MODE']) expect(markdown).toContain(`\`${variable}\``)
   })
 })
