@@ -12,9 +12,12 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const OUT = join(ROOT, 'dist/command')
 /** `ws` uses these if they happen to be installed. Ours does without. */
 const OPTIONAL = ['bufferutil', 'utf-8-validate']
+/** Has native code, and is loaded only with a data directory. */
+const NATIVE = ['libsql']
 
 /** @param {string} name */
-const isOutside = (name) => name.startsWith('node:') || builtinModules.includes(name) || OPTIONAL.includes(name)
+const isOutside = (name) =>
+  name.startsWith('node:') || builtinModules.includes(name) || OPTIONAL.includes(name) || NATIVE.includes(name)
 
 /** The folders of packages that modules lie in. @param {readonly string[]} modules */
 function packagesOf(modules) {

@@ -1,5 +1,5 @@
 /**
- * Completes package-lock.json: adds the builds for other platforms of tools with native binaries.
+ * Completes package-lock.json: adds the builds for other platforms of packages with native binaries.
  *
  * npm leaves an optional package out of the lock when the registry it was made with didn't have it, and `npm ci` then
  * refuses the lock on every platform. The added entries are exact versions without a content hash; all of them are

@@ -50,6 +50,7 @@ function packages(room: Room): readonly Planted[] {
   return [
     ...['node:net', 'node:fs/promises'].map((name) => ({ line: `import '${name}'`, refused: !node })),
     { line: `import 'ws'`, refused: room !== 'node' },
+    { line: `await import('libsql')`, refused: room !== 'node' },
     { line: `import 'net'`, refused: true },
     { line: `import 'commander'`, refused: room !== 'cli' },
     { line: `import 'string-width'`, refused: room !== 'cli' },
