@@ -217,47 +217,51 @@ export type Resolve = (host: string, options?: AbortOptions) => Promise<readonly
  */
 export type ConnectTcp = (address: SocketAddress, options?: AbortOptions) => Promise<ByteStream>
 
-/** A token as a store keeps it. Optional fields are absent rather than `undefined` once they come from a store. */
+/** One token as it outlives the server. */
 export interface TokenRecord {
-  /** Random and public: 24 hex digits. */
+  /** 24 lower-case hex digits; never used twice. */
   readonly id: string
   readonly type: 'forward' | 'reverse' | 'connector'
   readonly token: string
-  /** Unix milliseconds. */
+  /** Unix time in milliseconds. */
   readonly createdAt: number
   readonly label?: string | undefined
   readonly enabled: boolean
-  /** Unix milliseconds. */
+  /** Unix time in milliseconds. */
   readonly expiresAt?: number | undefined
-  /** Reverse tokens: the SOCKS port, and what it asks for. */
+  /** Of a reverse token: the SOCKS port it was given. */
   readonly port?: number | undefined
+  /** Of a reverse token: what its SOCKS port asks for. */
   readonly username?: string | undefined
   readonly password?: string | undefined
+  /** Of a reverse token: each provider manages connector tokens of its own. */
   readonly autonomy?: boolean | undefined
-  /** Connector tokens: the text of their reverse token. */
+  /** Of a connector token: the text of its reverse token. */
   readonly reverseToken?: string | undefined
 }
 
+/** What one write does: first it removes, then it puts. */
 export interface TokenChanges {
+  /** A record whose id is known replaces that one in its place; others go to the end. */
   readonly put?: readonly TokenRecord[] | undefined
-  /** Ids. */
+  /** Ids; those that are not there are passed over. */
   readonly remove?: readonly string[] | undefined
 }
 
-/** Keeps tokens while the server runs, and, if it is durable, from one run to the next. */
+/** Keeps tokens. One server at a time has it open. */
 export interface TokenStore {
-  /** Whether what was written outlives the process. */
+  /** Whether what is written outlives the process. */
   readonly durable: boolean
   /**
-   * Everything, in the order in which it was first put.
-   * @throws {LinkSocksError} ERR_STORE
+   * All records, in the order in which they were first put. Optional fields that were `undefined` are absent.
+   * @throws {LinkSocksError} ERR_STORE (damaged, or after close())
    */
   load(): Promise<readonly TokenRecord[]>
   /**
-   * All of the changes or none; safe when it resolves. A known id is replaced in its place, an unknown one removed in silence.
-   * @throws {LinkSocksError} ERR_NOT_STORED (nothing has changed), ERR_STORE after close()
+   * All or nothing, and on disk when it resolves, if the store is durable. Writes happen in the order of their calls.
+   * @throws {LinkSocksError} ERR_NOT_STORED (nothing changed; a later write may succeed), ERR_STORE (after close())
    */
   write(changes: TokenChanges): Promise<void>
-  /** Idempotent; writes under way come first. */
+  /** Lets the writes that were called before finish. Idempotent. */
   close(): Promise<void>
 }

@@ -4,9 +4,8 @@ import type { TokenRecord } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { TokenChange } from './admin.js'
 import type { SocksCredentials } from './reverse-port.js'
-import { recordOf } from './token-record.js'
 import { checkLabel } from './token-text.js'
-import type { Token, TokenTraits } from './tokens.js'
+import { recordOf, type Token, type TokenTraits } from './tokens.js'
 
 const MAX_PORT = 65_535
 /** Largest SOCKS5 user name and password (RFC 1929 section 2). */

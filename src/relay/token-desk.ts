@@ -7,9 +7,8 @@ import { DormantTokens } from './dormant-tokens.js'
 import { ProviderPool } from './provider-pool.js'
 import type { SocksPorts } from './socks-ports.js'
 import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
-import { recordOf } from './token-record.js'
 import { checkToken, generateToken } from './token-text.js'
-import { newToken, type ReverseToken, type Token, type TokenBase, type TokenTable } from './tokens.js'
+import { newToken, type ReverseToken, recordOf, type Token, type TokenBase, type TokenTable } from './tokens.js'
 
 export interface TokenDeskOptions {
   readonly clock: Clock

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import type { Clock, Crypto } from '../ports.js'
+import type { Clock, Crypto, TokenRecord } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { TokenSource, TokenState } from './admin.js'
 import type { ProviderPool } from './provider-pool.js'
@@ -69,6 +69,19 @@ export function newToken(
   const createdAt = clock.wallTime()
   const id = newId(crypto)
   return { id, number: 0, token, source, createdAt, label, enabled, expiresAt, links: new Set(), suspended: new Set() }
+}
+
+/** What a store keeps of a token. */
+export function recordOf(token: Token): TokenRecord {
+  const { id, type, createdAt, label, enabled, expiresAt } = token
+  return { id, type, token: token.token, createdAt, label, enabled, expiresAt, ...detailsOf(token) }
+}
+
+function detailsOf(token: Token): Partial<TokenRecord> {
+  if (token.type === 'forward') return {}
+  if (token.type === 'connector') return { reverseToken: token.reverse.token }
+  const { autonomy, port, credentials } = token
+  return { autonomy, port: port?.port, ...credentials }
 }
 
 /** Whether `token` may be used at `time` (Unix milliseconds), and if not, why. A reverse token takes its connector tokens along. */
