@@ -6,9 +6,10 @@ import type { TokenChanges, TokenRecord, TokenStore } from '../ports.js'
 import { decodeRecord, encodeRecord } from '../relay/token-record.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
 import { exists, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
-import { bytesOf, isBytes, Sqlite, type SqlRow, sqliteCode } from './sqlite.js'
+import { bytesOf, isBytes, Sqlite, sqliteCode } from './sqlite.js'
 import { damaged, storeError } from './store-errors.js'
-import { TokenContents, type TokenRow } from './token-contents.js'
+import type { TokenRow } from './token-contents.js'
+import { TokenRows } from './token-rows.js'
 import { CONNECTION, checkFile, createDatabase, MIGRATIONS, type Migration, migrate } from './token-schema.js'
 import { TokenSeal } from './token-seal.js'
 
@@ -95,9 +96,7 @@ async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabas
     checkWritable(database)
     await migrate(database, schema)
     if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`)
-    const store = new TokenDatabase(database, path, seal)
-    await store.load()
-    return store
+    return new TokenDatabase(database, path, seal)
   } catch (thrown) {
     database.close()
     throw thrown
@@ -133,27 +132,20 @@ class TokenDatabase implements TokenStore {
   readonly #database: Sqlite
   readonly #path: string
   readonly #seal: TokenSeal
-  /** What the last finished write left; `undefined` before the first load. */
-  #contents: TokenContents | undefined
+  readonly #rows: TokenRows
   #closed = false
 
+  /** @throws {LinkSocksError} ERR_STORE */
   constructor(database: Sqlite, path: string, seal: TokenSeal) {
     this.#database = database
     this.#path = path
     this.#seal = seal
+    this.#rows = this.#read(() => new TokenRows(database, (row) => this.#unseal(row)))
   }
 
   async load(): Promise<readonly TokenRecord[]> {
     this.#checkOpen()
-    try {
-      const rows = this.#database.rows('SELECT seq, id, sealed FROM token ORDER BY seq').map(rowOf)
-      const contents = TokenContents.of(rows)
-      this.#checkContents(contents)
-      this.#contents = contents
-      return rows.map((row) => this.#unseal(row))
-    } catch (thrown) {
-      throw sqliteCode(thrown) === '' ? damaged(this.#path, messageOf(thrown), thrown) : storeError(this.#path, thrown)
-    }
+    return this.#read(() => this.#rows.load().map((row) => this.#unseal(row)))
   }
 
   async write({ put = [], remove = [] }: TokenChanges): Promise<void> {
@@ -163,7 +155,7 @@ class TokenDatabase implements TokenStore {
       sealed: this.#seal.seal(encodeRecord(record).bytes, record.id),
     }))
     try {
-      this.#contents = this.#database.transaction(() => this.#change(sealed, remove))
+      this.#rows.write(sealed, remove)
     } catch (cause) {
       throw new LinkSocksError('ERR_NOT_STORED', `can't write to ${this.#path}: ${messageOf(cause)}`, { cause })
     }
@@ -172,47 +164,16 @@ class TokenDatabase implements TokenStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    try {
+      this.#rows.settle()
+    } catch {
+      // the write was told to have failed; a disk that still fails can't be helped
+    }
     this.#database.close()
   }
 
   #checkOpen(): void {
     if (this.#closed) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
-  }
-
-  /** An error of the disk may leave open whether a write was the last: then nothing more is written until a restart. */
-  #checkContents(contents: TokenContents | undefined): void {
-    const stored = bytesOf(this.#database.value("SELECT value FROM meta WHERE name = 'contents'"))
-    if (contents?.equals(stored) !== true) throw new Error('it does not hold what was written last')
-  }
-
-  /** @returns what the database holds afterwards */
-  #change(put: readonly Omit<TokenRow, 'seq'>[], remove: readonly string[]): TokenContents {
-    this.#checkContents(this.#contents)
-    const contents = this.#contents?.copy() ?? new TokenContents()
-    for (const id of remove) {
-      const row = this.#find(id)
-      if (row === undefined) continue
-      contents.remove(row)
-      this.#database.run('DELETE FROM token WHERE seq = ?', row.seq)
-    }
-    for (const { id, sealed } of put) {
-      const old = this.#find(id)
-      const seq = old?.seq ?? this.#nextSeq()
-      if (old !== undefined) contents.remove(old)
-      contents.add({ seq, id, sealed })
-      this.#database.run('INSERT OR REPLACE INTO token (seq, id, sealed) VALUES (?, ?, ?)', seq, id, sealed)
-    }
-    this.#database.run('UPDATE meta SET value = ? WHERE name = ?', contents.bytes(), 'contents')
-    return contents
-  }
-
-  #find(id: string): TokenRow | undefined {
-    const [row] = this.#database.rows('SELECT seq, id, sealed FROM token WHERE id = ?', id)
-    return row && rowOf(row)
-  }
-
-  #nextSeq(): number {
-    return Number(this.#database.value('SELECT coalesce(max(seq), 0) + 1 FROM token'))
   }
 
   #unseal({ id, sealed }: TokenRow): TokenRecord {
@@ -223,12 +184,14 @@ class TokenDatabase implements TokenStore {
       throw new Error('a record is changed')
     }
   }
-}
 
-function rowOf(row: SqlRow): TokenRow {
-  const [seq, id] = [row.get('seq'), row.get('id')]
-  if (typeof seq !== 'number' || typeof id !== 'string') throw new Error('a row of another kind')
-  return { seq, id, sealed: bytesOf(row.get('sealed')) }
+  #read<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (thrown) {
+      throw sqliteCode(thrown) === '' ? damaged(this.#path, messageOf(thrown), thrown) : storeError(this.#path, thrown)
+    }
+  }
 }
 
 function messageOf(thrown: unknown): string {
