@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { type Logger, silentLogger } from '../log.js'
-import type { SocketAddress } from '../ports.js'
+import type { SocketAddress, TokenStore } from '../ports.js'
 import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import type { AddedToken, TokenSpec, TokenStatus } from '../relay/admin.js'
 import { FailedAttempts } from '../relay/failed-attempts.js'
@@ -12,12 +12,14 @@ import { nodeCrypto } from './crypto.js'
 import { exitDialers } from './exit.js'
 import type { UpgradeInfo } from './http-server.js'
 import { nodeInflate } from './inflate.js'
+import { LaterTokenStore } from './later-token-store.js'
 import { limitInbound } from './limit-inbound.js'
 import type { CloseOptions, ServerOptions } from './options.js'
 import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
 import { ServerHttp } from './server-http.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
+import { openTokenDatabase } from './token-database.js'
 import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
 
@@ -72,7 +74,7 @@ export class Server implements AsyncDisposable {
       pings: pingTimes(options),
       resumeTimeoutMs: resumeTimeout(options),
       attempts,
-      store: new MemoryTokenStore(),
+      store: storeOf(options, log),
     })
     this.#relay.events.subscribe(({ event }) => {
       if (event.type === 'token.added') this.#onAdded(event.tokenId)
@@ -91,8 +93,8 @@ export class Server implements AsyncDisposable {
 
   /**
    * Adds the tokens of the options and opens the port. All callers share one promise.
-   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened), ERR_SHUTTING_DOWN (closed meanwhile or before), and as
-   *   addToken()
+   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened), ERR_STORE (the data directory can't be used),
+   *   ERR_SHUTTING_DOWN (closed meanwhile or before), and as addToken()
    */
   listen(): Promise<SocketAddress> {
     this.#listening ??= this.#listen()
@@ -106,7 +108,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * @throws {LinkSocksError} ERR_TOKEN_INVALID (the message names the field), ERR_TOKEN_RESERVED, ERR_TOKEN_EXISTS,
-   *   ERR_PORT_UNAVAILABLE, ERR_REVERSE_TOKEN_NOT_FOUND, ERR_TOKEN_AUTONOMY
+   *   ERR_PORT_UNAVAILABLE, ERR_REVERSE_TOKEN_NOT_FOUND, ERR_TOKEN_AUTONOMY, ERR_NOT_STORED
    */
   addToken(spec: TokenSpec): Promise<AddedToken> {
     return this.#relay.addToken(spec)
@@ -114,7 +116,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * Ends the token's links and streams at once and frees its port.
-   * @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND
+   * @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_NOT_STORED
    */
   removeToken(token: string): Promise<void> {
     return this.#relay.removeToken(token)
@@ -190,4 +192,9 @@ export class Server implements AsyncDisposable {
     this.#http = undefined
     await http?.close()
   }
+}
+
+function storeOf({ dataDir: directory, dataKey: key }: ServerOptions, log: Logger): TokenStore {
+  if (directory === undefined) return new MemoryTokenStore()
+  return new LaterTokenStore(() => openTokenDatabase({ directory, key, log }), true)
 }

@@ -189,6 +189,8 @@ export class TokenDesk {
   }
 
   async #restore(record: TokenRecord): Promise<void> {
+    // it was added before there was anything to restore
+    if (this.#tokens.byId(record.id) !== undefined) return
     const token = this.#tokens.find(record.token) === undefined ? this.#awaken(record) : undefined
     if (token !== undefined) return this.#enter(token)
     this.#dormant.add(record)
