@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { ROOT, readJson, repositoryFiles } from '../project/support.js'
+import { freePort, sceneOfTest } from '../support/e2e-scene.js'
+import { ignorePatterns, ignores, instructions, readDockerfile, type Stage } from './support/dockerfile.js'
+
+describe('Dockerfile', () => {
+  let build: Stage | undefined
+  let image: Stage | undefined
+  beforeAll(async () => {
+    const stages = await readDockerfile()
+    expect(stages).toHaveLength(2)
+    ;[build, image] = stages
+  })
+
+  it('builds in one stage and runs in another, with production packages alone', () => {
+    expect(build?.name).toBe('build')
+    expect(instructions(build, 'RUN').at(-1)).toMatch(/^npm ci --omit=dev /)
+    expect(instructions(image, 'COPY')).toEqual(['--from=build /opt/linksocks /opt/linksocks'])
+  })
+
+  it('runs as a user that is not root, with its data in a volume that this user owns', () => {
+    expect(instructions(image, 'USER')).toEqual(['1000:1000'])
+    expect(instructions(image, 'VOLUME')).toEqual(['/data'])
+    expect(instructions(image, 'ENV').join(' ')).toMatch(/\bLINKSOCKS_DATA_DIR=\/data\b/)
+    expect(instructions(image, 'RUN').join(' ')).toContain('install -d -o node -g node -m 0700 /data')
+  })
+
+  it('is the command itself, and ends as the command does', () => {
+    expect(instructions(image, 'ENTRYPOINT')).toEqual(['["linksocks"]'])
+    expect(instructions(image, 'STOPSIGNAL')).toEqual(['SIGTERM'])
+    expect(instructions(image, 'EXPOSE')).toEqual(['8765'])
+    expect(instructions(image, 'HEALTHCHECK').join()).toMatch(/CMD \["node", "\/opt\/linksocks\/healthcheck\.mjs"\]$/)
+  })
+
+  it('takes no secret', () => {
+    const all = [build, image].flatMap((stage) => [...instructions(stage, 'ARG'), ...instructions(stage, 'ENV')])
+    expect(all.filter((text) => /token|key|password|secret/i.test(text))).toEqual([])
+  })
+
+  it('gets what a build needs, and neither secrets nor what tests need', async () => {
+    const patterns = await ignorePatterns()
+    const { files } = await readJson<{ files: readonly string[] }>('package.json')
+    const wanted = (await repositoryFiles()).filter((path) => !ignores(patterns, path))
+    const folders = new Set(wanted.map((path) => path.split('/')[0]))
+    for (const name of [...files.filter((name) => name !== 'dist'), 'src', 'scripts', 'package-lock.json'])
+      expect(folders).toContain(name)
+    expect(wanted).toContain('deploy/healthcheck.mjs')
+    expect(folders).not.toContain('test')
+    const secrets = [
+      '.env',
+      'deploy/.env',
+      'deploy/secrets/token',
+      'server.key',
+      'tls/a.pem',
+      'api-key',
+      'data/data.key',
+    ]
+    expect(secrets.filter((path) => !ignores(patterns, path))).toEqual([])
+  })
+})
+
+describe('deploy/healthcheck.mjs', () => {
+  const scene = sceneOfTest()
+
+  /** The check as the image runs it, but for the process it asks about. */
+  function check(pid: number, env: Readonly<Record<string, string>> = {}): Promise<readonly [unknown, string]> {
+    return new Promise((resolve) => {
+      const script = join(ROOT, 'deploy/healthcheck.mjs')
+      execFile(process.execPath, [script, `${pid}`], { env }, (error, _, stderr) => resolve([error?.code ?? 0, stderr]))
+    })
+  }
+
+  it.each([
+    [200, 0, ''],
+    [503, 1, 'unhealthy: /healthz answers 503\n'],
+  ])('asks a relay for /healthz: %i', async (status, code, said) => {
+    const asked: (string | undefined)[] = []
+    const server = createServer(({ url }, response) => {
+      asked.push(url)
+      response.writeHead(status).end()
+    }).listen(0, '127.0.0.1')
+    scene.own(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const env = { LINKSOCKS_MODE: 'server', LINKSOCKS_WEBSOCKET_PORT: `${port}` }
+    expect(await check(process.pid, env)).toEqual([code, said])
+    expect(asked).toEqual(['/healthz'])
+  })
+
+  it('finds a relay ill that does not answer', async () => {
+    const env = { LINKSOCKS_WEBSOCKET_PORT: `${await freePort()}`, LINKSOCKS_MODE: 'server' }
+    expect(await check(process.pid, env)).toEqual([1, expect.stringMatching(/^unhealthy: connect ECONNREFUSED/)])
+  })
+
+  it('asks a connector for its SOCKS5 port, and a provider for nothing but to run', async () => {
+    const server = await scene.server(['-r', '-t', 'P', '-c', 'C'])
+    const provider = await scene.provider(server.url, ['-t', 'P'])
+    const { process: connector, socksPort } = await scene.listener(server.url, ['-t', 'C'])
+    expect(await check(provider.pid)).toEqual([0, ''])
+    expect(await check(connector.pid, { LINKSOCKS_SOCKS_PORT: `${socksPort}` })).toEqual([0, ''])
+    const free = await freePort()
+    expect(await check(connector.pid, { LINKSOCKS_SOCKS_PORT: `${free}` })).toEqual([1, expect.any(String)])
+  })
+})
