@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import { SkippedReporter } from './support/skipped-reporter.js'
+import { MissingPeersReporter } from './support/missing-peers-reporter.js'
 
 /** Real programs of other projects: a file at a time, and time for those that are slow to start. */
 export default defineConfig({
@@ -15,6 +15,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 5_000,
     allowOnly: false,
-    reporters: ['default', new SkippedReporter()],
+    reporters: ['default', new MissingPeersReporter()],
   },
 })

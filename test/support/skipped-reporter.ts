@@ -1,7 +1,4 @@
 import type { Reporter, TestModule } from 'vitest/node'
-import { DEPLOYED } from './deployed.js'
-
-const RULE = '!'.repeat(100)
 
 /** Names every case that did not run, or not well at once: what was not seen must not look as if it was. */
 export class SkippedReporter implements Reporter {
@@ -15,8 +12,6 @@ export class SkippedReporter implements Reporter {
     const tests = modules.flatMap((module) => [...module.children.allTests('passed')])
     const flaky = tests.filter((test) => test.diagnostic()?.flaky === true)
     for (const test of flaky) lines.push(`passed at the second try only: ${test.fullName}\n`)
-    const missing = DEPLOYED.filter((peer) => peer.missing !== undefined)
-    const loud = missing.map((peer) => `${RULE}\n${peer.name} DID NOT RUN: ${peer.missing}\n${RULE}\n`)
-    process.stdout.write(['\n', ...lines, ...loud].join(''))
+    process.stdout.write(['\n', ...lines].join(''))
   }
 }
