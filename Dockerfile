@@ -15,9 +15,10 @@ RUN npm run build \
  && tar -xzf /opt/linksocks-*.tgz -C /opt/linksocks --strip-components=1 \
  && cp package-lock.json deploy/healthcheck.mjs /opt/linksocks/ \
  && rm -rf /opt/linksocks/docs
-# and the packages it needs, as the lock has them
+# and the packages it needs, as the lock has them; `npm ci --omit=dev` would leave a tool there that one of them can do with
 WORKDIR /opt/linksocks
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm pkg delete devDependencies \
+ && npm install --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
 # nothing is installed from here on: no package manager
