@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+/** The package as it is installed. `run.mjs` says where the tarball and the releases of Node are. */
+export default defineConfig({
+  test: {
+    environment: 'node',
+    root: new URL('../..', import.meta.url).pathname,
+    include: ['test/package/**/*.package.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 5_000,
+    allowOnly: false,
+  },
+})
