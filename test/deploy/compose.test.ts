@@ -71,7 +71,7 @@ describe('processes with the environment of deploy/compose.yaml', () => {
   it('carry traffic from the connector through the relay to the provider, and drain on SIGTERM', async () => {
     const { services } = await readCompose()
     const stage = await Stage.open(scene)
-    const relay = stage.start(services.relay)
+    const relay = stage.start(services.relay, '--socks-port', '0')
     await relay.event('server.ready')
     const provider = stage.start(services.provider)
     await provider.event('link.up')
@@ -114,9 +114,12 @@ class Stage {
     return readFileSync(this.#secretFile(name), 'utf8').trim()
   }
 
-  start(service: Service | undefined) {
+  /** @param more flags, for what a container has for itself and a test has not */
+  start(service: Service | undefined, ...more: readonly string[]) {
     const filled = Object.entries(service?.environment ?? {}).map(([name, text]) => [name, this.#fill(name, text)])
-    return this.#scene.start([...(service?.command ?? []), '--log-format', 'json'], { env: Object.fromEntries(filled) })
+    return this.#scene.start([...(service?.command ?? []), ...more, '--log-format', 'json'], {
+      env: Object.fromEntries(filled),
+    })
   }
 
   #fill(name: string, text: string): string {

@@ -98,7 +98,7 @@ describe('deploy/healthcheck.mjs', () => {
   })
 
   it('asks a connector for its SOCKS5 port, and a provider for nothing but to run', async () => {
-    const server = await scene.server(['-r', '-t', 'P', '-c', 'C'])
+    const server = await scene.server(['-r', '-t', 'P', '-c', 'C', '-p', '0'])
     const provider = await scene.provider(server.url, ['-t', 'P'])
     const { process: connector, socksPort } = await scene.listener(server.url, ['-t', 'C'])
     expect(await check(provider.pid)).toEqual([0, ''])
