@@ -18,7 +18,10 @@ RUN npm run build \
 # and the packages it needs, as the lock has them; `npm ci --omit=dev` would leave a tool there that one of them can do with
 WORKDIR /opt/linksocks
 RUN npm pkg delete devDependencies \
- && npm install --omit=dev --ignore-scripts --no-audit --no-fund
+ && npm install --omit=dev --ignore-scripts --no-audit --no-fund \
+ # native parts come for both C libraries: the one that is not here goes
+ && if [ -e /etc/alpine-release ]; then other=gnu; else other=musl; fi \
+ && rm -rf node_modules/@*/*-"$other"
 
 FROM ${NODE_IMAGE}
 # nothing is installed from here on: no package manager

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { PeerProcess } from '../interop/support/peer-process.js'
 import { folderOf } from '../interop/support/reverse-proxy.js'
 import { ROOT, readJson, repositoryFiles, run } from '../project/support.js'
 import { sceneOfSuite } from '../support/e2e-scene.js'
@@ -79,10 +80,22 @@ describe('the build stage of the Dockerfile, by hand', () => {
     expect(statSync(join(made, 'bin/linksocks.js')).mode & 0o111).toBe(0o111)
   })
 
-  it('runs as the user of the image', async () => {
-    const as = process.getuid?.() === 0 ? { uid: USER, gid: USER } : {}
-    const program = inside('/opt/linksocks/bin/linksocks.js')
-    const { stdout } = await execute(process.execPath, [program, '--version'], { ...as, cwd: '/', env: {} })
-    expect(stdout).toMatch(/^linksocks \d+\.\d+\.\d+\n$/)
+  it('has native parts for one C library alone', async () => {
+    const { stdout } = await run('find', [inside('/opt/linksocks/node_modules'), '-name', '*-musl'])
+    expect(stdout).toBe('')
+  })
+
+  it('runs as the user of the image, writes to its data directory, and ends when told to', async () => {
+    const data = inside('/data')
+    mkdirSync(data, { mode: 0o700 })
+    const isRoot = process.getuid?.() === 0
+    if (isRoot) chownSync(data, USER, USER)
+    const drop = isRoot ? ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'] : []
+    const command = [...drop, process.execPath, inside('/opt/linksocks/bin/linksocks.js')]
+    const env = { LINKSOCKS_MODE: 'server', LINKSOCKS_DATA_DIR: data, LINKSOCKS_API_KEY: 'key of the tests' }
+    const server = new PeerProcess([...command, '-P', '0', '-H', '127.0.0.1'], env)
+    scene.own(() => server.end('SIGKILL'))
+    await server.says('server.ready')
+    expect(await server.end('SIGTERM')).toBe(0)
   })
 })

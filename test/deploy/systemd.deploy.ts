@@ -12,6 +12,7 @@ import { readUnit, settings, UNITS, unitPath } from './support/units.js'
 
 const ANALYZE = findProgram('systemd-analyze')
 const PYTHON = '/usr/bin/python3'
+const PROGRAM = join(ROOT, 'bin/linksocks.js')
 const FILTERED = join(ROOT, 'test/deploy/filtered.py')
 const canFilter = (await run(PYTHON, ['-c', 'import seccomp']).catch(() => ({ code: 1 }))).code === 0
 /** In tenths, as `systemd-analyze security` counts: from 0, locked in, to 100, exposed. Its "OK" ends at 49. */
@@ -24,7 +25,7 @@ async function unitsIn(scene: Scene): Promise<readonly string[]> {
     UNITS.map(async (name) => {
       const path = join(folder, `linksocks-${name}.service`)
       const text = await readText(unitPath(name))
-      writeFileSync(path, text.replace('/usr/local/bin/linksocks', join(ROOT, 'bin/linksocks.js')))
+      writeFileSync(path, text.replace('/usr/local/bin/linksocks', PROGRAM))
       return path
     }),
   )
@@ -70,19 +71,16 @@ async function allowedCalls(filters: readonly string[]): Promise<readonly string
 describe.skipIf(ANALYZE === undefined || !canFilter)('the program, under the filter of its unit', () => {
   const scene = sceneOfSuite()
   let rules = ''
+  let data = ''
   const start = (args: readonly string[]) => {
-    const started = new PeerProcess([
-      PYTHON,
-      FILTERED,
-      rules,
-      process.execPath,
-      join(ROOT, 'bin/linksocks.js'),
-      ...args,
-    ])
+    const started = new PeerProcess([PYTHON, FILTERED, rules, process.execPath, PROGRAM, ...args], {
+      LINKSOCKS_DATA_DIR: data,
+    })
     scene.own(() => started.end('SIGKILL'))
     return started
   }
   beforeAll(async () => {
+    data = folderOf(scene)
     const unit = await readUnit('server')
     const calls = await allowedCalls(settings(unit, 'SystemCallFilter'))
     expect(calls).toEqual(expect.arrayContaining(['read', 'epoll_wait', 'execve']))
@@ -98,7 +96,22 @@ describe.skipIf(ANALYZE === undefined || !canFilter)('the program, under the fil
 
   it('works as relay, provider and connector, looks up names, and drains', async () => {
     const port = await freePort(2)
-    const relay = start(['server', '-r', '-t', 'P', '-c', 'C', '-H', '127.0.0.1', '-P', `${port}`, '-p', '0'])
+    const relay = start([
+      'server',
+      '-k',
+      'key of the tests',
+      '-r',
+      '-t',
+      'P',
+      '-c',
+      'C',
+      '-H',
+      '127.0.0.1',
+      '-P',
+      `${port}`,
+      '-p',
+      '0',
+    ])
     await relay.says('server.ready')
     const provider = start(['provider', '-t', 'P', '-u', `ws://localhost:${port}`])
     await provider.says('link.up')

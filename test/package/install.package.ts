@@ -69,11 +69,14 @@ describe.each(NODES)('the package, installed into an empty folder with Node %s',
 
   it('transfers through server and client', async () => {
     const start = (...args: readonly string[]): PeerProcess => {
-      const started = new PeerProcess([command, ...args, '--log-format', 'json'], env)
+      const started = new PeerProcess([command, ...args, '--log-format', 'json'], {
+        ...env,
+        LINKSOCKS_DATA_DIR: join(folder, 'data'),
+      })
       scene.own(() => started.end('SIGKILL'))
       return started
     }
-    const server = start('server', '-t', 'SECRET', '-H', '127.0.0.1', '-P', '0')
+    const server = start('server', '-k', 'key of the tests', '-t', 'SECRET', '-H', '127.0.0.1', '-P', '0')
     const client = start('client', '-t', 'SECRET', '-u', `ws://${await address(server, 'server.ready')}`, '-p', '0')
     const socks = await address(client, 'socks.listening')
     const content = randomBytes(5_000_000)
