@@ -18,9 +18,16 @@ export function unfinishedName(path: string): string {
 
 /** Makes a directory for its owner alone, with all above it, if it is not there. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE })
-  if (first === undefined) return
-  for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made))
+  if (await exists(path)) return
+  const above = dirname(path)
+  if (above !== path) await makeDirectory(above)
+  try {
+    await mkdir(path, { mode: DIRECTORY_MODE })
+  } catch (thrown) {
+    // made by another process meanwhile
+    if (errorCode(thrown) !== 'EEXIST') throw thrown
+  }
+  await syncDirectory(above)
 }
 
 /** Writes a new file and brings it to the disk. */

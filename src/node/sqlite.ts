@@ -25,7 +25,12 @@ export class Sqlite {
   /** Makes the file if it is not there. @throws {LinkSocksError} ERR_STORE (no engine for this platform) */
   static async open(path: string): Promise<Sqlite> {
     const Engine = await loadEngine()
-    return new Sqlite(new Engine(path, { timeout: 0 }))
+    try {
+      return new Sqlite(new Engine(path, { timeout: 0 }))
+    } catch (cause) {
+      // the engine's own text has no more than a number
+      throw new Error('not a file, or no permission', { cause })
+    }
   }
 
   /** Runs statements without values, and forgets what they return. */
@@ -111,10 +116,26 @@ export function bytesOf(value: unknown): Uint8Array {
   return new Uint8Array(value)
 }
 
-/** SQLite's name of what went wrong, such as SQLITE_FULL; empty for others. */
-export function sqliteCode(thrown: unknown): string {
-  if (!(thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string')) return ''
-  return thrown.code.startsWith('SQLITE_') ? thrown.code : ''
+/** SQLite's result codes (sqlite.org/rescode.html) that are told apart. */
+const RESULTS: ReadonlyMap<number, SqliteResult> = new Map([
+  [1, 'error'],
+  [3, 'not-allowed'],
+  [5, 'in-use'],
+  [6, 'in-use'],
+  [8, 'not-allowed'],
+  [11, 'damaged'],
+  [14, 'not-allowed'],
+  [19, 'damaged'],
+  [26, 'damaged'],
+])
+
+export type SqliteResult = 'in-use' | 'damaged' | 'not-allowed' | 'error'
+
+/** What kind of failure SQLite told of; `undefined` when another than SQLite failed. */
+export function sqliteResult(thrown: unknown): SqliteResult | undefined {
+  // the text of the code is missing for some: the lower byte of the number is the kind
+  if (!(thrown instanceof Error && 'rawCode' in thrown && typeof thrown.rawCode === 'number')) return undefined
+  return RESULTS.get(thrown.rawCode & 0xff) ?? 'error'
 }
 
 /** A blob as a literal, for statements without values. */

@@ -1,9 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import { sqliteCode } from './sqlite.js'
-
-/** SQLite's names for a file that holds something else than it should. */
-const DAMAGED: ReadonlySet<string> = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_CONSTRAINT', 'SQLITE_ERROR'])
-const IN_USE: ReadonlySet<string> = new Set(['SQLITE_BUSY', 'SQLITE_LOCKED'])
+import { sqliteResult } from './sqlite.js'
 
 /** ERR_STORE for a database that does not hold what was written to it. */
 export function damaged(path: string, problem: string, cause?: unknown): LinkSocksError {
@@ -15,12 +11,11 @@ export function damaged(path: string, problem: string, cause?: unknown): LinkSoc
 export function storeError(path: string, thrown: unknown): LinkSocksError {
   if (thrown instanceof LinkSocksError) return thrown
   const problem = thrown instanceof Error ? thrown.message : String(thrown)
-  // SQLITE_IOERR_READ and the like begin with the name of their kind
-  const code = /^SQLITE_[A-Z]+/.exec(sqliteCode(thrown))?.[0] ?? ''
-  if (IN_USE.has(code)) {
+  const result = sqliteResult(thrown)
+  if (result === 'in-use') {
     const advice = 'stop it, or give each server a data directory of its own'
     return new LinkSocksError('ERR_STORE', `${path} is in use by another process: ${advice}`, { cause: thrown })
   }
-  if (DAMAGED.has(code)) return damaged(path, problem, thrown)
+  if (result === 'damaged') return damaged(path, problem, thrown)
   return new LinkSocksError('ERR_STORE', `can't open ${path}: ${problem}`, { cause: thrown })
 }

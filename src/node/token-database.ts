@@ -6,7 +6,7 @@ import type { TokenChanges, TokenRecord, TokenStore } from '../ports.js'
 import { decodeRecord, encodeRecord } from '../relay/token-record.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
 import { exists, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
-import { bytesOf, isBytes, Sqlite, sqliteCode } from './sqlite.js'
+import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
 import { damaged, storeError } from './store-errors.js'
 import type { TokenRow } from './token-contents.js'
 import { TokenRows } from './token-rows.js'
@@ -103,17 +103,17 @@ async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabas
   }
 }
 
-/** SQLite opens a file that it may not write, and doesn't lock it. */
+/** SQLite opens a file that it may not write, without a lock. */
 function checkWritable(database: Sqlite): void {
-  const unchanged = new Error('nothing is to change')
+  const taken = new Error('taken back')
   try {
     database.transaction(() => {
-      database.exec("UPDATE meta SET value = value WHERE name = 'contents'")
-      throw unchanged
+      database.exec("UPDATE meta SET value = x'' WHERE name = 'contents'")
+      throw taken
     })
   } catch (thrown) {
     // a full disk is no reason not to start
-    if (/^SQLITE_(?:READONLY|CANTOPEN|PERM)/.test(sqliteCode(thrown))) throw thrown
+    if (sqliteResult(thrown) === 'not-allowed') throw thrown
   }
 }
 
@@ -189,7 +189,9 @@ class TokenDatabase implements TokenStore {
     try {
       return read()
     } catch (thrown) {
-      throw sqliteCode(thrown) === '' ? damaged(this.#path, messageOf(thrown), thrown) : storeError(this.#path, thrown)
+      throw sqliteResult(thrown) === undefined
+        ? damaged(this.#path, messageOf(thrown), thrown)
+        : storeError(this.#path, thrown)
     }
   }
 }
