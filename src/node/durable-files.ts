@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { errorCode } from './address.js'
 
 /** For the owner alone. */
-export const FILE_MODE = 0o600
+const FILE_MODE = 0o600
 const DIRECTORY_MODE = 0o700
 /** Read by the group or by all. */
 const OTHERS_READ = 0o044

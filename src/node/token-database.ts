@@ -47,7 +47,8 @@ export async function openTokenDatabase(options: TokenDatabaseOptions): Promise<
     await warnOfReaders(options.log, given === undefined ? [directory, join(directory, KEY_FILE)] : [directory])
     if (isNew) await createDatabase(path, seal)
     const database = await openDatabase(path, seal, options)
-    await removeUnfinished(path, join(directory, KEY_FILE))
+    // what is left does no harm
+    await removeUnfinished(path, join(directory, KEY_FILE)).catch(() => {})
     options.log.info('store.opened', { path })
     return database
   } catch (thrown) {

@@ -1,8 +1,7 @@
 import { rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import { putInPlace, syncDirectory, syncFile, unfinishedName, writeNewFile } from './durable-files.js'
+import { putInPlace, syncFile, unfinishedName, writeNewFile } from './durable-files.js'
 import { blobLiteral, Sqlite, textLiteral } from './sqlite.js'
 import { damaged } from './store-errors.js'
 import { TokenContents } from './token-contents.js'
@@ -122,7 +121,6 @@ async function copyDatabase(database: Sqlite, path: string, version: number): Pr
   } finally {
     await rm(unfinished, { force: true })
   }
-  await syncDirectory(dirname(path))
   return copy
 }
 
