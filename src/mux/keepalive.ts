@@ -11,6 +11,9 @@ export interface PingTimes {
 /** Deployed programs ping as often and wait about as long. */
 export const PING_TIMES: PingTimes = { intervalMs: PING_INTERVAL_MS, timeoutMs: LINK_TIMEOUT_MS }
 
+/** The first ping comes early: it tells how long the path is. */
+const FIRST_PING_MS = 1_000
+
 export interface KeepaliveOptions {
   readonly transport: Pick<MessageTransport, 'ping' | 'pong'>
   readonly clock: Clock
@@ -37,7 +40,7 @@ export class Keepalive {
     this.#options = options
     this.#times = options.times ?? PING_TIMES
     this.#lastActivity = options.clock.now()
-    this.#pingTimer = options.clock.after(this.#times.intervalMs, () => this.#ping())
+    this.#pingTimer = options.clock.after(Math.min(FIRST_PING_MS, this.#times.intervalMs), () => this.#ping())
     this.#deadlineTimer = options.clock.after(this.#times.timeoutMs, () => this.#judge())
   }
 

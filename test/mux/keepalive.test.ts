@@ -18,13 +18,15 @@ function setUp(pongs = false, times?: PingTimes) {
 }
 
 describe('Keepalive', () => {
-  it('pings every 20 s', () => {
+  it('pings after 1 s and then every 20 s', () => {
     const { clock, frames, keepalive } = setUp()
+    clock.advance(1_000)
+    expect(frames).toEqual(['ping'])
     for (let i = 0; i < 3; i += 1) {
       clock.advance(PING_INTERVAL_MS)
       keepalive.activity()
     }
-    expect(frames).toEqual(['ping', 'ping', 'ping'])
+    expect(frames).toEqual(['ping', 'ping', 'ping', 'ping'])
   })
 
   it('keeps other times where asked to', () => {
@@ -33,6 +35,28 @@ describe('Keepalive', () => {
     expect([frames.length, deaths]).toEqual([3, []])
     clock.advance(1)
     expect([deaths, clock.pending]).toEqual([[350], 0])
+  })
+
+  it('knows what the last ping took, and takes no pong that nobody asked for', () => {
+    const { clock, keepalive } = setUp()
+    keepalive.pong()
+    expect(keepalive.roundTripMs).toBeUndefined()
+    clock.advance(1_030)
+    keepalive.pong()
+    expect(keepalive.roundTripMs).toBe(30)
+    clock.advance(500)
+    keepalive.pong()
+    expect(keepalive.roundTripMs).toBe(30)
+  })
+
+  it('does not take the answer on a new connection for the one to a ping on the old', () => {
+    const { clock, keepalive } = setUp()
+    clock.advance(1_000)
+    keepalive.stop()
+    clock.advance(5_000)
+    keepalive.restart()
+    keepalive.pong()
+    expect(keepalive.roundTripMs).toBeUndefined()
   })
 
   it('sends unsolicited pongs where asked to', () => {
@@ -46,7 +70,7 @@ describe('Keepalive', () => {
     clock.advance(LINK_TIMEOUT_MS - 1)
     expect(deaths).toEqual([])
     clock.advance(10 * LINK_TIMEOUT_MS)
-    expect([deaths, frames, clock.pending]).toEqual([[LINK_TIMEOUT_MS], ['ping', 'ping'], 0])
+    expect([deaths, frames, clock.pending]).toEqual([[LINK_TIMEOUT_MS], ['ping', 'ping', 'ping'], 0])
   })
 
   it('counts from the last frame that arrived', () => {

@@ -221,6 +221,8 @@ describe('base channels', () => {
   it('stop the reading of the link above 4 MiB, 2 s after each 4 MiB more, and lose nothing', async () => {
     const { world, connector, provider } = await pair()
     const id = await openChannel(connector, provider)
+    // the first ping is answered
+    await world.clock.advanceAsync(1_000)
     connector.far.hold()
     for (let sent = 0; sent < 24; sent += 1) provider.transport.send(data(id, new Uint8Array(512 * KIB).fill(sent)))
     await settle()
