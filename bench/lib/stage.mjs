@@ -54,6 +54,7 @@ export async function stand({ tools, origin, plan }, subject, mode, longWay) {
     await end(hops)
     throw error
   })
+  const { onlookers = [] } = tunnel
   const route = tunnel.socks ? { port: tunnel.port, origin } : { port: tunnel.port }
   /** @type {Run} */
   const run = {
@@ -66,9 +67,9 @@ export async function stand({ tools, origin, plan }, subject, mode, longWay) {
   }
   return {
     run,
-    died: () => [...tunnel.programs, ...hops].find(({ died }) => died !== undefined)?.died,
+    died: () => [...tunnel.programs, ...onlookers, ...hops].find(({ died }) => died !== undefined)?.died,
     async end() {
-      await end([...tunnel.programs, ...hops])
+      await end([...onlookers, ...tunnel.programs, ...hops])
     },
   }
 }

@@ -26,6 +26,6 @@
  * @property {(run: Run, prepared: any) => Promise<Record<string, number>>} measure
  */
 /** Without the direct connection, which in a quick run only shows once what load generator and origin can do. */
-export const TUNNELS = ['linksocks', 'against', 'noresume', 'relay', 'v2ray', 'ssh', 'deployed']
+export const TUNNELS = ['linksocks', 'against', 'noresume', 'observed', 'relay', 'v2ray', 'ssh', 'deployed']
 /** Without the deployed LinkSocks too, which takes long to measure. */
 export const SWIFT = TUNNELS.filter((name) => name !== 'deployed')

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { direct } from './direct.mjs'
-import { checkout, deployed } from './linksocks.mjs'
+import { checkout, deployed, observed } from './linksocks.mjs'
 import { relay } from './relay.mjs'
 import { ssh } from './ssh.mjs'
 import { v2ray } from './v2ray.mjs'
@@ -19,7 +19,18 @@ export function findSubjects(folder, against, wanted) {
   const other = against === undefined ? [] : [checkout(resolve(against), 'against')]
   // only on request: everything else is measured with the defaults
   const plain = wanted?.includes('noresume') ? [checkout(ROOT, 'noresume', ['--no-resume'])] : []
-  const all = [checkout(ROOT, 'linksocks'), ...other, ...plain, relay, direct, v2ray(folder), ssh(folder), deployed()]
+  const seen = wanted?.includes('observed') ? [observed(ROOT, folder)] : []
+  const all = [
+    checkout(ROOT, 'linksocks'),
+    ...other,
+    ...plain,
+    ...seen,
+    relay,
+    direct,
+    v2ray(folder),
+    ssh(folder),
+    deployed(),
+  ]
   const named = all.filter(({ name }) => wanted === undefined || wanted.includes(name))
   return {
     subjects: named.flatMap((found) => ('reason' in found ? [] : [found])),

@@ -14,9 +14,10 @@ const SHIM = 'test/interop/peers/deployed.py'
  * @param {readonly string[]} serverFlags
  * @param {readonly string[]} clientFlags
  * @param {RegExp} admitted what a client says once the server let it in
+ * @param {(port: number) => Program[]} [watch] starts what looks on at the server with this port
  * @returns {import('./subject.mjs').Subject['start']}
  */
-const starter = (command, serverFlags, clientFlags, admitted) => async (mode, wires) => {
+const starter = (command, serverFlags, clientFlags, admitted, watch) => async (mode, wires) => {
   const serverPort = await freePort()
   const port = await freePort()
   const url = async () => `ws://127.0.0.1:${await wires.before(serverPort)}`
@@ -50,7 +51,7 @@ const starter = (command, serverFlags, clientFlags, admitted) => async (mode, wi
     for (const program of programs) program.kill()
     throw error
   }
-  return { programs, port, socks: true, processes: programs.length }
+  return { programs, onlookers: watch?.(serverPort) ?? [], port, socks: true, processes: programs.length }
 }
 
 /**
@@ -74,6 +75,29 @@ export function checkout(folder, name, flags = []) {
     udp: true,
     start: starter([process.execPath, program], flags, flags, /link\.up/),
   }
+}
+
+/**
+ * This checkout with everything that operators switch on: API, metrics, a data directory, and somebody who looks.
+ *
+ * @param {string} folder a checkout that was built
+ * @param {string} data for the data directory
+ * @returns {import('./subject.mjs').Subject}
+ */
+export function observed(folder, data) {
+  const key = 'key-of-the-benchmark'
+  const flags = ['--api-key', key, '--metrics-key', `${key}-for-metrics`, '--data-dir', join(data, 'observed')]
+  const start = (/** @type {number} */ port) => [
+    new Program('onlooker', [
+      process.execPath,
+      fileURLToPath(new URL('./onlooker.mjs', import.meta.url)),
+      `${port}`,
+      key,
+    ]),
+  ]
+  const plain = checkout(folder, 'observed')
+  const command = [process.execPath, join(folder, 'bin/linksocks.js')]
+  return { ...plain, title: 'LinkSocks, looked at', start: starter(command, flags, [], /link\.up/, start) }
 }
 
 /**

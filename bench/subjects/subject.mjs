@@ -7,6 +7,7 @@
  *
  * @typedef {object} Tunnel
  * @property {readonly import('../lib/processes.mjs').Program[]} programs
+ * @property {readonly import('../lib/processes.mjs').Program[]} [onlookers] run beside it, and count for nothing
  * @property {number} port where the load enters
  * @property {boolean} socks whether that is a SOCKS5 port; else it leads to the origin
  * @property {number} processes how many the traffic passes: what a figure per process is divided by

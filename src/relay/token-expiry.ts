@@ -10,6 +10,8 @@ export class TokenExpiry {
   readonly #expired: (token: Token) => void
   readonly #waiting = new Set<Token>()
   #timer: Timer | undefined
+  /** When the timer is to look, in Unix milliseconds. */
+  #next = Number.POSITIVE_INFINITY
 
   /** @param expired called once for each time that a token's time runs out */
   constructor(clock: Clock, expired: (token: Token) => void) {
@@ -19,39 +21,44 @@ export class TokenExpiry {
 
   /** The token is there, or its time has changed. */
   watch(token: Token): void {
-    if (token.expiresAt === undefined || token.expiresAt <= this.#clock.wallTime()) this.#waiting.delete(token)
-    else this.#waiting.add(token)
-    this.#arm()
+    const { expiresAt } = token
+    if (expiresAt === undefined || expiresAt <= this.#clock.wallTime()) return this.forget(token)
+    this.#waiting.add(token)
+    if (expiresAt < this.#next) this.#arm(expiresAt)
   }
 
   /** The token is gone. */
   forget(token: Token): void {
-    this.#waiting.delete(token)
-    this.#arm()
+    if (this.#waiting.delete(token) && this.#waiting.size === 0) this.#disarm()
   }
 
   close(): void {
     this.#waiting.clear()
-    this.#arm()
+    this.#disarm()
   }
 
-  #arm(): void {
+  #arm(next: number): void {
     this.#timer?.cancel()
-    this.#timer = undefined
-    let next = Number.POSITIVE_INFINITY
-    for (const { expiresAt } of this.#waiting) next = Math.min(next, expiresAt ?? next)
-    if (next === Number.POSITIVE_INFINITY) return
+    this.#next = next
     const delayMs = Math.min(Math.max(0, next - this.#clock.wallTime()), LOOK_AGAIN_MS)
     this.#timer = this.#clock.after(delayMs, () => this.#look())
   }
 
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#next = Number.POSITIVE_INFINITY
+  }
+
   #look(): void {
     const time = this.#clock.wallTime()
+    let next = Number.POSITIVE_INFINITY
     for (const token of [...this.#waiting]) {
-      if (token.expiresAt === undefined || token.expiresAt > time) continue
-      this.#waiting.delete(token)
-      this.#expired(token)
+      const { expiresAt = Number.POSITIVE_INFINITY } = token
+      if (expiresAt > time) next = Math.min(next, expiresAt)
+      else if (this.#waiting.delete(token)) this.#expired(token)
     }
-    this.#arm()
+    if (this.#waiting.size === 0) this.#disarm()
+    else this.#arm(next)
   }
 }
