@@ -107,14 +107,15 @@ describe('package', () => {
       const outside = names.filter((path) => !/^(dist|docs)\//.test(path)).sort()
       const documents = DOCUMENTS.filter((name) => existsSync(join(ROOT, name)))
       expect(outside).toEqual(['bin/linksocks.js', 'bin/package.json', 'package.json', ...documents].sort())
-      const unknown = names.filter((path) => path.startsWith('dist/') && !/\.(js|js\.map|d\.ts)$/.test(path))
+      const library = names.filter((path) => /^dist\/(?!dashboard\/)/.test(path))
+      const unknown = library.filter((path) => !/\.(js|js\.map|d\.ts)$/.test(path))
       expect(unknown).toEqual(['dist/command/THIRD-PARTY-LICENCES.txt'])
     })
 
     it('holds what each source file compiles to and no left-over of an earlier build', () => {
       const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
       const modules = sources.filter((name) => name.endsWith('.ts')).map((name) => `dist/${name.slice(0, -3)}`)
-      const built = files.map(({ path }) => path).filter((path) => /^dist\/(?!command\/).*\.js$/.test(path))
+      const built = files.map(({ path }) => path).filter((path) => /^dist\/(?!command\/|dashboard\/).*\.js$/.test(path))
       expect(built.map((path) => path.slice(0, -3)).sort()).toEqual(modules.sort())
     })
 
@@ -136,6 +137,22 @@ describe('package', () => {
       expect(outside.sort()).toEqual(['bufferutil', 'utf-8-validate'])
       const licences = await readFile(join(ROOT, 'dist/command/THIRD-PARTY-LICENCES.txt'), 'utf8')
       for (const name of Object.keys(manifest.dependencies)) expect(licences).toMatch(new RegExp(`^${name} \\d`, 'm'))
+    })
+
+    it('holds the dashboard, with the licences of what is in it', async () => {
+      const built = files.map(({ path }) => path).filter((path) => path.startsWith('dist/dashboard/'))
+      const named = built.map((path) => path.replace(/-[\w-]{8}\./, '-HASH.').slice('dist/dashboard/'.length))
+      expect(named.sort()).toEqual([
+        'THIRD-PARTY-LICENCES.md',
+        'assets/icon-HASH.svg',
+        'assets/index-HASH.css',
+        'assets/index-HASH.js',
+        'index.html',
+      ])
+      const licences = await readFile(join(ROOT, 'dist/dashboard/THIRD-PARTY-LICENCES.md'), 'utf8')
+      for (const name of ['react', 'react-dom', '@base-ui/react', 'uplot', '@tanstack/react-virtual']) {
+        expect(licences).toContain(`## ${name} - `)
+      }
     })
 
     it('holds every file that exports, types and bin name', () => {

@@ -1,0 +1,26 @@
+import { Store } from './store.js'
+
+export const VIEWS = ['overview', 'tokens', 'clients', 'streams', 'alarms'] as const
+export type View = (typeof VIEWS)[number]
+
+export interface Route {
+  readonly view: View
+  readonly query: URLSearchParams
+}
+
+/** `#/streams?client=c1`; anything unknown is the overview. */
+function parse(hash: string): Route {
+  const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?')
+  return { view: VIEWS.find((name) => name === path) ?? 'overview', query: new URLSearchParams(query) }
+}
+
+export const route = new Store<Route>(parse(location.hash))
+
+export function followLocation(): void {
+  addEventListener('hashchange', () => route.set(parse(location.hash)))
+}
+
+export function hrefOf(view: View, query: Readonly<Record<string, string>> = {}): string {
+  const text = new URLSearchParams(query).toString()
+  return `#/${view}${text === '' ? '' : `?${text}`}`
+}

@@ -1,0 +1,70 @@
+/** Numbers, times and sizes as people read them. */
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
+
+/** Three digits at most: `0 B`, `999 B`, `1.50 kB`, `12.3 MB`, `123 GB`. */
+export function bytes(count: number): string {
+  let value = count
+  let unit = 0
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1_000
+    unit += 1
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2
+  return `${value.toFixed(digits)} ${UNITS[unit]}`
+}
+
+export function rate(bytesPerSecond: number): string {
+  return `${bytes(bytesPerSecond)}/s`
+}
+
+/** `4 s`, `3:07`, `2:03:04`, `5 d 01:02`: never wider than it has to be. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1_000))
+  const two = (value: number): string => String(value).padStart(2, '0')
+  const minutes = Math.floor(seconds / 60)
+  const hours = Math.floor(minutes / 60)
+  if (seconds < 60) return `${seconds} s`
+  if (hours < 1) return `${minutes}:${two(seconds % 60)}`
+  if (hours < 24) return `${hours}:${two(minutes % 60)}:${two(seconds % 60)}`
+  return `${Math.floor(hours / 24)} d ${two(hours % 24)}:${two(minutes % 60)}`
+}
+
+export function milliseconds(value: number | null): string {
+  if (value === null) return '–'
+  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`
+}
+
+/** Local date and time, to the minute. */
+export function moment(time: string, language: string): string {
+  return new Date(time).toLocaleString(language, {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+  })
+}
+
+export function clockTime(time: string, language: string): string {
+  return new Date(time).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+}
+
+/** The first four characters of a secret, as the relay masks it for keys that may only read. */
+export function masked(secret: string): string {
+  if (/^.{0,4}…$/u.test(secret)) return secret
+  const characters = [...secret]
+  return `${characters.slice(0, characters.length < 8 ? Math.floor(characters.length / 2) : 4).join('')}…`
+}
+
+/** Value of a `datetime-local` input: local time to the minute. */
+export function toLocalInput(time: string | null): string {
+  if (time === null) return ''
+  const date = new Date(time)
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+}
+
+/** What a `datetime-local` input stands for, in UTC; null when it is empty. */
+export function fromLocalInput(value: string): string | null {
+  return value === '' ? null : new Date(value).toISOString()
+}
