@@ -26,7 +26,7 @@ export function quotePowerShell(text: string): string {
 /** The relay that serves the page at `location`, as a client has to be told. */
 export function relayUrl({ protocol, host, pathname }: PageLocation): string {
   const scheme = protocol === 'https:' ? 'wss:' : 'ws:'
-  const prefix = pathname.replace(/\/dashboard\/.*$/, '')
+  const prefix = pathname.replace(/\/dashboard\/[^/]*$/, '')
   return `${scheme}//${host}${prefix === '' ? '' : `${prefix}${SOCKET_PATH}`}`
 }
 

@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest'
+import type { Stats } from '../../dashboard/src/api/types.js'
+import { addRates, HISTORY_SECONDS, type History, NO_HISTORY } from '../../dashboard/src/state/history.js'
+import { en } from '../../dashboard/src/text/en.js'
+import { age, bytes, fromLocalInput, masked, toLocalInput } from '../../dashboard/src/text/format.js'
+import { zh } from '../../dashboard/src/text/zh.js'
+
+describe('bytes()', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_000, '1.00 kB'],
+    [9_994, '9.99 kB'],
+    [9_996, '10.0 kB'],
+    [99_960, '100 kB'],
+    [999_499, '999 kB'],
+    [999_500, '1.00 MB'],
+    [12_345_678_901, '12.3 GB'],
+    [9.9e18, '9900 PB'],
+  ])('%d: %s', (count, text) => {
+    expect(bytes(count)).toBe(text)
+  })
+})
+
+describe('age()', () => {
+  it.each([
+    [-1, '0 s'],
+    [59_999, '59 s'],
+    [60_000, '1:00'],
+    [3_599_000, '59:59'],
+    [3_600_000, '1:00:00'],
+    [86_399_000, '23:59:59'],
+    [86_400_000, '1 d 00:00'],
+  ])('%d ms: %s', (milliseconds, text) => {
+    expect(age(milliseconds)).toBe(text)
+  })
+})
+
+describe('masked()', () => {
+  it.each([
+    ['abcdefgh', 'abcd…'],
+    ['abcdefg', 'abc…'],
+    ['a', '…'],
+    ['abcd…', 'abcd…'],
+    ['🧦🧦🧦🧦🧦🧦🧦🧦', '🧦🧦🧦🧦…'],
+  ])('%s: %s', (token, text) => {
+    expect(masked(token)).toBe(text)
+  })
+})
+
+describe('the expiry field', () => {
+  it('takes a time there and back', () => {
+    const time = '2026-12-01T10:30:00.000Z'
+    expect(fromLocalInput(toLocalInput(time))).toBe(time)
+  })
+
+  it('is empty for never', () => {
+    expect([toLocalInput(null), fromLocalInput('')]).toEqual(['', null])
+  })
+})
+
+describe('addRates()', () => {
+  const at = (second: number, received: number, sent: number): Stats => ({
+    time: new Date(second * 1_000).toISOString(),
+    tokens: 0,
+    clients: 0,
+    streams: 0,
+    received_bytes: received,
+    sent_bytes: sent,
+    alarms: [],
+  })
+  const follow = (all: readonly Stats[]): History =>
+    all.reduce((history, now, index) => addRates(history, all[index - 1], now), NO_HISTORY)
+
+  it('tells bytes per second out of totals', () => {
+    expect(follow([at(10, 100, 0), at(12, 300, 50)])).toEqual({
+      times: [10, 12],
+      received: [null, 100],
+      sent: [null, 25],
+    })
+  })
+
+  it('has a gap after a restart, a long silence and a clock that stands still', () => {
+    expect(follow([at(10, 100, 0), at(11, 0, 0)]).received).toEqual([null, null])
+    expect(follow([at(10, 0, 0), at(30, 100, 0)]).received).toEqual([null, null])
+    expect(follow([at(10, 0, 0), at(10, 100, 0)]).received).toEqual([null, null])
+  })
+
+  it('keeps as much as is drawn', () => {
+    const all = Array.from({ length: HISTORY_SECONDS * 2 }, (_, second) => at(second, second, 0))
+    const { times, received, sent } = follow(all)
+    expect([times.length, received.length, sent.length]).toEqual(Array(3).fill(HISTORY_SECONDS + 1))
+    const dense = Array.from({ length: 1_000 }, (_, tenth) => at(tenth / 10, tenth, 0))
+    expect(follow(dense).times.length).toBe(400)
+  })
+})
+
+describe('messages', () => {
+  /** Names of all texts, and how many arguments each takes. */
+  const shape = (value: unknown): unknown => {
+    if (typeof value === 'function') return value.length
+    if (typeof value !== 'object' || value === null) return typeof value
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]))
+  }
+
+  it('are the same in both languages but for the words', () => {
+    expect(shape(zh)).toEqual(shape(en))
+  })
+
+  it('are Chinese in Chinese', () => {
+    const same: string[] = []
+    const compare = (a: unknown, b: unknown, path: string): void => {
+      if (typeof a === 'string' && a === b) same.push(path)
+      if (typeof a !== 'object' || a === null) return
+      for (const [key, inner] of Object.entries(a))
+        compare(inner, (b as Record<string, unknown>)[key], `${path}.${key}`)
+    }
+    compare(en, zh, '')
+    expect(same).toEqual(['.sources.api', '.commands.powershell'])
+  })
+})
