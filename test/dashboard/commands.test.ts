@@ -12,7 +12,7 @@ const TRICKY = [
   "''",
   "'; rm -rf ~; '",
   '"double"',
-  '$HOME ${HOME} $(id)',
+  '$HOME $(id) $1',
   '`id`',
   '-leading',
   '--help',

@@ -7,17 +7,18 @@ interface ModalProps {
   readonly title: string
   readonly onClose: () => void
   readonly wide?: boolean
+  readonly narrow?: boolean
   readonly children: ReactNode
 }
 
 /** Closing gives the focus back to where it was. */
-export function Modal({ title, onClose, wide, children }: ModalProps): ReactNode {
+export function Modal({ title, onClose, wide, narrow, children }: ModalProps): ReactNode {
   const t = useMessages()
   return (
     <Dialog.Root defaultOpen onOpenChange={(open) => !open && onClose()}>
       <Dialog.Portal>
         <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className={`dialog ${wide ? 'wide-dialog' : ''}`}>
+        <Dialog.Popup className={`dialog ${wide ? 'wide-dialog' : narrow ? 'narrow-dialog' : ''}`}>
           <div className="dialog-head">
             <Dialog.Title className="dialog-title">{title}</Dialog.Title>
             <Dialog.Close className="dialog-close" aria-label={t.commands.close}>

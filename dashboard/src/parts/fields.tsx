@@ -1,5 +1,5 @@
 import { Field } from '@base-ui/react/field'
-import type { FormEvent, ReactNode } from 'react'
+import { type FormEvent, type ReactNode, useId } from 'react'
 import { useMessages } from '../text/messages.js'
 
 interface TextFieldProps {
@@ -46,14 +46,25 @@ interface CheckFieldProps {
 }
 
 export function CheckField({ label, hint, checked, onChange }: CheckFieldProps): ReactNode {
+  const id = useId()
   return (
-    <label className="check">
-      <input type="checkbox" checked={checked} onChange={(event) => onChange(event.target.checked)} />
-      <span>
-        {label}
-        {hint !== undefined && <span className="hint">{hint}</span>}
-      </span>
-    </label>
+    <div className="check">
+      <input
+        type="checkbox"
+        id={id}
+        checked={checked}
+        aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+        onChange={(event) => onChange(event.target.checked)}
+      />
+      <div>
+        <label htmlFor={id}>{label}</label>
+        {hint !== undefined && (
+          <p className="hint" id={`${id}-hint`}>
+            {hint}
+          </p>
+        )}
+      </div>
+    </div>
   )
 }
 

@@ -32,7 +32,8 @@ export const SettingsIcon = icon(
   </>,
 )
 export const PlusIcon = icon(<path d="M10 4v12M4 10h12" />)
-export const MoreIcon = icon(<path d="M4.5 10h.01M10 10h.01M15.5 10h.01" strokeWidth="2.5" />)
+export const EditIcon = icon(<path d="m4 16 .8-3.4L13 4.400l2.6 2.6-8.2 8.200L4 16ZM11.5 6l2.6 2.6" />)
+export const RemoveIcon = icon(<path d="M4 6h12M8 6V4h4v2M5.5 6l.7 10h7.600l.7-10M8.5 9v4.500M11.5 9v4.5" />)
 export const CopyIcon = icon(
   <>
     <rect x="7" y="7" width="9" height="9" rx="1.5" />

@@ -1,7 +1,6 @@
-import { Radio } from '@base-ui/react/radio'
-import { RadioGroup } from '@base-ui/react/radio-group'
-import { type ReactNode, useId, useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import type { NewToken, Token, TokenType } from '../api/types.js'
+import { ChoiceField } from '../parts/choice.js'
 import { Modal } from '../parts/dialog.js'
 import { CheckField, FormFrame, TextField } from '../parts/fields.js'
 import { tokenName } from '../parts/names.js'
@@ -94,7 +93,13 @@ export function AddToken({ reverse, onClose, onAdded }: AddTokenProps): ReactNod
   return (
     <Modal title={t.form.addTitle} onClose={onClose}>
       <FormFrame problem={problem} busy={busy} submit={t.form.submitAdd} onSubmit={() => void add()} onCancel={onClose}>
-        <TypeChoice value={draft.type} onChange={(type) => change({ type })} />
+        <ChoiceField
+          label={t.form.type}
+          hint={t.form.typeHints[draft.type]}
+          value={draft.type}
+          choices={TYPES.map((value) => ({ value, name: t.types[value] }))}
+          onChange={(type) => change({ type })}
+        />
         {draft.type === 'connector' && (
           <ReverseChoice
             reverse={reverse}
@@ -127,31 +132,6 @@ export function AddToken({ reverse, onClose, onAdded }: AddTokenProps): ReactNod
         {draft.type === 'reverse' && <ReverseFields draft={draft} change={change} />}
       </FormFrame>
     </Modal>
-  )
-}
-
-function TypeChoice({ value, onChange }: { value: TokenType; onChange: (type: TokenType) => void }): ReactNode {
-  const t = useMessages()
-  const label = useId()
-  return (
-    <div className="field whole">
-      <span id={label}>{t.form.type}</span>
-      <RadioGroup
-        className="segments"
-        aria-labelledby={label}
-        value={value}
-        onValueChange={(type: TokenType) => onChange(type)}
-      >
-        {TYPES.map((type) => (
-          // biome-ignore lint/a11y/noLabelWithoutControl: the radio is the control
-          <label key={type} className="segment">
-            <Radio.Root value={type} className="radio" />
-            {t.types[type]}
-          </label>
-        ))}
-      </RadioGroup>
-      <span className="hint">{t.form.typeHints[value]}</span>
-    </div>
   )
 }
 

@@ -30,7 +30,10 @@ export function CommandsDialog({ token, onClose }: { token: Token; onClose: () =
         </Tabs.List>
         {SHELLS.map((shell) => (
           <Tabs.Panel key={shell} value={shell} className="panel">
-            <Command text={commandLine(shell, program, relayUrl(location), secret)} />
+            <Command
+              text={commandLine(shell, program, relayUrl(location), secret)}
+              token={mayWrite ? token.token : undefined}
+            />
           </Tabs.Panel>
         ))}
       </Tabs.Root>
@@ -44,11 +47,11 @@ export function CommandsDialog({ token, onClose }: { token: Token; onClose: () =
   )
 }
 
-function Command({ text }: { text: string }): ReactNode {
+function Command({ text, token }: { text: string; token: string | undefined }): ReactNode {
   const t = useMessages()
   const [outcome, setOutcome] = useState<'copied' | 'failed'>()
-  const copy = async (): Promise<void> => {
-    setOutcome((await copyText(text)) ? 'copied' : 'failed')
+  const copy = async (what: string): Promise<void> => {
+    setOutcome((await copyText(what)) ? 'copied' : 'failed')
   }
   return (
     <>
@@ -56,10 +59,15 @@ function Command({ text }: { text: string }): ReactNode {
         <code>{text}</code>
       </pre>
       <div className="copy-line">
-        <button type="button" className="button primary" onClick={() => void copy()}>
+        <button type="button" className="button primary" onClick={() => void copy(text)}>
           {outcome === 'copied' ? <CheckIcon /> : <CopyIcon />}
           {t.commands.copy}
         </button>
+        {token !== undefined && (
+          <button type="button" className="button" onClick={() => void copy(token)}>
+            {t.commands.copyToken}
+          </button>
+        )}
         <span role="status" className={outcome === 'failed' ? 'bad' : 'muted'}>
           {outcome === undefined ? '' : t.commands[outcome]}
         </span>

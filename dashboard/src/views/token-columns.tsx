@@ -1,15 +1,14 @@
-import { Menu } from '@base-ui/react/menu'
 import { Switch } from '@base-ui/react/switch'
 import { type ReactNode, useMemo } from 'react'
 import type { Token } from '../api/types.js'
-import { CommandIcon, MoreIcon } from '../parts/icons.js'
+import { CommandIcon, EditIcon, RemoveIcon } from '../parts/icons.js'
 import { TwoLines, tokenName } from '../parts/names.js'
 import { Badge, type Tone } from '../parts/small.js'
 import type { Column } from '../parts/virtual-table.js'
 import { masked, moment } from '../text/format.js'
 import { useLocale, useMessages } from '../text/messages.js'
 
-export type TokenAction = 'commands' | 'edit' | 'remove' | 'copy' | 'toggle'
+export type TokenAction = 'commands' | 'edit' | 'remove' | 'toggle'
 
 const STATE_TONES: Readonly<Record<Token['state'], Tone>> = { active: 'good', disabled: 'neutral', expired: 'warn' }
 
@@ -139,27 +138,26 @@ function Actions({ token, act, mayWrite }: { token: Token; act: Act; mayWrite: b
         {t.tokens.commands}
       </button>
       {mayWrite && (
-        <Menu.Root modal={false}>
-          <Menu.Trigger className="button small quiet" aria-label={t.list.actionsOf(name)}>
-            <MoreIcon />
-          </Menu.Trigger>
-          <Menu.Portal>
-            <Menu.Positioner className="positioner" align="end" sideOffset={4}>
-              <Menu.Popup className="menu">
-                <Menu.Item className="menu-item" onClick={() => act('copy', token)}>
-                  {t.tokens.copy}
-                </Menu.Item>
-                <Menu.Item className="menu-item" onClick={() => act('edit', token)}>
-                  {t.tokens.edit}
-                </Menu.Item>
-                <Menu.Separator className="menu-line" />
-                <Menu.Item className="menu-item bad" onClick={() => act('remove', token)}>
-                  {t.tokens.remove}
-                </Menu.Item>
-              </Menu.Popup>
-            </Menu.Positioner>
-          </Menu.Portal>
-        </Menu.Root>
+        <>
+          <button
+            type="button"
+            className="button small quiet icon-only"
+            aria-label={t.tokens.editOf(name)}
+            title={t.tokens.edit}
+            onClick={() => act('edit', token)}
+          >
+            <EditIcon />
+          </button>
+          <button
+            type="button"
+            className="button small quiet icon-only"
+            aria-label={t.tokens.removeOf(name)}
+            title={t.tokens.remove}
+            onClick={() => act('remove', token)}
+          >
+            <RemoveIcon />
+          </button>
+        </>
       )}
     </>
   )

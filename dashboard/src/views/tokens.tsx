@@ -1,6 +1,5 @@
 import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from 'react'
 import type { Token } from '../api/types.js'
-import { copyText } from '../parts/clipboard.js'
 import { Confirm } from '../parts/dialog.js'
 import { Heading, ListFrame } from '../parts/heading.js'
 import { PlusIcon } from '../parts/icons.js'
@@ -89,7 +88,6 @@ function useActions(setOpen: (open: Open) => void): (action: TokenAction, token:
   return useCallback(
     (action, token) => {
       if (action === 'toggle') void toggle()
-      else if (action === 'copy') void copy()
       else setOpen({ name: action, token })
 
       async function toggle(): Promise<void> {
@@ -101,10 +99,6 @@ function useActions(setOpen: (open: Open) => void): (action: TokenAction, token:
           tellFailure(tokenName(token), error)
         }
         await session.tokens.reload()
-      }
-      async function copy(): Promise<void> {
-        if (await copyText(token.token)) tell(t.tokens.copied)
-        else tellFailure(t.tokens.copy, new Error(t.commands.failed))
       }
     },
     [session, setOpen, t],

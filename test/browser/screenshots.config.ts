@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+/** Draws the pictures of the documentation anew. */
+export default defineConfig({
+  test: {
+    environment: 'node',
+    root: new URL('../..', import.meta.url).pathname,
+    include: ['test/browser/screenshots.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 45_000,
+  },
+})

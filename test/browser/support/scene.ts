@@ -1,0 +1,80 @@
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { openPage, type RunningBrowser, startBrowser, type Watched } from './browser.js'
+import { FakeRelay } from './fake-relay.js'
+import { FULL_KEY } from './relay.js'
+
+export interface Scene {
+  readonly browser: Browser
+  /** A fake relay of this test. */
+  relay(prefix?: string): Promise<FakeRelay>
+  /** A page at an address, watched for what it must not do until the test ends. */
+  open(url: string, options?: BrowserContextOptions): Promise<Page>
+  /** The same with what was seen so far. */
+  watch(url: string, options?: BrowserContextOptions): Promise<Watched>
+  /** Ends with the test. */
+  own(end: () => Promise<void>): void
+}
+
+/** One browser for a file of tests; after each test its pages are looked over and closed. */
+export function sceneOfFile(): Scene {
+  let running: RunningBrowser | undefined
+  let watched: Watched[] = []
+  let ends: (() => Promise<void>)[] = []
+  beforeAll(async () => {
+    running = await startBrowser()
+  })
+  afterAll(() => running?.close())
+  afterEach(async () => {
+    const problems: string[] = []
+    for (const one of watched) {
+      problems.push(...(await one.problems()))
+      await one.context.close()
+    }
+    for (const end of ends.toReversed()) await end()
+    watched = []
+    ends = []
+    expect(problems).toEqual([])
+  })
+  const browser = (): Browser => {
+    if (running === undefined) throw new Error('no browser yet')
+    return running.browser
+  }
+  const watch = async (url: string, options?: BrowserContextOptions): Promise<Watched> => {
+    const one = await openPage(browser(), options)
+    watched.push(one)
+    await one.page.goto(url)
+    return one
+  }
+  return {
+    get browser() {
+      return browser()
+    },
+    relay: async (prefix) => {
+      const relay = new FakeRelay(prefix)
+      await relay.start()
+      ends.push(() => relay.stop())
+      return relay
+    },
+    open: async (url, options) => (await watch(url, options)).page,
+    watch,
+    own: (end) => void ends.push(end),
+  }
+}
+
+export async function signIn(page: Page, key: string = FULL_KEY): Promise<void> {
+  await page.getByLabel('API key').fill(key)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+}
+
+/** Goes to a view by its link. */
+export async function goTo(page: Page, name: string): Promise<void> {
+  await page.getByRole('navigation').getByRole('link', { name }).click()
+  await page.getByRole('heading', { name, level: 1 }).waitFor()
+}
+
+/** The row of a table that has this text. */
+export function rowOf(page: Page, text: string): Locator {
+  return page.getByRole('row').filter({ hasText: text })
+}

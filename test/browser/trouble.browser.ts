@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest'
+import { furnish } from './support/demo.js'
+import type { FakeRelay } from './support/fake-relay.js'
+import { Refused } from './support/fake-state.js'
+import { goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
+
+const scene = sceneOfFile()
+
+const furnished = async (): Promise<FakeRelay> => {
+  const relay = await scene.relay()
+  furnish(relay.state)
+  return relay
+}
+
+describe('a connection in trouble', () => {
+  it('is not called lost when it comes back at once', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await page.getByText('Live', { exact: true }).waitFor()
+    const banners = await page.evaluateHandle(() => {
+      const seen: string[] = []
+      const note = (): void => {
+        const text = document.querySelector('.banner')?.textContent
+        if (text !== undefined && text !== null) seen.push(text)
+      }
+      new MutationObserver(note).observe(document.body, { subtree: true, childList: true })
+      return seen
+    })
+    const before = relay.calls.filter((call) => call === 'GET /api/events').length
+    relay.cutReaders()
+    await expect.poll(() => relay.calls.filter((call) => call === 'GET /api/events').length).toBe(before + 1)
+    relay.state.raise({ code: 'no-provider', subject: null, message: 'told after the break' })
+    await page.getByText('told after the break').first().waitFor()
+    expect(await banners.jsonValue()).toEqual([])
+  })
+
+  it('catches up with what it missed', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await rowOf(page, 'Laboratory').waitFor()
+    await relay.stop(true)
+    relay.state.addToken({ type: 'forward', label: 'Meanwhile', token: 'meanwhile' })
+    await page.getByText('Connection lost, trying again').first().waitFor()
+    await relay.start()
+    await rowOf(page, 'Meanwhile').waitFor({ timeout: 20_000 })
+  })
+
+  it('asks nothing while nobody looks', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Streams')
+    await rowOf(page, 'wiki.example.com').first().waitFor()
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { configurable: true, value: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    })
+    await page.waitForTimeout(500)
+    const before = relay.calls.length
+    await page.waitForTimeout(5_000)
+    expect(relay.calls.slice(before)).toEqual([])
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { configurable: true, value: false })
+      document.dispatchEvent(new Event('visibilitychange'))
+    })
+    await expect.poll(() => relay.calls.slice(before)).toContain('GET /api/streams')
+  })
+})
+
+describe('a relay that is slow or refuses', () => {
+  it('is waited for, and asked once for each press', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    relay.delayMs = 1_000
+    await page.getByLabel('API key').fill('full-key')
+    await page.keyboard.press('Enter')
+    await page.getByRole('button', { name: 'Signing in…' }).waitFor()
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+    expect(relay.calls.filter((call) => call === 'GET /api/server')).toHaveLength(1)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Add token' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByRole('button', { name: 'Add token' }).click()
+    await dialog.getByRole('button', { name: 'Saving…' }).click()
+    await page.getByRole('dialog', { name: 'Commands' }).waitFor()
+    expect(relay.state.writes).toHaveLength(1)
+  })
+
+  it.each([
+    [403, 'this API key may only read'],
+    [409, 'port not available'],
+    [507, 'not stored'],
+  ])('is quoted: %d %s', async (status, error) => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    relay.refuseNext = new Refused(status, error)
+    await page.getByRole('switch', { name: 'Laboratory' }).click()
+    await page.locator('.toast.error').getByText(error).waitFor()
+    relay.refuseNext = new Refused(status, error)
+    await page.getByRole('button', { name: 'Add token' }).click()
+    await page.getByRole('dialog', { name: 'Add' }).getByRole('button', { name: 'Add token' }).click()
+    await page.getByRole('alert').getByText(`Refused: ${error}`).waitFor()
+  })
+
+  it('says that tokens are in memory only, and that it drains', async () => {
+    const relay = await furnished()
+    relay.state.durable = false
+    relay.state.draining = true
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await page.getByRole('status').getByText('takes nothing new').waitFor()
+    await goTo(page, 'Tokens')
+    await page.getByText('kept in memory only').waitFor()
+  })
+})
+
+describe('what is sent', () => {
+  it('is only what was changed, with the expiry in UTC', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url, { timezoneId: 'Asia/Shanghai' })
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Edit Office network' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Expires').fill('2199-06-01T08:30')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Edit Office network' }).click()
+    await page.getByRole('checkbox', { name: 'Take user name and password away' }).check()
+    await dialog.getByLabel('Expires').fill('')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    expect(relay.state.writes.map(({ body }) => body)).toEqual([
+      { expires_at: '2199-06-01T00:30:00.000Z' },
+      { expires_at: null, username: null, password: null },
+    ])
+  })
+
+  it('deletes a reverse token together with its connector tokens, after saying so', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Delete Office network' }).click()
+    const question = page.getByRole('alertdialog')
+    await question.getByText('2 connector tokens go with it.').waitFor()
+    await question.getByRole('button', { name: 'Delete' }).click()
+    await rowOf(page, 'Guest in the office').waitFor({ state: 'detached' })
+    expect(relay.state.writes.map(({ call }) => call)).toHaveLength(1)
+  })
+})
+
+describe('text from others', () => {
+  it('is text, whatever it says', async () => {
+    const relay = await scene.relay()
+    const nasty = '<img src=x onerror="document.title=1">\u202e<script>document.title=2</script>'
+    const token = relay.state.addToken({ type: 'forward', label: nasty, token: 'nasty-token' })
+    const client = relay.state.addClient(token, '203.0.113.9')
+    relay.state.addStream({ token_id: token.id, client_id: client.id, target: `${nasty}:80` })
+    relay.state.raise({ code: nasty, subject: nasty, message: nasty })
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    for (const view of ['Overview', 'Tokens', 'Clients', 'Streams', 'Alarms']) {
+      await goTo(page, view)
+      await page.getByText('<img src=x').first().waitFor()
+      expect(await page.title()).toBe(`${view} · LinkSocks`)
+      expect(await page.locator('main img, main script').count()).toBe(0)
+    }
+  })
+
+  it('leads from a client to its streams', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Clients')
+    await rowOf(page, '203.0.113.99').getByRole('link').click()
+    await page.getByText('Only streams of 203.0.113.99').waitFor()
+    await expect.poll(() => page.getByRole('table').getAttribute('aria-rowcount')).toBe('10')
+    await page.getByRole('link', { name: 'Show all' }).click()
+    await expect.poll(() => page.getByRole('table').getAttribute('aria-rowcount')).toBe('49')
+  })
+})

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+/** One browser a file, a file at a time: figures are measured here. */
+export default defineConfig({
+  test: {
+    environment: 'node',
+    root: new URL('../..', import.meta.url).pathname,
+    include: ['test/browser/*.browser.ts'],
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 45_000,
+    hookTimeout: 45_000,
+    teardownTimeout: 5_000,
+    allowOnly: false,
+  },
+})
