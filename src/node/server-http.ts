@@ -7,6 +7,7 @@ import type { FailedAttempts } from '../relay/failed-attempts.js'
 import type { Relay } from '../relay/relay.js'
 import { nodeClock } from './clock.js'
 import { nodeCrypto } from './crypto.js'
+import { createDashboardFiles } from './dashboard-files.js'
 import { watchEventLoop } from './event-loop-delay.js'
 import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
 import { Metrics } from './metrics.js'
@@ -53,7 +54,10 @@ export class ServerHttp {
       ...{ admin: relay, apiKeys: keysOf(options), metricsKey: options.metricsKey, metrics, version, log, attempts },
       ...{ clock: nodeClock, crypto: nodeCrypto },
     })
-    const handle = (request: Request, context: ApiContext): Promise<Response> => api.handle(request, context)
+    // it shows what only the API knows
+    const dashboard = keysOf(options).length > 0 ? createDashboardFiles() : undefined
+    const handle = (request: Request, context: ApiContext): Promise<Response> =>
+      dashboard?.(request, context.rawPath) ?? api.handle(request, context)
     const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, upgrade })
     const unwatch = watchEventLoop((delayMs) => {
       metrics?.eventLoopDelayed(delayMs)
