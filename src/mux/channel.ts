@@ -16,7 +16,7 @@ import type { ChannelOptions } from './channel-options.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
 import type { ChannelEntry, Link } from './link.js'
-import { type ChannelObserver, trafficOf } from './observer.js'
+import { type ChannelObserver, ChannelTraffic } from './observer.js'
 import { type OnAnswer, Opening } from './opening.js'
 import { Outlet } from './outlet.js'
 import { Receiver } from './receiver.js'
@@ -69,7 +69,7 @@ export class Channel implements ByteStream, ChannelEntry {
       unanswered: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'the far end stopped answering')),
     })
     options.link.attach(channelKey(options.id), this)
-    this.#observer = options.observe?.(trafficOf(halves))
+    this.#observer = options.observe?.(new ChannelTraffic(halves))
   }
 
   /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */

@@ -17,14 +17,22 @@ export class Meter implements Traffic {
   }
 }
 
-export function trafficOf(halves: { receiver: { received: number }; sender: { sent: number } }): Traffic {
-  return {
-    get receivedBytes() {
-      return halves.receiver.received
-    },
-    get sentBytes() {
-      return halves.sender.sent
-    },
+/** What the two halves of a channel have counted anyway. */
+export class ChannelTraffic implements Traffic {
+  readonly #receiver: { readonly received: number }
+  readonly #sender: { readonly sent: number }
+
+  constructor({ receiver, sender }: { receiver: { readonly received: number }; sender: { readonly sent: number } }) {
+    this.#receiver = receiver
+    this.#sender = sender
+  }
+
+  get receivedBytes(): number {
+    return this.#receiver.received
+  }
+
+  get sentBytes(): number {
+    return this.#sender.sent
   }
 }
 

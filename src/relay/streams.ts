@@ -29,21 +29,17 @@ export class TrackedStream implements ChannelObserver {
   readonly #id: number
   readonly #beginning: StreamBeginning
   readonly #traffic: Traffic
-  readonly #options: StreamsOptions
-  readonly #since: number
+  readonly #streams: Streams
   readonly #begunAt: number
-  readonly #over: () => void
   #provider: RelayLink | undefined
   #opened = false
 
-  constructor(id: number, beginning: StreamBeginning, traffic: Traffic, options: StreamsOptions, over: () => void) {
+  constructor(id: number, beginning: StreamBeginning, traffic: Traffic, streams: Streams) {
     this.#id = id
     this.#beginning = beginning
     this.#traffic = traffic
-    this.#options = options
-    this.#over = over
-    this.#since = options.clock.wallTime()
-    this.#begunAt = options.clock.now()
+    this.#streams = streams
+    this.#begunAt = streams.options.clock.now()
     if (beginning.client !== undefined) beginning.client.streams += 1
     this.provide(beginning.provider)
   }
@@ -59,7 +55,7 @@ export class TrackedStream implements ChannelObserver {
   opened(): void {
     if (this.#opened) return
     const { mode } = this.#beginning
-    const { channelsOpened } = this.#options.statistics
+    const { channelsOpened } = this.#streams.options.statistics
     const key = `${mode} ${this.#protocol}`
     this.#opened = true
     channelsOpened.set(key, (channelsOpened.get(key) ?? 0) + 1)
@@ -68,7 +64,7 @@ export class TrackedStream implements ChannelObserver {
   }
 
   closed(error?: LinkSocksError): void {
-    this.#over()
+    this.#streams.over(this.#id)
     if (!this.#opened) this.#dialled(resultOf(error))
     else {
       const { sentBytes, receivedBytes } = this.info
@@ -80,13 +76,14 @@ export class TrackedStream implements ChannelObserver {
 
   get info(): StreamInfo {
     const { receivedBytes, sentBytes } = this.#traffic
+    const { clock } = this.#streams.options
     // at the exit, what comes on the channel goes to the target
     const exit = this.#beginning.mode === 'forward'
     return {
       id: this.#id,
       ...this.#who,
       state: this.#opened ? 'open' : 'opening',
-      since: this.#since,
+      since: Math.round(clock.wallTime() - (clock.now() - this.#begunAt)),
       sentBytes: exit ? receivedBytes : sentBytes,
       receivedBytes: exit ? sentBytes : receivedBytes,
     }
@@ -109,12 +106,12 @@ export class TrackedStream implements ChannelObserver {
   }
 
   #dialled(result: DialResult): void {
-    const { clock, statistics } = this.#options
+    const { clock, statistics } = this.#streams.options
     statistics.onDialled?.({ mode: this.#beginning.mode, result, tookMs: clock.now() - this.#begunAt })
   }
 
   #emit(type: StreamEvent['type'], ended?: StreamEvent['ended']): void {
-    this.#options.events.emit({ type, streamId: this.#id, ...this.#who, ...(ended && { ended }) })
+    this.#streams.options.events.emit({ type, streamId: this.#id, ...this.#who, ...(ended && { ended }) })
   }
 }
 
@@ -124,12 +121,12 @@ function resultOf(error: LinkSocksError | undefined): DialResult {
 
 /** Every stream of a relay that is not over. */
 export class Streams {
-  readonly #options: StreamsOptions
+  readonly options: StreamsOptions
   readonly #streams = new Map<number, TrackedStream>()
   #last = 0
 
   constructor(options: StreamsOptions) {
-    this.#options = options
+    this.options = options
   }
 
   get size(): number {
@@ -142,15 +139,19 @@ export class Streams {
 
   begin(beginning: StreamBeginning, traffic: Traffic): TrackedStream {
     this.#last += 1
-    const id = this.#last
-    const stream = new TrackedStream(id, beginning, traffic, this.#options, () => this.#streams.delete(id))
-    this.#streams.set(id, stream)
+    const stream = new TrackedStream(this.#last, beginning, traffic, this)
+    this.#streams.set(this.#last, stream)
     return stream
+  }
+
+  /** For the streams themselves. */
+  over(id: number): void {
+    this.#streams.delete(id)
   }
 
   /** One came to nothing before there was a channel for it. */
   refused(mode: StreamMode, error: LinkSocksError): void {
-    this.#options.statistics.onDialled?.({ mode, result: resultOf(error), tookMs: 0 })
+    this.options.statistics.onDialled?.({ mode, result: resultOf(error), tookMs: 0 })
   }
 
   observe(beginning: StreamBeginning): Observe {
