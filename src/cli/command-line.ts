@@ -40,11 +40,12 @@ export interface Invocation {
  */
 export function parseCommandLine(argv: readonly string[], env: Environment, io: CliIo): Invocation | undefined {
   let invocation: Invocation | undefined
-  const program = buildProgram(io, (found) => {
+  const words = withMode(argv, env)
+  const program = buildProgram(io, words, (found) => {
     invocation = found
   })
   try {
-    program.parse(withMode(argv, env), { from: 'user' })
+    program.parse(words, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return undefined
@@ -60,10 +61,11 @@ export function namesNothing(argv: readonly string[], env: Environment): boolean
 
 /** Writes the help text to standard error, for a command line that says nothing. */
 export function writeUsage(io: CliIo): void {
-  buildProgram({ ...io, stdout: io.stderr }, () => {}).outputHelp()
+  buildProgram({ ...io, stdout: io.stderr }, [], () => {}).outputHelp()
 }
 
-function buildProgram(io: CliIo, run: (invocation: Invocation) => void): Command {
+/** @param words the command line: flags are known of the commands that stand there */
+function buildProgram(io: CliIo, words: readonly string[], run: (invocation: Invocation) => void): Command {
   const version = `linksocks ${packageVersion()}`
   const program = new Command('linksocks')
     .description('SOCKS5 through a plain WebSocket: use the network of another machine, or offer this one.')
@@ -86,8 +88,8 @@ function buildProgram(io: CliIo, run: (invocation: Invocation) => void): Command
   const writeVersion = (): void => {
     io.stdout.write(`${version}\n`)
   }
-  for (const spec of COMMANDS) addCommand(program, spec, [], run)
-  addCommand(program, COMPLETION, []).action((shell: string) => writeCompletion(shell, io))
+  for (const spec of COMMANDS) addCommand(program, spec, [], words, run)
+  addCommand(program, COMPLETION, [], words).action((shell: string) => writeCompletion(shell, io))
   program.command('version').description('print the version').action(writeVersion)
   return program.addHelpText('after', ROOT_EXAMPLES)
 }
@@ -97,6 +99,7 @@ function addCommand(
   parent: Command,
   spec: CommandSpec,
   above: readonly string[],
+  words: readonly string[],
   run?: (invocation: Invocation) => void,
 ): Command {
   const path = [...above, spec.name]
@@ -110,7 +113,7 @@ function addCommand(
       .usage('<command> [flags]')
       .helpCommand(false)
       .configureHelp({ subcommandTerm: (one) => one.name() })
-    for (const below of spec.commands) addCommand(command, below, path, run)
+    for (const below of spec.commands) addCommand(command, below, path, words, run)
     return command
   }
   command.usage(spec.words === undefined ? '[flags]' : `[flags] ${spec.words}`)
@@ -119,6 +122,8 @@ function addCommand(
   command.on('option:debug', () => {
     debug++
   })
+  // a table for each command would take memory that only one of them needs
+  if (!words.includes(spec.name)) return command
   for (const flag of spec.flags ?? []) command.addOption(toOption(flag))
   const name = [...RUN_COMMANDS, ...MANAGE_COMMANDS].find((known) => known === path.join(' '))
   if (run === undefined || name === undefined) return command

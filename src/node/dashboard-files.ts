@@ -1,7 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 
 /** Lies at the same distance from `src`, from the build and from the command in one piece. */
@@ -125,6 +124,12 @@ async function readStored(path: string, name: string): Promise<StoredFile> {
     type: TYPES[extname(name)] ?? 'application/octet-stream',
     cacheControl: name.startsWith(HASHED) ? 'public, max-age=31536000, immutable' : 'no-cache',
     plain,
-    gzipped: new Uint8Array(await promisify(gzip)(plain, { level: 9 })),
+    gzipped: await compress(plain),
   }
+}
+
+function compress(plain: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  return new Promise((resolve, reject) => {
+    gzip(plain, { level: 9 }, (error, bytes) => (error === null ? resolve(new Uint8Array(bytes)) : reject(error)))
+  })
 }

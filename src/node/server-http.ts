@@ -7,10 +7,10 @@ import type { FailedAttempts } from '../relay/failed-attempts.js'
 import type { Relay } from '../relay/relay.js'
 import { nodeClock } from './clock.js'
 import { nodeCrypto } from './crypto.js'
-import { createDashboardFiles } from './dashboard-files.js'
+import type { DashboardFiles } from './dashboard-files.js'
 import { watchEventLoop } from './event-loop-delay.js'
 import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
-import { Metrics } from './metrics.js'
+import type { Metrics, MetricsOptions } from './metrics.js'
 import type { ServerOptions } from './options.js'
 import { packageVersion } from './package-version.js'
 import type { TrustedProxies } from './trusted-proxy.js'
@@ -49,13 +49,13 @@ export class ServerHttp {
     const version = packageVersion()
     const wanted = options.metricsKey !== undefined || options.metricsListen !== undefined
     const eventReaders = (): number => api.eventReaders
-    const metrics = wanted ? await Metrics.open({ relay, attempts, version, eventReaders }) : undefined
+    const metrics = wanted ? await openMetrics({ relay, attempts, version, eventReaders }) : undefined
     const api = createApi({
       ...{ admin: relay, apiKeys: keysOf(options), metricsKey: options.metricsKey, metrics, version, log, attempts },
       ...{ clock: nodeClock, crypto: nodeCrypto },
     })
     // it shows what only the API knows
-    const dashboard = keysOf(options).length > 0 ? createDashboardFiles() : undefined
+    const dashboard = keysOf(options).length > 0 ? await openDashboard() : undefined
     const handle = (request: Request, context: ApiContext): Promise<Response> =>
       dashboard?.(request, context.rawPath) ?? api.handle(request, context)
     const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, upgrade })
@@ -90,6 +90,18 @@ export class ServerHttp {
     this.#api.close()
     await Promise.all([this.#main.close(), this.#metrics?.close()])
   }
+}
+
+// what few servers have is loaded where it is wanted
+
+async function openMetrics(options: MetricsOptions): Promise<Metrics> {
+  const { Metrics } = await import('./metrics.js')
+  return Metrics.open(options)
+}
+
+async function openDashboard(): Promise<DashboardFiles> {
+  const { createDashboardFiles } = await import('./dashboard-files.js')
+  return createDashboardFiles()
 }
 
 function keysOf({ apiKey, apiKeys = [] }: ServerOptions): readonly ApiKey[] {

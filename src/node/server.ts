@@ -17,9 +17,8 @@ import { limitInbound } from './limit-inbound.js'
 import type { CloseOptions, ServerOptions } from './options.js'
 import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
-import { ServerHttp } from './server-http.js'
+import type { ServerHttp } from './server-http.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
-import { openTokenDatabase } from './token-database.js'
 import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
 import type { WsTransport } from './ws-transport.js'
 
@@ -139,6 +138,8 @@ export class Server implements AsyncDisposable {
     this.#checkOpen()
     try {
       await this.#relay.restore(this.#options.tokens ?? [])
+      // clients do without
+      const { ServerHttp } = await import('./server-http.js')
       this.#http = await ServerHttp.open({
         ...this.#options,
         relay: this.#relay,
@@ -196,5 +197,9 @@ export class Server implements AsyncDisposable {
 
 function storeOf({ dataDir: directory, dataKey: key }: ServerOptions, log: Logger): TokenStore {
   if (directory === undefined) return new MemoryTokenStore()
-  return new LaterTokenStore(() => openTokenDatabase({ directory, key, log }), true)
+  const open = async (): Promise<TokenStore> => {
+    const { openTokenDatabase } = await import('./token-database.js')
+    return openTokenDatabase({ directory, key, log })
+  }
+  return new LaterTokenStore(open, true)
 }
