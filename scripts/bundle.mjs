@@ -48,6 +48,8 @@ const { output } = await bundle.write({
   format: 'esm',
   entryFileNames: '[name].js',
   chunkFileNames: '[name]-[hash].js',
+  // each file more costs time and memory at the start: what several need is in one
+  codeSplitting: { groups: [{ name: 'shared', minShareCount: 2 }] },
 })
 await bundle.close()
 const modules = output.flatMap((chunk) => (chunk.type === 'chunk' ? Object.keys(chunk.modules) : []))
