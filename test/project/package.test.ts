@@ -141,7 +141,9 @@ describe('package', () => {
 
     it('holds the dashboard, with the licences of what is in it', async () => {
       const built = files.map(({ path }) => path).filter((path) => path.startsWith('dist/dashboard/'))
-      const named = built.map((path) => path.replace(/-[\w-]{8}\./, '-HASH.').slice('dist/dashboard/'.length))
+      const named = built.map((path) =>
+        path.slice('dist/dashboard/'.length).replace(/(?<=^assets\/\w+)-[\w-]{8}\./, '-HASH.'),
+      )
       expect(named.sort()).toEqual([
         'THIRD-PARTY-LICENCES.md',
         'assets/icon-HASH.svg',

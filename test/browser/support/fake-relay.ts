@@ -34,6 +34,8 @@ export class FakeRelay implements RelayUnderTest {
   delayMs = 0
   /** Totals that a new reader is told of at once, for a plot that has a past. */
   past: readonly Stats[] = []
+  /** Called every second, before the totals are told. */
+  beforeStats: () => void = () => {}
   /** What the next writing call is answered instead. */
   refuseNext: Refused | undefined
   readonly #prefix: string
@@ -95,9 +97,24 @@ export class FakeRelay implements RelayUnderTest {
   }
 
   async connect(text: string): Promise<void> {
+    this.state.addClient(this.#find(text), '127.0.0.1')
+  }
+
+  async carry(text: string, count: number): Promise<string> {
+    const token = this.#find(text)
+    const bytes = { received_bytes: count, sent_bytes: count }
+    const client = this.state.addClient(token, '127.0.0.1', bytes)
+    const target = 'echo.example.com:7'
+    this.state.addStream({ token_id: token.id, client_id: client.id, target, ...bytes })
+    this.state.received += count
+    this.state.sent += count
+    return target
+  }
+
+  #find(text: string): Token {
     const token = [...this.state.tokens.values()].find((one) => one.token === text)
     if (token === undefined) throw new Error('no such token')
-    this.state.addClient(token, '127.0.0.1')
+    return token
   }
 
   /** Ends the connections of all who read events, and of nobody else. */
@@ -114,6 +131,7 @@ export class FakeRelay implements RelayUnderTest {
   }
 
   #sendStats(): void {
+    this.beforeStats()
     const text = `event: stats\ndata: ${JSON.stringify(this.state.stats())}\n\n`
     for (const reader of this.#readers) reader.write(text)
   }
@@ -151,8 +169,8 @@ export class FakeRelay implements RelayUnderTest {
       run === this.#run && this.#ring.every((event) => event.n <= Number(n) + 1 || this.#ring[0]?.n !== event.n)
     if (known) for (const event of this.#ring.filter((kept) => kept.n > Number(n))) response.write(event.text)
     else if (run !== '') response.write('event: missed\ndata: {}\n\n')
-    for (const stats of [...this.past, this.state.stats()])
-      response.write(`event: stats\ndata: ${JSON.stringify(stats)}\n\n`)
+    const told = this.past.length === 0 ? [this.state.stats()] : this.past
+    for (const stats of told) response.write(`event: stats\ndata: ${JSON.stringify(stats)}\n\n`)
     this.#readers.add(response)
     response.on('close', () => this.#readers.delete(response))
   }

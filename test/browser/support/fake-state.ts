@@ -33,7 +33,7 @@ export class FakeState {
   readonly tokens = new Map<string, Mutable<Token>>()
   readonly clients = new Map<string, Mutable<Client>>()
   readonly streams = new Map<string, Mutable<Stream>>()
-  readonly startedAt = now()
+  startedAt = now()
   alarms: Alarm[] = []
   durable = true
   draining = false

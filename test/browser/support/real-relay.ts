@@ -1,14 +1,18 @@
-import { Client, Server, type ServerOptions } from '../../../src/index.js'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { Client, Server } from '../../../src/index.js'
 import { FULL_KEY, READER_KEY, type RelayUnderTest } from './relay.js'
 
 /** A relay server of this repository, with clients that are its own library's. */
 export class RealRelay implements RelayUnderTest {
   #server: Server | undefined
   #port = 0
-  #keys = [
+  #keys: readonly { readonly name: string; readonly role: 'full' | 'read-only'; readonly key: string }[] = [
     { name: 'default', role: 'full', key: FULL_KEY },
     { name: 'watcher', role: 'read-only', key: READER_KEY },
   ]
+  readonly #echo = createServer((socket) => socket.on('error', () => {}).pipe(socket))
   readonly #clients = new Set<Client>()
 
   get url(): string {
@@ -16,8 +20,7 @@ export class RealRelay implements RelayUnderTest {
   }
 
   async start(): Promise<void> {
-    const options = { host: '127.0.0.1', port: this.#port, apiKeys: this.#keys } as ServerOptions
-    this.#server = new Server(options)
+    this.#server = new Server({ host: '127.0.0.1', port: this.#port, apiKeys: this.#keys })
     this.#port = (await this.#server.listen()).port
   }
 
@@ -33,28 +36,34 @@ export class RealRelay implements RelayUnderTest {
   }
 
   async connect(token: string): Promise<void> {
+    await this.#client(token)
+  }
+
+  async carry(token: string, bytes: number): Promise<string> {
+    const client = await this.#client(token)
+    if (!this.#echo.listening) await once(this.#echo.listen(0, '127.0.0.1'), 'listening')
+    const { port } = this.#echo.address() as AddressInfo
+    const stream = await client.dial('127.0.0.1', port)
+    stream.on('error', () => {})
+    stream.write(Buffer.alloc(bytes))
+    let back = 0
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      back += (chunk as Buffer).byteLength
+      if (back >= bytes) break
+    }
+    return `127.0.0.1:${port}`
+  }
+
+  async #client(token: string): Promise<Client> {
     const client = new Client({ url: `ws://127.0.0.1:${this.#port}`, token, reconnect: false })
     this.#clients.add(client)
     await client.start()
+    return client
   }
 
   async close(): Promise<void> {
     for (const client of this.#clients) await client.close()
     await this.stop()
-  }
-}
-
-/** Whether the server of this build has the calls that the dashboard needs. */
-export async function realRelayIsThere(): Promise<boolean> {
-  const relay = new RealRelay()
-  await relay.start()
-  try {
-    const answers = await Promise.all([
-      fetch(new URL('../api/server', relay.url), { headers: { 'x-api-key': FULL_KEY } }),
-      fetch(relay.url),
-    ])
-    return answers.every(({ status }) => status === 200)
-  } finally {
-    await relay.close()
+    this.#echo.close()
   }
 }

@@ -12,5 +12,10 @@ export interface RelayUnderTest {
   revoke(key: string): Promise<void>
   /** A client with this token, which needn't be good for more than being listed. */
   connect(token: string): Promise<void>
+  /**
+   * A client with this token that has sent and got back so many bytes on one stream, which stays open.
+   * @returns the stream's target
+   */
+  carry(token: string, bytes: number): Promise<string>
   close(): Promise<void>
 }
