@@ -115,10 +115,14 @@ export function ThroughputPlot({ history }: { history: History }): ReactNode {
   return (
     <div className="plot" ref={container}>
       <div className="legend">
-        <span className="swatch received" />
-        {t.overview.received} <b>{shown(received)}</b>
-        <span className="swatch sent" />
-        {t.overview.sent} <b>{shown(sent)}</b>
+        <span className="entry">
+          <span className="swatch received" />
+          {t.overview.received} <b>{shown(received)}</b>
+        </span>
+        <span className="entry">
+          <span className="swatch sent" />
+          {t.overview.sent} <b>{shown(sent)}</b>
+        </span>
         <span className="swatch axis" hidden />
         <span className="swatch grid" hidden />
       </div>

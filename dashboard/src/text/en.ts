@@ -9,7 +9,7 @@ export const en = {
     open: 'Settings',
     language: 'Language',
     theme: 'Theme',
-    system: 'As the system',
+    system: 'System',
     light: 'Light',
     dark: 'Dark',
     signOut: 'Sign out',
