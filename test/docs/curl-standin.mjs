@@ -1,13 +1,17 @@
 /**
  * Stands in for curl where documents are run: exactly the flags they use, HTTP only, and an error for everything else.
- * -s -S, -X METHOD, -H 'Name: value', -d BODY, -w FORMAT (%{http_code} and \n), --socks5-hostname HOST:PORT
+ * -s -S -N, -X METHOD, -H 'Name: value', -d BODY, -w FORMAT (%{http_code}, %header{name} and \n), --max-time SECONDS,
+ * --socks5-hostname HOST:PORT
  */
 import { request } from 'node:http'
 import { connect } from 'node:net'
 
-const VALUES = { '-X': 'method', '-H': 'header', '-d': 'body', '-w': 'format', '--socks5-hostname': 'socks' }
+const VALUES = {
+  ...{ '-X': 'method', '-H': 'header', '-d': 'body', '-w': 'format' },
+  ...{ '--max-time': 'seconds', '--socks5-hostname': 'socks' },
+}
 /** As curl's own. */
-const EXIT = { usage: 2, connect: 7, proxy: 97 }
+const EXIT = { usage: 2, connect: 7, write: 23, timeout: 28, proxy: 97 }
 
 class Failure extends Error {
   constructor(code, message) {
@@ -23,7 +27,7 @@ function parse(args) {
     const name = VALUES[arg]
     if (name === 'header') addHeader(options, queue.shift() ?? '')
     else if (name !== undefined) options[name] = queue.shift()
-    else if (/^-[sS]+$/.test(arg)) continue
+    else if (/^-[sSN]+$/.test(arg)) for (const letter of arg.slice(1)) options[letter] = true
     else if (arg.startsWith('-') || options.url !== undefined)
       throw new Failure(EXIT.usage, `the stand-in does not know ${arg}`)
     else options.url = new URL(arg)
@@ -93,7 +97,8 @@ async function exchange(options) {
       },
       (response) => {
         const chunks = []
-        response.on('data', (chunk) => chunks.push(chunk))
+        const take = options.N ? (chunk) => process.stdout.write(chunk) : (chunk) => chunks.push(chunk)
+        response.on('data', take)
         response.on('end', () => resolve({ response, text: Buffer.concat(chunks).toString() }))
         response.on('error', reject)
       },
@@ -104,13 +109,26 @@ async function exchange(options) {
 }
 
 function show({ format = '' }, { response, text }) {
-  process.stdout.write(text + format.replaceAll('%{http_code}', response.statusCode).replaceAll('\\n', '\n'))
+  const told = format
+    .replaceAll('%{http_code}', response.statusCode)
+    .replaceAll(/%header\{([\w-]+)\}/g, (_, name) => response.headers[name] ?? '')
+    .replaceAll('\\n', '\n')
+  process.stdout.write(text + told)
 }
 
+/** Ends the process, with what is still under way. */
+function fail(options, code, message) {
+  if (!options.s || options.S) process.stderr.write(`curl: (${code}) ${message}\n`)
+  process.exit(code)
+}
+
+let options = {}
 try {
-  const options = parse(process.argv.slice(2))
+  options = parse(process.argv.slice(2))
+  const { seconds } = options
+  if (seconds !== undefined) setTimeout(() => fail(options, EXIT.timeout, 'timed out'), seconds * 1_000).unref()
+  process.stdout.on('error', (error) => fail(options, EXIT.write, error.message))
   show(options, await exchange(options))
 } catch (error) {
-  process.stderr.write(`curl: (${error.code}) ${error.message}\n`)
-  process.exitCode = typeof error.code === 'number' ? error.code : 1
+  fail(options, typeof error.code === 'number' ? error.code : 1, error.message)
 }

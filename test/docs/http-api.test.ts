@@ -1,14 +1,24 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server as TcpServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SERVER_FLAGS } from '../../src/cli/server-flags.js'
 import { Client, Server } from '../../src/index.js'
 import { packageVersion } from '../../src/node/package-version.js'
 import { readText } from '../project/support.js'
-import { type Block, readMarkdown } from './markdown.js'
+import { type Block, type Document, readMarkdown } from './markdown.js'
+import { expectShown, Placeholders } from './placeholders.js'
 import { freePort } from './session.js'
 import { Shell } from './shell.js'
 
-const KEY = 'key-of-the-test'
-/** The port in the document; no test may rely on it. */
-const DOCUMENTED_PORT = '10080'
+const KEYS = { KEY: 'key-of-the-test', READER: 'reader-of-the-test', METRICS: 'metrics-of-the-test' }
+/** What the documents call the port of SOCKS5, the address of clients, and the destination of a stream. */
+const DOCUMENTED = { port: '10080', address: '203.0.113.9', target: 'intranet.example.com:80' }
+/** Bytes that the documents show of that stream. */
+const CARRIED = { sent: 78, received: 1_256 }
 
 interface Example {
   readonly command: Block
@@ -25,68 +35,185 @@ function examplesOf(blocks: readonly Block[]): readonly Example[] {
   })
 }
 
-/** What a block means: data where it is JSON, else its text. */
-function meaning(text: string): unknown {
-  return /^\s*\{.*\}\s*$/s.test(text) ? JSON.parse(text) : text.trim()
-}
+/** A relay with what the documents tell of: clients, a stream, and events that somebody has missed. */
+class Relay {
+  readonly port: number
+  readonly #server: Server
+  readonly #site: TcpServer
+  readonly #folder: string
+  readonly #clients: Client[] = []
+  #stream: Duplex | undefined
 
-describe('docs/http-api.md', () => {
-  let examples: readonly Example[]
-  let server: Server
-  let shell: Shell
-  const clients: Client[] = []
-  let port = 0
+  private constructor(server: Server, site: TcpServer, port: number, folder: string) {
+    this.#server = server
+    this.#site = site
+    this.port = port
+    this.#folder = folder
+  }
 
-  beforeAll(async () => {
-    port = await freePort()
-    examples = examplesOf(readMarkdown(await readText('docs/http-api.md')).blocks)
-    server = new Server({ host: '127.0.0.1', port: 0, apiKey: KEY })
-    const address = await server.listen()
-    shell = await Shell.open({ SERVER: `http://127.0.0.1:${address.port}`, KEY })
-  })
-  afterAll(async () => {
-    await Promise.all(clients.map((client) => client.close()))
-    await server.close()
-    await shell.close()
-  })
+  static async open(): Promise<Relay> {
+    const site = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', () => socket.write('x'.repeat(CARRIED.received)))
+    })
+    await once(site.listen(0, '127.0.0.1'), 'listening')
+    const folder = await mkdtemp(join(tmpdir(), 'linksocks-api-'))
+    const server = new Server({
+      ...{ host: '127.0.0.1', port: 0, dataDir: join(folder, 'data'), pingIntervalMs: 1_000 },
+      ...{ apiKey: KEYS.KEY, apiKeys: [{ name: 'monitor', role: 'read-only', key: KEYS.READER }] },
+      metricsKey: KEYS.METRICS,
+    })
+    await server.listen()
+    return new Relay(server, site, await freePort(), folder)
+  }
 
-  async function connect(token: string, reverse: boolean): Promise<void> {
-    const client = new Client({ url: `ws://127.0.0.1:${server.address?.port}`, token, reverse })
-    clients.push(client)
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.address?.port}`
+  }
+
+  /** Tokens that are there. */
+  get tokens(): readonly string[] {
+    return this.#server.tokens().map(({ token, type }) => `${type} ${token}`)
+  }
+
+  /** A text of a document as it is here. */
+  local(text: string): string {
+    const site = this.#site.address()
+    return text
+      .replaceAll(DOCUMENTED.port, String(this.port))
+      .replaceAll(DOCUMENTED.address, '127.0.0.1')
+      .replaceAll(DOCUMENTED.target, `127.0.0.1:${typeof site === 'object' && site !== null ? site.port : 0}`)
+      .replaceAll(/(?<="version": ?"|LinkSocks )\d+\.\d+\.\d+/g, packageVersion())
+  }
+
+  /** Makes so what the document tells of next. */
+  async before(command: string): Promise<void> {
+    if (command.includes('/api/status') && command.includes('$KEY')) await this.#connectAll()
+    if (command.includes('/api/clients?')) {
+      await this.#openStream()
+      await this.#list('clients', (client) => Number(client.rtt_ms) > 0, 3)
+    }
+    if (command.includes('/api/server')) await this.#list('clients', () => true, 3)
+    if (command.includes('Last-Event-ID'))
+      await this.#server.addToken({ type: 'forward', token: 'visitor', label: 'visitor' })
+  }
+
+  async after(command: string): Promise<void> {
+    if (command.includes('Last-Event-ID')) await this.#server.removeToken('visitor')
+  }
+
+  async close(): Promise<void> {
+    this.#stream?.destroy()
+    await Promise.all(this.#clients.map((client) => client.close()))
+    await this.#server.close()
+    await new Promise((resolve) => this.#site.close(resolve))
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async #connectAll(): Promise<void> {
+    await this.#connect('office', true)
+    for (let count = 0; count < 2; count += 1) await this.#connect('laptop', false)
+    await expect.poll(() => this.#server.tokens()[1]).toMatchObject({ listening: true })
+  }
+
+  async #connect(token: string, reverse: boolean): Promise<void> {
+    const client = new Client({ url: this.url, token, reverse })
+    this.#clients.push(client)
     await client.start()
   }
 
-  /** Runs one example and compares it with the document. */
-  async function check({ command, answer }: Example): Promise<void> {
-    const local = (text: string): string =>
-      text.replaceAll(DOCUMENTED_PORT, String(port)).replace(/(?<![\d.])\d+\.\d+\.\d+(?![\d.])/g, packageVersion())
-    const { code, stdout, stderr } = await shell.run(local(command.text))
-    const where = `line ${command.line}: ${command.text}`
-    expect({ code, stderr }, where).toEqual({ code: 0, stderr: '' })
-    expect(meaning(stdout), where).toEqual(meaning(local(answer.text)))
+  /** By the first client of `laptop`. */
+  async #openStream(): Promise<void> {
+    const [host = '', port] = this.local(DOCUMENTED.target).split(':')
+    this.#stream = await this.#clients[1]?.dial(host, Number(port))
+    this.#stream?.on('error', () => {}).resume()
+    this.#stream?.write('x'.repeat(CARRIED.sent))
+    await this.#list('streams', (stream) => stream.received_bytes === CARRIED.received, 1)
   }
 
-  const isStatus = ({ command }: Example): boolean => command.headings.includes('Status')
+  /** Waits until `count` entries of a list are as they should be. */
+  async #list(name: string, good: (entry: Readonly<Record<string, unknown>>) => boolean, count: number): Promise<void> {
+    const read = async (): Promise<number> => {
+      const answer = await fetch(`${this.url}/api/${name}`, { headers: { 'X-API-Key': KEYS.KEY } })
+      const body = (await answer.json()) as Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>>
+      return body[name]?.filter(good).length ?? 0
+    }
+    await expect.poll(read, { timeout: 10_000 }).toBe(count)
+  }
+}
 
-  it('shows the status as it is', async () => {
-    await server.addToken({ type: 'forward', token: 'laptop' })
-    await server.addToken({ type: 'reverse', token: 'office', port })
-    await server.addToken({ type: 'connector', token: 'guest', reverseToken: 'office' })
-    await Promise.all([connect('laptop', false), connect('laptop', false), connect('office', true)])
-    await expect.poll(() => server.tokens()[1]).toMatchObject({ listening: true })
-
-    const shown = examples.filter(isStatus)
-    expect(shown).toHaveLength(1)
-    for (const example of shown) await check(example)
-
-    for (const token of ['laptop', 'office']) await server.removeToken(token)
+describe.each(['docs/http-api.md', 'docs/zh/http-api.md'])('%s', (name) => {
+  let document: Document
+  let relay: Relay
+  let shell: Shell
+  const began = Date.now()
+  beforeAll(async () => {
+    document = readMarkdown(await readText(name))
+    relay = await Relay.open()
+    shell = await Shell.open({ SERVER: relay.url, ...KEYS })
+  })
+  afterAll(async () => {
+    await relay.close()
+    await shell.close()
   })
 
-  it('shows every other call with the answer it gets', async () => {
-    const others = examples.filter((example) => !isStatus(example))
-    expect(others.length).toBeGreaterThanOrEqual(7)
-    for (const example of others) await check(example)
+  it('shows every call with the answer it gets', { timeout: 60_000 }, async () => {
+    const examples = examplesOf(document.blocks)
+    expect(examples.length).toBeGreaterThanOrEqual(25)
+    const placeholders = new Placeholders(began)
+    for (const { command, answer } of examples) {
+      const where = `line ${command.line}: ${command.text}`
+      await relay.before(command.text)
+      const { code, stdout, stderr } = await shell.run(placeholders.command(relay.local(command.text)))
+      expect({ code, stderr }, where).toEqual({ code: 0, stderr: '' })
+      expectShown(placeholders, relay.local(answer.text), stdout, where)
+      await relay.after(command.text)
+    }
     // what the calls left behind
-    expect(server.tokens().map(({ token, type }) => `${type} ${token}`)).toEqual(['forward laptop', 'reverse homes'])
+    expect(relay.tokens).toEqual(['forward laptop', 'reverse homes'])
+  })
+
+  it('lists every call there is, and has an example of each', async () => {
+    const answer = await fetch(`${relay.url}/api/openapi.json`, { headers: { 'X-API-Key': KEYS.KEY } })
+    const { paths } = (await answer.json()) as { paths: Readonly<Record<string, object>> }
+    const there = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    )
+    const listed = [...document.prose.matchAll(/^\| \[?`([A-Z]+ \/\S*)`/gm)].map(([, call]) => call)
+    expect(listed.toSorted()).toEqual(there.toSorted())
+    const shown = examplesOf(document.blocks).map(({ command: { text } }) => {
+      const [, path = ''] = /\$SERVER([^"?]*)/.exec(text) ?? []
+      return [/-X (\w+)/.exec(text)?.[1] ?? 'GET', path] as const
+    })
+    const withoutExample = there.filter((call) => {
+      const [method, path = ''] = call.split(' ')
+      const pattern = new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}$/, '[^/]+')}$`)
+      return !shown.some(([other, wire]) => other === method && pattern.test(wire))
+    })
+    expect(withoutExample).toEqual([])
+  })
+
+  it('names only flags and variables that a server has', () => {
+    const text = [document.prose, ...document.blocks.map((block) => block.text)].join('\n')
+    const flags = SERVER_FLAGS.flatMap((flag) => flag.flags.split(/[ ,]+/))
+    const ofCurl = ['--max-time']
+    const named = text.match(/(?<![\w-])--[a-z][a-z-]+/g) ?? []
+    expect(named.filter((flag) => !flags.includes(flag) && !ofCurl.includes(flag))).toEqual([])
+    const variables = SERVER_FLAGS.flatMap(({ variable }) => variable ?? [])
+    const wrong = (text.match(/LINKSOCKS_\w+/g) ?? []).filter((word) => !variables.includes(word.replace(/_FILE$/, '')))
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('docs/http-api.md and docs/zh/http-api.md', () => {
+  it('are the same but for the words', async () => {
+    const [english, chinese] = await Promise.all(
+      ['docs/http-api.md', 'docs/zh/http-api.md'].map(async (name) => readMarkdown(await readText(name))),
+    )
+    expect(chinese?.blocks.map(({ text }) => text)).toEqual(english?.blocks.map(({ text }) => text))
+    expect(chinese?.headings.map(({ level }) => level)).toEqual(english?.headings.map(({ level }) => level))
+    const rows = (document: Document | undefined) =>
+      document?.prose.match(/^\|.*/gm)?.map((row) => row.match(/`[^`]+`/g) ?? [])
+    expect(rows(chinese)).toEqual(rows(english))
   })
 })
