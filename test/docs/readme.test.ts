@@ -52,4 +52,20 @@ describe('README.md', { timeout: 30_000 }, () => {
     }
     expect(compared).toBeGreaterThanOrEqual(5)
   })
+
+  it('shows how to run it for real', async () => {
+    session = await DocumentSession.open()
+    const answers = new Map<string, string>()
+    for (const block of blocksUnder('Running it for real')) {
+      for (const command of commandsOf(block)) answers.set(command, await session.run(command))
+    }
+    const [added = '', listed = '', status = ''] = ['token add', 'token list', 'status'].map((name) =>
+      [...answers].flatMap(([command, answer]) => (command.startsWith(`linksocks ${name}`) ? [answer] : [])).join(''),
+    )
+    const [id] = /\b[\da-f]{24}\b/.exec(added) ?? []
+    expect(id).toBeDefined()
+    expect(listed).toContain(id)
+    expect(listed).toContain("Ada's laptop")
+    expect(status).toContain(packageVersion())
+  })
 })

@@ -33,7 +33,7 @@ export class DocumentSession {
   readonly #relayPort: number
   readonly #sitePort: number
   readonly #running: TestProcess[] = []
-  /** Lines such as `KEY=...`, which hold for all that follows. */
+  /** Lines such as `KEY=...` and `export KEY=...`, which hold for all that follows. */
   readonly #assignments: string[] = []
   /** Where the SOCKS5 port of the document is, by now. */
   #socksPort = 0
@@ -56,12 +56,12 @@ export class DocumentSession {
   }
 
   /**
-   * Runs one command. A `linksocks` goes on running, once it is ready; another one ends.
-   * @returns what the command wrote to standard output; nothing for `linksocks`
+   * Runs one command. A `linksocks` that serves goes on running, once it is ready; another one ends.
+   * @returns what the command wrote to standard output; nothing for one that goes on
    */
   async run(command: string): Promise<string> {
-    if (command.startsWith('linksocks ')) return this.#start(this.#local(command))
-    if (/^[A-Z_]+=\S+$|^[A-Z_]+=\$\(.*\)$/.test(command)) {
+    if (/^linksocks (?:server|client|provider|connector) /.test(command)) return this.#start(this.#local(command))
+    if (/^[A-Z_]+=\S+$|^[A-Z_]+=\$\(.*\)$|^export /.test(command)) {
       this.#assignments.push(this.#local(command))
       return ''
     }
