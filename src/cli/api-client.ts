@@ -5,11 +5,12 @@ import { remoteText } from '../log.js'
 import { nodeClock } from '../node/clock.js'
 import { type HttpAnswer, sendRequest } from '../node/http-request.js'
 import type { ServerSocketOptions } from '../node/server-socket.js'
+import { MIB } from '../protocol/limits.js'
 
 /** Bytes one answer may have. */
-export const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+export const MAX_ANSWER_BYTES = 16 * MIB
 /** Bytes all pages of a list may have together. */
-const MAX_LIST_BYTES = 128 * 1024 * 1024
+export const MAX_LIST_BYTES = 128 * MIB
 /** Items asked for at once: the most a server gives. */
 const PAGE_SIZE = 1_000
 /** Pages of one list. */

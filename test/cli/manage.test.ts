@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { MAX_ANSWER_BYTES, MAX_PAGES } from '../../src/cli/api-client.js'
+import { MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES } from '../../src/cli/api-client.js'
 import { main } from '../../src/cli/main.js'
 import { type Answerer, failed, fakeApi, KEY, page, type Reply, routes, tokenOf } from './fake-api.js'
 import { FakeIo, FakeLibrary, run, temporaryFile } from './harness.js'
@@ -86,6 +86,17 @@ describe('commands for a running server', () => {
     }
     expect(await outcome(endless)).toEqual([1, 'URL: the list of tokens does not end'])
     expect(pages).toBe(MAX_PAGES)
+  })
+
+  it('give a list up whose pages are too long together', async () => {
+    let pages = 0
+    const long = (): Reply => {
+      pages += 1
+      const start = `{"tokens":[],"next":"${pages}","more":"`
+      return { body: `${start}${'x'.repeat(MAX_ANSWER_BYTES - start.length - 2)}"}` }
+    }
+    expect(await outcome(long)).toEqual([1, 'URL: the list of tokens does not end'])
+    expect(pages).toBe(MAX_LIST_BYTES / MAX_ANSWER_BYTES + 1)
   })
 
   it.each([

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { KEYS_FILE_LIMIT } from '../../src/cli/files.js'
 import type { ServerOptions } from '../../src/node/options.js'
 import { run, temporaryFile } from './harness.js'
 
@@ -116,6 +117,15 @@ describe("refusals of the API's flags", () => {
     expect([code, io.lines.length, fake.calls.length]).toEqual([2, 1, 0])
     expect(io.err).toContain(`linksocks: ${line}`)
     expect(io.err).not.toMatch(/hunter\d/)
+  })
+
+  it('take a file of keys up to its limit', async () => {
+    const line = 'ann:full:hunter2\n'
+    const atLimit = `${line}${'#'.repeat(KEYS_FILE_LIMIT - line.length)}`
+    expect((await run(['server', '--api-keys-file', temporaryFile(atLimit)])).code).toBe(0)
+    const { code, io } = await run(['server', '--api-keys-file', temporaryFile(`${atLimit}#`)])
+    expect(code).toBe(2)
+    expect(io.err).toBe(`linksocks: --api-keys-file: the file is larger than ${KEYS_FILE_LIMIT} bytes\n`)
   })
 
   it('name the line of the file, and no key', async () => {
