@@ -20,14 +20,14 @@ export async function parseBody<Schema extends v.GenericSchema>(
   return parse(schema, body ?? {})
 }
 
-/** @returns a refusal for a parameter that stands there twice, or as the schema says */
+/** @returns a refusal for a parameter that is given twice, or as the schema says */
 export function parseQuery<Schema extends v.GenericSchema>(
   schema: Schema,
   { url }: Request,
 ): v.InferOutput<Schema> | Refusal {
   const parameters = new Map<string, string>()
   for (const [name, value] of new URL(url).searchParams) {
-    if (parameters.has(name)) return new Refusal(400, `${name} stands there twice`)
+    if (parameters.has(name)) return new Refusal(400, `${name} is given twice`)
     parameters.set(name, value)
   }
   return parse(schema, Object.fromEntries(parameters))

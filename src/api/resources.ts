@@ -61,15 +61,18 @@ const pageParameters = {
   after: v.optional(digits(AFTER_ERROR, 15)),
 }
 
-const ID_ERROR = 'an id has 24 hex digits'
-const publicId = v.pipe(v.string(ID_ERROR), v.regex(/^[\da-f]{24}$/, ID_ERROR))
+const idOf = (name: string) => {
+  const error = `${name} must be an id of 24 hex digits`
+  return v.pipe(v.string(error), v.regex(/^[\da-f]{24}$/, error))
+}
+const publicId = idOf('id')
 
 export const pageQuery = v.strictObject(pageParameters, unknownParameter)
 export const streamsQuery = v.strictObject(
   {
     ...pageParameters,
-    token: v.optional(publicId),
-    client: v.optional(publicId),
+    token: v.optional(idOf('token')),
+    client: v.optional(idOf('client')),
     order: v.optional(v.picklist(['oldest', 'newest'], 'order must be oldest or newest')),
   },
   unknownParameter,
