@@ -15,12 +15,21 @@ const LABEL_ERROR = 'label must be a string of 1 to 200 bytes of UTF-8 without c
 const PORT_ERROR = 'port must be an integer from 1 to 65535'
 export const PAIR_ERROR = 'username and password must be given together'
 
+/**
+ * What the document says of a text. JSON Schema counts characters, not bytes, and not every reader of it knows `\p`; a lone
+ * surrogate can't stand in UTF-8 anyway.
+ */
+const documented = (maxBytes: number, pattern?: string) =>
+  ({ maxLength: maxBytes, pattern, description: `At most ${maxBytes} bytes of UTF-8` }) as const
+export const documentedPlain = (maxBytes: number) => documented(maxBytes, '^[^\\u0000-\\u001f\\u007f-\\u009f]*$')
+
 export const credential = (field: string) =>
   v.pipe(
     v.string(credentialError(field)),
     v.minLength(1, credentialError(field)),
     v.regex(WELL_FORMED_TEXT, credentialError(field)),
     v.maxBytes(MAX_CREDENTIAL_BYTES, credentialError(field)),
+    v.metadata(documented(MAX_CREDENTIAL_BYTES)),
   )
 
 export const label = v.pipe(
@@ -28,6 +37,7 @@ export const label = v.pipe(
   v.minLength(1, LABEL_ERROR),
   v.regex(PLAIN_TEXT, LABEL_ERROR),
   v.maxBytes(MAX_LABEL_BYTES, LABEL_ERROR),
+  v.metadata(documentedPlain(MAX_LABEL_BYTES)),
 )
 
 export const port = v.pipe(
@@ -36,3 +46,16 @@ export const port = v.pipe(
   v.minValue(1, PORT_ERROR),
   v.maxValue(MAX_PORT, PORT_ERROR),
 )
+
+const pair = (type: 'string' | 'null') => ({ username: { type }, password: { type } })
+const required = ['username', 'password']
+/** For the document: both or neither, where null counts as neither. */
+export const newPair = { anyOf: [{ properties: pair('string'), required }, { properties: pair('null') }] }
+/** For the document: both, both null, or neither. */
+export const changedPair = {
+  anyOf: [
+    { properties: pair('string'), required },
+    { properties: pair('null'), required },
+    { properties: { username: false, password: false } },
+  ],
+}

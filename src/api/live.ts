@@ -8,10 +8,12 @@ import {
   healthSchema,
   noQuery,
   pageQuery,
+  publicId,
   type StreamsQuery,
   serverSchema,
   streamsQuery,
   streamsSchema,
+  unreadySchema,
 } from './resources.js'
 import type { Exchange, Route } from './route.js'
 import { formatTime } from './timestamp.js'
@@ -50,6 +52,7 @@ export function liveRoutes(options: LiveRouteOptions): readonly Route[] {
       path: '/api/clients/{id}',
       access: 'full',
       summary: 'Ends the session of a client, which may come back',
+      segment: publicId,
       query: noQuery,
       answer: { status: 204 },
       failures: [404],
@@ -78,7 +81,7 @@ export function liveRoutes(options: LiveRouteOptions): readonly Route[] {
       access: 'open',
       summary: 'Whether the server takes new clients',
       answer: { status: 200, schema: healthSchema },
-      failures: [503],
+      failureSchemas: { 503: unreadySchema },
       handle: () => (options.admin.draining ? json({ status: 'draining' }, { status: 503 }) : json({ status: 'ok' })),
     },
   ]

@@ -20,6 +20,17 @@ const MEANINGS: Readonly<Record<number, string>> = {
   507: 'Not stored: nothing has changed',
 }
 
+/** Where nothing more is said; of a stream of events there is no whole to say it of. */
+const ANY_OF_TYPE: Readonly<Record<string, Json>> = {
+  'application/json': { type: 'object' },
+  'text/plain': { type: 'string' },
+}
+
+const FAILURE_HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>> = {
+  401: { 'WWW-Authenticate': 'Names X-API-Key' },
+  429: { 'Retry-After': 'Seconds' },
+}
+
 /** @returns an OpenAPI 3.1 document */
 export function openApiOf(routes: readonly Route[], version: string): Json {
   const paths: Record<string, Record<string, Json>> = {}
@@ -66,9 +77,10 @@ function securityOf({ access }: Route): Json {
   return { security: access === 'metrics' ? [{ key: [] }, { bearer: [] }] : [{ key: [] }] }
 }
 
-function pathParameters({ path }: Route): readonly Json[] {
+function pathParameters({ path, segment }: Route): readonly Json[] {
   const name = /\{(\w+)\}$/.exec(path)?.[1]
-  return name === undefined ? [] : [{ name, in: 'path', required: true, schema: { type: 'string' } }]
+  if (name === undefined) return []
+  return [{ name, in: 'path', required: true, schema: segment ? schemaOf(segment, 'input') : { type: 'string' } }]
 }
 
 function queryParameters({ query }: Route): readonly Json[] {
@@ -77,22 +89,26 @@ function queryParameters({ query }: Route): readonly Json[] {
   return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }))
 }
 
-function requestBodyOf({ schema, required }: NonNullable<Route['body']>): Json {
-  return { required, content: { 'application/json': { schema: schemaOf(schema, 'input') } } }
+function requestBodyOf(schema: v.GenericSchema): Json {
+  return { required: true, content: { 'application/json': { schema: schemaOf(schema, 'input') } } }
 }
 
 function answerOf({ answer }: Route): Json {
   const type = answer.type ?? 'application/json'
-  const content = answer.schema === undefined ? {} : schemaOf(answer.schema, 'output')
-  const headers = Object.entries(answer.headers ?? {}).map(([name, description]) => [
+  const schema = answer.schema === undefined ? (ANY_OF_TYPE[type] ?? {}) : schemaOf(answer.schema, 'output')
+  return {
+    description: 'Done',
+    ...headersOf(answer.headers),
+    ...(answer.status !== 204 && { content: { [type]: { schema } } }),
+  }
+}
+
+function headersOf(meanings: Readonly<Record<string, string>> = {}): Json {
+  const headers = Object.entries(meanings).map(([name, description]) => [
     name,
     { description, schema: { type: 'string' } },
   ])
-  return {
-    description: 'Done',
-    ...(headers.length > 0 && { headers: Object.fromEntries(headers) }),
-    ...(answer.status !== 204 && { content: { [type]: { schema: content } } }),
-  }
+  return headers.length === 0 ? {} : { headers: Object.fromEntries(headers) }
 }
 
 function failuresOf(route: Route): Json {
@@ -100,16 +116,21 @@ function failuresOf(route: Route): Json {
   if (route.access !== 'open') for (const status of [401, 429]) statuses.add(status)
   if (route.access === 'full') statuses.add(403)
   if (route.query !== undefined) statuses.add(400)
-  if (route.body !== undefined) for (const status of [400, 413]) statuses.add(status)
-  const failure = { 'application/json': { schema: { $ref: '#/components/schemas/Failure' } } }
-  return Object.fromEntries([...statuses].map((status) => [status, failureOf(route, status, failure)]))
+  if (route.body !== undefined) statuses.add(400)
+  if (route.method !== 'GET') statuses.add(413)
+  const schemas = Object.entries(route.failureSchemas ?? {}).map(([status, schema]) => [
+    status,
+    { description: 'Not now', content: { 'application/json': { schema: schemaOf(schema, 'output') } } },
+  ])
+  return Object.fromEntries([...Array.from(statuses, (status) => [status, failureOf(status)]), ...schemas])
 }
 
-function failureOf(route: Route, status: number, content: Json): Json {
-  const description = MEANINGS[status] ?? 'Failed'
-  // a server that drains says so in the form of its health
-  const health = status === 503 && route.path === '/readyz'
-  return health ? { ...answerOf(route), description: 'The server takes no new clients' } : { description, content }
+function failureOf(status: number): Json {
+  return {
+    description: MEANINGS[status] ?? 'Failed',
+    ...headersOf(FAILURE_HEADERS[status]),
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/Failure' } } },
+  }
 }
 
 /** What JSON Schema can't say (bytes of UTF-8, fields that go together) is left to the texts of the failures. */

@@ -1,7 +1,7 @@
 /** What the calls by id take and give, as on the wire (snake_case). Each message is the error text the caller reads. */
 import * as v from 'valibot'
 
-import { credential, label, PAIR_ERROR, port } from './fields.js'
+import { changedPair, credential, label, PAIR_ERROR, port } from './fields.js'
 import { parseTime } from './timestamp.js'
 
 const EXPIRY_ERROR = 'expires_at must be a time in UTC such as 2030-01-31T12:00:00Z'
@@ -11,11 +11,18 @@ const ENABLED_ERROR = 'enabled must be true or false'
 const unknownField = (issue: v.StrictObjectIssue): string =>
   issue.expected === 'never' ? `unknown field: ${issue.path?.[0]?.key ?? ''}` : 'invalid request body'
 
+/** For the document: RFC 3339 in UTC. */
+const documentedTime = (fraction: string, description: string) => ({
+  format: 'date-time',
+  pattern: `^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]${fraction}Z$`,
+  description,
+})
+
 /** Becomes Unix milliseconds. */
 export const futureTime = v.pipe(
   v.string(EXPIRY_ERROR),
   v.check((text) => parseTime(text) !== undefined, EXPIRY_ERROR),
-  v.metadata({ format: 'date-time' }),
+  v.metadata(documentedTime('([.][0-9]{1,9})?', 'In UTC, and in the future')),
 )
 
 /** Body of `PATCH /api/tokens/{id}`: absent leaves, `null` clears. */
@@ -35,6 +42,7 @@ export const changeTokenSchema = v.pipe(
       (username === undefined) === (password === undefined) && (username === null) === (password === null),
     PAIR_ERROR,
   ),
+  v.metadata(changedPair),
 )
 
 export type ChangeTokenBody = v.InferOutput<typeof changeTokenSchema>
@@ -49,13 +57,14 @@ const unknownParameter = (issue: v.StrictObjectIssue): string =>
   issue.expected === 'never' ? `unknown parameter: ${issue.path?.[0]?.key ?? ''}` : 'invalid query'
 
 const digits = (error: string, longest: number) =>
-  v.pipe(v.string(error), v.regex(/^\d+$/, error), v.maxLength(longest, error))
+  v.pipe(v.string(error), v.regex(new RegExp(`^[0-9]{1,${longest}}$`), error))
 
 const pageParameters = {
   limit: v.optional(
     v.pipe(
       digits(LIMIT_ERROR, 4),
       v.check((text) => Number(text) >= 1 && Number(text) <= MAX_PAGE, LIMIT_ERROR),
+      v.metadata({ type: 'integer', pattern: undefined, minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE }),
     ),
   ),
   after: v.optional(digits(AFTER_ERROR, 15)),
@@ -63,9 +72,9 @@ const pageParameters = {
 
 const idOf = (name: string) => {
   const error = `${name} must be an id of 24 hex digits`
-  return v.pipe(v.string(error), v.regex(/^[\da-f]{24}$/, error))
+  return v.pipe(v.string(error), v.regex(/^[0-9a-f]{24}$/, error))
 }
-const publicId = idOf('id')
+export const publicId = idOf('id')
 
 export const pageQuery = v.strictObject(pageParameters, unknownParameter)
 export const streamsQuery = v.strictObject(
@@ -95,7 +104,7 @@ export const eventsQuery = v.strictObject(
 )
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))
-const time = v.pipe(v.string(), v.metadata({ format: 'date-time' }))
+const time = v.pipe(v.string(), v.metadata(documentedTime('[.][0-9]{3}', 'In UTC')))
 
 const commonToken = {
   id: publicId,
@@ -144,7 +153,7 @@ export const clientSchema = v.object({
 export type ClientAnswer = v.InferOutput<typeof clientSchema>
 
 export const streamSchema = v.object({
-  id: v.string(),
+  id: v.pipe(v.string(), v.regex(/^[1-9][0-9]*$/)),
   mode: v.picklist(['forward', 'reverse', 'agent']),
   protocol: v.picklist(['tcp', 'udp']),
   target: v.nullable(v.string()),
@@ -184,4 +193,5 @@ export const serverSchema = v.object({
   alarms: v.array(alarmSchema),
 })
 
-export const healthSchema = v.object({ status: v.picklist(['ok', 'draining', 'starting']) })
+export const healthSchema = v.object({ status: v.literal('ok') })
+export const unreadySchema = v.object({ status: v.picklist(['draining', 'starting']) })

@@ -25,9 +25,11 @@ export interface Route {
   readonly path: string
   readonly access: Access
   readonly summary: string
+  /** Of what stands in the place of the braces; for the documentation. */
+  readonly segment?: v.GenericSchema | undefined
   /** @default what comes behind the question mark is not looked at */
   readonly query?: v.GenericSchema<Query> | undefined
-  readonly body?: { readonly schema: v.GenericSchema; readonly required: boolean } | undefined
+  readonly body?: v.GenericSchema | undefined
   /** Of success. */
   readonly answer: {
     readonly status: number
@@ -36,8 +38,10 @@ export interface Route {
     /** Names of headers with their meaning. */
     readonly headers?: Readonly<Record<string, string>> | undefined
   }
-  /** Statuses of its failures, beyond those that every route with its access and body may have. */
+  /** Statuses of its failures, beyond those that every route with its method, access, query and body may have. */
   readonly failures?: readonly number[] | undefined
+  /** Of failures that don't look like all others, by their status. */
+  readonly failureSchemas?: Readonly<Record<number, v.GenericSchema>> | undefined
   readonly handle: (exchange: Exchange) => Promise<Answer> | Answer
 }
 

@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 
 import { MAX_STR8_BYTES } from '../protocol/limits.js'
-import { credential, label, PAIR_ERROR, PLAIN_TEXT, port } from './fields.js'
+import { credential, documentedPlain, label, newPair, PAIR_ERROR, PLAIN_TEXT, port } from './fields.js'
 import { futureTime } from './resources.js'
 
 const tokenError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8 without control characters`
@@ -14,17 +14,22 @@ const newToken = v.nullish(
     v.string(tokenError('token')),
     v.regex(PLAIN_TEXT, tokenError('token')),
     v.maxBytes(MAX_STR8_BYTES, tokenError('token')),
+    v.metadata(documentedPlain(MAX_STR8_BYTES)),
   ),
 )
 
-/** A token that must be named; `missing` is the error text when it is absent, null or empty. */
+/** A token that must be named; `missing` is the error text when it is null or empty, and of the object when it is absent. */
 const namedToken = (field: string, missing: string) =>
   v.pipe(
-    v.nullish(v.string(tokenError(field)), ''),
+    v.string(({ input }) => (input === null ? missing : tokenError(field))),
     v.minLength(1, missing),
     v.regex(PLAIN_TEXT, tokenError(field)),
     v.maxBytes(MAX_STR8_BYTES, tokenError(field)),
+    v.metadata(documentedPlain(MAX_STR8_BYTES)),
   )
+
+const REVERSE_TOKEN_MISSING = 'reverse_token is required for connector token'
+const TOKEN_MISSING = 'token not specified'
 
 /** What every type takes; optional fields may be null here. */
 const common = { token: newToken, label: v.nullish(label), expires_at: v.nullish(futureTime) }
@@ -41,28 +46,31 @@ const reverseToken = v.pipe(
     allow_manage_connector: v.nullish(v.boolean(FLAG_ERROR)),
   }),
   v.check(({ username, password }) => (username == null) === (password == null), PAIR_ERROR),
+  v.metadata(newPair),
 )
 
-const connectorToken = v.object({
-  type: v.literal('connector'),
-  ...common,
-  reverse_token: namedToken('reverse_token', 'reverse_token is required for connector token'),
-})
+const connectorToken = v.object(
+  { type: v.literal('connector'), ...common, reverse_token: namedToken('reverse_token', REVERSE_TOKEN_MISSING) },
+  REVERSE_TOKEN_MISSING,
+)
 
 /** Body of `POST /api/token`. Fields another type owns are ignored like unknown ones. */
 export const addTokenSchema = v.variant('type', [forwardToken, reverseToken, connectorToken], 'invalid token type')
 export type AddTokenBody = v.InferOutput<typeof addTokenSchema>
 
 /** Body of `DELETE /api/token`; also judges the token of `DELETE /api/token/{token}`. */
-export const removeTokenSchema = v.object({ token: namedToken('token', 'token not specified') })
+export const removeTokenSchema = v.object({ token: namedToken('token', TOKEN_MISSING) }, TOKEN_MISSING)
 
-/** Answer of a call on a token that succeeded. */
+/** Answer of `POST /api/token`. */
 export const addedTokenSchema = v.object({
   success: v.literal(true),
   token: v.string(),
   /** The SOCKS port of a reverse token that has one. */
   port: v.optional(port),
 })
+
+/** Answer of both ways to remove a token by its text. */
+export const removedTokenSchema = v.object({ success: v.literal(true), token: v.string() })
 
 /** Answer of every call that failed. */
 export const failureAnswerSchema = v.object({ success: v.literal(false), error: v.string() })

@@ -4,7 +4,15 @@ import { type Answer, json, noContent, Refusal } from './answers.js'
 import type { Audit } from './audit.js'
 import { pageOf } from './page.js'
 import { parseBody } from './parse.js'
-import { type ChangeTokenBody, changeTokenSchema, noQuery, pageQuery, tokenSchema, tokensSchema } from './resources.js'
+import {
+  type ChangeTokenBody,
+  changeTokenSchema,
+  noQuery,
+  pageQuery,
+  publicId,
+  tokenSchema,
+  tokensSchema,
+} from './resources.js'
 import type { Exchange, Route } from './route.js'
 import { parseTime } from './timestamp.js'
 import { showerFor, tokenView } from './views.js'
@@ -30,6 +38,7 @@ export function tokenRoutes(options: TokenRouteOptions): readonly Route[] {
       path: '/api/tokens/{id}',
       access: 'read',
       summary: 'One token',
+      segment: publicId,
       query: noQuery,
       answer: { status: 200, schema: tokenSchema },
       failures: [404],
@@ -40,8 +49,9 @@ export function tokenRoutes(options: TokenRouteOptions): readonly Route[] {
       path: '/api/tokens/{id}',
       access: 'full',
       summary: 'Changes label, credentials, switch or end of a token; null clears',
+      segment: publicId,
       query: noQuery,
-      body: { schema: changeTokenSchema, required: true },
+      body: changeTokenSchema,
       answer: { status: 200, schema: tokenSchema },
       failures: [404, 507, 503],
       handle: (exchange) => change(options, exchange),
@@ -51,6 +61,7 @@ export function tokenRoutes(options: TokenRouteOptions): readonly Route[] {
       path: '/api/tokens/{id}',
       access: 'full',
       summary: 'Removes a token and disconnects its clients',
+      segment: publicId,
       query: noQuery,
       answer: { status: 204 },
       failures: [404, 507, 503],

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { afterEach } from 'vitest'
 
 import { type Api, createApi, type MetricsSource } from '../../src/api/api.js'
 import type { ApiKey } from '../../src/api/keys.js'
@@ -18,6 +19,7 @@ import type {
 import type { AlarmInfo } from '../../src/relay/alarms.js'
 import { EventLog } from '../../src/relay/event-log.js'
 import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { ApiContract } from '../support/api-contract.js'
 import { ManualClock } from '../support/manual-clock.js'
 
 export const KEY = 'k3y-of-the-operator'
@@ -26,6 +28,14 @@ export const crypto = {
   randomBytes: (length: number): Uint8Array => randomBytes(length),
   sha256: (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest(),
 }
+
+const contract = new ApiContract()
+/** Judgements that are not in yet: every answer of every test is held to the document. */
+const judgements: Promise<void>[] = []
+
+afterEach(async () => {
+  await Promise.all(judgements.splice(0))
+})
 
 /** Remembers what it was asked; `failure` is thrown instead of an answer. */
 export class FakeAdmin implements RelayAdmin {
@@ -163,16 +173,32 @@ export function createFixture({ apiKey, apiKeys = [], ...rest }: FixtureOptions 
   const named: readonly ApiKey[] = apiKey === undefined ? [] : [{ name: 'default', role: 'full', key: apiKey }]
   const keys = [...named, ...apiKeys]
   const api = createApi({ admin, version: '1.2.3', clock, attempts, crypto, log, apiKeys: keys, ...rest })
-  const handle: Api['handle'] = (request, context) => api.handle(request, context)
+  const handle: Api['handle'] = async (request, context) => {
+    const response = await api.handle(request, context)
+    // an endless one can't be kept twice
+    const copy = response.headers.get('content-type') === 'text/event-stream' ? response : response.clone()
+    judgements.push(contract.checkAnswer(request.method, context.rawPath, copy))
+    return response
+  }
   return {
     admin,
     lines,
     clock,
     api,
     handle,
-    call: (method, rawPath, body, headers = { 'x-api-key': KEY }) =>
-      handle(createRequest(method, body, headers), { rawPath, remoteAddress: '192.0.2.7' }),
+    async call(method, rawPath, body, headers = { 'x-api-key': KEY }) {
+      const request = createRequest(method, body, headers)
+      const response = await handle(request, { rawPath, remoteAddress: '192.0.2.7' })
+      if (response.ok && body !== undefined) judgements.push(checkBody(method, rawPath, body))
+      return response
+    },
   }
+}
+
+/** A body that was taken is one that the document allows. */
+async function checkBody(method: string, rawPath: string, body: unknown): Promise<void> {
+  const problem = contract.bodyProblem(method, rawPath, typeof body === 'string' ? body : JSON.stringify(body))
+  if (problem !== undefined) throw new Error(`${method} ${rawPath} took a body that is not documented: ${problem}`)
 }
 
 /** The URL says nothing: routing goes by the raw path. */
