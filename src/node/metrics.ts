@@ -11,6 +11,9 @@ type PromClient = typeof Prom
 const DIAL_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const DELAY_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
+/** Of the library: sums over a gauge with the same name without `_total`, which only counters may end in. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+
 export interface MetricsOptions {
   readonly relay: Relay
   readonly attempts: FailedAttempts
@@ -29,6 +32,7 @@ export class Metrics {
     this.contentType = this.#registry.contentType
     const registers = [this.#registry]
     prom.collectDefaultMetrics({ register: this.#registry })
+    for (const name of MISNAMED) this.#registry.removeSingleMetric(name)
     const dials = new prom.Counter({
       name: 'linksocks_dials_total',
       help: 'Dials by how they came out: REP of RFC 1928, or cancelled',
