@@ -146,7 +146,7 @@ export interface Fixture {
   readonly clock: ManualClock
   readonly api: Api
   readonly handle: Api['handle']
-  /** Sends `method` to `rawPath` with the right key; a body that is neither text, bytes nor stream goes as JSON. */
+  /** Sends `method` to `rawPath`, query and all, with the right key; a body that is neither text, bytes nor stream goes as JSON. */
   call(method: string, rawPath: string, body?: unknown, headers?: Record<string, string>): Promise<Response>
 }
 
@@ -186,8 +186,9 @@ export function createFixture({ apiKey, apiKeys = [], ...rest }: FixtureOptions 
     clock,
     api,
     handle,
-    async call(method, rawPath, body, headers = { 'x-api-key': KEY }) {
-      const request = createRequest(method, body, headers)
+    async call(method, target, body, headers = { 'x-api-key': KEY }) {
+      const [rawPath = '', query = ''] = target.split(/\?(.*)/s)
+      const request = createRequest(method, body, headers, query)
       const response = await handle(request, { rawPath, remoteAddress: '192.0.2.7' })
       if (response.ok && body !== undefined) judgements.push(checkBody(method, rawPath, body))
       return response
@@ -202,12 +203,12 @@ async function checkBody(method: string, rawPath: string, body: unknown): Promis
 }
 
 /** The URL says nothing: routing goes by the raw path. */
-export function createRequest(method: string, body: unknown, headers: Record<string, string>): Request {
+export function createRequest(method: string, body: unknown, headers: Record<string, string>, query = ''): Request {
   const init: RequestInit = { method, headers }
   if (body instanceof ReadableStream) Object.assign(init, { body, duplex: 'half' })
   else if (typeof body === 'string' || body instanceof Uint8Array) init.body = body
   else if (body !== undefined) init.body = JSON.stringify(body)
-  return new Request('http://relay.test/', init)
+  return new Request(`http://relay.test/?${query}`, init)
 }
 
 /** A body of `chunks`, counting how many were asked for; `endless` repeats the last one. */
