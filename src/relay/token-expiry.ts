@@ -9,9 +9,10 @@ export class TokenExpiry {
   readonly #clock: Clock
   readonly #expired: (token: Token) => void
   readonly #waiting = new Set<Token>()
-  #timer: Timer | undefined
-  /** When the timer is to look, in Unix milliseconds. */
+  /** When the first of them may expire, in Unix milliseconds. */
   #next = Number.POSITIVE_INFINITY
+  #timer: Timer | undefined
+  #closed = false
 
   /** @param expired called once for each time that a token's time runs out */
   constructor(clock: Clock, expired: (token: Token) => void) {
@@ -22,43 +23,43 @@ export class TokenExpiry {
   /** The token is there, or its time has changed. */
   watch(token: Token): void {
     const { expiresAt } = token
-    if (expiresAt === undefined || expiresAt <= this.#clock.wallTime()) return this.forget(token)
+    if (this.#closed || expiresAt === undefined || expiresAt <= this.#clock.wallTime()) return this.forget(token)
     this.#waiting.add(token)
+    // looking a little too early is harmless, and looking through all of them for each is not
     if (expiresAt < this.#next) this.#arm(expiresAt)
   }
 
   /** The token is gone. */
   forget(token: Token): void {
-    if (this.#waiting.delete(token) && this.#waiting.size === 0) this.#disarm()
+    this.#waiting.delete(token)
+    if (this.#waiting.size === 0) this.#arm(Number.POSITIVE_INFINITY)
   }
 
+  /** Forgets every token, and takes no more. */
   close(): void {
+    this.#closed = true
     this.#waiting.clear()
-    this.#disarm()
+    this.#arm(Number.POSITIVE_INFINITY)
   }
 
   #arm(next: number): void {
     this.#timer?.cancel()
+    this.#timer = undefined
     this.#next = next
+    if (next === Number.POSITIVE_INFINITY) return
     const delayMs = Math.min(Math.max(0, next - this.#clock.wallTime()), LOOK_AGAIN_MS)
     this.#timer = this.#clock.after(delayMs, () => this.#look())
   }
 
-  #disarm(): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#next = Number.POSITIVE_INFINITY
-  }
-
   #look(): void {
     const time = this.#clock.wallTime()
-    let next = Number.POSITIVE_INFINITY
     for (const token of [...this.#waiting]) {
-      const { expiresAt = Number.POSITIVE_INFINITY } = token
-      if (expiresAt > time) next = Math.min(next, expiresAt)
-      else if (this.#waiting.delete(token)) this.#expired(token)
+      if (token.expiresAt === undefined || token.expiresAt > time) continue
+      this.#waiting.delete(token)
+      this.#expired(token)
     }
-    if (this.#waiting.size === 0) this.#disarm()
-    else this.#arm(next)
+    let next = Number.POSITIVE_INFINITY
+    for (const { expiresAt } of this.#waiting) next = Math.min(next, expiresAt ?? next)
+    this.#arm(next)
   }
 }
