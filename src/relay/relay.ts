@@ -188,8 +188,11 @@ export class Relay implements RelayAdmin {
       // between the look-up and here the token may have gone
       const { token } = admission
       const usable = this.#tokens.has(token) && stateOf(token, clock.wallTime()) === 'active'
-      if (this.#closed || !usable) admission.close()
-      else this.links.admit(admission, remoteAddress)
+      if (this.#closed || !usable) return admission.close()
+      // the calendar may have been set back since its time was over
+      this.#judge(token)
+      if (token.type === 'connector') this.#judge(token.reverse)
+      this.links.admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
       this.#strangersLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
@@ -231,13 +234,14 @@ export class Relay implements RelayAdmin {
     this.#judge(token)
   }
 
-  /** Its traits are new, or its time is over. */
+  /** Its traits are new, its time is over, or somebody comes with it. */
   #judge(token: Token): void {
     const { clock, socksNowait } = this.#options
     this.#expiry.watch(token)
     const state = stateOf(token, clock.wallTime())
     if (state !== 'active') return this.#shut(token, `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
-    if (token.type !== 'reverse' || token.port?.closed !== true) return
+    // those of a relay that takes nothing new are closed for good
+    if (token.type !== 'reverse' || token.port?.closed !== true || this.draining) return
     token.port = this.#ports.create(token, token.port.port)
     if (socksNowait) void token.port.open()
   }
