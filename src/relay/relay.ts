@@ -252,6 +252,7 @@ export class Relay implements RelayAdmin {
     const depending = token.type === 'reverse' ? [...token.connectors] : []
     for (const session of [token, ...depending].flatMap(sessionsOf)) void session.close(error)
     if (token.type === 'reverse') void token.port?.close()
+    this.warnings.clear('port-unavailable', token.id)
     this.#log.info('token.shut', { token: token.id, reason })
   }
 

@@ -91,6 +91,7 @@ export class ReversePort {
   /** Frees the port for good; its connections go on until `close()`. */
   stopAccepting(): void {
     this.#closed = true
+    this.#error = undefined
     this.#retry?.cancel()
     this.#open?.stopAccepting()
   }
@@ -114,10 +115,12 @@ export class ReversePort {
       this.#options.changed?.()
       log.info('socks.listening', { port: this.port })
     } catch (thrown) {
+      // nobody wants it any more
+      if (this.#closed) return
       this.#error = LinkSocksError.from(thrown, 'ERR_LISTEN').message
       this.#options.changed?.(this.#error)
       log.error('socks.listen.failed', { port: this.port, reason: this.#error, retryMs: PORT_RETRY_MS })
-      if (!this.#closed) this.#retry = clock.after(PORT_RETRY_MS, () => void this.open())
+      this.#retry = clock.after(PORT_RETRY_MS, () => void this.open())
     }
   }
 

@@ -185,7 +185,7 @@ export class TokenDesk {
   async #enter(token: Token): Promise<void> {
     this.#tokens.add(token)
     this.#options.added(token)
-    if (token.type === 'reverse' && this.#options.socksNowait) await token.port?.open()
+    if (token.type === 'reverse' && this.#options.socksNowait && !this.#closed) await token.port?.open()
   }
 
   async #restore(record: TokenRecord): Promise<void> {
