@@ -35,6 +35,11 @@ export class SocksPorts {
     this.#reserved.add(port)
   }
 
+  /** Whoever it was kept for does not want it any more. */
+  release(port: number): void {
+    this.#reserved.delete(port)
+  }
+
   /** A port for `token` that is not tried out before it is wanted. */
   create(token: ReverseToken, port: number): ReversePort {
     const { openPort, clock, log, fastOpen, streams, changed } = this.#options

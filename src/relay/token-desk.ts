@@ -35,6 +35,7 @@ export class TokenDesk {
   readonly #options: TokenDeskOptions
   readonly #dormant = new DormantTokens()
   #last: Promise<unknown> = Promise.resolve()
+  #loaded = false
   #closed = false
 
   constructor(tokens: TokenTable, options: TokenDeskOptions) {
@@ -48,10 +49,8 @@ export class TokenDesk {
    */
   restore(specs: readonly TokenSpec[]): Promise<void> {
     return this.#inTurn(async () => {
-      const records = await this.#options.store.load()
-      for (const { port } of records) if (port !== undefined) this.#options.ports.reserve(port)
       for (const spec of specs) await this.#add(spec, 'command-line')
-      for (const record of records) await this.#restore(record)
+      for (const record of this.#dormant.all) await this.#restore(record)
     })
   }
 
@@ -81,9 +80,12 @@ export class TokenDesk {
       const token = this.#known(find())
       const stored = [token, ...(token.type === 'reverse' ? token.connectors : [])]
       const twins = stored.flatMap(({ token: text }) => this.#dormant.find(text) ?? [])
-      const ids = [...stored.filter(({ source }) => source === 'api'), ...twins].map(({ id }) => id)
+      // with a later reverse token of this name they would come back
+      const orphans = token.type === 'reverse' ? this.#dormant.dependingOn(token.token) : []
+      const sleeping = new Set([...twins, ...orphans])
+      const ids = [...stored.filter(({ source }) => source === 'api'), ...sleeping].map(({ id }) => id)
       if (ids.length > 0) await this.#write({ remove: ids })
-      for (const twin of twins) this.#dormant.forget(twin)
+      for (const record of sleeping) this.#forget(record)
       this.#options.drop(token)
       if (token.type === 'reverse') await token.port?.close()
       return token
@@ -98,12 +100,27 @@ export class TokenDesk {
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(() => {
+    const done = this.#last.then(async () => {
       this.#checkOpen()
+      if (!this.#loaded) await this.#load()
       return action()
     })
     this.#last = done.catch(() => {})
     return done
+  }
+
+  /** What the store has sleeps until it is restored: a token that is added before takes the place of one of its name. */
+  async #load(): Promise<void> {
+    for (const record of await this.#options.store.load()) {
+      this.#dormant.add(record)
+      if (record.port !== undefined) this.#options.ports.reserve(record.port)
+    }
+    this.#loaded = true
+  }
+
+  #forget(record: TokenRecord): void {
+    this.#dormant.forget(record)
+    if (record.port !== undefined) this.#options.ports.release(record.port)
   }
 
   async #add(spec: TokenSpec, source: TokenSource): Promise<AddedToken> {
@@ -165,7 +182,7 @@ export class TokenDesk {
     // of one that slept under this name nothing is left
     const twin = this.#dormant.find(token.token)
     await this.#write({ put: [recordOf(token)], remove: twin && [twin.id] })
-    if (twin !== undefined) this.#dormant.forget(twin)
+    if (twin !== undefined) this.#forget(twin)
   }
 
   /** @throws {LinkSocksError} ERR_NOT_STORED */
@@ -189,11 +206,11 @@ export class TokenDesk {
   }
 
   async #restore(record: TokenRecord): Promise<void> {
-    // it was added before there was anything to restore
-    if (this.#tokens.byId(record.id) !== undefined) return
     const token = this.#tokens.find(record.token) === undefined ? this.#awaken(record) : undefined
-    if (token !== undefined) return this.#enter(token)
-    this.#dormant.add(record)
+    if (token !== undefined) {
+      this.#forget(record)
+      return this.#enter(token)
+    }
     const reason =
       record.type === 'connector' && this.#tokens.find(record.token) === undefined
         ? 'its reverse token is not there'
