@@ -1,5 +1,7 @@
 import { LinkSocksError } from '../../src/errors.js'
 import type { TokenChanges, TokenRecord, TokenStore } from '../../src/ports.js'
+import type { TokenInfo } from '../../src/relay/admin.js'
+import { World } from './world.js'
 
 /** A store that fails or waits when the test says so, and whose records outlive it. */
 export class ScriptedStore implements TokenStore {
@@ -51,4 +53,18 @@ export class ScriptedStore implements TokenStore {
   async close(): Promise<void> {
     this.closed += 1
   }
+}
+
+/** The tokens of `world`, and those of a relay that begins with what its store has; without what only a running one knows. */
+export async function memoryAndStore(world: World, store: ScriptedStore) {
+  const later = new World({ store: store.restarted(), clock: world.clock })
+  await later.relay.restore([])
+  const lasting = ({ number, clients, streams, reverse, ...info }: TokenInfo) => ({
+    ...info,
+    reverse: reverse && { ...reverse, listening: undefined, portError: undefined },
+  })
+  const seen = ({ relay }: World) => relay.tokenInfos().map(lasting)
+  const both = { memory: seen(world), restarted: seen(later) }
+  await later.relay.close()
+  return both
 }

@@ -16,4 +16,22 @@ describe('TokenTable at its limit', () => {
     table.add(token('more'))
     expect(table.find('more')).toBeDefined()
   })
+
+  it('counts names that are kept for tokens about to come, until they are given back', () => {
+    const table = new TokenTable(nodeCrypto)
+    const clock = new ManualClock()
+    const token = (name: string): Token => ({ type: 'forward', ...newToken(name, 'api', clock, nodeCrypto) })
+    for (let i = 2; i < MAX_TOKENS; i += 1) table.add(token(`${i}`))
+    const [one, two] = [table.reserve('one'), table.reserve('two')]
+    for (const refused of [() => table.reserve('three'), () => table.add(token('three'))]) {
+      expect(refused).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    }
+    one.release()
+    one.release()
+    table.add(token('one'))
+    expect(() => table.add(token('two'))).toThrow('token already exists')
+    two.release()
+    table.add(token('two'))
+    expect(table.size).toBe(MAX_TOKENS)
+  })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MessageType } from '../../src/protocol/messages.js'
+import { encodeConnector, MessageType } from '../../src/protocol/messages.js'
 import type { TokenChange } from '../../src/relay/admin.js'
 import { settle } from '../support/manual-clock.js'
 import { connectTcp, endingsOf, openChannel } from './channels.js'
@@ -27,7 +27,7 @@ const answer = (peer: Peer) => peer.of(MessageType.AuthResponse)[0]
 const stateOf = (world: World, name: string) => world.relay.tokenInfo(world.relay.tokenId(name) ?? '')?.state
 
 /** What somebody hears who comes with a token in one form. */
-async function heard(world: World, name: string, options: JoinOptions): Promise<[string | undefined, number?]> {
+async function heard(world: World, name: string, options: JoinOptions): Promise<(string | number | undefined)[]> {
   const peer = await world.join(name, { ...options, reverse: name === 'tenant' })
   return answer(peer)?.success === true ? ['welcome'] : [answer(peer)?.error, peer.closed?.code]
 }
@@ -218,7 +218,6 @@ describe('a reverse token that is disabled', () => {
 
 describe('a provider that brought connector tokens', () => {
   it('can have one disabled and removed by the operator', async () => {
-    const { encodeConnector } = await import('../../src/protocol/messages.js')
     const world = await threeTokens()
     await world.relay.addToken({ type: 'reverse', token: 'owner', allowManageConnector: true })
     const provider = await world.join('owner', { instance: uuid() })
