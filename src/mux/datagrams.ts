@@ -212,7 +212,8 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
 
   #onDisconnect(): void {
     this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
-    this.#finish(this.#answered ? undefined : new LinkSocksError('ERR_DIAL_FAILED', 'the far end gave up'))
+    const code = this.#opener ? 'ERR_DIAL_FAILED' : 'ERR_CANCELLED'
+    this.#finish(this.#answered ? undefined : new LinkSocksError(code, 'the far end gave up'))
   }
 
   #answer(error?: LinkSocksError): void {

@@ -83,7 +83,11 @@ export function abortMessages(channelId: Uint8Array, reason: LinkSocksError, res
   return [encodeControl(channelId, { op: ControlOp.Reset, code: resetCode }), disconnect]
 }
 
-/** Why nobody waits for a provider any more. */
-export function gaveUp(): LinkSocksError {
-  return new LinkSocksError('ERR_CANCELLED', 'the connector gave up')
+/**
+ * Why a channel ended that was aborted or lost.
+ * @param gaveUp the connector did not wait for the answer
+ */
+export function abortOf(gaveUp: boolean): LinkSocksError {
+  if (gaveUp) return new LinkSocksError('ERR_CANCELLED', 'the connector gave up')
+  return new LinkSocksError('ERR_CHANNEL_RESET', 'one end aborted the stream')
 }

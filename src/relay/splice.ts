@@ -12,10 +12,10 @@ import { MessageQueue } from './message-queue.js'
 import type { RelayLink } from './relay-link.js'
 import { SpliceEnd } from './splice-end.js'
 import {
+  abortOf,
   checkConnect,
   checkCredit,
   checkSmall,
-  gaveUp,
   inOurVersion,
   isOrderlyDisconnect,
   MAX_ATTEMPTS,
@@ -236,7 +236,7 @@ export class Splice {
     if (!orderly && to === this.#provider && !to.reached) return this.#finish()
     this.#touched = true
     if (!orderly) {
-      this.#reset = new LinkSocksError('ERR_CHANNEL_RESET', 'one end aborted the stream')
+      this.#reset ??= abortOf(from === this.#connector && !this.#answered)
       // an abort does not wait behind data
       to.discard()
       from.releaseAll()
@@ -266,7 +266,7 @@ export class Splice {
       return this.#linger.begin()
     }
     if (other !== undefined) this.#tell(other, error, ResetCode.SessionLost)
-    this.#finish(error)
+    this.#finish(end === this.#connector && !this.#answered ? abortOf(true) : error)
   }
 
   #stalled(): boolean {
@@ -292,7 +292,7 @@ export class Splice {
     this.#ended = true
     this.#stream.closed(error)
     // an error for each channel costs much, and mostly nobody waits for it
-    if (this.#provider === undefined) this.#cancelled.abort(gaveUp())
+    if (this.#provider === undefined) this.#cancelled.abort(abortOf(true))
     this.#linger.stop()
     this.#waiting.clear()
     for (const end of [this.#connector, this.#provider]) end?.drop()

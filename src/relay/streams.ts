@@ -1,4 +1,4 @@
-import type { LinkSocksError } from '../errors.js'
+import type { ErrorCode, LinkSocksError } from '../errors.js'
 import { addressText } from '../exit/address.js'
 import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
 import type { Clock, Target } from '../ports.js'
@@ -65,7 +65,7 @@ export class TrackedStream implements ChannelObserver {
 
   closed(error?: LinkSocksError): void {
     this.#streams.over(this.#id)
-    if (!this.#opened) this.#dialled(resultOf(error))
+    if (!this.#opened) this.#dialled(resultOf(this.#beginning.mode, error))
     else {
       const { sentBytes, receivedBytes } = this.info
       this.#emit('stream.closed', { sentBytes, receivedBytes, error: error?.code })
@@ -115,8 +115,13 @@ export class TrackedStream implements ChannelObserver {
   }
 }
 
-function resultOf(error: LinkSocksError | undefined): DialResult {
-  return error === undefined || error.code === 'ERR_CANCELLED' ? 'cancelled' : repOf(error)
+/** What ends the channel of a client that leaves before it is answered. */
+const LEFT: readonly ErrorCode[] = ['ERR_CHANNEL_RESET', 'ERR_LINK_LOST', 'ERR_LINK_TIMEOUT', 'ERR_SESSION_CLOSED']
+
+function resultOf(mode: StreamMode, error: LinkSocksError | undefined): DialResult {
+  if (error === undefined || error.code === 'ERR_CANCELLED') return 'cancelled'
+  // a forward client's channel has nobody else who could end it like that
+  return mode === 'forward' && LEFT.includes(error.code) ? 'cancelled' : repOf(error)
 }
 
 /** Every stream of a relay that is not over. */
@@ -151,7 +156,7 @@ export class Streams {
 
   /** One came to nothing before there was a channel for it. */
   refused(mode: StreamMode, error: LinkSocksError): void {
-    this.options.statistics.onDialled?.({ mode, result: resultOf(error), tookMs: 0 })
+    this.options.statistics.onDialled?.({ mode, result: resultOf(mode, error), tookMs: 0 })
   }
 
   observe(beginning: StreamBeginning): Observe {
