@@ -187,7 +187,7 @@ export interface TransportHandler {
   message(data: Uint8Array): void
   /** A frame of any kind arrived (called before `message()`). */
   activity(): void
-  /** A pong came, presumably for the last ping. */
+  /** The answer to the last ping came; not a pong that nobody asked for. */
   pong?(): void
   /** `bufferedAmount` fell. */
   drain(): void

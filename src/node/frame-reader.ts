@@ -24,7 +24,7 @@ export interface FrameEvents {
   /** A whole binary or text message. */
   message(data: Uint8Array): void
   ping(payload: Uint8Array): void
-  pong?(): void
+  pong?(payload: Uint8Array): void
   /** A close frame; nothing follows. `code` is 1005 when it held none. */
   close(code: number, reason: string): void
 }
@@ -198,7 +198,7 @@ export class FrameReader {
 
   #endControl(payload: Uint8Array): void {
     if (this.#opcode === Opcode.Ping) this.#events.ping(payload)
-    else if (this.#opcode === Opcode.Pong) this.#events.pong?.()
+    else if (this.#opcode === Opcode.Pong) this.#events.pong?.(payload)
     else if (this.#opcode === Opcode.Close) this.#endAll(payload)
   }
 

@@ -35,6 +35,8 @@ export class WsTransport implements MessageTransport {
   #handler: TransportHandler | undefined
   #paused = false
   #closeSent = false
+  /** Sent so far: each ping carries its number. */
+  #pings = 0
   /** The peer ended the connection, in order or not. */
   #peerLeft = false
   /** What the peer's close frame said. */
@@ -49,7 +51,7 @@ export class WsTransport implements MessageTransport {
     this.#reader = new FrameReader(role === 'server', {
       message: (data) => this.#message(data),
       ping: (payload) => this.#pong(payload),
-      pong: () => this.#handler?.pong?.(),
+      pong: (payload) => this.#onPong(payload),
       close: (code, reason) => this.#onClose(code, reason),
     })
     this.#writer = new FrameWriter(socket, role === 'client', () => this.#drained())
@@ -82,7 +84,9 @@ export class WsTransport implements MessageTransport {
   }
 
   ping(): void {
-    if (this.#open) this.#writer.frame(Opcode.Ping, [])
+    if (!this.#open) return
+    this.#pings += 1
+    this.#writer.frame(Opcode.Ping, [Buffer.from(`${this.#pings}`)])
   }
 
   pong(): void {
@@ -158,6 +162,11 @@ export class WsTransport implements MessageTransport {
 
   #pong(payload: Uint8Array): void {
     if (this.#open && this.bufferedAmount < PONG_HIGH_WATER_BYTES) this.#writer.frame(Opcode.Pong, [payload])
+  }
+
+  /** Peers send pongs on their own as well, at the times of our pings even: those are no answers. */
+  #onPong(payload: Uint8Array): void {
+    if (this.#pings > 0 && Buffer.from(payload).toString('latin1') === `${this.#pings}`) this.#handler?.pong?.()
   }
 
   #onClose(code: number, reason: string): void {

@@ -18,9 +18,9 @@ export function statusOf(token: Token): TokenStatus | undefined {
  * @param durable whether the store outlives the process
  */
 export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
-  const { id, number, type, label, enabled, expiresAt, source, createdAt, links } = token
+  const { id, number, type, label, enabled, expiresAt, source, createdAt, links, suspended } = token
   let streams = 0
-  for (const link of links) streams += link.streams
+  for (const link of [...links, ...suspended]) streams += link.streams
   return {
     ...{ id, number, type, token: token.token, label, enabled, expiresAt, source, createdAt },
     state: stateOf(token, time),

@@ -14,6 +14,7 @@ export class TransportRecorder implements TransportHandler {
   readonly closes: TransportClose[] = []
   activities = 0
   drains = 0
+  pongs = 0
   /** What `activities` was when each message came. */
   readonly activitiesAtMessage: number[] = []
   #waiters: (() => void)[] = []
@@ -26,6 +27,11 @@ export class TransportRecorder implements TransportHandler {
 
   activity(): void {
     this.activities += 1
+    this.#wake()
+  }
+
+  pong(): void {
+    this.pongs += 1
     this.#wake()
   }
 
@@ -203,14 +209,20 @@ function describeMessages(startedPair: Started, pair: () => Promise<TransportPai
     await atB.until(() => atB.activities > 0)
     await atA.until(() => atA.activities > 0)
     expect(atA.messages.length + atB.messages.length).toBe(0)
+    expect([atA.pongs, atB.pongs]).toEqual([1, 0])
   })
 
-  it('sends an unsolicited pong, which is activity at the other end alone', async () => {
-    const { a, atA, atB } = await startedPair()
+  it('sends an unsolicited pong, which is activity at the other end alone, and no answer', async () => {
+    const { a, b, atA, atB } = await startedPair()
     a.pong()
     await atB.until(() => atB.activities > 0)
     await turns()
-    expect(atA.activities).toBe(0)
+    expect([atA.activities, atB.pongs]).toEqual([0, 0])
+    b.ping()
+    a.pong()
+    await atB.until(() => atB.pongs > 0)
+    await turns()
+    expect([atA.pongs, atB.pongs]).toEqual([0, 1])
   })
 }
 

@@ -13,7 +13,7 @@ export interface MemoryTransportOptions {
 
 type Frame =
   | { readonly kind: 'message'; readonly data: Uint8Array; readonly sent: (() => void) | undefined }
-  | { readonly kind: 'ping' | 'pong' }
+  | { readonly kind: 'ping' | 'pong' | 'answer' }
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
 
 /** Messages that were delivered: the transport's memory until they are recycled. */
@@ -134,6 +134,10 @@ export class MemoryTransport implements MessageTransport {
     if (!this.#closing) this.#queue({ kind: 'pong' })
   }
 
+  #answer(): void {
+    if (!this.#closing) this.#queue({ kind: 'answer' })
+  }
+
   pause(): void {
     this.#paused = true
   }
@@ -216,7 +220,8 @@ export class MemoryTransport implements MessageTransport {
     if (frame.kind === 'message') {
       deliveredMemory.add(frame.data.buffer)
       this.#handler?.message(frame.data)
-    } else if (frame.kind === 'ping') this.pong()
+    } else if (frame.kind === 'ping') this.#answer()
+    else if (frame.kind === 'answer') this.#handler?.pong?.()
     else if (frame.kind === 'close') this.#closeFrame(frame.code, frame.reason)
   }
 
