@@ -215,6 +215,7 @@ class Scene {
       [['good-member'], undefined, ['bad-member'], []],
     )
     expect(this.#streams.filter(({ closed }) => !closed)).toEqual([])
+    expect([[...world.relay.streams()], world.relay.clients()]).toEqual([[], []])
     await world.relay.close()
     expect(world.clock.pending).toBe(0)
     expect(world.lines.filter(({ event }) => event === 'session.failure')).toEqual([])

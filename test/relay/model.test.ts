@@ -5,6 +5,7 @@ import { MessageType } from '../../src/protocol/messages.js'
 import { settle } from '../support/manual-clock.js'
 import { toHex } from '../support/test-peer.js'
 import { accept, connectTcp, data, disconnect } from './channels.js'
+import { Told } from './stream-scene.js'
 import { agentWorld, type Peer, uuid, type World } from './world.js'
 
 type Step =
@@ -180,6 +181,42 @@ class Model {
   }
 }
 
+/** What the relay still counts, and what it told of streams that never ended. */
+class Books {
+  readonly #world: World
+  readonly #told: Told
+  #last = { receivedBytes: 0, sentBytes: 0 }
+
+  constructor(world: World) {
+    this.#world = world
+    this.#told = new Told(world)
+  }
+
+  /** Nothing is counted below 0 or forgotten, and totals grow. */
+  check(): void {
+    const { relay } = this.#world
+    const streams = [...relay.streams()]
+    for (const client of relay.clients()) {
+      const own = streams.filter(({ clientId, providerId }) => clientId === client.id || providerId === client.id)
+      expect(client.streams).toBe(own.length)
+    }
+    const { receivedBytes, sentBytes } = relay.totals()
+    expect(receivedBytes).toBeGreaterThanOrEqual(this.#last.receivedBytes)
+    expect(sentBytes).toBeGreaterThanOrEqual(this.#last.sentBytes)
+    this.#last = { receivedBytes, sentBytes }
+  }
+
+  /** Every stream was told of twice or not at all, and every dial once. */
+  expectEmpty(): void {
+    const { relay } = this.#world
+    expect([[...relay.streams()], relay.clients()]).toEqual([[], []])
+    const ids = (type: string) =>
+      this.#told.events.filter((event) => event.type === type).map((event) => event.streamId)
+    expect(ids('stream.closed').sort()).toEqual(ids('stream.opened').sort())
+    expect(ids('stream.opened').length).toBe(this.#told.results.filter((result) => result === 0).length)
+  }
+}
+
 const at = <T>(list: readonly T[], which: number): T | undefined => list[which % Math.max(1, list.length)]
 
 /** Every Session that is made while `run` runs. */
@@ -203,8 +240,12 @@ describe('Relay under random use', () => {
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 120 }), async (steps) => {
         await withSessions(async (sessions) => {
           const model = new Model(await agentWorld())
+          const books = new Books(model.world)
           for (const provider of [true, false, true, false]) await model.join(provider)
-          for (const one of steps) await model.run(one)
+          for (const one of steps) {
+            await model.run(one)
+            books.check()
+          }
           model.check()
           // what was stalled flows again; whoever ends its channels is forgotten by the relay
           for (const { peer } of model.all) peer.far.letGo()
@@ -216,7 +257,9 @@ describe('Relay under random use', () => {
             await model.world.clock.advanceAsync(10_000)
           }
           for (const session of sessions) expect([session.channels, session.heldBytes]).toEqual([0, 0])
+          expect([...model.world.relay.streams()]).toEqual([])
           await model.world.closeAll()
+          books.expectEmpty()
           expect(model.world.relay.tokens()[0]?.clientsCount).toBe(0)
           expect(model.world.clock.pending).toBe(0)
         })
@@ -230,9 +273,14 @@ describe('Relay under random use', () => {
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
         await withSessions(async (sessions) => {
           const model = new Model(await agentWorld())
+          const books = new Books(model.world)
           for (const provider of [true, false, false]) await model.join(provider)
-          for (const one of steps) await model.run(one)
+          for (const one of steps) {
+            await model.run(one)
+            books.check()
+          }
           await model.world.closeAll()
+          books.expectEmpty()
           model.check()
           for (const session of sessions) {
             expect([session.channels, session.heldBytes]).toEqual([0, 0])
