@@ -54,7 +54,7 @@ describe('methods', () => {
 describe('a query', () => {
   const LIMIT = 'limit must be an integer from 1 to 1000'
   const AFTER = 'after must be what next of the page before was'
-  const NO_ID = 'an id has 24 hex digits'
+  const noId = (name: string): string => `${name} must be an id of 24 hex digits`
   it.each<readonly [query: string, error: string]>([
     ...['', '0', '0000', '1001', '-1', '1.0', '1e2', ' 1', '0x10', 'all', '00100', '١', '1%00'].map(
       (limit) => [`limit=${limit}`, LIMIT] as const,
@@ -65,8 +65,8 @@ describe('a query', () => {
     ['limit=1&x', 'unknown parameter: x'],
     ['=', 'unknown parameter: '],
     ['limit[]=1', 'unknown parameter: limit[]'],
-    ['limit=1&limit=1', 'limit stands there twice'],
-    ['x=1&x=2', 'x stands there twice'],
+    ['limit=1&limit=1', 'limit is given twice'],
+    ['x=1&x=2', 'x is given twice'],
     ['constructor=1', 'unknown parameter: constructor'],
   ])('?%s is refused by every list', async (query, error) => {
     const { call } = createFixture()
@@ -87,8 +87,8 @@ describe('a query', () => {
 
   it.each([
     ...['', 'x', ID.toUpperCase(), ID.slice(1), `${ID}0`, `${ID}%0A`].flatMap((value) => [
-      [`token=${value}`, NO_ID] as const,
-      [`client=${value}`, NO_ID] as const,
+      [`token=${value}`, noId('token')] as const,
+      [`client=${value}`, noId('client')] as const,
     ]),
     ...['', 'Newest', 'desc'].map((order) => [`order=${order}`, 'order must be oldest or newest'] as const),
   ])('?%s is refused by the streams, and not known to tokens and clients', async (query, error) => {

@@ -47,7 +47,12 @@ describe('Dockerfile', () => {
     const { files } = await readJson<{ files: readonly string[] }>('package.json')
     const wanted = (await repositoryFiles()).filter((path) => !ignores(patterns, path))
     const folders = new Set(wanted.map((path) => path.split('/')[0]))
-    for (const name of [...files.filter((name) => name !== 'dist'), 'src', 'scripts', 'package-lock.json'])
+    for (const name of [
+      ...files.filter((name) => name !== 'dist' && !name.startsWith('!')),
+      'src',
+      'scripts',
+      'package-lock.json',
+    ])
       expect(folders).toContain(name)
     expect(wanted).toContain('deploy/healthcheck.mjs')
     expect(folders).not.toContain('test')

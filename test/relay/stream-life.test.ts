@@ -220,6 +220,9 @@ describe('totals', () => {
   })
 })
 
+/** The first ping comes after 1 s, the others 20 s after the one before. */
+const untilPing = (now: number): number => 20_000 - ((now + 19_000) % 20_000)
+
 describe('the round trip of a client', () => {
   it('is what the answer to the last ping took, whatever pongs come unasked', async () => {
     const scene = await StreamScene.begin('forward')
@@ -228,7 +231,7 @@ describe('the round trip of a client', () => {
     expect(shown()).toEqual([undefined])
     for (const tookMs of [37, 5]) {
       asker?.far.hold()
-      await world.clock.advanceAsync(20_000 - (world.clock.now() % 20_000))
+      await world.clock.advanceAsync(untilPing(world.clock.now()))
       asker?.transport.pong()
       await settle()
       await world.clock.advanceAsync(tookMs)
