@@ -1,3 +1,4 @@
+import { ApiContract } from './api-contract.js'
 import type { LinksocksProcess } from './e2e-process.js'
 import { freePort, type ListenerProcess, type Scene, type ServerProcess } from './e2e-scene.js'
 
@@ -68,13 +69,17 @@ export interface TokenState {
   readonly listening?: boolean
 }
 
-/** A request to the HTTP API. */
-export function api(server: ServerProcess, method: string, path: string, body?: unknown): Promise<Response> {
-  return fetch(`http://127.0.0.1:${server.port}/api/${path}`, {
+const contract = new ApiContract()
+
+/** A request to the HTTP API, whose answer is held to the document. */
+export async function api(server: ServerProcess, method: string, path: string, body?: unknown): Promise<Response> {
+  const response = await fetch(`http://127.0.0.1:${server.port}/api/${path}`, {
     method,
     headers: { 'X-API-Key': API_KEY },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
+  await contract.checkAnswer(method, `/api/${path}`, response.clone())
+  return response
 }
 
 /** The tokens of GET /api/status. */
