@@ -156,6 +156,24 @@ describe('WsTransport', () => {
     expect(await seen.closed()).toMatchObject({ code: 4000, reason: 'é'.repeat(61) })
   })
 
+  it('numbers its pings, and tells of the answer to the last one alone', async () => {
+    const { peer, server, seen } = await startedRaw()
+    const sent: Buffer[] = []
+    peer.on('data', (chunk: Buffer) => sent.push(chunk))
+    const pong = (payload: string): void => void peer.write(clientFrame(10, Buffer.from(payload)))
+    for (const payload of ['0', '']) pong(payload)
+    server.ping()
+    server.ping()
+    for (const payload of ['1', '', '02', 'other']) pong(payload)
+    peer.write(clientFrame(BINARY, Buffer.from('x')))
+    await seen.until(() => seen.messages.length === 1)
+    expect(seen.pongs).toBe(0)
+    pong('2')
+    await seen.until(() => seen.pongs === 1)
+    await vi.waitFor(() => expect(Buffer.concat(sent).toString('hex')).toBe('890131890132'))
+    server.abort()
+  })
+
   it('answers the last of many pings in one piece', async () => {
     const { peer, server, seen } = await startedRaw()
     const answered = new Promise<void>((resolve) => {
