@@ -51,6 +51,9 @@ export class TokenDesk {
     return this.#inTurn(async () => {
       for (const spec of specs) await this.#add(spec, 'command-line')
       for (const record of this.#dormant.all) await this.#restore(record)
+      // a connector token may stand before its reverse token, if that was removed once
+      for (const record of this.#dormant.all) await this.#restore(record)
+      for (const record of this.#dormant.all) this.#warnOfSleeping(record)
     })
   }
 
@@ -135,6 +138,8 @@ export class TokenDesk {
       if (source === 'api') await this.#store(token)
       reservation.release()
       await this.#enter(token)
+      // at the next start they would be there again
+      if (source === 'api') for (const record of this.#dormant.dependingOn(text)) await this.#restore(record)
       return { token: text, port: token.type === 'reverse' ? token.port?.port : undefined }
     } finally {
       reservation.release()
@@ -205,12 +210,15 @@ export class TokenDesk {
     if (token.type === 'reverse' && this.#options.socksNowait && !this.#closed) await token.port?.open()
   }
 
+  /** Sleeps on where a token has its name, or its reverse token is not there. */
   async #restore(record: TokenRecord): Promise<void> {
     const token = this.#tokens.find(record.token) === undefined ? this.#awaken(record) : undefined
-    if (token !== undefined) {
-      this.#forget(record)
-      return this.#enter(token)
-    }
+    if (token === undefined) return
+    this.#forget(record)
+    await this.#enter(token)
+  }
+
+  #warnOfSleeping(record: TokenRecord): void {
     const reason =
       record.type === 'connector' && this.#tokens.find(record.token) === undefined
         ? 'its reverse token is not there'

@@ -206,6 +206,18 @@ describe('a stored connector token without its reverse token', () => {
     expect([store.tokens, store.records.size]).toEqual([['member'], 1])
   })
 
+  it('wakes with a reverse token that is added, and sleeps on with one whose providers manage theirs', async () => {
+    const scene = await restored([connector('member'), connector('other', 'gone')])
+    await scene.world.relay.addToken({ type: 'reverse', token: 'tenant', allowManageConnector: true })
+    expect(seen(scene.world)).toEqual(['tenant api'])
+    await scene.world.relay.removeToken('tenant')
+    const later = await again({ ...scene, store: new ScriptedStore([connector('member'), connector('other', 'gone')]) })
+    await later.world.relay.addToken({ type: 'reverse', token: 'tenant' })
+    expect(seen(later.world)).toEqual(['tenant api', 'member api'])
+    expect(isAdmitted(await later.world.join('member'))).toBe(true)
+    expect(new Set(seen((await again(later)).world))).toEqual(new Set(seen(later.world)))
+  })
+
   it('wakes with its reverse token on the command line', async () => {
     const scene = await restored([connector('member')])
     expect(seen(scene.world)).toEqual([])
