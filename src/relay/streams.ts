@@ -31,6 +31,8 @@ export class TrackedStream implements ChannelObserver {
   readonly #traffic: Traffic
   readonly #streams: Streams
   readonly #begunAt: number
+  /** The calendar may be set, and goes in steps of its own: what was told of a beginning stays. */
+  readonly #since: number
   #provider: RelayLink | undefined
   #opened = false
 
@@ -40,6 +42,7 @@ export class TrackedStream implements ChannelObserver {
     this.#traffic = traffic
     this.#streams = streams
     this.#begunAt = streams.options.clock.now()
+    this.#since = streams.options.clock.wallTime()
     if (beginning.client !== undefined) beginning.client.streams += 1
     this.provide(beginning.provider)
   }
@@ -76,14 +79,13 @@ export class TrackedStream implements ChannelObserver {
 
   get info(): StreamInfo {
     const { receivedBytes, sentBytes } = this.#traffic
-    const { clock } = this.#streams.options
     // at the exit, what comes on the channel goes to the target
     const exit = this.#beginning.mode === 'forward'
     return {
       id: this.#id,
       ...this.#who,
       state: this.#opened ? 'open' : 'opening',
-      since: Math.round(clock.wallTime() - (clock.now() - this.#begunAt)),
+      since: this.#since,
       sentBytes: exit ? receivedBytes : sentBytes,
       receivedBytes: exit ? sentBytes : receivedBytes,
     }

@@ -66,6 +66,17 @@ describe('a stream whose provider is lost before it answers', () => {
   })
 })
 
+describe('the beginning of a stream', () => {
+  it('stays when the calendar is set', async () => {
+    const { world, connector } = await pair()
+    await connector.send(connectTcp(uuid()))
+    const [{ since } = { since: 0 }] = streamsOf(world)
+    world.clock.epoch += 3_600_000
+    await world.clock.advanceAsync(10)
+    expect([since, streamsOf(world)[0]?.since]).toEqual([world.clock.wallTime() - 3_600_010, since])
+  })
+})
+
 describe('a request without a provider', () => {
   it('of a connector is listed while it waits, and cancelled when the connector leaves', async () => {
     const world = await agentWorld()
