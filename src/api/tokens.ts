@@ -84,6 +84,7 @@ function one({ admin }: TokenRouteOptions, { segment, key }: Exchange): Answer {
 async function change({ admin, audit }: TokenRouteOptions, exchange: Exchange): Promise<Answer> {
   const body = await parseBody(changeTokenSchema, exchange.request, { required: true })
   if (body instanceof Refusal) return body
+  if (Object.keys(body).length === 0) return one({ admin, audit }, exchange)
   const info = await admin.changeToken(exchange.segment, changeOf(body))
   audit('token.change', exchange, { token: info.id, fields: Object.keys(body).join(',') })
   return json(tokenView(info, showerFor(exchange.key)))

@@ -115,8 +115,17 @@ describe('GET /api/tokens/{id}', () => {
 
 describe('PATCH /api/tokens/{id}', () => {
   const end = '2030-01-31T12:00:00Z'
+  it('changes nothing, tells nobody and leaves no audit line when no field is named', async () => {
+    const { call, admin, lines } = createFixture()
+    const info = tokenInfo({})
+    admin.infos = [info]
+    const response = await call('PATCH', `/api/tokens/${info.id}`, {})
+    expect([response.status, admin.changes, lines]).toEqual([200, [], []])
+    expect(await expectJson(response)).toMatchObject({ id: info.id, token: info.token })
+    expect((await call('PATCH', `/api/tokens/${'f'.repeat(24)}`, {})).status).toBe(404)
+  })
+
   it.each<[object, TokenChange]>([
-    [{}, {}],
     [{ label: 'Büro 😀' }, { label: 'Büro 😀' }],
     [{ label: 'é'.repeat(100) }, { label: 'é'.repeat(100) }],
     [{ label: null }, { label: null }],

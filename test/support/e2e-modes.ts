@@ -78,7 +78,7 @@ export async function api(server: ServerProcess, method: string, path: string, b
     headers: { 'X-API-Key': API_KEY },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
-  await contract.checkAnswer(method, `/api/${path}`, response.clone())
+  await contract.checkAnswer(method, new URL(response.url).pathname, response.clone())
   return response
 }
 
