@@ -63,7 +63,7 @@ export class Events {
       version,
       events: admin.events,
       run: this.#run,
-      stats: () => ({ ...totalsView(admin.totals()), alarms: admin.alarms().map(alarmView) }),
+      stats: () => ({ draining: admin.draining, ...totalsView(admin.totals()), alarms: admin.alarms().map(alarmView) }),
       wanted: new Set(query.types?.split(',') ?? EVENT_GROUPS),
       lastEventId: request.headers.get('last-event-id'),
       over: () => this.#readers.delete(stream),

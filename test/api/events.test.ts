@@ -92,7 +92,7 @@ describe('GET /api/events', () => {
   it('tells the counts at once and every second, and a comment now and then', async () => {
     const fixture = createFixture()
     const reader = await open(fixture, 'stats')
-    const stats = { event: 'stats', data: { tokens: 0, received_bytes: 1_000, sent_bytes: 2_000, alarms: [] } }
+    const stats = { event: 'stats', data: { draining: false, tokens: 0, received_bytes: 1_000, sent_bytes: 2_000, alarms: [] } }
     expect(await reader.next()).toMatchObject([{ event: 'hello' }, stats])
     fixture.clock.advance(STATS_INTERVAL_MS)
     const [second] = await reader.next()
