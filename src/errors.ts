@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'ERR_MESSAGE_TOO_LARGE'
   | 'ERR_AUTH_REJECTED'
   | 'ERR_AUTH_TIMEOUT'
+  | 'ERR_TOKEN_DISABLED'
   | 'ERR_URL'
   // sessions and channels
   | 'ERR_SESSION_CLOSED'

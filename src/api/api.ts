@@ -75,6 +75,7 @@ class RelayApi implements Api {
   readonly #keyOf: ReturnType<typeof createKeyCheck>
   readonly #isMetricsKey: ReturnType<typeof createKeyCheck>
   readonly #enabled: boolean
+  #document: object | undefined
   /** Anybody may guess: one line each, as long as there are few. */
   readonly #guessLog: Logger
 
@@ -202,7 +203,10 @@ class RelayApi implements Api {
       summary: 'This document',
       query: noQuery,
       answer: { status: 200, type: 'application/json' },
-      handle: () => json(openApiOf(this.routes, this.#options.version)),
+      handle: () => {
+        this.#document ??= openApiOf(this.routes, this.#options.version)
+        return json(this.#document)
+      },
     }
   }
 }

@@ -75,9 +75,11 @@ export class EventStream {
   }
 
   #greet(): void {
-    const { events, clock, version, run } = this.#options
-    this.#push(block('hello', { version, time: formatTime(clock.wallTime()) }, `${run}-${events.last}`))
+    const { events, clock, version, run, lastEventId } = this.#options
     const missed = this.#missed()
+    // who is cut off before what was missed comes again from where it was
+    const id = missed !== undefined && missed.length > 0 && lastEventId !== null ? lastEventId : `${run}-${events.last}`
+    this.#push(block('hello', { version, time: formatTime(clock.wallTime()) }, id))
     if (missed === undefined) this.#push(block('missed', {}))
     else for (const event of missed) this.#tell(event)
   }

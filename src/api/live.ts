@@ -1,8 +1,8 @@
 /** What runs now: the server itself, its clients and streams. */
-import type { RelayAdmin, StreamInfo } from '../relay/admin.js'
+import type { RelayAdmin } from '../relay/admin.js'
 import { type Answer, json, noContent } from './answers.js'
 import type { Audit } from './audit.js'
-import { pageOf } from './page.js'
+import { pageAnswer, pageQueryOf } from './paging.js'
 import {
   clientsSchema,
   healthSchema,
@@ -100,8 +100,7 @@ function server({ admin, version, startedAt }: LiveRouteOptions, { key }: Exchan
 }
 
 function clients({ admin }: LiveRouteOptions, { query }: Exchange): Answer {
-  const { entries, next, total } = pageOf(admin.clients(), ({ number }) => number, query)
-  return json({ clients: entries.map(clientView), next, total })
+  return json(pageAnswer('clients', admin.clientPage(pageQueryOf(query)), clientView))
 }
 
 function disconnect({ admin, audit }: LiveRouteOptions, exchange: Exchange): Answer {
@@ -111,12 +110,7 @@ function disconnect({ admin, audit }: LiveRouteOptions, exchange: Exchange): Ans
 }
 
 function streams({ admin }: LiveRouteOptions, { query }: Exchange): Answer {
-  const { token, client, order, ...page } = query as StreamsQuery
-  const wanted = (stream: StreamInfo): boolean =>
-    (token === undefined || stream.tokenId === token) &&
-    (client === undefined || stream.clientId === client || stream.providerId === client)
-  const list = [...admin.streams()].filter(wanted)
-  if (order === 'newest') list.reverse()
-  const { entries, next, total } = pageOf(list, ({ id }) => id, page)
-  return json({ streams: entries.map(streamView), next, total })
+  const { token: tokenId, client: clientId, order, ...rest } = query as StreamsQuery
+  const wanted = { ...pageQueryOf(rest), tokenId, clientId, descending: order === 'newest' }
+  return json(pageAnswer('streams', admin.streamPage(wanted), streamView))
 }

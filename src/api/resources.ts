@@ -194,4 +194,4 @@ export const serverSchema = v.object({
 })
 
 export const healthSchema = v.object({ status: v.literal('ok') })
-export const unreadySchema = v.object({ status: v.picklist(['draining', 'starting']) })
+export const unreadySchema = v.object({ status: v.literal('draining') })

@@ -2,7 +2,7 @@
 import type { RelayAdmin, TokenChange } from '../relay/admin.js'
 import { type Answer, json, noContent, Refusal } from './answers.js'
 import type { Audit } from './audit.js'
-import { pageOf } from './page.js'
+import { pageAnswer, pageQueryOf } from './paging.js'
 import { parseBody } from './parse.js'
 import {
   type ChangeTokenBody,
@@ -71,9 +71,8 @@ export function tokenRoutes(options: TokenRouteOptions): readonly Route[] {
 }
 
 function list({ admin }: TokenRouteOptions, { query, key }: Exchange): Answer {
-  const { entries, next, total } = pageOf(admin.tokenInfos(), ({ number }) => number, query)
   const show = showerFor(key)
-  return json({ tokens: entries.map((info) => tokenView(info, show)), next, total })
+  return json(pageAnswer('tokens', admin.tokenPage(pageQueryOf(query)), (info) => tokenView(info, show)))
 }
 
 function one({ admin }: TokenRouteOptions, { segment, key }: Exchange): Answer {

@@ -2,8 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { requestBody } from './http-body.js'
 import { type Refusal, refusal } from './http-refusal.js'
 
+/** How long a client may leave an answer unread. */
+export const RESPONSE_STALL_MS = 30_000
+
 /** Methods the API knows; named in `Allow` where a request can't even be handed to it. */
-export const ALLOWED_METHODS = 'GET, HEAD, POST, DELETE, OPTIONS'
+export const ALLOWED_METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
 
 /** Methods that a Request refuses to hold (Fetch standard, forbidden methods). */
 const FORBIDDEN_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK'])
@@ -65,22 +68,28 @@ function fields(rawHeaders: readonly string[]): Headers {
 }
 
 /** Writes status, fields and body, as fast as the client reads; leaves the response open. Settles when all was given out. */
-export async function writeResponse(response: Response, out: ServerResponse): Promise<void> {
+export async function writeResponse(
+  response: Response,
+  out: ServerResponse,
+  stallMs: number = RESPONSE_STALL_MS,
+): Promise<void> {
   out.statusCode = response.status
   out.setHeaders(response.headers)
   out.flushHeaders()
   if (response.body === null || out.req.method === 'HEAD') return
   for await (const chunk of response.body) {
     if (out.destroyed) return
-    if (!out.write(chunk)) await drained(out)
+    if (!out.write(chunk)) await drained(out, stallMs)
   }
 }
 
-/** Until the client has read on, or is gone. */
-function drained(out: ServerResponse): Promise<void> {
+/** Until the client has read on, or is gone; one that reads nothing for `stallMs` is gone then. */
+function drained(out: ServerResponse, stallMs: number): Promise<void> {
   return new Promise((resolve) => {
     if (out.destroyed) return resolve()
+    const timer = setTimeout(() => out.destroy(), stallMs)
     const done = (): void => {
+      clearTimeout(timer)
       out.off('drain', done).off('close', done)
       resolve()
     }

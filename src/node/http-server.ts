@@ -233,6 +233,8 @@ class NodeHttpServer implements HttpServer {
       else writeRefusal(response, out)
       if (bodyComes && !out.destroyed) await discardBody(message)
       out.end()
+      // its header promised another request, which nobody waits for any more
+      if (this.#closing !== undefined) message.socket.destroySoon()
       this.#connections.estrange(message.socket)
     } catch (thrown) {
       this.#options.log.error('http.response.failed', { error: remoteText(String(thrown)) })

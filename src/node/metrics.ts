@@ -25,14 +25,15 @@ export interface MetricsOptions {
 export class Metrics {
   readonly contentType: string
   readonly #registry: Registry
+  /** The library's own, of the process. */
+  readonly #process: Registry
   readonly #delay: { observe(seconds: number): void }
 
   private constructor(prom: PromClient, options: MetricsOptions) {
     this.#registry = new prom.Registry()
+    this.#process = processMetrics(prom)
     this.contentType = this.#registry.contentType
     const registers = [this.#registry]
-    prom.collectDefaultMetrics({ register: this.#registry })
-    for (const name of MISNAMED) this.#registry.removeSingleMetric(name)
     const dials = new prom.Counter({
       name: 'linksocks_dials_total',
       help: 'Dials by how they came out: REP of RFC 1928, or cancelled',
@@ -69,9 +70,21 @@ export class Metrics {
     this.#delay.observe(delayMs / 1_000)
   }
 
-  render(): Promise<string> {
-    return this.#registry.metrics()
+  async render(): Promise<string> {
+    return `${await this.#registry.metrics()}\n${await this.#process.metrics()}`
   }
+}
+
+let ofProcess: Registry | undefined
+
+/** Once for all servers of a process: what watches the garbage collector can't be ended. */
+function processMetrics(prom: PromClient): Registry {
+  if (ofProcess !== undefined) return ofProcess
+  const registry = new prom.Registry()
+  prom.collectDefaultMetrics({ register: registry })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
+  ofProcess = registry
+  return registry
 }
 
 /** What is so now. */
@@ -91,7 +104,7 @@ function registerState(prom: PromClient, registers: Registry[], options: Metrics
   }
   gauge('build_info', 'Always 1', ['version'], (set) => set({ version }, 1))
   gauge('tokens', 'Tokens', ['type'], (set) => {
-    for (const [type, count] of countBy(relay.tokenInfos(), (token) => token.type, TOKEN_TYPES)) set({ type }, count)
+    for (const [type, count] of Object.entries(relay.tokenCounts)) set({ type }, count)
   })
   gauge('sessions', 'Sessions of clients', ['role', 'state'], (set) => {
     const keyOf = ({ role, state }: { role: string; state: string }): string => `${role} ${state}`
@@ -148,7 +161,6 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
 
 type SetValue = (labels: Record<string, string>, value: number) => void
 
-const TOKEN_TYPES = ['forward', 'reverse', 'connector']
 const SESSION_KINDS = ['forward', 'provider', 'connector'].flatMap((role) => [`${role} connected`, `${role} suspended`])
 const STREAM_KINDS = ['forward', 'reverse', 'agent'].flatMap((mode) => [`${mode} tcp`, `${mode} udp`])
 

@@ -76,7 +76,7 @@ export class Server implements AsyncDisposable {
       store: storeOf(options, log),
     })
     this.#relay.events.subscribe(({ event }) => {
-      if (event.type === 'token.added') this.#onAdded(event.tokenId)
+      if (event.type === 'token.added' || event.type === 'token.changed') this.#onToken(event.tokenId)
     })
   }
 
@@ -158,7 +158,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** Warns of a SOCKS port that anybody may use. */
-  #onAdded(id: string): void {
+  #onToken(id: string): void {
     const reverse = this.#relay.tokenInfo(id)?.reverse
     if (reverse?.port === undefined) return
     warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, reverse.username)

@@ -1,6 +1,7 @@
 /** What operators may do with a running relay: the HTTP API and the library stand on this. */
 import type { AlarmInfo } from './alarms.js'
 import type { EventLog } from './event-log.js'
+import type { Page, PageQuery } from './page.js'
 import type { Role } from './relay-link.js'
 
 interface CommonTokenSpec {
@@ -150,6 +151,13 @@ export interface StreamInfo {
   readonly receivedBytes: number
 }
 
+/** Which streams are wanted. */
+export interface StreamQuery extends PageQuery {
+  readonly tokenId?: string | undefined
+  /** Who asked, or who provides. */
+  readonly clientId?: string | undefined
+}
+
 /** Sums over the whole life of the relay. */
 export interface RelayTotals {
   readonly tokens: number
@@ -183,7 +191,7 @@ export interface RelayAdmin extends TokenAdmin {
   totals(): RelayTotals
   alarms(): readonly AlarmInfo[]
   /** In the order in which they were added. */
-  tokenInfos(): readonly TokenInfo[]
+  tokenPage(query: PageQuery): Page<TokenInfo>
   tokenInfo(id: string): TokenInfo | undefined
   /** By its text. */
   tokenId(token: string): string | undefined
@@ -192,12 +200,12 @@ export interface RelayAdmin extends TokenAdmin {
   /** As removeToken(). */
   removeTokenById(id: string): Promise<void>
   /** In the order in which they came. */
-  clients(): readonly ClientInfo[]
+  clientPage(query: PageQuery): Page<ClientInfo>
   /**
    * Ends the session of a client, which may come back.
    * @throws {LinkSocksError} ERR_CLIENT_NOT_FOUND
    */
   disconnect(id: string): void
-  /** In the order in which they began. */
-  streams(): Iterable<StreamInfo>
+  /** In the order in which they began, or the other way round. */
+  streamPage(query: StreamQuery): Page<StreamInfo>
 }

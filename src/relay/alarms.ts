@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../ports.js'
 import type { EventLog } from './event-log.js'
 
-/** Alarms at a time; further ones are not raised. */
-export const MAX_ALARMS = 100
+/** Alarms of one code at a time: further ones are not raised, and hide none of another code. */
+export const MAX_ALARMS_OF_A_CODE = 25
 
 /** What wants an operator's attention. */
 export type AlarmCode = 'port-unavailable' | 'not-stored' | 'authentication-failures' | 'event-loop-delay'
@@ -36,7 +36,7 @@ export class Alarms {
   /** One that is on already stays as it is. */
   raise(code: AlarmCode, subject: string | undefined, message: string): void {
     const key = keyOf(code, subject)
-    if (this.#active.has(key) || this.#active.size >= MAX_ALARMS) return
+    if (this.#active.has(key) || this.#count(code) >= MAX_ALARMS_OF_A_CODE) return
     const alarm = { code, subject, message, since: this.#clock.wallTime() }
     this.#active.set(key, alarm)
     this.#events.emit({ type: 'alarm.raised', alarm })
@@ -63,6 +63,10 @@ export class Alarms {
     this.#timers.get(key)?.cancel()
     this.#timers.delete(key)
     this.#events.emit({ type: 'alarm.cleared', alarm })
+  }
+
+  #count(code: AlarmCode): number {
+    return this.active.filter((alarm) => alarm.code === code).length
   }
 }
 

@@ -65,7 +65,7 @@ interface Claim {
 
 /**
  * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it if it fails.
- * @throws {LinkSocksError} ERR_AUTH_REJECTED, ERR_AUTH_TIMEOUT, ERR_LINK_LOST; the transport is closed then
+ * @throws {LinkSocksError} ERR_AUTH_REJECTED, ERR_TOKEN_DISABLED, ERR_AUTH_TIMEOUT, ERR_LINK_LOST; the transport is closed then
  */
 export async function authenticate(knock: Knock, gate: Gate): Promise<Admission> {
   const { tokens, clock } = gate
@@ -96,9 +96,16 @@ export async function authenticate(knock: Knock, gate: Gate): Promise<Admission>
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
     if (error.code === 'ERR_AUTH_REJECTED') await refuseLate(transport, error.message, gate)
+    else if (error.code === 'ERR_TOKEN_DISABLED') refuseKnown(transport, error.message, gate)
     else transport.close(1008, '')
     throw error
   }
+}
+
+/** Who holds a token that is not to be used guesses nothing: it is told at once. */
+function refuseKnown(transport: HandshakeTransport, reason: string, { attempts }: Gate): void {
+  attempts.count('disabled_token')
+  refuse(transport, reason)
 }
 
 /** Answers a failure: whoever fails again and again waits for it. */
@@ -162,7 +169,9 @@ function judge({ token, reverse, instance, extensions, resume }: Claim, time: nu
     throw rejected('invalid token')
   }
   const state = stateOf(token, time)
-  if (state !== 'active') throw rejected(state === 'expired' ? 'the token has expired' : 'the token is disabled')
+  if (state !== 'active') {
+    throw new LinkSocksError('ERR_TOKEN_DISABLED', `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
+  }
   const role = token.type === 'reverse' ? 'provider' : token.type
   return { token, role, instance: isNil(instance) ? undefined : formatUuid(instance), extensions, resume }
 }

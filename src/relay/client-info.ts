@@ -22,3 +22,7 @@ export function totalsOf(
   }
   return { receivedBytes, sentBytes }
 }
+
+export function sumOf(roles: Readonly<Record<Role, number>>): number {
+  return roles.forward + roles.provider + roles.connector
+}

@@ -18,7 +18,7 @@ interface Failures {
 }
 
 /** What was wrong. */
-export type FailureKind = 'token' | 'api_key' | 'socks'
+export type FailureKind = 'token' | 'disabled_token' | 'api_key' | 'socks'
 
 export interface Verdict {
   /** How long the answer is to be held back. */
@@ -36,9 +36,9 @@ export class FailedAttempts {
   readonly #failures = new Map<string, Failures>()
   readonly #onRefused: ((address: string) => void) | undefined
   /** Failures since the start. */
-  readonly counts: Record<FailureKind, number> = { token: 0, api_key: 0, socks: 0 }
+  readonly counts: Record<FailureKind, number> = { token: 0, disabled_token: 0, api_key: 0, socks: 0 }
 
-  /** @param onRefused called for each failure of an address that had too many */
+  /** @param onRefused called for each failure of an address (IPv6: its /64) that had too many */
   constructor(clock: Pick<Clock, 'now'>, onRefused?: (address: string) => void) {
     this.#clock = clock
     this.#onRefused = onRefused
@@ -66,7 +66,7 @@ export class FailedAttempts {
     failures.count = Math.min(failures.count + 1, MAX_FAILURES + 1)
     this.#remember(key, failures)
     const over = failures.count - FREE_FAILURES
-    if (failures.count > MAX_FAILURES) this.#onRefused?.(address)
+    if (failures.count > MAX_FAILURES) this.#onRefused?.(key)
     return {
       delayMs: Math.min(MAX_DELAY_MS, Math.max(0, over) * DELAY_STEP_MS),
       refused: failures.count > MAX_FAILURES,

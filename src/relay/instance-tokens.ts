@@ -117,6 +117,8 @@ export class InstanceTokens {
     if (token?.type !== 'connector' || token.owner !== link.group) {
       throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'connector token not found')
     }
+    // adding it again would switch it on
+    if (!token.enabled) throw new LinkSocksError('ERR_TOKEN_DISABLED', 'the operator has disabled this connector token')
     this.#drop(token)
     return token
   }

@@ -8,6 +8,7 @@ import type {
   RelayAdmin,
   RelayTotals,
   StreamInfo,
+  StreamQuery,
   TokenChange,
   TokenInfo,
   TokenSpec,
@@ -15,11 +16,12 @@ import type {
 } from './admin.js'
 import { type AlarmInfo, Alarms } from './alarms.js'
 import { authenticate, type Knock } from './authenticate.js'
-import { clientInfo, totalsOf } from './client-info.js'
+import { clientInfo, sumOf, totalsOf } from './client-info.js'
 import { EventLog, type TokenEvent } from './event-log.js'
 import type { FailedAttempts } from './failed-attempts.js'
 import { InstanceTokens } from './instance-tokens.js'
 import { Links, type LinksOptions } from './links.js'
+import { mapPage, type Page, type PageQuery, pageOf } from './page.js'
 import type { OpenSocksPort } from './reverse-port.js'
 import { SocksPorts } from './socks-ports.js'
 import { Statistics } from './statistics.js'
@@ -59,7 +61,6 @@ export class Relay implements RelayAdmin {
   readonly #desk: TokenDesk
   readonly #expiry: TokenExpiry
   readonly #instances: InstanceTokens
-  /** For what anybody may provoke, admitted or not. */
   readonly #strangersLog: Logger
   #draining = false
   #closed = false
@@ -73,7 +74,10 @@ export class Relay implements RelayAdmin {
     this.warnings = new Alarms(clock, this.events)
     this.#tokens = new TokenTable(crypto)
     this.#streams = new Streams({ clock, events: this.events, statistics: this.statistics })
-    this.#expiry = new TokenExpiry(clock, (token) => this.#judge(token))
+    this.#expiry = new TokenExpiry(clock, (token) => {
+      void this.#judge(token)
+      this.#emit('token.changed', token)
+    })
     this.#instances = new InstanceTokens(this.#tokens, {
       clock,
       crypto,
@@ -121,6 +125,15 @@ export class Relay implements RelayAdmin {
     return Array.from(this.#tokens.all(), (token) => this.#info(token))
   }
 
+  tokenPage(query: PageQuery): Page<TokenInfo> {
+    const page = pageOf([...this.#tokens.all()], ({ number }) => number, query)
+    return mapPage(page, (token) => this.#info(token))
+  }
+
+  get tokenCounts(): Readonly<Record<Token['type'], number>> {
+    return this.#tokens.counts
+  }
+
   tokenInfo(id: string): TokenInfo | undefined {
     const token = this.#tokens.byId(id)
     return token && this.#info(token)
@@ -153,6 +166,11 @@ export class Relay implements RelayAdmin {
     return Array.from(this.links.all, clientInfo)
   }
 
+  clientPage(query: PageQuery): Page<ClientInfo> {
+    const page = pageOf([...this.links.all], ({ identity }) => identity.number, query)
+    return mapPage(page, clientInfo)
+  }
+
   disconnect(id: string): void {
     const link = this.links.byId(id)
     if (link === undefined) throw new LinkSocksError('ERR_CLIENT_NOT_FOUND', 'client not found')
@@ -163,19 +181,22 @@ export class Relay implements RelayAdmin {
     return this.#streams.infos()
   }
 
+  streamPage(query: StreamQuery): Page<StreamInfo> {
+    return this.#streams.page(query)
+  }
+
   alarms(): readonly AlarmInfo[] {
     return this.warnings.active
   }
 
   totals(): RelayTotals {
     const { receivedBytes, sentBytes } = totalsOf(this.links.all, this.statistics)
-    const sum = (roles: Record<string, number>): number => Object.values(roles).reduce((all, one) => all + one, 0)
     return {
       tokens: this.#tokens.size,
       clients: this.links.size,
       streams: this.#streams.size,
-      receivedBytes: sum(receivedBytes),
-      sentBytes: sum(sentBytes),
+      receivedBytes: sumOf(receivedBytes),
+      sentBytes: sumOf(sentBytes),
     }
   }
 
@@ -190,8 +211,8 @@ export class Relay implements RelayAdmin {
       const usable = this.#tokens.has(token) && stateOf(token, clock.wallTime()) === 'active'
       if (this.#closed || !usable) return admission.close()
       // the calendar may have been set back since its time was over
-      this.#judge(token)
-      if (token.type === 'connector') this.#judge(token.reverse)
+      void this.#judge(token)
+      if (token.type === 'connector') void this.#judge(token.reverse)
       this.links.admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
@@ -231,11 +252,11 @@ export class Relay implements RelayAdmin {
     const port = token.type === 'reverse' ? token.port?.port : undefined
     this.#log.info('token.added', { type: token.type, token: token.id, port })
     this.#emit('token.added', token)
-    this.#judge(token)
+    void this.#judge(token)
   }
 
   /** Its traits are new, its time is over, or somebody comes with it. */
-  #judge(token: Token): void {
+  async #judge(token: Token): Promise<void> {
     const { clock, socksNowait } = this.#options
     this.#expiry.watch(token)
     const state = stateOf(token, clock.wallTime())
@@ -243,7 +264,7 @@ export class Relay implements RelayAdmin {
     // those of a relay that takes nothing new are closed for good
     if (token.type !== 'reverse' || token.port?.closed !== true || this.draining) return
     token.port = this.#ports.create(token, token.port.port)
-    if (socksNowait) void token.port.open()
+    if (socksNowait) await token.port.open()
   }
 
   /** Ends what runs with a token, and with the connector tokens that depend on it. */

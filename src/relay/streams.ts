@@ -3,8 +3,9 @@ import { addressText } from '../exit/address.js'
 import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
 import type { Clock, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
-import type { StreamInfo, StreamMode } from './admin.js'
+import type { StreamInfo, StreamMode, StreamQuery } from './admin.js'
 import type { EventLog, StreamEvent } from './event-log.js'
+import { mapPage, type Page, pageOf } from './page.js'
 import type { RelayLink } from './relay-link.js'
 import type { DialResult, Statistics } from './statistics.js'
 
@@ -26,7 +27,7 @@ export interface StreamsOptions {
 
 /** One stream from its Connect to its end. */
 export class TrackedStream implements ChannelObserver {
-  readonly #id: number
+  readonly id: number
   readonly #beginning: StreamBeginning
   readonly #traffic: Traffic
   readonly #streams: Streams
@@ -37,7 +38,7 @@ export class TrackedStream implements ChannelObserver {
   #opened = false
 
   constructor(id: number, beginning: StreamBeginning, traffic: Traffic, streams: Streams) {
-    this.#id = id
+    this.id = id
     this.#beginning = beginning
     this.#traffic = traffic
     this.#streams = streams
@@ -67,7 +68,7 @@ export class TrackedStream implements ChannelObserver {
   }
 
   closed(error?: LinkSocksError): void {
-    this.#streams.over(this.#id)
+    this.#streams.over(this.id)
     if (!this.#opened) this.#dialled(resultOf(this.#beginning.mode, error))
     else {
       const { sentBytes, receivedBytes } = this.info
@@ -77,12 +78,19 @@ export class TrackedStream implements ChannelObserver {
     this.provide(undefined)
   }
 
+  /** @param clientId who asked, or who provides; `undefined` is anybody */
+  belongsTo(tokenId: string | undefined, clientId: string | undefined): boolean {
+    const { client } = this.#beginning
+    if (tokenId !== undefined && this.#beginning.tokenId !== tokenId) return false
+    return clientId === undefined || client?.id === clientId || this.#provider?.id === clientId
+  }
+
   get info(): StreamInfo {
     const { receivedBytes, sentBytes } = this.#traffic
     // at the exit, what comes on the channel goes to the target
     const exit = this.#beginning.mode === 'forward'
     return {
-      id: this.#id,
+      id: this.id,
       ...this.#who,
       state: this.#opened ? 'open' : 'opening',
       since: this.#since,
@@ -113,7 +121,7 @@ export class TrackedStream implements ChannelObserver {
   }
 
   #emit(type: StreamEvent['type'], ended?: StreamEvent['ended']): void {
-    this.#streams.options.events.emit({ type, streamId: this.#id, ...this.#who, ...(ended && { ended }) })
+    this.#streams.options.events.emit({ type, streamId: this.id, ...this.#who, ...(ended && { ended }) })
   }
 }
 
@@ -142,6 +150,15 @@ export class Streams {
 
   *infos(): Iterable<StreamInfo> {
     for (const stream of this.#streams.values()) yield stream.info
+  }
+
+  page({ tokenId, clientId, ...query }: StreamQuery): Page<StreamInfo> {
+    const wanted = [...this.#streams.values()].filter((stream) => stream.belongsTo(tokenId, clientId))
+    if (query.descending === true) wanted.reverse()
+    return mapPage(
+      pageOf(wanted, ({ id }) => id, query),
+      ({ info }) => info,
+    )
   }
 
   begin(beginning: StreamBeginning, traffic: Traffic): TrackedStream {

@@ -21,7 +21,7 @@ export interface TokenDeskOptions {
   /** A token is in the table now. */
   readonly added: (token: Token) => void
   /** Its traits may be others than before. */
-  readonly changed: (token: Token) => void
+  readonly changed: (token: Token) => Promise<void>
   /** Takes a token and what hangs on it out of the table, and ends the links. */
   readonly drop: (token: Token) => void
 }
@@ -72,7 +72,7 @@ export class TokenDesk {
       this.#known(this.#tokens.byId(id))
       Object.assign(token, traitsOf(record))
       if (token.type === 'reverse') token.credentials = credentialsOf(record)
-      this.#options.changed(token)
+      await this.#options.changed(token)
       return token
     })
   }

@@ -109,6 +109,13 @@ export class TokenTable {
     return this.#tokens.values()
   }
 
+  /** How many there are of each type. */
+  get counts(): Record<Token['type'], number> {
+    const counts = { forward: 0, reverse: 0, connector: 0 }
+    for (const { type } of this.#tokens.values()) counts[type] += 1
+    return counts
+  }
+
   get size(): number {
     return this.#tokens.size
   }

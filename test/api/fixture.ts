@@ -11,6 +11,7 @@ import type {
   RelayAdmin,
   RelayTotals,
   StreamInfo,
+  StreamQuery,
   TokenChange,
   TokenInfo,
   TokenSpec,
@@ -19,6 +20,7 @@ import type {
 import type { AlarmInfo } from '../../src/relay/alarms.js'
 import { EventLog } from '../../src/relay/event-log.js'
 import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { type Page, type PageQuery, pageOf } from '../../src/relay/page.js'
 import { ApiContract } from '../support/api-contract.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -84,9 +86,9 @@ export class FakeAdmin implements RelayAdmin {
     return this.alarmInfos
   }
 
-  tokenInfos(): readonly TokenInfo[] {
+  tokenPage(query: PageQuery): Page<TokenInfo> {
     this.#fail()
-    return this.infos
+    return pageOf(this.infos, ({ number }) => number, query)
   }
 
   tokenInfo(id: string): TokenInfo | undefined {
@@ -108,8 +110,8 @@ export class FakeAdmin implements RelayAdmin {
     this.removed.push(this.#known(id).token)
   }
 
-  clients(): readonly ClientInfo[] {
-    return this.clientInfos
+  clientPage(query: PageQuery): Page<ClientInfo> {
+    return pageOf(this.clientInfos, ({ number }) => number, query)
   }
 
   disconnect(id: string): void {
@@ -119,8 +121,12 @@ export class FakeAdmin implements RelayAdmin {
     this.disconnected.push(id)
   }
 
-  streams(): Iterable<StreamInfo> {
-    return this.streamInfos
+  streamPage({ tokenId, clientId, ...query }: StreamQuery): Page<StreamInfo> {
+    const ofToken = this.streamInfos.filter((stream) => tokenId === undefined || stream.tokenId === tokenId)
+    const ids = (stream: StreamInfo) => [stream.clientId, stream.providerId]
+    const wanted = ofToken.filter((stream) => clientId === undefined || ids(stream).includes(clientId))
+    if (query.descending === true) wanted.reverse()
+    return pageOf(wanted, ({ id }) => id, query)
   }
 
   #known(id: string): TokenInfo {

@@ -47,6 +47,17 @@ describe('a SOCKS port that more than this machine reaches', () => {
     expect(log.of('socks.unprotected')).toEqual([expect.objectContaining({ host: '0.0.0.0' })])
   })
 
+  it('is warned of when its password is taken away', async () => {
+    const spec = { type: 'reverse', token: 'office', port: await freePort(), ...USER } as const
+    const { log, port } = await startServer({ socksHost: '0.0.0.0', apiKey: 'key', tokens: [spec] })
+    const headers = { 'X-API-Key': 'key' }
+    const list = await fetch(`http://127.0.0.1:${port}/api/tokens`, { headers })
+    const { tokens } = (await list.json()) as { tokens: readonly { id: string }[] }
+    const body = JSON.stringify({ username: null, password: null })
+    await fetch(`http://127.0.0.1:${port}/api/tokens/${tokens[0]?.id}`, { method: 'PATCH', headers, body })
+    expect(log.of('socks.unprotected')).toHaveLength(1)
+  })
+
   it.each([
     [{}, '0.0.0.0', true],
     [{}, '127.0.0.1', false],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Alarms, MAX_ALARMS } from '../../src/relay/alarms.js'
+import { Alarms, MAX_ALARMS_OF_A_CODE } from '../../src/relay/alarms.js'
 import { EventLog } from '../../src/relay/event-log.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -56,10 +56,15 @@ describe('Alarms', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('keeps a bounded number', () => {
+  it('keeps a bounded number of each code, and hides none of another one behind them', () => {
     const { alarms, clock } = setUp()
-    for (let i = 0; i <= MAX_ALARMS; i += 1) alarms.flash('authentication-failures', `${i}`, 'many', 1_000)
-    expect(alarms.active).toHaveLength(MAX_ALARMS)
-    expect(clock.pending).toBe(MAX_ALARMS)
+    for (let i = 0; i <= MAX_ALARMS_OF_A_CODE; i += 1) alarms.flash('authentication-failures', `${i}`, 'many', 1_000)
+    expect(alarms.active).toHaveLength(MAX_ALARMS_OF_A_CODE)
+    expect(clock.pending).toBe(MAX_ALARMS_OF_A_CODE)
+    alarms.raise('not-stored', undefined, 'full')
+    expect(alarms.active.at(-1)).toMatchObject({ code: 'not-stored' })
+    alarms.clear('authentication-failures', '0')
+    alarms.raise('authentication-failures', 'one more', 'many')
+    expect(alarms.active.at(-1)).toMatchObject({ subject: 'one more' })
   })
 })

@@ -108,6 +108,16 @@ describe('connector tokens of an instance', () => {
     expect(world.relay.tokens()).toHaveLength(2)
   })
 
+  it('that the operator has disabled can not be switched on by removing and adding them', async () => {
+    const world = await autonomyWorld()
+    const provider = await world.join('tenant')
+    await ask(provider, 'mine')
+    await world.relay.changeToken(world.relay.tokenId('mine') ?? '', { enabled: false })
+    expect(await ask(provider, 'mine', REMOVE)).toBe('the operator has disabled this connector token')
+    await ask(provider, 'mine')
+    expect(world.relay.tokenInfo(world.relay.tokenId('mine') ?? '')).toMatchObject({ state: 'disabled' })
+  })
+
   it('links with the nil instance are instances of their own, and the nil id is no token', async () => {
     const world = await autonomyWorld()
     const one = await world.join('tenant', { inBand: true, reverse: true })

@@ -64,4 +64,13 @@ describe('FailedAttempts', () => {
     expect(attempts.note('first', 'token').delayMs).toBe(3_000)
     expect(attempts.note('second', 'token').delayMs).toBe(0)
   })
+
+  it('names the network of who failed too often, once for each failure from then on', () => {
+    const named: string[] = []
+    const attempts = new FailedAttempts(new ManualClock(), (address) => named.push(address))
+    for (let i = 0; i <= MAX_FAILURES + 1; i += 1) attempts.note(`2001:db8:1:2::${i}`, 'api_key')
+    expect(named).toEqual(['2001:db8:1:2', '2001:db8:1:2'])
+    attempts.count('disabled_token')
+    expect(attempts.counts).toEqual({ token: 0, disabled_token: 1, api_key: MAX_FAILURES + 2, socks: 0 })
+  })
 })

@@ -21,6 +21,13 @@ const since = (world: World, count: number) => told(world).slice(count)
 const tokenId = (world: World, name: string): string => world.relay.tokenId(name) ?? ''
 
 describe('events', () => {
+  it('tell of a token whose time is over', async () => {
+    const world = new World()
+    await world.relay.addToken({ type: 'forward', token: 'short', expiresAt: world.clock.wallTime() + 500 })
+    await world.clock.advanceAsync(500)
+    expect(told(world)).toEqual(['token.added forward', 'token.changed forward'])
+  })
+
   it('tell of a token from its addition to its removal, its connector tokens first', async () => {
     const world = await agentWorld()
     await world.relay.changeToken(tokenId(world, 'tenant'), { label: 'site' })
