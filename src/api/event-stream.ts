@@ -89,7 +89,8 @@ export class EventStream {
     const { lastEventId, run, events } = this.#options
     if (lastEventId === null || lastEventId === '') return []
     const [, ofRun, sequence] = /^([\da-f]+)-(\d{1,15})$/.exec(lastEventId) ?? []
-    return ofRun === run ? events.after(Number(sequence)) : undefined
+    const missed = ofRun === run ? events.after(Number(sequence)) : undefined
+    return missed?.filter(({ event }) => this.#options.wanted.has(eventGroup(event)))
   }
 
   #tell({ event, sequence, time }: LoggedEvent): void {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { writeResponse } from '../../src/node/http-exchange.js'
+import { RESPONSE_STALL_MS, writeResponse } from '../../src/node/http-exchange.js'
 
 /** A body without an end, which knows whether it was given up. */
 function endless() {
@@ -54,7 +54,7 @@ describe('writeResponse', () => {
         else controller.enqueue(chunk)
       },
     })
-    const server = createServer((_, out) => void writeResponse(new Response(body), out, 10_000).then(() => out.end()))
+    const server = createServer((_, out) => void writeResponse(new Response(body), out, RESPONSE_STALL_MS).then(() => out.end()))
     server.listen(0, '127.0.0.1')
     ends.push(() => server.close())
     await once(server, 'listening')
