@@ -54,7 +54,9 @@ describe('writeResponse', () => {
         else controller.enqueue(chunk)
       },
     })
-    const server = createServer((_, out) => void writeResponse(new Response(body), out, RESPONSE_STALL_MS).then(() => out.end()))
+    const server = createServer(
+      (_, out) => void writeResponse(new Response(body), out, RESPONSE_STALL_MS).then(() => out.end()),
+    )
     server.listen(0, '127.0.0.1')
     ends.push(() => server.close())
     await once(server, 'listening')
