@@ -15,9 +15,17 @@ const HOST = '127.0.0.1'
 /** Below the 5 s after which the image's check counts as failed. */
 const LIMIT_MS = 4_000
 
+/** A port as the program takes it: from its command line, else from the variable. */
+function portOf(args, short, long, variable, fallback) {
+  const after = args[args.findLastIndex((arg) => arg === short || arg === long) + 1]
+  const attached = args.findLast((arg) => arg.startsWith(`${long}=`) || new RegExp(`^${short}\\d+$`).test(arg))
+  const given = args.includes(short) || args.includes(long) ? after : attached?.replace(/^\D+/, '')
+  // 0 is any port: then only the variable can tell
+  return given !== undefined && given !== '0' ? given : process.env[variable]?.trim() || fallback
+}
+
 /** The command that the program runs: that of its command line, else LINKSOCKS_MODE. */
-function modeOf(pid) {
-  const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+function modeOf(args) {
   const named = args.find((arg) => MODES.includes(arg)) ?? process.env.LINKSOCKS_MODE ?? ''
   const offers = args.some((arg) => arg === '-r' || arg === '--reverse')
   return named.trim() === 'client' && offers ? 'provider' : named.trim()
@@ -28,23 +36,24 @@ function end(problem) {
   process.exit(problem === undefined ? 0 : 1)
 }
 
-function askRelay() {
-  const port = process.env.LINKSOCKS_WEBSOCKET_PORT?.trim() || 8765
+function askRelay(args) {
+  const port = portOf(args, '-P', '--ws-port', 'LINKSOCKS_WEBSOCKET_PORT', '8765')
   get({ host: HOST, port, path: '/healthz', agent: false }, ({ statusCode }) => {
     end(statusCode === 200 ? undefined : `/healthz answers ${statusCode}`)
   }).on('error', (error) => end(error.message))
 }
 
-function askSocks() {
-  const port = process.env.LINKSOCKS_SOCKS_PORT?.trim() || 9870
+function askSocks(args) {
+  const port = portOf(args, '-p', '--socks-port', 'LINKSOCKS_SOCKS_PORT', '9870')
   connect(port, HOST)
     .on('connect', () => end())
     .on('error', (error) => end(error.message))
 }
 
 setTimeout(() => end(`no answer within ${LIMIT_MS} ms`), LIMIT_MS)
-const mode = modeOf(process.argv[2] ?? '1')
-if (mode === 'server') askRelay()
+const args = readFileSync(`/proc/${process.argv[2] ?? '1'}/cmdline`, 'utf8').split('\0')
+const mode = modeOf(args)
+if (mode === 'server') askRelay(args)
 else if (mode === 'provider') end()
-else if (MODES.includes(mode)) askSocks()
+else if (MODES.includes(mode)) askSocks(args)
 else end('neither the command line nor LINKSOCKS_MODE names a command')

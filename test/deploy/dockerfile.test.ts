@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -95,6 +95,18 @@ describe('deploy/healthcheck.mjs', () => {
     const env = { LINKSOCKS_MODE: 'server', LINKSOCKS_WEBSOCKET_PORT: `${port}` }
     expect(await check(process.pid, env)).toEqual([code, said])
     expect(asked).toEqual(['/healthz'])
+  })
+
+  it('finds a relay well, wherever its port was named', async () => {
+    const server = await scene.server(['-t', 'F'])
+    const port = `${server.port}`
+    expect(await check(server.process.pid, { LINKSOCKS_WEBSOCKET_PORT: port })).toEqual([0, ''])
+    for (const flags of [['-P', port], [`-P${port}`], ['--ws-port', port], [`--ws-port=${port}`]]) {
+      const named = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)', '--', 'server', ...flags])
+      scene.own(() => named.kill())
+      await once(named, 'spawn')
+      expect(await check(named.pid ?? 0)).toEqual([0, ''])
+    }
   })
 
   it('finds a relay ill that does not answer', async () => {

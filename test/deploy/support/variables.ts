@@ -6,8 +6,6 @@ const FLAGS = [...SERVER_FLAGS, ...clientFlags('client')]
 /** Every variable that the program reads. */
 export const VARIABLES: ReadonlySet<string> = new Set([
   'LINKSOCKS_MODE',
-  // on its way into the flags of the server
-  'LINKSOCKS_DATA_DIR',
   ...FLAGS.flatMap(({ variable, secret }) => {
     if (variable === undefined) return []
     return secret === true ? [variable, `${variable}_FILE`] : [variable]
