@@ -10,7 +10,10 @@ export interface TextSink {
 export interface CliIo {
   readonly stdout: TextSink
   readonly stderr: TextSink
-  /** Resolves once what was written to standard output is out, or nobody reads it. @default nothing to wait for */
+  /**
+   * Resolves once what was written to standard output is out, or nobody reads it; rejects when it can't be written, as to a full
+   * disk. @default nothing to wait for
+   */
   flush?(): Promise<void>
   /** Calls `listener` at each request to end (SIGINT, SIGTERM) until the returned function is called. */
   onSignal(listener: (signal: string) => void): () => void
@@ -22,11 +25,18 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /** The real thing. A reader that went away (`linksocks --help | head -1`) is no reason to crash. */
 export function processIo(): CliIo {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  let failure: NodeJS.ErrnoException | undefined
+  process.stderr.on('error', () => {})
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') failure ??= error
+  })
   return {
     stdout: process.stdout,
     stderr: process.stderr,
-    flush: () => new Promise((resolve) => process.stdout.write('', () => resolve())),
+    flush: async () => {
+      await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
+      if (failure !== undefined) throw failure
+    },
     onSignal(listener) {
       for (const signal of ENDING_SIGNALS) process.on(signal, listener)
       return () => {

@@ -1,4 +1,8 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { ROOT } from '../project/support.js'
 import { freePort, sceneOfTest } from '../support/e2e-scene.js'
 import { eventually } from '../support/e2e-wait.js'
 
@@ -38,6 +42,14 @@ describe('commands for a running server', () => {
     const missing = scene.start(['status', '-u', `http://127.0.0.1:${await freePort()}`, '-k', KEY])
     expect(await missing.end()).toBe(1)
     expect(missing.stderr).toMatch(/^linksocks: --url: cannot reach \S+ \S+ refused the connection\n$/)
+  })
+
+  it('end with 1 when what they print cannot be written', async () => {
+    const server = await scene.server(['-k', KEY])
+    const command = ['token', 'list', '-u', server.url, '-k', KEY]
+    const program = join(ROOT, 'bin/linksocks.js')
+    const run = promisify(execFile)('sh', ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, program, ...command])
+    await expect(run).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('no space left') })
   })
 
   it('print a whole completion script into a pipe', async () => {
