@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
 import type { FakeRelay } from './support/fake-relay.js'
 import { Refused } from './support/fake-state.js'
@@ -153,6 +154,60 @@ describe('what is sent', () => {
     await question.getByRole('button', { name: 'Delete' }).click()
     await rowOf(page, 'Guest in the office').waitFor({ state: 'detached' })
     expect(relay.state.writes.map(({ call }) => call)).toHaveLength(1)
+  })
+})
+
+describe('a field that is half filled in', () => {
+  it('does not take the expiry away', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Edit Auditor' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Edit Auditor' })
+    const expires = dialog.getByLabel('Expires')
+    await expires.focus()
+    await page.keyboard.press('Backspace')
+    expect(await expires.inputValue()).toBe('')
+    await page.keyboard.press('Tab')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.getByRole('alert').getByText('A part of the date or time is missing').waitFor()
+    expect(await expires.evaluate((field) => field === document.activeElement)).toBe(true)
+    expect(await expires.getAttribute('aria-invalid')).toBe('true')
+    expect(await accessibilityFaults(page)).toEqual([])
+    expect(relay.state.writes).toEqual([])
+    // emptied altogether it means never
+    await expires.fill('')
+    await dialog.getByText('A part of the date').waitFor({ state: 'detached' })
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    expect(relay.state.writes.map(({ body }) => body)).toEqual([{ expires_at: null }])
+  })
+
+  it('is not taken for an empty one in a new token', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Add token' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Add a token' })
+    const add = dialog.getByRole('button', { name: 'Add token' })
+    await dialog.getByLabel('Expires').focus()
+    await page.keyboard.type('0101')
+    await add.click()
+    await dialog.getByRole('alert').getByText('A part of the date or time is missing').waitFor()
+    await dialog.getByLabel('Expires').fill('2199-06-01T08:30')
+    await dialog.getByRole('radio', { name: 'Reverse' }).click()
+    await dialog.getByLabel('SOCKS5 port', { exact: true }).focus()
+    // Chromium takes no x in a number, but an e
+    await page.keyboard.type('xe')
+    await add.click()
+    await dialog.getByRole('alert').getByText('This is not a number').waitFor()
+    expect(relay.state.writes).toEqual([])
+    await dialog.getByLabel('SOCKS5 port', { exact: true }).fill('18463')
+    await add.click()
+    await page.getByRole('dialog', { name: 'Commands' }).waitFor()
+    expect(relay.state.writes).toMatchObject([{ body: { port: 18_463 } }])
   })
 })
 

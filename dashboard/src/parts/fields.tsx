@@ -1,6 +1,9 @@
 import { Field } from '@base-ui/react/field'
-import { type FormEvent, type ReactNode, useId } from 'react'
+import { createContext, type FormEvent, type ReactNode, useContext, useId, useState } from 'react'
 import { useMessages } from '../text/messages.js'
+
+/** Names of the fields that hold something the browser can't read: their value is '', as if they were empty. */
+const Unreadable = createContext<readonly string[]>([])
 
 interface TextFieldProps {
   readonly label: string
@@ -21,9 +24,11 @@ export function TextField({
   disabled = false,
   onChange,
 }: TextFieldProps): ReactNode {
+  const t = useMessages()
+  const unreadable = useContext(Unreadable).includes(name)
   const range = type === 'number' ? { min: 1, max: 65_535, inputMode: 'numeric' as const } : {}
   return (
-    <Field.Root className="field" name={name} disabled={disabled}>
+    <Field.Root className="field" name={name} disabled={disabled} invalid={unreadable}>
       <Field.Label>{label}</Field.Label>
       <Field.Control
         type={type}
@@ -34,6 +39,9 @@ export function TextField({
         onValueChange={(text) => onChange(text)}
       />
       {hint !== undefined && <Field.Description className="hint">{hint}</Field.Description>}
+      <Field.Error match={unreadable} className="field-problem" role="alert">
+        {type === 'number' ? t.form.noNumber : t.form.halfDate}
+      </Field.Error>
     </Field.Root>
   )
 }
@@ -80,13 +88,22 @@ interface FormFrameProps {
 /** A form in a dialog: fields, what is wrong, and two buttons. */
 export function FormFrame({ problem, busy, submit, onSubmit, onCancel, children }: FormFrameProps): ReactNode {
   const t = useMessages()
-  const send = (event: FormEvent): void => {
+  const [unreadable, setUnreadable] = useState<readonly string[]>([])
+  const send = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault()
-    if (!busy) onSubmit()
+    const bad = unreadableOf(event.currentTarget)
+    setUnreadable(bad.map(({ name }) => name))
+    bad[0]?.focus()
+    if (bad.length === 0 && !busy) onSubmit()
+  }
+  const look = (event: FormEvent<HTMLFormElement>): void => {
+    if (unreadable.length > 0) setUnreadable(unreadableOf(event.currentTarget).map(({ name }) => name))
   }
   return (
-    <form className="form" onSubmit={send} noValidate>
-      <div className="form-body">{children}</div>
+    <form className="form" onSubmit={send} onInput={look} noValidate>
+      <Unreadable value={unreadable}>
+        <div className="form-body">{children}</div>
+      </Unreadable>
       <p role="alert" className={problem === undefined ? 'problem none' : 'problem'}>
         {problem ?? ''}
       </p>
@@ -100,4 +117,9 @@ export function FormFrame({ problem, busy, submit, onSubmit, onCancel, children 
       </div>
     </form>
   )
+}
+
+/** A date of which a part is missing, or a number that is none: to send it as empty would take away what is set. */
+function unreadableOf(form: HTMLFormElement): readonly HTMLInputElement[] {
+  return [...form.querySelectorAll('input')].filter(({ validity }) => validity.badInput)
 }

@@ -168,6 +168,8 @@ export const en = {
     both: 'Give a user name and a password, or neither.',
     past: 'The expiry has to lie in the future.',
     required: 'Choose a reverse token.',
+    halfDate: 'A part of the date or time is missing: complete it, or empty all of it.',
+    noNumber: 'This is not a number.',
     cancel: 'Cancel',
     submitAdd: 'Add token',
     submitEdit: 'Save',

@@ -163,6 +163,8 @@ export const zh: Messages = {
     both: '请同时填写用户名和密码，或都不填。',
     past: '到期时间必须在将来。',
     required: '请选择一个反向令牌。',
+    halfDate: '日期或时间不完整：请补全，或全部清空。',
+    noNumber: '这不是数字。',
     cancel: '取消',
     submitAdd: '添加令牌',
     submitEdit: '保存',
