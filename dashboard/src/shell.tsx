@@ -4,7 +4,7 @@ import { useNow } from './parts/now.js'
 import { Settings } from './parts/settings.js'
 import { Badge } from './parts/small.js'
 import { hrefOf, route, VIEWS, type View } from './state/route.js'
-import { signOut, useAlarms, useSession } from './state/session.js'
+import { signOut, useAlarms, useDraining, useSession } from './state/session.js'
 import { useStore } from './state/store.js'
 import { age } from './text/format.js'
 import { useMessages } from './text/messages.js'
@@ -108,13 +108,13 @@ function ServerNote(): ReactNode {
 
 function Banners(): ReactNode {
   const t = useMessages()
-  const { server, live } = useSession()
-  const info = useStore(server)
+  const { live } = useSession()
+  const draining = useDraining()
   const lost = useStore(live.connection) === 'lost'
   return (
     <div role="status" className="banners">
       {lost && <p className="banner bad">{t.connection.lost}</p>}
-      {info.draining && <p className="banner warn">{t.server.draining}</p>}
+      {draining && <p className="banner warn">{t.server.draining}</p>}
     </div>
   )
 }

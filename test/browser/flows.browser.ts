@@ -200,6 +200,12 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByRole('img', { name: /Throughput of the last 5 minutes/ }).waitFor()
   })
 
+  it('asks the browser not to store the key', async () => {
+    const { page } = await begin()
+    const field = page.getByLabel('API key')
+    expect([await field.getAttribute('type'), await field.getAttribute('autocomplete')]).toEqual(['password', 'off'])
+  })
+
   it('forgets the key with a reload, or keeps it for the tab', async () => {
     const { page } = await begin()
     await signIn(page)
@@ -229,6 +235,34 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await relay.start()
     await page.getByText('Live', { exact: true }).waitFor({ timeout: 20_000 })
     expect(await page.locator('.banner').count()).toBe(0)
+  })
+
+  it('says that the relay drains, and takes what it no longer tells for no loss', async () => {
+    const { relay, page } = await begin()
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Add token' }).click()
+    await page.getByRole('dialog').getByLabel('Token', { exact: true }).fill('laptop-secret')
+    await page.getByRole('dialog').getByRole('button', { name: 'Add token' }).click()
+    await page.getByRole('dialog', { name: 'Commands' }).getByRole('button', { name: 'Close' }).click()
+    const target = await relay.carry('laptop-secret', 1_000)
+    await goTo(page, 'Streams')
+    await rowOf(page, target).waitFor()
+    const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('/api/streams'))
+    await relay.drain()
+    await page.getByRole('status').getByText('The server is draining').waitFor()
+    await failed
+    await page.waitForTimeout(2_500)
+    await rowOf(page, target).waitFor()
+    await page.getByText('Live', { exact: true }).waitFor()
+    expect(await page.locator('.banner').allTextContents()).toEqual(['The server is draining: it takes nothing new.'])
+    await goTo(page, 'Clients')
+    await rowOf(page, '127.0.0.1').waitFor()
+    await page.waitForTimeout(500)
+    expect(await page.locator('.banner').count()).toBe(1)
+    await relay.stop()
+    await page.locator('.banner').getByText('Connection lost').waitFor()
+    expect(await page.locator('.banner').getByText('draining').count()).toBe(0)
   })
 
   it('asks for a key again when it is revoked', async () => {

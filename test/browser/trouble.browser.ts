@@ -3,6 +3,7 @@ import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
 import type { FakeRelay } from './support/fake-relay.js'
 import { Refused } from './support/fake-state.js'
+import { FULL_KEY, READER_KEY } from './support/relay.js'
 import { goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
 
 const scene = sceneOfFile()
@@ -154,6 +155,39 @@ describe('what is sent', () => {
     await question.getByRole('button', { name: 'Delete' }).click()
     await rowOf(page, 'Guest in the office').waitFor({ state: 'detached' })
     expect(relay.state.writes.map(({ call }) => call)).toHaveLength(1)
+  })
+})
+
+describe('an answer to an earlier key', () => {
+  it('ends neither the session of the next key nor what is kept of it', async () => {
+    const relay = await furnished()
+    let release = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    let holding = 0
+    relay.before = async (call, key) => {
+      if (key !== FULL_KEY || call !== 'GET /api/clients') return
+      holding += 1
+      await held
+    }
+    await goTo(page, 'Clients')
+    await expect.poll(() => holding, { timeout: 10_000 }).toBeGreaterThan(0)
+    await page.getByRole('button', { name: 'Settings' }).click()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Keep until this tab is closed').check()
+    await page.getByLabel('API key').fill(READER_KEY)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText('Read only').waitFor()
+    relay.keys.delete(FULL_KEY)
+    const late = page.waitForResponse((answer) => answer.status() === 401)
+    release()
+    await late
+    await page.waitForTimeout(500)
+    await page.getByText('Read only').waitFor()
+    expect(await page.evaluate(() => Object.values(sessionStorage))).toContain(READER_KEY)
   })
 })
 

@@ -62,6 +62,7 @@ describe('the expiry field', () => {
 describe('addRates()', () => {
   const at = (second: number, received: number, sent: number): Stats => ({
     time: new Date(second * 1_000).toISOString(),
+    draining: false,
     tokens: 0,
     clients: 0,
     streams: 0,

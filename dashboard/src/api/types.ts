@@ -77,6 +77,7 @@ export interface Stream {
 /** Data of `event: stats`. */
 export interface Stats {
   readonly time: string
+  readonly draining: boolean
   readonly tokens: number
   readonly clients: number
   readonly streams: number

@@ -66,7 +66,11 @@ export class Session {
   }
 }
 
+/** Whose answers count: an earlier key's may still come in. */
+let current: Api | undefined
+
 function leave(notice?: Notice): void {
+  current = undefined
   const now = phase.get()
   if (now.name === 'signed-in') now.session.close()
   phase.set(notice === undefined ? { name: 'signed-out' } : { name: 'signed-out', notice })
@@ -74,17 +78,19 @@ function leave(notice?: Notice): void {
 
 /** @param keep whether the key outlives a reload of this tab */
 export async function signIn(key: string, keep: boolean): Promise<void> {
-  const refused = (): void => {
+  const api: Api = new Api(key, () => {
+    if (current !== api) return
     remember(KEY, null)
     leave({ kind: 'refused' })
-  }
-  const api = new Api(key, refused)
+  })
+  current = api
   try {
     const server = await api.server()
+    if (current !== api) return
     remember(KEY, keep ? key : null)
     phase.set({ name: 'signed-in', session: new Session(api, server) })
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) return
+    if (current !== api || (error instanceof ApiError && error.status === 401)) return
     leave({ kind: 'failed', message: error instanceof Error ? error.message : String(error) })
   }
 }
@@ -112,6 +118,15 @@ export function useSession(): Session {
 export function useList<T extends { readonly id: string }>(list: List<T>): ListState<T> {
   useEffect(() => list.watch(), [list])
   return useStore(list.state)
+}
+
+/** Whether the server takes nothing new; only the events tell, as a draining server answers no new calls either. */
+export function useDraining(): boolean {
+  const { live, server } = useSession()
+  const stats = useStore(live.stats)
+  const info = useStore(server)
+  const lost = useStore(live.connection) === 'lost'
+  return !lost && (stats?.draining ?? info.draining)
 }
 
 /** What is wrong now, every second anew. */

@@ -80,6 +80,7 @@ export const en = {
     search: 'Search',
     loading: 'Loading…',
     failed: (why: string) => `Could not be loaded: ${why}`,
+    draining: 'The server is draining and doesn’t tell any more.',
     again: 'Try again',
     none: 'Nothing fits the search.',
     shown: (shown: number, total: number) =>

@@ -73,6 +73,7 @@ export const zh: Messages = {
     search: '搜索',
     loading: '正在加载…',
     failed: (why) => `加载失败：${why}`,
+    draining: '服务器正在排空，无法再加载。',
     again: '重试',
     none: '没有符合搜索条件的内容。',
     shown: (shown, total) =>

@@ -52,7 +52,7 @@ export function SignIn({ notice }: { notice: Notice | undefined }): ReactNode {
             ref={field}
             type="password"
             name="api-key"
-            autoComplete="current-password"
+            autoComplete="off"
             required
             value={key}
             aria-describedby={`${hint} ${problem}`}

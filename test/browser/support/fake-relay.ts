@@ -36,6 +36,8 @@ export class FakeRelay implements RelayUnderTest {
   past: readonly Stats[] = []
   /** Called every second, before the totals are told. */
   beforeStats: () => void = () => {}
+  /** Called before an API call is looked at; may hold it, or throw what is answered instead. */
+  before: (call: string, key: string) => Promise<void> = async () => {}
   /** What the next writing call is answered instead. */
   refuseNext: Refused | undefined
   readonly #prefix: string
@@ -85,6 +87,11 @@ export class FakeRelay implements RelayUnderTest {
     server.closeAllConnections()
     this.#readers.clear()
     await closed
+  }
+
+  async drain(): Promise<void> {
+    this.state.draining = true
+    this.#server?.close()
   }
 
   async close(): Promise<void> {
@@ -142,10 +149,12 @@ export class FakeRelay implements RelayUnderTest {
     if (!path.startsWith('/api/')) return await this.#static(request, response, path)
     this.calls.push(`${request.method} ${path}`)
     if (this.delayMs > 0) await sleep(this.delayMs)
-    const key = this.keys.get(String(request.headers['x-api-key'] ?? ''))
-    if (key === undefined) return send(response, { status: 401, body: failure('invalid API key') })
-    if (path === '/api/events') return this.#events(request, response)
     try {
+      const text = String(request.headers['x-api-key'] ?? '')
+      await this.before(`${request.method} ${path}`, text)
+      const key = this.keys.get(text)
+      if (key === undefined) return send(response, { status: 401, body: failure('invalid API key') })
+      if (path === '/api/events') return this.#events(request, response)
       send(response, this.#answer(request.method ?? 'GET', path, searchParams, await bodyOf(request), key))
     } catch (error) {
       const refused = error instanceof Refused ? error : new Refused(500, String(error))

@@ -217,6 +217,7 @@ export class FakeState {
   stats(): Stats {
     return {
       time: now(),
+      draining: this.draining,
       tokens: this.tokens.size,
       clients: this.clients.size,
       streams: this.streams.size,
@@ -233,7 +234,6 @@ export class FakeState {
       started_at: this.startedAt,
       key,
       durable: this.durable,
-      draining: this.draining,
       ...totals,
     }
   }

@@ -29,6 +29,10 @@ export class RealRelay implements RelayUnderTest {
     this.#server = undefined
   }
 
+  async drain(): Promise<void> {
+    void this.#server?.close({ drainMs: 12_000 })
+  }
+
   async revoke(key: string): Promise<void> {
     this.#keys = this.#keys.filter((kept) => kept.key !== key)
     await this.stop()

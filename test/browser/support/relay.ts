@@ -8,6 +8,8 @@ export interface RelayUnderTest {
   start(): Promise<void>
   /** Goes away without a word; `start()` brings it back at the same address. */
   stop(): Promise<void>
+  /** Takes nothing new, connections included; what is open goes on, the page's events among it. */
+  drain(): Promise<void>
   /** From now on the key is refused. */
   revoke(key: string): Promise<void>
   /** A client with this token, which needn't be good for more than being listed. */
