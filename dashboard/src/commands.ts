@@ -30,6 +30,11 @@ export function relayUrl({ protocol, host, pathname }: PageLocation): string {
   return `${scheme}//${host}${prefix === '' ? '' : `${prefix}${SOCKET_PATH}`}`
 }
 
+/** Whether a page at this host name was opened on the server's own machine: nobody else gets there by that name. */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
+}
+
 export function commandLine(shell: Shell, program: Program, url: string, token: string): string {
   if (shell === 'powershell') {
     return `$env:LINKSOCKS_TOKEN = ${quotePowerShell(token)}; linksocks ${program} -u ${quotePowerShell(url)}`

@@ -1,8 +1,11 @@
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
+import { en, type Messages } from '../../dashboard/src/text/en.js'
+import { zh } from '../../dashboard/src/text/zh.js'
 import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
 import type { FakeRelay } from './support/fake-relay.js'
+import { FULL_KEY } from './support/relay.js'
 import { goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
 
 const PHONE: BrowserContextOptions = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }
@@ -16,46 +19,63 @@ const furnished = async (): Promise<FakeRelay> => {
 }
 
 /** Every view and dialog, one after the other. */
-async function visitAll(page: Page, relay: FakeRelay, look: (what: string) => Promise<void>): Promise<void> {
+async function visitAll(
+  page: Page,
+  relay: FakeRelay,
+  t: Messages,
+  look: (what: string) => Promise<void>,
+): Promise<void> {
   await look('sign in')
-  await page.getByLabel('API key').fill('wrong')
+  await page.getByLabel(t.signIn.key).fill('wrong')
   await page.keyboard.press('Enter')
-  await page.getByRole('alert').getByText('doesn’t accept').waitFor()
+  await page.getByRole('alert').getByText(t.signIn.refused).waitFor()
   await look('sign in, refused')
-  await signIn(page)
+  await signIn(page, FULL_KEY, t)
   relay.state.raise({ code: 'port-unavailable', subject: '10002', message: 'port 10002 is in use' })
   await page.locator('.alarm-card').waitFor()
   await look('overview')
-  await page.getByRole('button', { name: 'Settings' }).click()
-  await page.getByRole('dialog', { name: 'Settings' }).waitFor()
+  await page.getByRole('button', { name: t.preferences.open }).click()
+  await page.getByRole('dialog', { name: t.preferences.open }).waitFor()
   await look('settings')
   await page.keyboard.press('Escape')
-  for (const view of ['Clients', 'Streams', 'Alarms', 'Tokens']) {
-    await goTo(page, view)
-    if (view !== 'Alarms') await page.getByRole('table').getByRole('row').nth(2).waitFor()
+  for (const view of ['clients', 'streams', 'alarms', 'tokens'] as const) {
+    await goTo(page, t.views[view])
+    if (view !== 'alarms') await page.getByRole('table').getByRole('row').nth(2).waitFor()
     await look(view)
   }
-  await page.getByRole('button', { name: 'Commands for Office' }).click()
+  await visitDialogs(page, t, look)
+}
+
+async function visitDialogs(page: Page, t: Messages, look: (what: string) => Promise<void>): Promise<void> {
+  await page.getByRole('button', { name: t.tokens.commandsOf('Office network') }).click()
   await page.getByRole('dialog').getByText('LINKSOCKS_TOKEN').waitFor()
   await look('commands')
   await page.keyboard.press('Escape')
-  await page.getByRole('button', { name: 'Add token' }).click()
-  for (const type of ['Forward', 'Reverse', 'Connector']) {
-    await page.getByRole('radio', { name: type }).click()
+  await page.getByRole('button', { name: t.tokens.add }).click()
+  for (const type of ['forward', 'reverse', 'connector'] as const) {
+    await page.getByRole('radio', { name: t.types[type] }).click()
     await look(`add ${type}`)
   }
-  await page.getByRole('dialog').getByRole('button', { name: 'Add token' }).click()
-  await page.getByRole('alert').getByText('Choose a reverse token').waitFor()
+  await page.getByRole('dialog').getByRole('button', { name: t.form.submitAdd }).click()
+  await page.getByRole('alert').getByText(t.form.required).waitFor()
   await look('add, refused')
   await page.keyboard.press('Escape')
-  for (const action of ['Edit', 'Delete']) {
-    await page.getByRole('button', { name: `${action} Office` }).click()
-    await page.getByRole(action === 'Edit' ? 'dialog' : 'alertdialog').waitFor()
+  for (const action of ['editOf', 'removeOf'] as const) {
+    await page.getByRole('button', { name: t.tokens[action]('Office network') }).click()
+    await page.getByRole(action === 'editOf' ? 'dialog' : 'alertdialog').waitFor()
     await look(action)
     await page.keyboard.press('Escape')
   }
+  await goTo(page, t.views.clients)
+  await page
+    .getByRole('button', { name: t.clients.disconnectOf(`Laboratory (${t.roles.provider}, 203.0.113.45)`) })
+    .click()
+  await page.getByRole('alertdialog').waitFor()
+  await look('disconnect')
+  await page.keyboard.press('Escape')
+  await goTo(page, t.views.tokens)
   await page.getByRole('switch', { name: 'Old tablet' }).click()
-  await page.getByText('Token enabled').waitFor()
+  await page.getByText(t.tokens.enabledNow).waitFor()
   await look('a message')
 }
 
@@ -64,17 +84,20 @@ describe('accessibility', () => {
     const relay = await furnished()
     const page = await scene.open(relay.url, { colorScheme, reducedMotion: 'reduce' })
     const faults: string[] = []
-    await visitAll(page, relay, async (what) => {
+    await visitAll(page, relay, en, async (what) => {
       faults.push(...(await accessibilityFaults(page)).map((fault) => `${what}: ${fault}`))
     })
     expect(faults).toEqual([])
   })
 
-  it('has no faults on a phone, where nothing is wider than the screen', async () => {
+  it.each([
+    ['en-GB', en],
+    ['zh-CN', zh],
+  ] as const)('has no faults on a phone, where nothing is wider than the screen, %s', async (locale, t) => {
     const relay = await furnished()
-    const page = await scene.open(relay.url, PHONE)
+    const page = await scene.open(relay.url, { ...PHONE, locale })
     const faults: string[] = []
-    await visitAll(page, relay, async (what) => {
+    await visitAll(page, relay, t, async (what) => {
       faults.push(...(await accessibilityFaults(page)).map((fault) => `${what}: ${fault}`))
       const width = await page.evaluate(() => document.documentElement.scrollWidth)
       if (width > 360) faults.push(`${what}: ${width} pixels wide`)
@@ -102,10 +125,10 @@ describe('accessibility', () => {
     await signIn(page)
     await page.getByText('Live', { exact: true }).waitFor()
     const voice = page.locator('#alarm-voice[aria-live=polite]')
-    relay.state.raise({ code: 'no-provider', subject: null, message: 'nobody offers the network of Laboratory' })
+    relay.state.raise({ code: 'event-loop-delay', subject: null, message: 'nobody offers the network of Laboratory' })
     await voice.getByText('Alarm: nobody offers').waitFor({ state: 'attached' })
     await page.getByRole('navigation').getByText('1', { exact: true }).waitFor()
-    relay.state.clear('no-provider')
+    relay.state.clear('event-loop-delay')
     await voice.getByText('No longer: nobody offers').waitFor({ state: 'attached' })
   })
 })

@@ -61,6 +61,28 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await rowOf(page, 'Laptop').getByText("it's…").waitFor()
   })
 
+  it('notes that nobody else gets to localhost, and nothing at an address for others', async () => {
+    const { relay, page } = await begin()
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Add token' }).click()
+    await page.getByRole('dialog').getByLabel('Label').fill('Laptop')
+    await page.getByRole('dialog').getByRole('button', { name: 'Add token' }).click()
+    const note = page.getByText('is this machine only')
+    await note.waitFor()
+    for (const [name, notes] of [
+      ['localhost', 1],
+      ['relay.example.com', 0],
+    ] as const) {
+      await page.goto(relay.url.replace('127.0.0.1', name))
+      await signIn(page)
+      await goTo(page, 'Tokens')
+      await page.getByRole('button', { name: 'Commands for Laptop' }).click()
+      await page.getByRole('dialog').getByText(`ws://${name}:`).first().waitFor()
+      expect(await note.count()).toBe(notes)
+    }
+  })
+
   it('adds reverse tokens and a connector token of one of them', async () => {
     const { page } = await begin()
     await signIn(page)
@@ -173,8 +195,9 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByText('Nobody is connected').waitFor()
     await relay.connect('laptop')
     await rowOf(page, '127.0.0.1').getByText('Laptop').waitFor()
-    await page.getByRole('button', { name: 'Disconnect 127.0.0.1' }).click()
-    await page.getByRole('alertdialog').getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByRole('button', { name: 'Disconnect Laptop (Forward, 127.0.0.1)' }).click()
+    const question = page.getByRole('alertdialog', { name: 'Disconnect Laptop (Forward, 127.0.0.1)?' })
+    await question.getByRole('button', { name: 'Disconnect' }).click()
     await page.getByText('Nobody is connected').waitFor()
   })
 
@@ -191,7 +214,8 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByText('Nothing is under way').waitFor()
     const target = await relay.carry('laptop', 123_000)
     await rowOf(page, target).getByText('Forward').waitFor()
-    await rowOf(page, target).getByText('Laptop').waitFor()
+    await rowOf(page, target).locator('.c-client').getByText('Laptop').waitFor()
+    await rowOf(page, target).locator('.c-client').getByText('127.0.0.1').waitFor()
     await expect.poll(() => rowOf(page, target).getByText('123 kB').count()).toBe(2)
     await goTo(page, 'Overview')
     await page.locator('.figures').getByText('since start').first().waitFor()

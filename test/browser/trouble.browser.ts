@@ -1,3 +1,4 @@
+import type { BrowserContextOptions, Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
 import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
@@ -32,7 +33,7 @@ describe('a connection in trouble', () => {
     const before = relay.calls.filter((call) => call === 'GET /api/events').length
     relay.cutReaders()
     await expect.poll(() => relay.calls.filter((call) => call === 'GET /api/events').length).toBe(before + 1)
-    relay.state.raise({ code: 'no-provider', subject: null, message: 'told after the break' })
+    relay.state.raise({ code: 'event-loop-delay', subject: null, message: 'told after the break' })
     await page.getByText('told after the break').first().waitFor()
     expect(await banners.jsonValue()).toEqual([])
   })
@@ -191,6 +192,99 @@ describe('an answer to an earlier key', () => {
   })
 })
 
+describe('a token that was added', () => {
+  it('is not called refused when it can’t be read', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    relay.before = async (call) => {
+      if (call.startsWith('GET /api/tokens/')) throw new Refused(503, 'busy')
+    }
+    await page.getByRole('button', { name: 'Add token' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Add a token' })
+    await dialog.getByLabel('Label').fill('Only once')
+    await dialog.getByRole('button', { name: 'Add token' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    await page.getByText('Token added. Its command is in the list.').waitFor()
+    await rowOf(page, 'Only once').waitFor()
+    expect(relay.state.writes).toHaveLength(1)
+  })
+
+  it('may be there when no answer comes', async () => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.route('**/api/token', (route) => route.abort())
+    await page.getByRole('button', { name: 'Add token' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Add a token' })
+    await dialog.getByRole('button', { name: 'Add token' }).click()
+    await dialog.getByRole('alert').getByText('No answer, so it may be done or not').waitFor()
+  })
+})
+
+describe('a form', () => {
+  it.each(['Add token', 'Edit Auditor'])('keeps what was typed when somebody presses beside it: %s', async (name) => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Label').fill('Half a thou')
+    await page.mouse.click(8, 400)
+    await page.waitForTimeout(400)
+    expect(await dialog.getByLabel('Label').inputValue()).toBe('Half a thou')
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+  })
+})
+
+describe('a long text', () => {
+  const LONG = 'A label that goes on for longer than any column is wide, and then some more of it'
+
+  const open = async (options: BrowserContextOptions = {}): Promise<Page> => {
+    const relay = await scene.relay()
+    const token = relay.state.addToken({ type: 'reverse', label: LONG, token: 'long-token' })
+    relay.state.token(token.id).port_error = `port 10000 is not available: ${LONG}`
+    const client = relay.state.addClient(token, '203.0.113.9')
+    relay.state.addStream({ token_id: token.id, provider_id: client.id, mode: 'reverse', target: `${LONG}:80` })
+    const page = await scene.open(relay.url, options)
+    await signIn(page)
+    return page
+  }
+
+  it('is in sight under the pointer where it is cut', async () => {
+    const page = await open()
+    const untitled = (): Promise<string[]> =>
+      page.evaluate(() =>
+        [...document.querySelectorAll<HTMLElement>('main .ellipsis')]
+          .filter((cell) => cell.scrollWidth > cell.clientWidth && cell.title === '')
+          .map((cell) => cell.textContent),
+      )
+    for (const view of ['Overview', 'Tokens', 'Clients', 'Streams']) {
+      await goTo(page, view)
+      await page.locator(`main [title^="${LONG}"]`).first().waitFor()
+      expect(await untitled()).toEqual([])
+    }
+    await goTo(page, 'Tokens')
+    await page.locator('.bad[title^="port 10000 is not available"]').waitFor()
+  })
+
+  it('is whole on a phone', async () => {
+    const page = await open({ viewport: { width: 360, height: 740 } })
+    for (const view of ['Tokens', 'Clients', 'Streams']) {
+      await goTo(page, view)
+      const cut = page.locator('main .tbody .ellipsis')
+      await cut.first().waitFor()
+      expect(await cut.evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).length)).toBe(
+        0,
+      )
+    }
+  })
+})
+
 describe('a field that is half filled in', () => {
   it('does not take the expiry away', async () => {
     const relay = await furnished()
@@ -269,7 +363,10 @@ describe('text from others', () => {
     await signIn(page)
     await goTo(page, 'Clients')
     await rowOf(page, '203.0.113.99').getByRole('link').click()
-    await page.getByText('Only streams of 203.0.113.99').waitFor()
+    await page.getByText('Only streams of Guest in the office (Connector, 203.0.113.99)').waitFor()
+    const cells = rowOf(page, 'Guest in the office').first()
+    await cells.locator('.c-client').getByText('203.0.113.99').waitFor()
+    await cells.locator('.c-provider').getByText('Office network').waitFor()
     await expect.poll(() => page.getByRole('table').getAttribute('aria-rowcount')).toBe('10')
     await page.getByRole('link', { name: 'Show all' }).click()
     await expect.poll(() => page.getByRole('table').getAttribute('aria-rowcount')).toBe('49')

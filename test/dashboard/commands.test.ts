@@ -2,7 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { commandLine, programOf, quotePosix, quotePowerShell, relayUrl } from '../../dashboard/src/commands.js'
+import {
+  commandLine,
+  isLoopback,
+  programOf,
+  quotePosix,
+  quotePowerShell,
+  relayUrl,
+} from '../../dashboard/src/commands.js'
 
 const URL_TEXT = 'wss://relay.example.com'
 /** Tokens that a shell could take apart; line ends can't occur in a token. */
@@ -116,6 +123,19 @@ describe('quoting', () => {
       }),
     )
   })
+})
+
+describe('isLoopback()', () => {
+  it.each(['localhost', 'relay.localhost', '127.0.0.1', '127.1.2.3', '[::1]'])('knows %s', (name) => {
+    expect(isLoopback(name)).toBe(true)
+  })
+
+  it.each(['relay.example.com', '127.example.com', 'localhost.example.com', '10.0.0.1', '[::2]', 'mylocalhost'])(
+    'leaves %s alone',
+    (name) => {
+      expect(isLoopback(name)).toBe(false)
+    },
+  )
 })
 
 describe('relayUrl()', () => {

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Stats } from '../../dashboard/src/api/types.js'
 import { addRates, HISTORY_SECONDS, type History, NO_HISTORY } from '../../dashboard/src/state/history.js'
@@ -119,4 +121,31 @@ describe('messages', () => {
     compare(en, zh, '')
     expect(same).toEqual(['.sources.api', '.commands.powershell'])
   })
+
+  it('are all used', () => {
+    const all = sources('dashboard/src').join('\n')
+    // codes and events of the relay are texts of its own code
+    const quoted = new Set([...`${all}\n${sources('src').join('\n')}`.matchAll(/'([\w.-]+)'/g)].map(([, text]) => text))
+    const chosen = new Set([...all.matchAll(/\bt((?:\.\w+)+)\[/g)].map(([, path]) => path))
+    const unused: string[] = []
+    const look = (value: unknown, path: string): void => {
+      if (typeof value === 'object' && value !== null) {
+        for (const [key, inner] of Object.entries(value)) {
+          const named = new RegExp(`\\bt${path.replaceAll('.', '\\.')}\\.${key}\\b`).test(all)
+          const byKey = chosen.has(path) && quoted.has(key)
+          if (typeof inner === 'object') look(inner, `${path}.${key}`)
+          else if (!named && !byKey) unused.push(`${path}.${key}`)
+        }
+      }
+    }
+    look(en, '')
+    expect(unused).toEqual([])
+  })
 })
+
+/** Texts of all source files below a folder but the messages themselves. */
+function sources(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.tsx?$/.test(name) && !name.startsWith('text'))
+    .map((name) => readFileSync(join(folder, name), 'utf8'))
+}

@@ -47,6 +47,14 @@ describe('documents', () => {
     expect(broken).toEqual([])
   })
 
+  it('show every picture there is', async () => {
+    const shown = new Set(
+      [...documents].flatMap(([name, document]) => linksOf(document).map((link) => join(dirname(name), link))),
+    )
+    const pictures = (await repositoryFiles()).filter((name) => name.startsWith('docs/images/'))
+    expect(pictures.filter((name) => !shown.has(name))).toEqual([])
+  })
+
   it('are the same in both languages but for the words', () => {
     const english = documents.get('README.md')
     const chinese = documents.get('README.zh-CN.md')

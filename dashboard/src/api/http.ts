@@ -49,12 +49,11 @@ export class Api {
     return this.#json('GET', `tokens/${encodeURIComponent(id)}`)
   }
 
-  /** @returns the id of the new token */
-  async addToken(token: NewToken): Promise<string> {
+  /** @returns the new token, or undefined when it was added and can't be read. @throws {ApiError} when it was not added */
+  async addToken(token: NewToken): Promise<Token | undefined> {
     const response = await this.#call('POST', 'token', token)
     const id = response.headers.get('location')?.split('/').at(-1)
-    if (id === undefined) throw new ApiError(response.status, 'the answer names no token')
-    return id
+    return id === undefined ? undefined : await this.token(id).catch(() => undefined)
   }
 
   changeToken(id: string, change: TokenChange): Promise<Token> {

@@ -8,14 +8,16 @@ interface ModalProps {
   readonly onClose: () => void
   readonly wide?: boolean
   readonly narrow?: boolean
+  /** A press beside a form doesn't throw away what was typed; Escape does. */
+  readonly form?: boolean
   readonly children: ReactNode
 }
 
 /** Closing gives the focus back to where it was. */
-export function Modal({ title, onClose, wide, narrow, children }: ModalProps): ReactNode {
+export function Modal({ title, onClose, wide, narrow, form = false, children }: ModalProps): ReactNode {
   const t = useMessages()
   return (
-    <Dialog.Root defaultOpen onOpenChange={(open) => !open && onClose()}>
+    <Dialog.Root defaultOpen disablePointerDismissal={form} onOpenChange={(open) => !open && onClose()}>
       <Dialog.Portal>
         <Dialog.Backdrop className="backdrop" />
         <Dialog.Popup className={`dialog ${wide ? 'wide-dialog' : narrow ? 'narrow-dialog' : ''}`}>

@@ -1,5 +1,7 @@
 import { Field } from '@base-ui/react/field'
 import { createContext, type FormEvent, type ReactNode, useContext, useId, useState } from 'react'
+import { ApiError } from '../api/http.js'
+import type { Messages } from '../text/en.js'
 import { useMessages } from '../text/messages.js'
 
 /** Names of the fields that hold something the browser can't read: their value is '', as if they were empty. */
@@ -74,6 +76,12 @@ export function CheckField({ label, hint, checked, onChange }: CheckFieldProps):
       </div>
     </div>
   )
+}
+
+/** What to say of a call that failed: without an answer nobody knows what came of it. */
+export function failureText(t: Messages, error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error)
+  return error instanceof ApiError && error.status === 0 ? t.form.noAnswer(why) : t.form.failed(why)
 }
 
 interface FormFrameProps {

@@ -2,7 +2,7 @@ import { type ReactNode, useState } from 'react'
 import type { NewToken, Token, TokenType } from '../api/types.js'
 import { ChoiceField } from '../parts/choice.js'
 import { Modal } from '../parts/dialog.js'
-import { CheckField, FormFrame, TextField } from '../parts/fields.js'
+import { CheckField, FormFrame, failureText, TextField } from '../parts/fields.js'
 import { tokenName } from '../parts/names.js'
 import { tell } from '../parts/small.js'
 import { useSession } from '../state/session.js'
@@ -81,17 +81,18 @@ export function AddToken({ reverse, onClose, onAdded }: AddTokenProps): ReactNod
     if (wrong !== undefined) return
     setBusy(true)
     try {
-      const added = await api.token(await api.addToken(bodyOf(draft)))
-      tell(t.tokens.added)
-      onAdded(added)
+      const added = await api.addToken(bodyOf(draft))
+      tell(added === undefined ? t.tokens.addedUnread : t.tokens.added)
+      if (added === undefined) onClose()
+      else onAdded(added)
     } catch (error) {
-      setProblem(t.form.failed(error instanceof Error ? error.message : String(error)))
+      setProblem(failureText(t, error))
     }
     setBusy(false)
     await tokens.reload()
   }
   return (
-    <Modal title={t.form.addTitle} onClose={onClose}>
+    <Modal title={t.form.addTitle} onClose={onClose} form>
       <FormFrame problem={problem} busy={busy} submit={t.form.submitAdd} onSubmit={() => void add()} onCancel={onClose}>
         <ChoiceField
           label={t.form.type}

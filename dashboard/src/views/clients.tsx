@@ -2,7 +2,7 @@ import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
 import type { Client } from '../api/types.js'
 import { Confirm } from '../parts/dialog.js'
 import { Heading, ListFrame } from '../parts/heading.js'
-import { TwoLines, useNames } from '../parts/names.js'
+import { clientName, OneLine, TwoLines, useNames } from '../parts/names.js'
 import { useNow } from '../parts/now.js'
 import { Badge, Empty, fits, Search, tell, tellFailure } from '../parts/small.js'
 import { type Column, VirtualTable } from '../parts/virtual-table.js'
@@ -55,7 +55,7 @@ export function Clients(): ReactNode {
       </ListFrame>
       {leaving !== undefined && (
         <Confirm
-          title={t.clients.disconnectTitle(leaving.address)}
+          title={t.clients.disconnectTitle(clientName(t, names, leaving))}
           lines={[t.clients.disconnectLead(leaving.streams)]}
           action={t.clients.disconnect}
           onConfirm={() => disconnect(leaving)}
@@ -79,13 +79,13 @@ function useColumns(leave: ((client: Client) => void) | undefined): readonly Col
       {
         key: 'who',
         title: t.clients.who,
-        cell: ({ address, id }) => <TwoLines first={address} second={<span className="mono">{id.slice(0, 8)}</span>} />,
+        cell: ({ address, id }) => <TwoLines first={address} second={id.slice(0, 8)} secondClass="mono" />,
         compare: (a, b) => a.address.localeCompare(b.address, undefined, { numeric: true }),
       },
       {
         key: 'token',
         title: t.clients.token,
-        cell: (row) => <span className="ellipsis">{names.token(row.token_id)}</span>,
+        cell: (row) => <OneLine text={names.token(row.token_id)} />,
         compare: (a, b) => names.token(a.token_id).localeCompare(names.token(b.token_id)),
       },
       {
@@ -116,12 +116,15 @@ function useColumns(leave: ((client: Client) => void) | undefined): readonly Col
         key: 'streams',
         title: t.clients.streams,
         numeric: true,
-        cell: ({ id, streams, address }) =>
-          streams === 0 ? (
+        cell: (row) =>
+          row.streams === 0 ? (
             0
           ) : (
-            <a href={hrefOf('streams', { client: id })} aria-label={`${streams}: ${t.clients.streamsOf(address)}`}>
-              {streams.toLocaleString()}
+            <a
+              href={hrefOf('streams', { client: row.id })}
+              aria-label={`${row.streams}: ${t.clients.streamsOf(clientName(t, names, row))}`}
+            >
+              {row.streams.toLocaleString()}
             </a>
           ),
         compare: (a, b) => a.streams - b.streams,
@@ -146,7 +149,7 @@ function useColumns(leave: ((client: Client) => void) | undefined): readonly Col
       <button
         type="button"
         className="button small"
-        aria-label={t.clients.disconnectOf(row.address)}
+        aria-label={t.clients.disconnectOf(clientName(t, names, row))}
         onClick={() => leave(row)}
       >
         {t.clients.disconnect}

@@ -1,7 +1,7 @@
 import { Tabs } from '@base-ui/react/tabs'
 import { type ReactNode, useState } from 'react'
 import type { Token } from '../api/types.js'
-import { commandLine, programOf, relayUrl, type Shell } from '../commands.js'
+import { commandLine, isLoopback, programOf, relayUrl, type Shell } from '../commands.js'
 import { copyText } from '../parts/clipboard.js'
 import { Modal } from '../parts/dialog.js'
 import { CheckIcon, CopyIcon } from '../parts/icons.js'
@@ -38,6 +38,7 @@ export function CommandsDialog({ token, onClose }: { token: Token; onClose: () =
         ))}
       </Tabs.Root>
       <ul className="notes">
+        {isLoopback(location.hostname) && <li className="warn">{t.commands.loopback(location.hostname)}</li>}
         <li>{mayWrite ? t.commands.secret : t.commands.masked}</li>
         {token.port != null && <li>{t.commands.server(token.port)}</li>}
         {token.allow_manage_connector && <li>{t.commands.autonomy}</li>}

@@ -1,7 +1,7 @@
 import { type ReactNode, useState } from 'react'
 import type { Token, TokenChange } from '../api/types.js'
 import { Modal } from '../parts/dialog.js'
-import { CheckField, FormFrame, TextField } from '../parts/fields.js'
+import { CheckField, FormFrame, failureText, TextField } from '../parts/fields.js'
 import { tokenName } from '../parts/names.js'
 import { tell } from '../parts/small.js'
 import { useSession } from '../state/session.js'
@@ -69,13 +69,13 @@ export function EditToken({ token, onClose }: { token: Token; onClose: () => voi
       tell(t.tokens.saved)
       onClose()
     } catch (error) {
-      setProblem(t.form.failed(error instanceof Error ? error.message : String(error)))
+      setProblem(failureText(t, error))
     }
     setBusy(false)
     await tokens.reload()
   }
   return (
-    <Modal title={t.form.editTitle(tokenName(token))} onClose={onClose}>
+    <Modal title={t.form.editTitle(tokenName(token))} onClose={onClose} form>
       <FormFrame
         problem={problem}
         busy={busy}

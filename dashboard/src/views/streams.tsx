@@ -1,12 +1,13 @@
 import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
 import type { Stream } from '../api/types.js'
 import { Heading, ListFrame } from '../parts/heading.js'
-import { type Names, useNames } from '../parts/names.js'
+import { clientName, type Names, OneLine, TwoLines, useNames } from '../parts/names.js'
 import { Badge, Empty, fits, Search } from '../parts/small.js'
 import { type Column, VirtualTable } from '../parts/virtual-table.js'
 import { hrefOf, route } from '../state/route.js'
 import { useList, useSession } from '../state/session.js'
 import { useStore } from '../state/store.js'
+import type { Messages } from '../text/en.js'
 import { bytes } from '../text/format.js'
 import { useMessages } from '../text/messages.js'
 import { Age } from './clients.js'
@@ -50,7 +51,7 @@ export function Streams(): ReactNode {
       </Heading>
       {client !== null && (
         <p className="filter-note">
-          {t.streams.onlyClient(names.client(client))} <a href={hrefOf('streams')}>{t.streams.showAll}</a>
+          {t.streams.onlyClient(clientOf(t, names, client))} <a href={hrefOf('streams')}>{t.streams.showAll}</a>
         </p>
       )}
       {state.rows.length < state.total && state.loaded && (
@@ -76,21 +77,35 @@ function modeOf(value: string): Mode | '' {
   return MODES.find((name) => name === value) ?? ''
 }
 
+/** A client that has left stands for itself. */
+function clientOf(t: Messages, names: Names, id: string): string {
+  const client = names.client(id)
+  return client === undefined ? id.slice(0, 8) : clientName(t, names, client)
+}
+
 function textsOf(row: Stream, names: Names): readonly (string | null)[] {
-  const of = (id: string | null): string | null => (id === null ? null : names.client(id))
-  return [row.target, row.protocol, names.token(row.token_id), of(row.client_id), of(row.provider_id)]
+  const of = (id: string | null): readonly (string | null)[] => {
+    const client = names.client(id ?? '')
+    return client === undefined ? [id] : [names.token(client.token_id), client.address]
+  }
+  return [row.target, row.protocol, names.token(row.token_id), ...of(row.client_id), ...of(row.provider_id)]
 }
 
 function useColumns(names: Names): readonly Column<Stream>[] {
   const t = useMessages()
   return useMemo(() => {
-    const who = (id: string | null): ReactNode => (id === null ? <span className="muted">–</span> : names.client(id))
+    const who = (id: string | null): ReactNode => {
+      if (id === null) return <span className="muted">–</span>
+      const client = names.client(id)
+      if (client === undefined) return <span className="mono">{id.slice(0, 8)}</span>
+      return <TwoLines first={names.token(client.token_id)} second={client.address} />
+    }
     return [
       {
         key: 'target',
         title: t.streams.target,
         cell: (row) => (
-          <span className="ellipsis">
+          <span className="ellipsis" title={row.target ?? t.streams.udp}>
             {row.target ?? t.streams.udp} {row.protocol === 'udp' && <Badge>UDP</Badge>}
             {row.state === 'opening' && <Badge tone="info">{t.states.opening}</Badge>}
           </span>
@@ -106,7 +121,7 @@ function useColumns(names: Names): readonly Column<Stream>[] {
       {
         key: 'token',
         title: t.streams.token,
-        cell: (row) => <span className="ellipsis">{names.token(row.token_id)}</span>,
+        cell: (row) => <OneLine text={names.token(row.token_id)} />,
         compare: (a, b) => names.token(a.token_id).localeCompare(names.token(b.token_id)),
       },
       {

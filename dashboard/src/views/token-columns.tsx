@@ -28,8 +28,10 @@ export function useTokenColumns(tokens: readonly Token[], act: Act, mayWrite: bo
         title: t.tokens.name,
         cell: (row) => (
           <TwoLines
-            first={row.label ?? <span className="muted">{t.tokens.unnamed}</span>}
-            second={<span className="mono">{masked(row.token)}</span>}
+            first={row.label ?? t.tokens.unnamed}
+            firstClass={row.label === null ? 'muted' : ''}
+            second={masked(row.token)}
+            secondClass="mono"
           />
         ),
         compare: (a, b) => tokenName(a).localeCompare(tokenName(b), undefined, { numeric: true }),
@@ -104,9 +106,14 @@ function PortCell({ token }: { token: Token }): ReactNode {
   const t = useMessages()
   if (token.port === null || token.port === undefined) return <span className="muted">–</span>
   if (token.port_error != null)
-    return <TwoLines first={token.port} second={<span className="bad">{token.port_error}</span>} />
+    return <TwoLines first={String(token.port)} second={token.port_error} secondClass="bad" />
   const login = token.username == null ? '' : ` · ${token.username}`
-  return <TwoLines first={token.port} second={`${token.listening ? t.tokens.listening : t.tokens.waiting}${login}`} />
+  return (
+    <TwoLines
+      first={String(token.port)}
+      second={`${token.listening ? t.tokens.listening : t.tokens.waiting}${login}`}
+    />
+  )
 }
 
 function EnabledSwitch({ token, act }: { token: Token; act: Act }): ReactNode {

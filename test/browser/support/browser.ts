@@ -11,6 +11,8 @@ const ARGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // an address that isn't this machine's by its name
+  '--host-resolver-rules=MAP relay.example.com 127.0.0.1',
 ]
 /** How long a browser may take to end by itself. */
 const END_MS = 5_000
@@ -61,7 +63,9 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
   const page = await context.newPage()
   page.on('pageerror', (error) => problems.push(`error: ${error.stack}`))
   page.on('console', (message) => {
-    const expected = /Failed to load resource|net::ERR_/.test(message.text())
+    const expected = /Failed to load resource|net::ERR_|Cross-Origin-Opener-Policy header has been ignored/.test(
+      message.text(),
+    )
     if (message.type() === 'error' && !expected) problems.push(`console: ${message.text()}`)
   })
   page.on('request', (request) => {

@@ -47,12 +47,16 @@ export class FakeRelay implements RelayUnderTest {
   #run = Date.now().toString(36)
   #count = 0
   #server: Server | undefined
-  #port = 0
+  #port: number
   #timer: ReturnType<typeof setInterval> | undefined
 
-  /** @param prefix path that a reverse proxy would have cut off */
-  constructor(prefix = '') {
+  /**
+   * @param prefix path that a reverse proxy would have cut off
+   * @param port 0 for a free one
+   */
+  constructor(prefix = '', port = 0) {
     this.#prefix = prefix
+    this.#port = port
   }
 
   get origin(): string {

@@ -1,5 +1,6 @@
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { en, type Messages } from '../../../dashboard/src/text/en.js'
 import { openPage, type RunningBrowser, startBrowser, type Watched } from './browser.js'
 import { FakeRelay } from './fake-relay.js'
 import { FULL_KEY } from './relay.js'
@@ -7,7 +8,7 @@ import { FULL_KEY } from './relay.js'
 export interface Scene {
   readonly browser: Browser
   /** A fake relay of this test. */
-  relay(prefix?: string): Promise<FakeRelay>
+  relay(prefix?: string, port?: number): Promise<FakeRelay>
   /** A page at an address, watched for what it must not do until the test ends. */
   open(url: string, options?: BrowserContextOptions): Promise<Page>
   /** The same with what was seen so far. */
@@ -50,8 +51,8 @@ export function sceneOfFile(): Scene {
     get browser() {
       return browser()
     },
-    relay: async (prefix) => {
-      const relay = new FakeRelay(prefix)
+    relay: async (prefix, port) => {
+      const relay = new FakeRelay(prefix, port)
       await relay.start()
       ends.push(() => relay.stop())
       return relay
@@ -62,16 +63,16 @@ export function sceneOfFile(): Scene {
   }
 }
 
-export async function signIn(page: Page, key: string = FULL_KEY): Promise<void> {
-  await page.getByLabel('API key').fill(key)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+export async function signIn(page: Page, key: string = FULL_KEY, t: Messages = en): Promise<void> {
+  await page.getByLabel(t.signIn.key).fill(key)
+  await page.getByRole('button', { name: t.signIn.submit }).click()
+  await page.getByRole('heading', { name: t.views.overview, level: 1 }).waitFor()
 }
 
 /** Goes to a view by its link. */
 export async function goTo(page: Page, name: string): Promise<void> {
   await page.getByRole('navigation').getByRole('link', { name }).click()
-  await page.getByRole('heading', { name, level: 1 }).waitFor()
+  await page.getByRole('heading', { name, level: 1, exact: true }).waitFor()
 }
 
 /** The row of a table that has this text. */
