@@ -68,18 +68,17 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByRole('button', { name: 'Add token' }).click()
     await page.getByRole('dialog').getByLabel('Label').fill('Laptop')
     await page.getByRole('dialog').getByRole('button', { name: 'Add token' }).click()
-    const note = page.getByText('is this machine only')
-    await note.waitFor()
+    await page.getByRole('dialog').getByText('127.0.0.1 is this machine only').waitFor()
     for (const [name, notes] of [
       ['localhost', 1],
       ['relay.example.com', 0],
     ] as const) {
-      await page.goto(relay.url.replace('127.0.0.1', name))
-      await signIn(page)
-      await goTo(page, 'Tokens')
-      await page.getByRole('button', { name: 'Commands for Laptop' }).click()
-      await page.getByRole('dialog').getByText(`ws://${name}:`).first().waitFor()
-      expect(await note.count()).toBe(notes)
+      const other = await scene.open(relay.url.replace('127.0.0.1', name))
+      await signIn(other)
+      await goTo(other, 'Tokens')
+      await other.getByRole('button', { name: 'Commands for Laptop' }).click()
+      await other.getByRole('dialog').getByText(`ws://${name}:`).first().waitFor()
+      expect(await other.getByText('is this machine only').count()).toBe(notes)
     }
   })
 
