@@ -53,7 +53,7 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await commands.getByText('Copied').waitFor()
     expect(await copied(page)).toBe(posix)
     await commands.getByRole('tab', { name: 'PowerShell' }).click()
-    await commands.getByRole('button', { name: 'Copy command' }).click()
+    await commands.getByRole('tabpanel', { name: 'PowerShell' }).getByRole('button', { name: 'Copy command' }).click()
     await expect
       .poll(() => copied(page))
       .toBe(`$env:LINKSOCKS_TOKEN = 'it''s $HOME \`x\`'; linksocks client -u 'ws://${host}'`)

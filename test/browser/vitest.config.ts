@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { SkippedReporter } from '../support/skipped-reporter.js'
 
 /** One browser a file, a file at a time: figures are measured here. */
 export default defineConfig({
@@ -12,5 +13,8 @@ export default defineConfig({
     hookTimeout: 45_000,
     teardownTimeout: 5_000,
     allowOnly: false,
+    // a browser on a shared machine: what needs a second try is named at the end
+    retry: 1,
+    reporters: ['default', new SkippedReporter()],
   },
 })
