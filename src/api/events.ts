@@ -1,5 +1,6 @@
 import type { Clock, Crypto } from '../ports.js'
 import type { RelayAdmin } from '../relay/admin.js'
+import { hex } from '../relay/token-text.js'
 import { type Answer, Refusal } from './answers.js'
 import { EventStream } from './event-stream.js'
 import { EVENT_GROUPS, eventsQuery } from './resources.js'
@@ -27,8 +28,7 @@ export class Events {
 
   constructor(options: EventsOptions) {
     this.#options = options
-    const bytes = options.crypto.randomBytes(RUN_BYTES)
-    this.#run = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+    this.#run = hex(options.crypto.randomBytes(RUN_BYTES))
   }
 
   get readers(): number {

@@ -1,10 +1,7 @@
 /** Fields that several calls take. Each message is the error text the caller reads. */
 import * as v from 'valibot'
-
-/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
-const MAX_CREDENTIAL_BYTES = 255
-const MAX_LABEL_BYTES = 200
-const MAX_PORT = 65_535
+import { MAX_CREDENTIAL_BYTES, MAX_PORT } from '../relay/token-checks.js'
+import { MAX_LABEL_BYTES } from '../relay/token-text.js'
 
 /** No control characters; no lone surrogates, which UTF-8 cannot carry. */
 export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u

@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { parseServerUrl } from '../protocol/handshake.js'
+import { MAX_LABEL_BYTES } from '../relay/token-text.js'
 import type { ApiAccess } from './api-client.js'
 import { readTls } from './client.js'
 import { NO_ENV_PROXY, SERVER_PROXY } from './client-flags.js'
@@ -11,8 +12,6 @@ import { invalid, parseApiKey, parseDuration, parseProxy } from './values.js'
 const DEFAULT_URL = 'http://127.0.0.1:8765'
 const DEFAULT_TIMEOUT_MS = 10_000
 const MIN_TIMEOUT_MS = 100
-/** Largest label, as the server takes it. */
-const MAX_LABEL_BYTES = 200
 /** Longest time that a token can be given by --expires-in: 10 years. */
 const MAX_EXPIRY_MS = 10 * 366 * 86_400_000
 

@@ -97,8 +97,12 @@ export class Relay implements RelayAdmin {
       changed: (token) => this.#judge(token),
       drop: (token) => this.#drop(token),
     })
-    const { instances, streams, events, statistics } = this.#around
-    this.links = new Links(options, { instances, streams, events, statistics })
+    this.links = new Links(options, {
+      instances: this.#instances,
+      streams: this.#streams,
+      events: this.events,
+      statistics: this.statistics,
+    })
   }
 
   get draining(): boolean {
@@ -119,10 +123,6 @@ export class Relay implements RelayAdmin {
 
   tokens(): readonly TokenStatus[] {
     return [...this.#tokens.all()].flatMap((token) => statusOf(token) ?? [])
-  }
-
-  tokenInfos(): readonly TokenInfo[] {
-    return Array.from(this.#tokens.all(), (token) => this.#info(token))
   }
 
   tokenPage(query: PageQuery): Page<TokenInfo> {
@@ -238,10 +238,6 @@ export class Relay implements RelayAdmin {
     const sessions = [...this.#tokens.all()].flatMap((token) => sessionsOf(token))
     const ports = [...this.#tokens.all()].map((token) => (token.type === 'reverse' ? token.port?.close() : undefined))
     await Promise.all([...sessions.map((session) => session.close()), ...ports, done])
-  }
-
-  get #around() {
-    return { instances: this.#instances, streams: this.#streams, events: this.events, statistics: this.statistics }
   }
 
   #info(token: Token): TokenInfo {

@@ -71,8 +71,7 @@ export class TrackedStream implements ChannelObserver {
     this.#streams.over(this.id)
     if (!this.#opened) this.#dialled(resultOf(this.#beginning.mode, error))
     else {
-      const { sentBytes, receivedBytes } = this.info
-      this.#emit('stream.closed', { sentBytes, receivedBytes, error: error?.code })
+      this.#emit('stream.closed', { ...this.#bytes, error: error?.code })
     }
     if (this.#beginning.client !== undefined) this.#beginning.client.streams -= 1
     this.provide(undefined)
@@ -86,17 +85,15 @@ export class TrackedStream implements ChannelObserver {
   }
 
   get info(): StreamInfo {
+    const state = this.#opened ? 'open' : 'opening'
+    return { id: this.id, ...this.#who, state, since: this.#since, ...this.#bytes }
+  }
+
+  get #bytes(): Traffic {
     const { receivedBytes, sentBytes } = this.#traffic
     // at the exit, what comes on the channel goes to the target
-    const exit = this.#beginning.mode === 'forward'
-    return {
-      id: this.id,
-      ...this.#who,
-      state: this.#opened ? 'open' : 'opening',
-      since: this.#since,
-      sentBytes: exit ? receivedBytes : sentBytes,
-      receivedBytes: exit ? sentBytes : receivedBytes,
-    }
+    if (this.#beginning.mode === 'forward') return { sentBytes: receivedBytes, receivedBytes: sentBytes }
+    return { sentBytes, receivedBytes }
   }
 
   get #protocol(): 'tcp' | 'udp' {

@@ -7,9 +7,9 @@ import type { SocksCredentials } from './reverse-port.js'
 import { checkLabel } from './token-text.js'
 import { recordOf, type Token, type TokenTraits } from './tokens.js'
 
-const MAX_PORT = 65_535
+export const MAX_PORT = 65_535
 /** Largest SOCKS5 user name and password (RFC 1929 section 2). */
-const MAX_CREDENTIAL_BYTES = 255
+export const MAX_CREDENTIAL_BYTES = 255
 /** The last moment that RFC 3339 can write. */
 const MAX_TIME = 253_402_300_799_999
 

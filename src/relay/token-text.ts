@@ -23,7 +23,7 @@ export function generateToken(crypto: Crypto): string {
 }
 
 /** Longest label, in bytes. */
-const MAX_LABEL_BYTES = 200
+export const MAX_LABEL_BYTES = 200
 
 /** @throws {LinkSocksError} ERR_TOKEN_INVALID */
 export function checkLabel(label: string): void {

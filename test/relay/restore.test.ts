@@ -34,7 +34,8 @@ async function restored(
 const again = ({ store }: Scene, specs: readonly TokenSpec[] = [], options = {}): Promise<Scene> =>
   restored([...store.records.values()], specs, options)
 
-const seen = (world: World): string[] => world.relay.tokenInfos().map(({ token, source }) => `${token} ${source}`)
+const seen = (world: World): string[] =>
+  world.relay.tokenPage({ limit: 1_000 }).entries.map(({ token, source }) => `${token} ${source}`)
 const idOf = (world: World, token: string): string => world.relay.tokenId(token) ?? ''
 const isAdmitted = (peer: Peer): boolean | undefined => peer.of(MessageType.AuthResponse)[0]?.success
 const dormant = (world: World) =>
@@ -49,7 +50,7 @@ describe('tokens of the store', () => {
       reverse('owner', { autonomy: true, expiresAt: 1_767_225_600_000 + 5_000 }),
     ]
     const { world, store } = await restored(records)
-    expect(world.relay.tokenInfos()).toMatchObject([
+    expect(world.relay.tokenPage({ limit: 1_000 }).entries).toMatchObject([
       {
         id: records[0]?.id,
         token: 'forward',
@@ -74,14 +75,16 @@ describe('tokens of the store', () => {
   it('keep their ports from those that may have any', async () => {
     const records = [reverse('a', { port: 10_000 }), reverse('b', { port: 10_002 })]
     const { world } = await restored(records, [{ type: 'reverse', token: 'typed' }])
-    expect(world.relay.tokenInfos().map((token) => token.reverse?.port)).toEqual([10_001, 10_000, 10_002])
+    expect(world.relay.tokenPage({ limit: 1_000 }).entries.map((token) => token.reverse?.port)).toEqual([
+      10_001, 10_000, 10_002,
+    ])
     expect(await world.relay.addToken({ type: 'reverse' })).toMatchObject({ port: 10_003 })
   })
 
   it('that expired while no server ran are there, closed, and can be given more time', async () => {
     const records = [reverse('tenant', { port: 10_000, expiresAt: 1_767_225_600_000 }), connector('member')]
     const { world } = await restored(records, [], { socksNowait: true })
-    expect(world.relay.tokenInfos().map(({ state }) => state)).toEqual(['expired', 'expired'])
+    expect(world.relay.tokenPage({ limit: 1_000 }).entries.map(({ state }) => state)).toEqual(['expired', 'expired'])
     await world.clock.advanceAsync(5 * PORT_RETRY_MS)
     expect([world.openPorts.size, world.clock.pending, world.relay.alarms()]).toEqual([0, 0, []])
     for (const name of ['tenant', 'member']) expect(isAdmitted(await world.join(name))).toBe(false)
@@ -127,12 +130,12 @@ describe('a token of the command line', () => {
   it('wins over a stored one of its name, which stays in the store, and takes its connector tokens', async () => {
     const scene = await restored([reverse('tenant', { port: 10_000 }), connector('member')], [typed])
     expect(seen(scene.world)).toEqual(['tenant command-line', 'member api'])
-    expect(scene.world.relay.tokenInfos()[0]?.reverse?.port).toBe(10_004)
+    expect(scene.world.relay.tokenPage({ limit: 1_000 }).entries[0]?.reverse?.port).toBe(10_004)
     expect(dormant(scene.world)).toEqual(['the command line has a token of the same name'])
     await scene.world.relay.changeToken(idOf(scene.world, 'tenant'), { label: 'not stored', enabled: false })
     const later = await again(scene)
     expect(seen(later.world)).toEqual(['tenant api', 'member api'])
-    expect(later.world.relay.tokenInfos()[0]).toMatchObject({
+    expect(later.world.relay.tokenPage({ limit: 1_000 }).entries[0]).toMatchObject({
       label: undefined,
       enabled: true,
       reverse: { port: 10_000 },
@@ -245,7 +248,9 @@ describe('a token that is added before the start', () => {
     expect(seen(world)).toEqual(['tenant api', 'other api'])
     expect(store.tokens).toEqual(['other', 'tenant'])
     const later = await again({ world, store })
-    expect(later.world.relay.tokenInfos().map((token) => [token.id, token.reverse?.port])).toEqual([
+    expect(
+      later.world.relay.tokenPage({ limit: 1_000 }).entries.map((token) => [token.id, token.reverse?.port]),
+    ).toEqual([
       [idOf(world, 'other'), 10_000],
       [idOf(world, 'tenant'), 10_001],
     ])

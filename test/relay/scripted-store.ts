@@ -63,7 +63,7 @@ export async function memoryAndStore(world: World, store: ScriptedStore) {
     ...info,
     reverse: reverse && { ...reverse, listening: undefined, portError: undefined },
   })
-  const seen = ({ relay }: World) => relay.tokenInfos().map(lasting)
+  const seen = ({ relay }: World) => relay.tokenPage({ limit: 1_000 }).entries.map(lasting)
   const both = { memory: seen(world), restarted: seen(later) }
   await later.relay.close()
   return both

@@ -97,6 +97,9 @@ export class StreamScene {
   /** Streams that the relay counts: of all, of each client, of each token. */
   get counts(): readonly number[] {
     const { relay } = this.world
-    return [relay.totals().streams, ...[...relay.clients(), ...relay.tokenInfos()].map(({ streams }) => streams)]
+    return [
+      relay.totals().streams,
+      ...[...relay.clients(), ...relay.tokenPage({ limit: 1_000 }).entries].map(({ streams }) => streams),
+    ]
   }
 }

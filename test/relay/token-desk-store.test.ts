@@ -47,11 +47,19 @@ describe('a store that fails', () => {
   it.each(specs)('leaves no token, no port, no name and no event of an addition behind: %j', async (spec) => {
     const scene = await stored({ socksNowait: true })
     const { world, store } = scene
-    const before = [world.relay.tokenInfos(), world.relay.events.last, [...world.openPorts.keys()]]
+    const before = [
+      world.relay.tokenPage({ limit: 1_000 }).entries,
+      world.relay.events.last,
+      [...world.openPorts.keys()],
+    ]
     store.failing = true
     expect(await code(world.relay.addToken(spec))).toBe('ERR_NOT_STORED')
     expect(alarmsOf(world)).toEqual(['not-stored'])
-    expect([world.relay.tokenInfos(), world.relay.events.last - 1, [...world.openPorts.keys()]]).toEqual(before)
+    expect([
+      world.relay.tokenPage({ limit: 1_000 }).entries,
+      world.relay.events.last - 1,
+      [...world.openPorts.keys()],
+    ]).toEqual(before)
     await expectAgreement(scene)
     store.failing = false
     const added = await world.relay.addToken(spec)
@@ -72,11 +80,11 @@ describe('a store that fails', () => {
     const { world, store } = scene
     const name = 'username' in change ? 'tenant' : 'forward'
     const peer = await world.join(name)
-    const before = [world.relay.tokenInfos(), world.relay.events.last]
+    const before = [world.relay.tokenPage({ limit: 1_000 }).entries, world.relay.events.last]
     store.failing = true
     expect(await code(world.relay.changeToken(idOf(world, name), change))).toBe('ERR_NOT_STORED')
     await settle()
-    expect([world.relay.tokenInfos(), world.relay.events.last - 1]).toEqual(before)
+    expect([world.relay.tokenPage({ limit: 1_000 }).entries, world.relay.events.last - 1]).toEqual(before)
     expect(world.openPorts.get(10_000)?.credentials()).toEqual({ username: 'u', password: 'p' })
     expect(peer.closed).toBeUndefined()
     peer.transport.abort()
