@@ -2,6 +2,7 @@
 # Installs what the suite runs: Debian packages (as root, where some are missing) and linters beside this script.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+source ../support/debian-packages.sh
 
 # program, and the package that brings it
 programs=(
@@ -13,21 +14,7 @@ for entry in "${programs[@]}"; do
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 /usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing+=(python3-seccomp)
-if ((${#missing[@]} > 0)); then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    # no daemon that a package brings may start: the tests start their own
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-      trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-      printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-      chmod +x /usr/sbin/policy-rc.d
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; } ||
-      printf 'could not install %s: their cases are skipped\n' "${missing[*]}" >&2
-  else
-    printf 'missing, and their cases are skipped: %s\n' "${missing[*]}" >&2
-  fi
-fi
+install_packages "${missing[@]}" || printf 'the cases that need them are skipped\n' >&2
 
 # only wheels: nothing is compiled here
 [ -x .venv/bin/python ] || python3 -m venv .venv || rm -rf .venv
