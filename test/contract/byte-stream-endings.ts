@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { until, untilStill } from '../support/wait.js'
 import { pattern } from './pattern.js'
 import { reason, type TestEnds } from './stream-ends.js'
-import { until, untilStill } from './stream-recorder.js'
 
 const MIB = 1024 * 1024
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { until, untilStill } from '../support/wait.js'
 import { describeAbort, describeClose, describeEnd } from './byte-stream-endings.js'
 import { pattern } from './pattern.js'
 import { type ByteStreamPair, reason, TestEnds } from './stream-ends.js'
-import { until, untilStill } from './stream-recorder.js'
 
 const MIB = 1024 * 1024
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LinkSocksError } from '../../src/errors.js'
 import type { DatagramSocket, SocketAddress, Target } from '../../src/ports.js'
+import { until, untilStill } from '../support/wait.js'
 import { pattern } from './pattern.js'
-import { until, untilStill } from './stream-recorder.js'
 
 export interface DatagramSetup {
   /** Not started. */

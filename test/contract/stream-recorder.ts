@@ -1,32 +1,6 @@
 import type { LinkSocksError } from '../../src/errors.js'
 import type { ByteStream } from '../../src/ports.js'
 
-/** Longest wait of a test for something that must happen. */
-const WAIT_MS = 8_000
-/** How long a value must stand still to count as settled. */
-const STILL_MS = 100
-
-/** Waits until `condition` holds, looking once in each turn of the event loop. */
-export async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + WAIT_MS
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`still not so after ${WAIT_MS} ms: ${condition}`)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
-
-/** Waits until `value` stopped changing: for what must not happen, or comes to a halt at no known point. */
-export async function untilStill(value: () => number): Promise<void> {
-  let last = value()
-  let since = performance.now()
-  await until(() => {
-    const now = value()
-    if (now !== last) since = performance.now()
-    last = now
-    return performance.now() - since > STILL_MS
-  })
-}
-
 /** Writes down what one end of a stream is told; consumes at once unless told otherwise. */
 export class StreamRecorder {
   readonly chunks: Uint8Array[] = []

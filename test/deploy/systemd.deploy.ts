@@ -5,9 +5,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { PeerProcess } from '../interop/support/peer-process.js'
 import { findProgram, folderOf } from '../interop/support/reverse-proxy.js'
 import { ROOT, readText, run } from '../project/support.js'
-import { freePort, type Scene, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e-scene.js'
+import { type Scene, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { download, httpOrigin } from '../support/e2e-targets.js'
+import { freePort } from '../support/ports.js'
 import { readUnit, settings, UNITS, unitPath } from './support/units.js'
 
 const ANALYZE = findProgram('systemd-analyze')

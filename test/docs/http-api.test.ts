@@ -9,9 +9,9 @@ import { SERVER_FLAGS } from '../../src/cli/server-flags.js'
 import { Client, Server } from '../../src/index.js'
 import { packageVersion } from '../../src/node/package-version.js'
 import { readText } from '../project/support.js'
+import { freePort } from '../support/ports.js'
 import { type Block, type Document, readMarkdown } from './markdown.js'
 import { expectShown, Placeholders } from './placeholders.js'
-import { freePort } from './session.js'
 import { Shell } from './shell.js'
 
 const KEYS = { KEY: 'key-of-the-test', READER: 'reader-of-the-test', METRICS: 'metrics-of-the-test' }

@@ -1,8 +1,9 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { packageVersion } from '../../src/node/package-version.js'
 import { readText } from '../project/support.js'
+import { freePort } from '../support/ports.js'
 import { type Block, type Document, readMarkdown } from './markdown.js'
-import { commandsOf, DocumentSession, freePort, PAGE } from './session.js'
+import { commandsOf, DocumentSession, PAGE } from './session.js'
 
 /** The port in the document; no test may rely on it. */
 const DOCUMENTED_PORT = '10080'

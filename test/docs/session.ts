@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../support/ports.js'
 import type { Block } from './markdown.js'
 import { TestProcess } from './processes.js'
 import { Shell } from './shell.js'
@@ -11,14 +11,6 @@ const RELAY = 'relay.example.com:8765'
 const SOCKS = '127.0.0.1:9870'
 const SITE = 'http://intranet.example.com/'
 export const PAGE = '<p>a page of the intranet</p>'
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 /** The lines of a block, those that a `\` continues joined, comments and blank ones left out. */
 export function commandsOf(block: Block): readonly string[] {

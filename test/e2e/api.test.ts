@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { api, type TokenState, tokens } from '../support/e2e-modes.js'
-import { freePort, isFree, type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../support/e2e-scene.js'
 import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
 import { echoTarget, errorOf } from '../support/e2e-targets.js'
-import { eventually, within } from '../support/e2e-wait.js'
+import { freePort, isFree } from '../support/ports.js'
+import { eventually, within } from '../support/wait.js'
 
 /** "At once": far below every timer of the program. */
 const AT_ONCE_MS = 1_500

@@ -12,10 +12,11 @@ import {
 } from '../support/e2e-garbage.js'
 import { api, startTunnel, type Tunnel, tokens } from '../support/e2e-modes.js'
 import type { LinksocksProcess } from '../support/e2e-process.js'
-import { freePort, sceneOfSuite } from '../support/e2e-scene.js'
+import { sceneOfSuite } from '../support/e2e-scene.js'
 import { readBytes, SocksUdp, socksAddress, socksConnect } from '../support/e2e-socks.js'
 import { tcpTarget, udpEcho } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { freePort } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 
 const MB = 1024 * 1024
 /** What the server may grow by, through all of these tests. */

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { api } from '../support/e2e-modes.js'
 import type { LinksocksProcess } from '../support/e2e-process.js'
-import { freePort, sceneOfTest } from '../support/e2e-scene.js'
+import { sceneOfTest } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { freePort } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 
 /** One line for people: what is wrong, and nothing of how the program noticed. */
 function expectOneLine({ stderr }: LinksocksProcess, text: RegExp): void {

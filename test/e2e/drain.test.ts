@@ -1,10 +1,11 @@
 import { createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { serverArgs } from '../support/e2e-modes.js'
-import { freePort, type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
 import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
 import { errorOf, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { freePort } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 
 /** A target that says when it has been reached and sends what it is told. */
 async function slowTarget(scene: Scene): Promise<{ readonly port: number; readonly sockets: Socket[] }> {

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { ROOT } from '../project/support.js'
-import { freePort, sceneOfTest } from '../support/e2e-scene.js'
-import { eventually } from '../support/e2e-wait.js'
+import { sceneOfTest } from '../support/e2e-scene.js'
+import { freePort } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 
 const KEY = 'key of the tests'
 

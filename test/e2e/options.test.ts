@@ -3,11 +3,12 @@ import { connect, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { tokens } from '../support/e2e-modes.js'
-import { freePort, type ServerProcess, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e-scene.js'
+import { type ServerProcess, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e-scene.js'
 import { CONNECT, readBytes, socksConnect, socksRequest, UDP_ASSOCIATE } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, readAll, tcpTarget } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { freePort } from '../support/ports.js'
 import { httpProxy, socksProxy } from '../support/proxies.js'
+import { eventually } from '../support/wait.js'
 
 const tlsFile = (name: string): string => readFileSync(new URL(`../support/tls/${name}`, import.meta.url), 'utf8')
 

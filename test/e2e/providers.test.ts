@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { serverArgs } from '../support/e2e-modes.js'
-import { freePort, type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
 import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
 import { echoTarget, errorOf } from '../support/e2e-targets.js'
+import { freePort } from '../support/ports.js'
 import { socksProxy, type TestProxy } from '../support/proxies.js'
 
 /** A provider whose way out is a proxy of its own, which shows what it dialled. */

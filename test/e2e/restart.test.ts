@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { MODES, type Mode, serverArgs } from '../support/e2e-modes.js'
-import { freePort, type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { freePort } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 
 /** Attempts to connect are random delays apart. */
 const BACK_MS = 20_000

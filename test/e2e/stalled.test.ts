@@ -5,7 +5,7 @@ import { startTunnel, type Tunnel } from '../support/e2e-modes.js'
 import { sceneOfTest, sha256 } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { download, httpOrigin, longAnswer } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 
 const MB = 1024 * 1024
 const STALLED = 20

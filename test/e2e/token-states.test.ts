@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { api } from '../support/e2e-modes.js'
-import { freePort, isFree, type ServerProcess, sceneOfTest } from '../support/e2e-scene.js'
+import { type ServerProcess, sceneOfTest } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { freePort, isFree } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 
 const BACK_MS = 20_000
 /** How far from its time a client may be told. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverArgs } from '../support/e2e-modes.js'
 import type { LinksocksProcess } from '../support/e2e-process.js'
-import { freePort, type Scene } from '../support/e2e-scene.js'
-import { eventually } from '../support/e2e-wait.js'
+import type { Scene } from '../support/e2e-scene.js'
+import { freePort } from '../support/ports.js'
+import { eventually } from '../support/wait.js'
 import { CuttingRelay, type PathOptions } from './cutting-relay.js'
 import { between } from './random.js'
 

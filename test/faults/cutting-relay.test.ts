@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { sceneOfTest } from '../support/e2e-scene.js'
 import { readBytes } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, readAll, tcpTarget } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 import { CuttingRelay, type PathOptions } from './cutting-relay.js'
 import { content } from './transfer.js'
 

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { api } from '../support/e2e-modes.js'
-import { freePort, type Scene, type ServerProcess } from '../support/e2e-scene.js'
+import type { Scene, ServerProcess } from '../support/e2e-scene.js'
+import { freePort } from '../support/ports.js'
 
 /** A token as the API shows it; what these tests look at. */
 export interface TokenView {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { sceneOfTest } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 import { type Body, DurableServer, idOf, type Outcome, type TokenView } from './durable-scene.js'
 import { between, seeded } from './random.js'
 

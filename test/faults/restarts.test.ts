@@ -2,10 +2,11 @@ import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { MODES, type Mode, serverArgs } from '../support/e2e-modes.js'
 import type { LinksocksProcess } from '../support/e2e-process.js'
-import { freePort, type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, readAll, tcpTarget } from '../support/e2e-targets.js'
-import { eventually, within } from '../support/e2e-wait.js'
+import { freePort } from '../support/ports.js'
+import { eventually, within } from '../support/wait.js'
 
 /** Attempts to connect are random delays apart. */
 const BACK_MS = 20_000

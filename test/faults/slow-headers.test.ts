@@ -5,7 +5,7 @@ import { startTunnel } from '../support/e2e-modes.js'
 import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 
 /** As many as fit into a short test; `npm run soak` opens 10,000. */
 const SLOW = 300

@@ -3,7 +3,7 @@ import { startClient, startServer } from '../node/library-fixture.js'
 import { sceneOfTest } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, readAll } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 import { CuttingRelay } from './cutting-relay.js'
 
 /** A link takes its time when each byte of its handshake travels alone. */

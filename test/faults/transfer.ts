@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { type Scene, sha256 } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { tcpTarget } from '../support/e2e-targets.js'
-import { within } from '../support/e2e-wait.js'
+import { within } from '../support/wait.js'
 
 export const MB = 1024 * 1024
 const DIGEST_LENGTH = 64

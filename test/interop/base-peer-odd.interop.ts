@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { sceneOfSuite } from '../support/e2e-scene.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 import { Recorder } from './peers/base-recorder.js'
 import {
   askChannel,

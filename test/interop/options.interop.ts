@@ -5,7 +5,7 @@ import { LinksocksProcess } from '../support/e2e-process.js'
 import { type Scene, sha256 } from '../support/e2e-scene.js'
 import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
 import { echoTarget, tcpTarget } from '../support/e2e-targets.js'
-import { eventually, WAIT_MS, within } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 import { type CapturedLink, captureInFront, type End } from './support/capture.js'
 import { namesOf } from './support/captured-rules.js'
 import type { Deployed } from './support/deployed.js'
@@ -115,10 +115,7 @@ describe('fast open', () => {
     await eventually('early data of the client', () => sent() === 5 * EARLY.length || undefined)
     await eventually('answers of the provider', () => answered().length === 5 || undefined)
     const told = () => `arrival of ${passed()} bytes passed on, of ${sent()}; there are ${arrived}`
-    await within(
-      eventually('arrival', () => arrived === passed() || undefined, 2 * WAIT_MS),
-      told,
-    )
+    await eventually(told, () => arrived === passed() || undefined)
     expect(passed()).toBeLessThanOrEqual(sent())
   })
 })

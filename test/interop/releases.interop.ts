@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { freePort } from '../support/e2e-scene.js'
+import { freePort } from '../support/ports.js'
 import { captureInFront } from './support/capture.js'
 import { faultsOf } from './support/captured-rules.js'
 import { DEPLOYED } from './support/deployed.js'

@@ -5,7 +5,7 @@ import { query } from '../support/e2e-garbage.js'
 import { type Scene, type ServerProcess, sceneOfSuite, sha256 } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { echoTarget } from '../support/e2e-targets.js'
-import { within } from '../support/e2e-wait.js'
+import { within } from '../support/wait.js'
 import { BAD_FRAMES } from './support/bad-frames.js'
 import {
   ADMITTED,

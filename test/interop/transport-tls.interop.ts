@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { freePort, type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../support/e2e-scene.js'
+import { freePort } from '../support/ports.js'
 import { HAPROXY } from './support/haproxy.js'
 import { type LocalCa, localCa, OPENSSL } from './support/local-ca.js'
 import { location, NGINX, startNginx, tlsLines } from './support/nginx.js'

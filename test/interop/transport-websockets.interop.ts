@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { sceneOfTest, sha256 } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { echoTarget } from '../support/e2e-targets.js'
-import { eventually } from '../support/e2e-wait.js'
+import { eventually } from '../support/wait.js'
 import { startPeer } from './support/mixed-tunnel.js'
 import type { PeerProcess } from './support/peer-process.js'
 

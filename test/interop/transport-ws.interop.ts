@@ -8,7 +8,7 @@ import { query } from '../support/e2e-garbage.js'
 import { type ServerProcess, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { echoTarget } from '../support/e2e-targets.js'
-import { eventually, within } from '../support/e2e-wait.js'
+import { eventually, within } from '../support/wait.js'
 import {
   ADMITTED,
   channelOf,

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pattern } from '../contract/pattern.js'
-import { defer, socksRequest, tcpServer } from './library-fixture.js'
+import { atEnd } from '../support/at-end.js'
+import { socksRequest, tcpServer } from './library-fixture.js'
 
 /** Sizes that take every way there is: copied, joined, handed on; several in a row that are small behind a large one. */
 const PIECES = [5_000, 900, 900, 900, 900, 900, 900, 1, 4_090, 60_000, 3, 16_000, 700, 30_000]
@@ -130,7 +131,7 @@ export async function haltingLine(port: number, { stillMs = 60, bytes = 300_000 
   })
   server.listen(0, HOST)
   await once(server, 'listening')
-  defer(() => {
+  atEnd(() => {
     for (const socket of sockets) socket.destroy()
     server.close()
   })

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import type { ClientOptions } from '../../src/node/options.js'
+import { freePort } from '../support/ports.js'
 import {
   echoServer,
   exchange,
   forwardPair,
-  freePort,
   isOpen,
   newClient,
   socksRequest,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { echoServer, exchange, freePort, startClient, startServer } from './library-fixture.js'
+import { freePort } from '../support/ports.js'
+import { echoServer, exchange, startClient, startServer } from './library-fixture.js'
 
 const tokens = [{ type: 'forward', token: 'secret' }] as const
 

@@ -1,24 +1,11 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { afterEach } from 'vitest'
 import { Client } from '../../src/node/client.js'
 import type { ClientOptions, ServerOptions } from '../../src/node/options.js'
 import { Server } from '../../src/node/server.js'
 import { LogRecorder } from '../client/fixture.js'
-
-type Cleanup = () => Promise<unknown> | unknown
-
-const cleanups: Cleanup[] = []
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-/** Runs after the test, the last one first. */
-export function defer(cleanup: Cleanup): void {
-  cleanups.push(cleanup)
-}
+import { atEnd } from '../support/at-end.js'
 
 export interface RunningServer {
   readonly server: Server
@@ -31,7 +18,7 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   const log = new LogRecorder()
   const server = new Server({ host: '127.0.0.1', port: 0, logger: log, ...options })
-  defer(() => server.close())
+  atEnd(() => server.close())
   const { port } = await server.listen()
   return { server, port, url: `ws://127.0.0.1:${port}`, log }
 }
@@ -40,7 +27,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 export function newClient(options: ClientOptions): { client: Client; log: LogRecorder } {
   const log = new LogRecorder()
   const client = new Client({ logger: log, ...options })
-  defer(() => client.close())
+  atEnd(() => client.close())
   return { client, log }
 }
 
@@ -70,7 +57,7 @@ export async function tcpServer(onSocket: (socket: Socket) => void, port = 0): P
   })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
-  defer(() => {
+  atEnd(() => {
     for (const socket of sockets) socket.destroy()
     server.close()
   })
@@ -80,16 +67,6 @@ export async function tcpServer(onSocket: (socket: Socket) => void, port = 0): P
 /** Sends back what it gets, and ends when the other side has. */
 export function echoServer(): Promise<number> {
   return tcpServer((socket) => socket.pipe(socket))
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Whether anything accepts connections there. */
@@ -137,7 +114,7 @@ export async function socksRequest(
 ): Promise<SocksAnswer> {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
-  defer(() => socket.destroy())
+  atEnd(() => socket.destroy())
   socket.write(credentials === undefined ? Buffer.of(5, 1, 0) : Buffer.of(5, 1, 2))
   const [, method] = await take(socket, 2)
   if (method === 2 && credentials !== undefined) {

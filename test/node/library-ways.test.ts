@@ -8,14 +8,14 @@ import { describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import type { ClientOptions } from '../../src/node/options.js'
 import type { EgressPolicy } from '../../src/ports.js'
+import { atEnd } from '../support/at-end.js'
+import { freePort } from '../support/ports.js'
 import { httpProxy, socksProxy, type TestProxy } from '../support/proxies.js'
 import {
   addressBytes,
-  defer,
   echoServer,
   exchange,
   forwardPair,
-  freePort,
   newClient,
   type RunningServer,
   socksRequest,
@@ -30,7 +30,7 @@ const CA = tlsFile('ca.pem')
 
 async function proxy(made: Promise<TestProxy>): Promise<TestProxy> {
   const running = await made
-  defer(() => running.close())
+  atEnd(() => running.close())
   return running
 }
 
@@ -45,7 +45,7 @@ async function behindTls(): Promise<RunningServer & { readonly securePort: numbe
   })
   server.listen(0, HOST)
   await once(server, 'listening')
-  defer(() => server.close())
+  atEnd(() => server.close())
   return { ...running, securePort: (server.address() as AddressInfo).port }
 }
 
@@ -105,8 +105,8 @@ describe('egressPolicy', () => {
     const received: unknown[] = []
     const target = createSocket('udp4', (data) => received.push(data)).bind(0, HOST)
     const sender = createSocket('udp4')
-    defer(() => target.close())
-    defer(() => sender.close())
+    atEnd(() => target.close())
+    atEnd(() => sender.close())
     await once(target, 'listening')
     const { boundPort } = await socksRequest(port, { host: '0.0.0.0', port: 0 }, { cmd: 3 })
     const end = Buffer.alloc(2)

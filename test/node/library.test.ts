@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import * as library from '../../src/index.js'
 import type { ServerOptions } from '../../src/node/options.js'
+import { atEnd } from '../support/at-end.js'
+import { freePort } from '../support/ports.js'
 import {
   addressBytes,
-  defer,
   echoServer,
   exchange,
   forwardPair,
-  freePort,
   type RunningServer,
   socksRequest,
   startClient,
@@ -72,7 +72,7 @@ describe('forward mode', () => {
     const echo = createSocket('udp4', (data, from) => echo.send(`re: ${data}`, from.port, from.address))
     echo.bind(0, LOOPBACK)
     await once(echo, 'listening')
-    defer(() => echo.close())
+    atEnd(() => echo.close())
     expect(await udpExchange(client.socksAddress?.port ?? 0, 'localhost', echo.address().port, 'ping')).toBe('re: ping')
   })
 })
@@ -168,7 +168,7 @@ async function udpExchange(socksPort: number, host: string, port: number, text: 
   const { rep, boundPort } = await socksRequest(socksPort, { host: '0.0.0.0', port: 0 }, { cmd: 3 })
   expect(rep).toBe(0)
   const socket = createSocket('udp4')
-  defer(() => socket.close())
+  atEnd(() => socket.close())
   const answered = once(socket, 'message')
   const end = Buffer.alloc(2)
   end.writeUInt16BE(port)

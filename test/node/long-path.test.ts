@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { MIB } from '../../src/protocol/limits.js'
-import { untilStill } from '../contract/stream-recorder.js'
+import { untilStill } from '../support/wait.js'
 import { echoServer, socksRequest, startClient, startServer, tcpServer } from './library-fixture.js'
 
 const LOOPBACK = '127.0.0.1'

@@ -2,18 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { dialErrorOf, repOf } from '../../src/protocol/rep.js'
 import { type Dashboard, dashboardProblems } from '../deploy/support/dashboard.js'
 import { readJson } from '../project/support.js'
-import { eventually } from '../support/e2e-wait.js'
+import { atEnd } from '../support/at-end.js'
+import { freePort } from '../support/ports.js'
 import { socksProxy } from '../support/proxies.js'
-import {
-  defer,
-  echoServer,
-  exchange,
-  freePort,
-  socksRequest,
-  startClient,
-  startServer,
-  take,
-} from './library-fixture.js'
+import { eventually } from '../support/wait.js'
+import { echoServer, exchange, socksRequest, startClient, startServer, take } from './library-fixture.js'
 
 const KEY = 'key of the metrics'
 const LOOPBACK = '127.0.0.1'
@@ -54,7 +47,7 @@ async function busyServer() {
   const streams = [await forward.dial(LOOPBACK, echo), await connector.dial(LOOPBACK, echo), reverse.socket]
   for (const stream of streams) {
     stream.on('error', () => {})
-    defer(() => void stream.destroy())
+    atEnd(() => void stream.destroy())
     stream.write('x'.repeat(1_000))
     await take(stream, 1_000)
   }
@@ -159,7 +152,7 @@ describe('labels of /metrics', () => {
 
   it('know the results of RFC 1928 alone, whatever a peer answers', async () => {
     const proxy = await socksProxy({ targetPort: 1, rep: 99 })
-    defer(() => proxy.close())
+    atEnd(() => proxy.close())
     const exitProxy = `socks5://${LOOPBACK}:${proxy.port}`
     const tokens = [{ type: 'forward', token: 'F' }] as const
     const { port, url } = await startServer({ metricsKey: KEY, tokens, exitProxy })

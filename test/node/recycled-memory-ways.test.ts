@@ -6,9 +6,10 @@ import { createServer as createTlsServer } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { KIB } from '../../src/protocol/limits.js'
 import { pattern } from '../contract/pattern.js'
-import { until } from '../contract/stream-recorder.js'
+import { atEnd } from '../support/at-end.js'
+import { until } from '../support/wait.js'
 import { checkingTarget, checkStream } from './checked-streams.js'
-import { addressBytes, defer, echoServer, socksRequest, startClient, startServer } from './library-fixture.js'
+import { addressBytes, echoServer, socksRequest, startClient, startServer } from './library-fixture.js'
 import { type Poisoned, poisonGivenMemory } from './poisoned-memory.js'
 
 vi.setConfig({ testTimeout: 40_000 })
@@ -37,7 +38,7 @@ async function tlsInFrontOf(port: number): Promise<number> {
   })
   server.listen(0, HOST)
   await once(server, 'listening')
-  defer(() => server.close())
+  atEnd(() => server.close())
   return (server.address() as AddressInfo).port
 }
 
@@ -90,8 +91,8 @@ describe('memory that is used again', () => {
     expect(rep).toBe(0)
     const echo = createSocket('udp4', (data, from) => echo.send(data, from.port, from.address)).bind(0, HOST)
     const socket = createSocket('udp4').bind(0, HOST)
-    defer(() => void echo.close())
-    defer(() => void socket.close())
+    atEnd(() => void echo.close())
+    atEnd(() => void socket.close())
     await Promise.all([once(echo, 'listening'), once(socket, 'listening')])
     const right = new Set<number>()
     const wrong: number[] = []

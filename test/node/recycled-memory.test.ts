@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ClientOptions, ServerOptions } from '../../src/node/options.js'
 import { KIB } from '../../src/protocol/limits.js'
+import { freePort } from '../support/ports.js'
 import { checkingTarget, checkStream, type Exchange, haltingLine } from './checked-streams.js'
-import { freePort, isOpen, startClient, startServer } from './library-fixture.js'
+import { isOpen, startClient, startServer } from './library-fixture.js'
 import { type Poisoned, poisonGivenMemory } from './poisoned-memory.js'
 
 vi.setConfig({ testTimeout: 40_000 })

@@ -5,13 +5,13 @@ import type { LinkSocksError } from '../../src/errors.js'
 import type { ServerOptions } from '../../src/node/options.js'
 import { packageVersion } from '../../src/node/package-version.js'
 import { Server } from '../../src/node/server.js'
+import { atEnd } from '../support/at-end.js'
+import { freePort } from '../support/ports.js'
 import { rawHttp } from '../support/raw-http.js'
 import {
-  defer,
   echoServer,
   exchange,
   forwardPair,
-  freePort,
   isOpen,
   newClient,
   readAll,
@@ -23,7 +23,7 @@ const HOST = '127.0.0.1'
 
 function made(options: ServerOptions = {}): Server {
   const server = new Server({ host: HOST, port: 0, ...options })
-  defer(() => server.close())
+  atEnd(() => server.close())
   return server
 }
 

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { until } from '../contract/stream-recorder.js'
+import { until } from '../support/wait.js'
 import { echoServer, exchange, startClient, startServer, tcpServer } from './library-fixture.js'
 
 const PINGS = { pingIntervalMs: 150, pingTimeoutMs: 600 }

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { SocketReader } from '../../src/node/socket-reader.js'
 import { KIB, MIB } from '../../src/protocol/limits.js'
 import { pattern } from '../contract/pattern.js'
-import { until, untilStill } from '../contract/stream-recorder.js'
+import { until, untilStill } from '../support/wait.js'
 import { socketPair } from './sockets.js'
 
 interface Reading {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isLoopbackHost } from '../../src/node/socks-listener.js'
-import { freePort, newClient, startServer } from './library-fixture.js'
+import { freePort } from '../support/ports.js'
+import { newClient, startServer } from './library-fixture.js'
 
 const USER = { username: 'ann', password: 'pw' }
 

@@ -8,7 +8,8 @@ import { LinkSocksError } from '../../src/errors.js'
 import { toDuplex } from '../../src/node/stream-duplex.js'
 import type { ByteStream, ByteStreamHandler } from '../../src/ports.js'
 import { pattern } from '../contract/pattern.js'
-import { StreamRecorder, until, untilStill } from '../contract/stream-recorder.js'
+import { StreamRecorder } from '../contract/stream-recorder.js'
+import { until, untilStill } from '../support/wait.js'
 import { tcpStreamPair } from './sockets.js'
 
 const MIB = 1024 * 1024

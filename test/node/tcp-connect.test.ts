@@ -6,7 +6,8 @@ import { connectTcp } from '../../src/node/tcp-connect.js'
 import { TcpStream } from '../../src/node/tcp-stream.js'
 import { byteStreamContract } from '../contract/byte-stream.js'
 import { pattern } from '../contract/pattern.js'
-import { StreamRecorder, until } from '../contract/stream-recorder.js'
+import { StreamRecorder } from '../contract/stream-recorder.js'
+import { until } from '../support/wait.js'
 import { listen } from './sockets.js'
 
 async function open(): Promise<{ sockets: Socket[]; port: number; closePort: () => Promise<void> }> {

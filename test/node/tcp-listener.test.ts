@@ -6,7 +6,8 @@ import { type ConnectionInfo, listenTcp, type TcpListener, type TcpListenOptions
 import type { TcpStream } from '../../src/node/tcp-stream.js'
 import { byteStreamContract } from '../contract/byte-stream.js'
 import { pattern } from '../contract/pattern.js'
-import { StreamRecorder, until } from '../contract/stream-recorder.js'
+import { StreamRecorder } from '../contract/stream-recorder.js'
+import { until } from '../support/wait.js'
 
 interface Opened {
   readonly listener: TcpListener

@@ -4,8 +4,9 @@ import { LinkSocksError } from '../../src/errors.js'
 import { FLUSH_STALL_MS, LINGER_MS, READ_AHEAD_BYTES, TcpStream } from '../../src/node/tcp-stream.js'
 import { byteStreamContract } from '../contract/byte-stream.js'
 import { pattern } from '../contract/pattern.js'
-import { StreamRecorder, until, untilStill } from '../contract/stream-recorder.js'
+import { StreamRecorder } from '../contract/stream-recorder.js'
 import { ManualClock } from '../support/manual-clock.js'
+import { until, untilStill } from '../support/wait.js'
 import { socketPair, tcpStreamPair } from './sockets.js'
 
 const reason = new LinkSocksError('ERR_CANCELLED', 'given up')

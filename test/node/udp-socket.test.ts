@@ -6,7 +6,7 @@ import { MAX_QUEUED_DATAGRAMS } from '../../src/node/datagram-queue.js'
 import { bindDatagrams, MAX_IN_FLIGHT, UdpSocket } from '../../src/node/udp-socket.js'
 import { DatagramRecorder, type DatagramSetup, datagramSocketContract } from '../contract/datagram-socket.js'
 import { pattern } from '../contract/pattern.js'
-import { until, untilStill } from '../contract/stream-recorder.js'
+import { until, untilStill } from '../support/wait.js'
 
 const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'))
 

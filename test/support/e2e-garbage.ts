@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import { type Scene, type ServerProcess, sha256 } from './e2e-scene.js'
 import { socksAddress } from './e2e-socks.js'
-import { within } from './e2e-wait.js'
+import { within } from './wait.js'
 
 /** Reproducible random bytes (xorshift32). */
 export function garbage(seed: number, length: number): Buffer {

@@ -1,6 +1,7 @@
 import { ApiContract } from './api-contract.js'
 import type { LinksocksProcess } from './e2e-process.js'
-import { freePort, type ListenerProcess, type Scene, type ServerProcess } from './e2e-scene.js'
+import type { ListenerProcess, Scene, ServerProcess } from './e2e-scene.js'
+import { freePort } from './ports.js'
 
 export const MODES = ['forward', 'reverse', 'agent', 'autonomy'] as const
 export type Mode = (typeof MODES)[number]

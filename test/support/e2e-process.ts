@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { WAIT_MS, within } from './e2e-wait.js'
+import { patience, within } from './wait.js'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/linksocks.js', import.meta.url))
 /** Last lines of a log that a failure shows. */
@@ -59,7 +59,7 @@ export class LinksocksProcess {
   }
 
   /** The first line with this event and these fields, whether it is there already or still to come. */
-  async event(event: string, fields: Fields = {}, limitMs = WAIT_MS): Promise<LogLine> {
+  async event(event: string, fields: Fields = {}, limitMs = patience()): Promise<LogLine> {
     const what = (): string => `'${event}' ${JSON.stringify(fields)} in the log of ${this.pid}; it ends:\n${this.tail}`
     return await within(this.#find(event, fields, what), what, limitMs)
   }
@@ -79,7 +79,7 @@ export class LinksocksProcess {
   }
 
   /** Waits for the process to end by itself, or after `signal`. */
-  async end(signal?: NodeJS.Signals, limitMs = WAIT_MS): Promise<number | string> {
+  async end(signal?: NodeJS.Signals, limitMs = patience()): Promise<number | string> {
     if (signal !== undefined) this.kill(signal)
     return await within(this.exited, () => `end of process ${this.pid}; its log ends:\n${this.tail}`, limitMs)
   }

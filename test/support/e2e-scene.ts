@@ -1,17 +1,10 @@
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, vi } from 'vitest'
+import { afterAll, afterEach } from 'vitest'
 import { LinksocksProcess } from './e2e-process.js'
-
-// several processes start for each test; single waits have a limit of their own
-vi.setConfig({ testTimeout: 40_000, hookTimeout: 40_000 })
-
-/** Where free ports are looked for: below those the system gives to outgoing connections. */
-const PORT_BASE = 20_000
-const PORT_COUNT = 10_000
 
 export interface ServerProcess {
   readonly process: LinksocksProcess
@@ -101,24 +94,6 @@ export function sceneOfSuite(): Scene {
   const scene = new Scene()
   afterAll(() => scene.end())
   return scene
-}
-
-/** Whether nothing listens on a port of loopback. */
-export function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.on('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
-}
-
-/** The first of `count` free ports in a row, for where a process can't say which one it took. */
-export async function freePort(count = 1): Promise<number> {
-  for (;;) {
-    const first = PORT_BASE + Math.floor(Math.random() * (PORT_COUNT - count))
-    const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(first + index)))
-    if (free.every(Boolean)) return first
-  }
 }
 
 /** The SHA-256 of a token or of bytes, as hex. */

@@ -2,7 +2,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { isIPv4, isIPv6, type Socket } from 'node:net'
 import type { Scene } from './e2e-scene.js'
-import { WAIT_MS, within } from './e2e-wait.js'
+import { patience, within } from './wait.js'
 
 export const CONNECT = 1
 export const UDP_ASSOCIATE = 3
@@ -25,7 +25,7 @@ export interface SocksReply {
 }
 
 /** Exactly `length` bytes; what follows stays in the socket. @throws when it ends before */
-export async function readBytes(socket: Socket, length: number, limitMs = WAIT_MS): Promise<Buffer> {
+export async function readBytes(socket: Socket, length: number, limitMs = patience()): Promise<Buffer> {
   let stop = (): void => {}
   const whole = new Promise<Buffer>((resolve, reject) => {
     const onReadable = (): void => {
@@ -64,7 +64,7 @@ export async function socksRequest(
   socksPort: number,
   command: number,
   [host, port]: readonly [string, number],
-  { credentials, early = Buffer.alloc(0), limitMs = WAIT_MS }: SocksOptions = {},
+  { credentials, early = Buffer.alloc(0), limitMs = patience() }: SocksOptions = {},
 ): Promise<SocksReply> {
   const socket = scene.connect(socksPort)
   socket.write(Buffer.of(5, 1, credentials === undefined ? 0 : 2))

@@ -6,11 +6,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Readable } from 'node:stream'
 import type { Scene } from './e2e-scene.js'
-import { within } from './e2e-wait.js'
+import { within } from './wait.js'
 
 const BLOCK = Buffer.alloc(256 * 1024, 'long')
-/** Longest transfer of a test. */
-const TRANSFER_MS = 20_000
 
 /** Whether this machine has an IPv6 loopback; some containers don't. */
 export const HAS_IPV6 = Object.values(networkInterfaces()).some((list) =>
@@ -88,7 +86,7 @@ export async function download(socket: Socket): Promise<string> {
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
     return (await hashOf(response)).digest('hex')
   }
-  return await within(run(), 'whole download', TRANSFER_MS)
+  return await within(run(), 'whole download')
 }
 
 /** PUT on a connection to the origin: the SHA-256 of what the origin received. */
@@ -98,7 +96,7 @@ export async function upload(socket: Socket, content: Uint8Array): Promise<strin
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
     return (await readAll(response)).toString()
   }
-  return await within(run(), 'whole upload', TRANSFER_MS)
+  return await within(run(), 'whole upload')
 }
 
 /** Everything up to the end of a stream, which stays open for writing. @throws what ends it before */

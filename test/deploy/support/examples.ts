@@ -1,7 +1,8 @@
 import { startNginx } from '../../interop/support/nginx.js'
 import { type Front, findProgram, folderOf, startFront } from '../../interop/support/reverse-proxy.js'
 import { readText } from '../../project/support.js'
-import { freePort, type Scene } from '../../support/e2e-scene.js'
+import type { Scene } from '../../support/e2e-scene.js'
+import { freePort } from '../../support/ports.js'
 
 export interface ExampleOptions {
   readonly targetPort: number

@@ -1,4 +1,4 @@
-import { WAIT_MS, within } from '../../support/e2e-wait.js'
+import { patience, within } from '../../support/wait.js'
 
 /** Wakes who waits for something to have happened. */
 export class Bell {
@@ -10,7 +10,7 @@ export class Bell {
   }
 
   /** What `probe` gives; it is asked now and after every ring. @throws when that takes longer than `limitMs` */
-  async until<T>(what: string | (() => string), probe: () => T | undefined, limitMs = WAIT_MS): Promise<T> {
+  async until<T>(what: string | (() => string), probe: () => T | undefined, limitMs = patience()): Promise<T> {
     const wait = async (): Promise<T> => {
       for (;;) {
         const found = probe()

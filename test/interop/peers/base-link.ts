@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
-import { WAIT_MS, within } from '../../support/e2e-wait.js'
+import { patience, within } from '../../support/wait.js'
 import { Bell } from './base-bell.js'
 import { data, disconnect, type Kind, type Message, read, VERSION } from './base-wire.js'
 
@@ -59,7 +59,7 @@ export class BaseLink {
   }
 
   /** The next message of a kind that was not taken before, and (`id`) that belongs to a channel. */
-  async next(kind: Kind, id?: string, limitMs = WAIT_MS): Promise<Message> {
+  async next(kind: Kind, id?: string, limitMs = patience()): Promise<Message> {
     const message = await this.until(
       `${kind} ${id ?? ''}`,
       () => this.all(kind, id).find((found) => !this.#taken.has(found)),
@@ -70,7 +70,7 @@ export class BaseLink {
   }
 
   /** What `probe` finds in what came, now or later. */
-  async until<T>(what: string, probe: () => T | undefined, limitMs = WAIT_MS): Promise<T> {
+  async until<T>(what: string, probe: () => T | undefined, limitMs = patience()): Promise<T> {
     const come = (): string => `${what} (came: ${this.received.map(({ kind }) => kind).slice(-20)})`
     return await this.#came.until(come, probe, limitMs)
   }
@@ -86,7 +86,7 @@ export class BaseLink {
   }
 
   /** Waits for so many bytes of a channel. */
-  async bytesOf(id: string, length: number, limitMs = WAIT_MS): Promise<Buffer> {
+  async bytesOf(id: string, length: number, limitMs = patience()): Promise<Buffer> {
     let [seen, bytes] = [0, 0]
     await this.until(
       `${length} bytes of channel ${id}`,
@@ -117,7 +117,7 @@ export class BaseLink {
   }
 
   /** Whether the other end reads and answers. */
-  async ponged(limitMs = WAIT_MS): Promise<void> {
+  async ponged(limitMs = patience()): Promise<void> {
     const pong = once(this.#ws, 'pong')
     this.#ws.ping()
     await within(pong, 'pong', limitMs)

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { WAIT_MS, within } from '../../support/e2e-wait.js'
+import { patience, within } from '../../support/wait.js'
 import { Bell } from './base-bell.js'
 
 /** Reads a connection from the start and remembers all of it. */
@@ -35,14 +35,14 @@ export class Recorder {
   }
 
   /** Waits for so many bytes in all. */
-  async until(length: number, limitMs = WAIT_MS): Promise<Buffer> {
+  async until(length: number, limitMs = patience()): Promise<Buffer> {
     const what = (): string => `${length} bytes (came: ${this.length})`
     await this.#changed.until(what, () => this.how ?? (this.length >= length || undefined), limitMs)
     return this.bytes
   }
 
   /** Waits for the end; `end` when it was a FIN and the other direction still stands. */
-  async ended(limitMs = WAIT_MS): Promise<string> {
+  async ended(limitMs = patience()): Promise<string> {
     return await this.#changed.until('end of the connection', () => this.how, limitMs)
   }
 
@@ -50,7 +50,7 @@ export class Recorder {
    * Waits for a reset. One right behind the last bytes reaches Node as an end, but whoever writes is told the truth.
    * @throws when it ended in order
    */
-  async reset(limitMs = WAIT_MS): Promise<void> {
+  async reset(limitMs = patience()): Promise<void> {
     if ((await this.ended(limitMs)) !== 'end') return
     const { destroyed, writableEnded } = this.#socket
     const failed = !writableEnded && (destroyed || (await this.#writeFails(limitMs)))

@@ -1,4 +1,4 @@
-import { eventually } from '../../support/e2e-wait.js'
+import { eventually } from '../../support/wait.js'
 
 /** So long without a change means that all buffers on the way are full. */
 const STANDSTILL_MS = 500

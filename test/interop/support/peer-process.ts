@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { eventually, WAIT_MS, within } from '../../support/e2e-wait.js'
+import { eventually, patience, within } from '../../support/wait.js'
 
 /** Last lines of an output that a failure shows. */
 const SHOWN_LINES = 25
@@ -58,7 +58,7 @@ export class PeerProcess {
   }
 
   /** Waits for a text in the output. @throws when the program ends without it */
-  async says(text: string | RegExp, limitMs = WAIT_MS): Promise<void> {
+  async says(text: string | RegExp, limitMs = patience()): Promise<void> {
     const said = (): boolean => (typeof text === 'string' ? this.output.includes(text) : text.test(this.output))
     const what = `${text} from process ${this.pid}`
     const found = await eventually(what, () => (said() ? 'said' : this.#ended ? 'ended' : undefined), limitMs).catch(
@@ -70,7 +70,7 @@ export class PeerProcess {
   }
 
   /** Waits for the process to end by itself, or after `signal`. */
-  async end(signal?: NodeJS.Signals, limitMs = WAIT_MS): Promise<number | string> {
+  async end(signal?: NodeJS.Signals, limitMs = patience()): Promise<number | string> {
     if (signal !== undefined) this.#child.kill(signal)
     return await within(this.exited, () => `end of process ${this.pid}; its output ends:\n${this.tail}`, limitMs)
   }

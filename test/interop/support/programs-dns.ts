@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Scene } from '../../support/e2e-scene.js'
 import { readBytes, socksAddress, socksConnect, socksRequest, UDP_ASSOCIATE } from '../../support/e2e-socks.js'
 import { HAS_IPV6, tcpTarget } from '../../support/e2e-targets.js'
-import { within } from '../../support/e2e-wait.js'
+import { within } from '../../support/wait.js'
 
 /** Name, and the IPv4 addresses it has; a name that is not there has none. */
 export type Zone = Readonly<Record<string, readonly string[]>>

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { freePort, type Scene } from '../../support/e2e-scene.js'
+import type { Scene } from '../../support/e2e-scene.js'
+import { freePort } from '../../support/ports.js'
 import { accepts } from './mixed-tunnel.js'
 import { folder, output, programPath, startProgram } from './programs.js'
 

@@ -1,7 +1,8 @@
 import { type Mode, serverArgs } from '../../support/e2e-modes.js'
 import type { LinksocksProcess } from '../../support/e2e-process.js'
-import { freePort, type Scene } from '../../support/e2e-scene.js'
-import { eventually } from '../../support/e2e-wait.js'
+import type { Scene } from '../../support/e2e-scene.js'
+import { freePort } from '../../support/ports.js'
+import { eventually } from '../../support/wait.js'
 
 export interface ProgramTunnelOptions {
   /** Further flags of the process with the SOCKS5 port. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe } from 'vitest'
 import type { Scene } from '../../support/e2e-scene.js'
-import { within } from '../../support/e2e-wait.js'
+import { within } from '../../support/wait.js'
 
 /** Daemons are looked for where a user's own path does not lead. */
 const PATH = [process.env.PATH ?? '', '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin']

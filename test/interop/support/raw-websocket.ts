@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Scene } from '../../support/e2e-scene.js'
 import { tcpTarget } from '../../support/e2e-targets.js'
-import { eventually, within } from '../../support/e2e-wait.js'
+import { eventually, within } from '../../support/wait.js'
 import { FrameAudit } from './frame-audit.js'
 import { closeCode, encodeFrame, type Frame, FrameReader, type FrameToSend, OPCODE } from './ws-frames.js'
 

@@ -2,8 +2,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, type Scene } from '../../support/e2e-scene.js'
-import { eventually } from '../../support/e2e-wait.js'
+import type { Scene } from '../../support/e2e-scene.js'
+import { freePort } from '../../support/ports.js'
+import { eventually } from '../../support/wait.js'
 import { PeerProcess } from './peer-process.js'
 
 const START_MS = 20_000

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Scene } from '../../support/e2e-scene.js'
 import { readBytes } from '../../support/e2e-socks.js'
 import { tcpTarget } from '../../support/e2e-targets.js'
-import { within } from '../../support/e2e-wait.js'
+import { within } from '../../support/wait.js'
 
 type Open = (port: number) => Promise<Socket>
 

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Scene } from '../../support/e2e-scene.js'
 import { readBytes } from '../../support/e2e-socks.js'
 import { tcpTarget } from '../../support/e2e-targets.js'
-import { eventually, within } from '../../support/e2e-wait.js'
+import { eventually, within } from '../../support/wait.js'
 import { MB, send, standstill } from './traffic-targets.js'
 
 /** Read before the reader stops. */

@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { Scene } from '../../support/e2e-scene.js'
 import { tcpTarget } from '../../support/e2e-targets.js'
-import { eventually } from '../../support/e2e-wait.js'
+import { eventually } from '../../support/wait.js'
 
 export const MB = 1024 * 1024
 const BLOCK_BYTES = 8 * MB

@@ -3,7 +3,7 @@ import { beforeAll, expect, it } from 'vitest'
 import type { Mode } from '../../support/e2e-modes.js'
 import { type Scene, sceneOfSuite } from '../../support/e2e-scene.js'
 import { socksConnect } from '../../support/e2e-socks.js'
-import { eventually, WAIT_MS } from '../../support/e2e-wait.js'
+import { eventually } from '../../support/wait.js'
 import { describeCasts } from './matrix.js'
 import { tap } from './message-tap.js'
 import { type Cast, type MixedTunnel, startMixed } from './mixed-tunnel.js'
@@ -22,6 +22,8 @@ import { socketCount } from './traffic-targets.js'
 
 /** Theirs work off ends four at a time, and take 5 s for each. */
 const LATE_END_MS = 40_000
+/** What is left to a test beside that. */
+const WAIT_MS = 8_000
 /** Until everything of the checks is gone: old peers are given 5 s to end a stream in order. */
 const LEFTOVER_MS = 30_000
 /** Streams of the last check may still be at that. */

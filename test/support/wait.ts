@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { TestRunner } from 'vitest'
+
+/** Before a test's time is over, so that the wait says what did not come. */
+const MARGIN_MS = 1_000
+/** For a wait in a hook: hooks don't tell their limit. It is below `hookTimeout` of every configuration. */
+const HOOK_MS = 25_000
+/** Between two looks at what another process does not announce. */
+const POLL_MS = 25
+/** Looks in a row, and the pause before each, at a value that is to stand still. */
+const STILL_LOOKS = 50
+const STILL_PAUSE_MS = 2
+/** Turns of the event loop that a condition of this process gets before it is looked at once a millisecond only. */
+const EAGER_TURNS = 200
+
+/**
+ * How long a wait may take, in milliseconds: what is left of the running test's own time. No single wait has a limit below
+ * that, for how long a thing takes depends on what else the machine does.
+ */
+export function patience(): number {
+  const test = TestRunner.getCurrentTest()
+  const began = test?.result?.startTime
+  if (test === undefined || began === undefined) return HOOK_MS
+  return Math.max(0, began + test.timeout - MARGIN_MS - Date.now())
+}
+
+/** What `promise` gives. @throws when the test's time is nearly over; `what` says what was waited for */
+export async function within<T>(
+  promise: Promise<T>,
+  what: string | (() => string),
+  limitMs: number = patience(),
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no ${named(what)} within ${limitMs} ms`))
+    }, limitMs)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Asks `probe` again and again until it gives something; for what other processes don't announce. */
+export async function eventually<T>(
+  what: string | (() => string),
+  probe: () => Promise<T | undefined> | T | undefined,
+  limitMs: number = patience(),
+): Promise<T> {
+  const end = performance.now() + limitMs
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined) return found
+    if (performance.now() > end) throw new Error(`no ${named(what)} within ${limitMs} ms`)
+    await sleep(POLL_MS)
+  }
+}
+
+/** Waits until `condition` of this process holds: looks in each turn of the event loop at first, then every millisecond. */
+export async function until(condition: () => boolean): Promise<void> {
+  const limitMs = patience()
+  const end = performance.now() + limitMs
+  for (let turn = 0; !condition(); turn += 1) {
+    if (performance.now() > end) throw new Error(`still not so after ${limitMs} ms: ${condition}`)
+    if (turn < EAGER_TURNS) await new Promise((resolve) => setImmediate(resolve))
+    else await sleep(1)
+  }
+}
+
+/** What `check` gives once it no longer throws. @throws its last error */
+export async function untilPasses<T>(check: () => T | Promise<T>): Promise<T> {
+  const end = performance.now() + patience()
+  for (let turn = 0; ; turn += 1) {
+    try {
+      return await check()
+    } catch (error) {
+      if (performance.now() > end) throw error
+    }
+    if (turn < EAGER_TURNS) await new Promise((resolve) => setImmediate(resolve))
+    else await sleep(1)
+  }
+}
+
+/**
+ * Waits until `value` of this process stopped changing: for what must not happen, or comes to a halt at no known point.
+ * Looks are counted, not time: a process that does not get to run sees no standstill in that.
+ */
+export async function untilStill(value: () => number): Promise<void> {
+  const limitMs = patience()
+  const end = performance.now() + limitMs
+  let last = value()
+  for (let looks = 0; looks < STILL_LOOKS; looks += 1) {
+    if (performance.now() > end) throw new Error(`still changing after ${limitMs} ms: ${value}`)
+    await sleep(STILL_PAUSE_MS)
+    const now = value()
+    if (now !== last) looks = 0
+    last = now
+  }
+}
+
+function named(what: string | (() => string)): string {
+  return typeof what === 'string' ? what : what()
+}
