@@ -1,10 +1,14 @@
 import { defineConfig } from 'vitest/config'
 
-/** Tests use real sockets and processes: forked workers, and no more of them than the two cores the suite is sized for. */
+/**
+ * Forked workers, and no more of them than the two cores the suite is sized for. Most files share a worker with the files
+ * before them (`isolate: false`), because a worker of its own costs a file half a second. So a fixture sets no hooks at its
+ * head (`test/support/at-end.ts`), and no test leaves anything global changed. Files that mock modules, or look at memory that
+ * a whole process shares, are in `node`.
+ */
 export default defineConfig({
   test: {
     environment: 'node',
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     // machines are shared: what takes a second alone has taken ten
@@ -14,5 +18,33 @@ export default defineConfig({
     allowOnly: false,
     passWithNoTests: false,
     dangerouslyIgnoreUnhandledErrors: false,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'memory',
+          include: ['test/{api,cli,client,dashboard,exit,mux,project,protocol,relay,socks,support}/**/*.test.ts'],
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['test/{guard,node}/**/*.test.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'processes',
+          include: ['test/{deploy,docs,e2e,faults}/**/*.test.ts'],
+          isolate: false,
+          // several processes start for each test
+          testTimeout: 40_000,
+          hookTimeout: 40_000,
+        },
+      },
+    ],
   },
 })

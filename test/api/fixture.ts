@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { afterEach } from 'vitest'
 
 import { type Api, createApi, type MetricsSource } from '../../src/api/api.js'
 import type { ApiKey } from '../../src/api/keys.js'
@@ -31,13 +30,8 @@ export const crypto = {
   sha256: (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest(),
 }
 
+/** Every answer of every test is held to the document. */
 const contract = new ApiContract()
-/** Judgements that are not in yet: every answer of every test is held to the document. */
-const judgements: Promise<void>[] = []
-
-afterEach(async () => {
-  await Promise.all(judgements.splice(0))
-})
 
 /** Remembers what it was asked; `failure` is thrown instead of an answer. */
 export class FakeAdmin implements RelayAdmin {
@@ -183,7 +177,7 @@ export function createFixture({ apiKey, apiKeys = [], ...rest }: FixtureOptions 
     const response = await api.handle(request, context)
     // an endless one can't be kept twice
     const copy = response.headers.get('content-type') === 'text/event-stream' ? response : response.clone()
-    judgements.push(contract.checkAnswer(request.method, context.rawPath, copy))
+    await contract.checkAnswer(request.method, context.rawPath, copy)
     return response
   }
   return {
@@ -196,14 +190,14 @@ export function createFixture({ apiKey, apiKeys = [], ...rest }: FixtureOptions 
       const [rawPath = '', query = ''] = target.split(/\?(.*)/s)
       const request = createRequest(method, body, headers, query)
       const response = await handle(request, { rawPath, remoteAddress: '192.0.2.7' })
-      if (response.ok && body !== undefined) judgements.push(checkBody(method, rawPath, body))
+      if (response.ok && body !== undefined) checkBody(method, rawPath, body)
       return response
     },
   }
 }
 
 /** A body that was taken is one that the document allows. */
-async function checkBody(method: string, rawPath: string, body: unknown): Promise<void> {
+function checkBody(method: string, rawPath: string, body: unknown): void {
   const problem = contract.bodyProblem(method, rawPath, typeof body === 'string' ? body : JSON.stringify(body))
   if (problem !== undefined) throw new Error(`${method} ${rawPath} took a body that is not documented: ${problem}`)
 }

@@ -1,7 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { afterEach } from 'vitest'
+import { atEnd } from '../support/at-end.js'
 
 export const KEY = 'the-key'
 
@@ -39,15 +39,6 @@ export function failed(status: number, error: string): Reply {
   return { status, body: { success: false, error } }
 }
 
-const open = new Set<Server>()
-afterEach(async () => {
-  for (const server of open) {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
-  open.clear()
-})
-
 /** A server that is closed after the test, and the calls it got. */
 export async function fakeApi(
   answer: Answerer,
@@ -65,7 +56,10 @@ export async function fakeApi(
   }
   const server = tls === undefined ? createServer(handle) : createTlsServer(tls, handle)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  open.add(server)
+  atEnd(() => {
+    server.closeAllConnections()
+    return new Promise((resolve) => server.close(resolve))
+  })
   const { port } = server.address() as AddressInfo
   return { url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`, calls }
 }

@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import type { CliIo } from '../../src/cli/io.js'
 import type { ClientHandle, Library, ServerHandle } from '../../src/cli/library.js'
 import { main } from '../../src/cli/main.js'
 import type { LinkSocksError } from '../../src/errors.js'
 import type { ClientOptions, ServerOptions } from '../../src/node/options.js'
 import type { SocketAddress } from '../../src/ports.js'
+import { atEnd } from '../support/at-end.js'
 
 /** A terminal to write to and to send signals from. */
 export class FakeIo implements CliIo {
@@ -114,15 +114,10 @@ export async function run(
   return { code, io, fake }
 }
 
-const folders: string[] = []
-afterAll(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
-})
-
-/** The path of a new file with this content, gone after the tests. */
+/** The path of a new file with this content, gone after the test, or the file that asks outside of one. */
 export function temporaryFile(content: string | Uint8Array): string {
   const folder = mkdtempSync(join(tmpdir(), 'linksocks-'))
-  folders.push(folder)
+  atEnd(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'file')
   writeFileSync(path, content)
   return path
