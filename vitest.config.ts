@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { CountsReporter } from './test/support/counts-reporter.js'
 
 /**
  * Forked workers, and no more of them than the two cores the suite is sized for. Most files share a worker with the files
@@ -18,6 +19,7 @@ export default defineConfig({
     allowOnly: false,
     passWithNoTests: false,
     dangerouslyIgnoreUnhandledErrors: false,
+    reporters: ['default', new CountsReporter()],
     projects: [
       {
         extends: true,

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { CountsReporter } from '../support/counts-reporter.js'
 import { SkippedReporter } from '../support/skipped-reporter.js'
 
 /** One browser a file, a file at a time: figures are measured here. */
@@ -15,6 +16,6 @@ export default defineConfig({
     allowOnly: false,
     // a browser on a shared machine: what needs a second try is named at the end
     retry: 1,
-    reporters: ['default', new SkippedReporter()],
+    reporters: ['default', new SkippedReporter(), new CountsReporter()],
   },
 })

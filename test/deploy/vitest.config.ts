@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { CountsReporter } from '../support/counts-reporter.js'
 import { SkippedReporter } from '../support/skipped-reporter.js'
 
 /** What deploy/ needs other programs for: nginx, Caddy, systemd's own checks, linters. */
@@ -13,6 +14,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 5_000,
     allowOnly: false,
-    reporters: ['default', new SkippedReporter()],
+    reporters: ['default', new SkippedReporter(), new CountsReporter()],
   },
 })

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { CountsReporter } from '../support/counts-reporter.js'
 import { MissingPeersReporter } from './support/missing-peers-reporter.js'
 
 /** Real programs of other projects: a file at a time, and time for those that are slow to start. */
@@ -15,6 +16,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 5_000,
     allowOnly: false,
-    reporters: ['default', new MissingPeersReporter()],
+    reporters: ['default', new MissingPeersReporter(), new CountsReporter()],
   },
 })

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { CountsReporter } from '../support/counts-reporter.js'
 
 /** The package as it is installed. `run.mjs` says where the tarball and the releases of Node are. */
 export default defineConfig({
@@ -12,5 +13,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     teardownTimeout: 5_000,
     allowOnly: false,
+    reporters: ['default', new CountsReporter()],
   },
 })

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest'
+import { CiScene, GOOD } from './ci-scene.js'
+
+/** Three checks of the repository passed, one skipped: the scene has no commit of the project's. */
+const CHECKS = { passed: 3, skipped: 1 }
+
+/** The last line of a run: what the suites count, and the repository's checks. */
+function line(passed: number, failed: number, skipped: number): string {
+  return `${passed + CHECKS.passed} passed, ${failed} failed, ${skipped + CHECKS.skipped} skipped`
+}
+
+describe('.ci/run', () => {
+  it('sums up what every suite counted, and ends with 0', async () => {
+    const scene = await CiScene.create()
+    const { end, output, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([0, line(12, 0, 6)])
+    for (const name of ['unit', 'interop', 'contract', 'browser', 'deploy', 'package']) {
+      expect(output).toMatch(new RegExp(`^=== ${name}: 2 passed, 0 failed, 1 skipped in \\d+ s$`, 'm'))
+      expect(output).toMatch(new RegExp(`^${name} +2 +0 +1 +\\d+ s$`, 'm'))
+    }
+    expect(output).toContain('commit subjects were not checked: this clone has no commit')
+  })
+
+  it('runs the other suites after one has failed', async () => {
+    const scene = await CiScene.create()
+    scene.suite('test', { counts: '{"passed":5,"failed":3,"skipped":0}', code: 1 })
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, line(15, 3, 5)])
+  })
+
+  it.each([
+    ['counts no test', {}, 'ended with 0, and counted no test'],
+    ['counts zero tests', { counts: '{"passed":0,"failed":0,"skipped":0}' }, 'ran no test'],
+    ['ends with 1 though all its tests passed', { ...GOOD, code: 1 }, 'ended with 1'],
+    ['is killed', { shell: 'kill -KILL $$' }, 'SIGKILL, and counted no test'],
+    ['is killed after it has counted', { ...GOOD, shell: 'kill -KILL $$' }, 'SIGKILL'],
+    ['counts what is no count', { counts: '{"passed":-1,"failed":0,"skipped":0}' }, 'and counted no test'],
+    ['writes half of its counts', { counts: '{"passed":2,' }, 'and counted no test'],
+  ])('fails for a suite that %s', async (_, suite, reason) => {
+    const scene = await CiScene.create()
+    scene.suite('test:interop', suite)
+    const { end, output, lastLine } = await scene.run()
+    expect([end, lastLine.match(/(\d+) failed/)?.[1]]).toEqual([1, '1'])
+    expect(output).toContain(reason)
+  })
+
+  it('fails for a suite that reports failures and ends with 0', async () => {
+    const scene = await CiScene.create()
+    scene.suite('test:package', { counts: '{"passed":1,"failed":2,"skipped":0}' })
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, line(11, 2, 5)])
+  })
+
+  it('fails for a suite whose programs could not be installed, and runs it all the same', async () => {
+    const scene = await CiScene.create()
+    scene.program('test/deploy/install.sh', '#!/bin/sh\nexit 3\n')
+    const { end, output, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, line(12, 1, 6)])
+    expect(output).toContain('=== deploy: 2 passed, 1 failed, 1 skipped in 0 s (test/deploy/install.sh ended with 3)')
+  })
+
+  it('runs no suite without its packages: each has failed', async () => {
+    const scene = await CiScene.create()
+    scene.program('bin/ci.sh', 'exit 1')
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, '2 passed, 7 failed, 1 skipped'])
+  })
+
+  it('fails where git sees something that the run left', async () => {
+    const scene = await CiScene.create()
+    scene.suite('test', { ...GOOD, shell: 'echo left > left.txt' })
+    const { end, output, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, '14 passed, 1 failed, 7 skipped'])
+    expect(output).toContain('?? left.txt')
+  })
+
+  it('fails for a lock that names hosts', async () => {
+    const scene = await CiScene.create()
+    scene.file('package-lock.json', '{"resolved": "https://registry.example.com/a.tgz"}')
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, '14 passed, 1 failed, 7 skipped'])
+  })
+
+  it('needs a Node that is new enough', async () => {
+    const scene = await CiScene.create()
+    scene.program('bin/node', '#!/bin/sh\n[ "$1" = --version ] && exec echo v20.18.1\nexit 1\n')
+    const { end, output, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, '0 passed, 1 failed, 0 skipped'])
+    expect(output).toContain('Node v20.18.1 is too old')
+  })
+
+  it('ends the suite that runs, with all that it started, when it is told to end, and still counts', async () => {
+    const scene = await CiScene.create()
+    scene.suite('test', { shell: 'sleep 600 & echo "started $!"; wait' })
+    // the run is over when nobody holds its output any more, the sleeper included
+    const { end, lastLine } = await scene.run({ output: 'started ', act: (ci) => process.kill(ci, 'SIGTERM') })
+    expect([end, lastLine]).toEqual([143, '3 passed, 6 failed, 1 skipped'])
+  })
+})
+
+const PASSES = "it('passes', () => {})"
+const SKIPS = "it.skip('is left out', () => {})"
+const FAILS = "it('fails', () => { throw new Error() })"
+const KILLS = "it('kills', async () => { process.kill(process.ppid, 'SIGKILL'); await new Promise(() => {}) })"
+const BAD_HOOK = `beforeAll(() => { throw new Error() })\n${PASSES}`
+const UNCAUGHT = `it('passes before it', () => new Promise((resolve) => {
+  void Promise.reject(new Error())
+  setImmediate(resolve)
+}))`
+
+/** A test file with these lines. */
+function file(...lines: readonly string[]): string {
+  return ["import { beforeAll, it } from 'vitest'", ...lines].join('\n')
+}
+
+const GOOD_FILE = { 'a.test.mjs': file(PASSES, SKIPS) }
+
+describe('.ci/run with vitest', () => {
+  it.each([
+    ['a test that fails', { 'a.test.mjs': file(PASSES, FAILS, SKIPS) }, [1, 1, 1]],
+    ['a suite without test files', { 'a.mjs': '' }, [0, 1, 0]],
+    ['a suite that only skips', { 'a.test.mjs': file(SKIPS) }, [0, 1, 1]],
+    ['a suite that crashes', { 'a.test.mjs': file(PASSES, KILLS) }, [0, 1, 0]],
+    ['a file without a test', { ...GOOD_FILE, 'b.test.mjs': '' }, [1, 1, 1]],
+    ['a file that can not be read', { ...GOOD_FILE, 'b.test.mjs': 'it(' }, [1, 1, 1]],
+    ['a hook that fails', { ...GOOD_FILE, 'b.test.mjs': file(BAD_HOOK) }, [1, 1, 2]],
+    ['an error that nothing caught', { ...GOOD_FILE, 'b.test.mjs': file(UNCAUGHT) }, [2, 1, 1]],
+  ] as const)('fails for %s', async (_, files, [passed, failed, skipped]) => {
+    const scene = await CiScene.create()
+    scene.vitest('test:browser', files)
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, line(10 + passed, failed, 5 + skipped)])
+  })
+
+  it('ends with 0 where all tests passed', async () => {
+    const scene = await CiScene.create()
+    scene.vitest('test', GOOD_FILE)
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([0, line(11, 0, 6)])
+  })
+})
