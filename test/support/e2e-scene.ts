@@ -32,7 +32,10 @@ export class Scene {
   /** Runs the program; the caller sees to `--log-format json` if it wants to wait for events. */
   start(args: readonly string[], { env = {} }: ProcessOptions = {}): LinksocksProcess {
     const started = new LinksocksProcess(args, env)
-    this.own(() => started.end('SIGKILL'))
+    this.own(() => {
+      started.kill('SIGKILL')
+      return started.exited.catch(() => {})
+    })
     return started
   }
 
