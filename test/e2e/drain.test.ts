@@ -1,4 +1,4 @@
-import { createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { serverArgs } from '../support/e2e-modes.js'
 import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
@@ -7,8 +7,19 @@ import { errorOf, readAll } from '../support/e2e-targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 
+/** Streams end by themselves or the test fails: no drain ends before. */
+const PATIENT = ['--drain-timeout', '1h']
+
+interface SlowTarget {
+  readonly port: number
+  /** Every connection there was. */
+  readonly sockets: readonly Socket[]
+  /** Waits for the connection of this place in `sockets`. */
+  reached(index: number): Promise<Socket>
+}
+
 /** A target that says when it has been reached and sends what it is told. */
-async function slowTarget(scene: Scene): Promise<{ readonly port: number; readonly sockets: Socket[] }> {
+async function slowTarget(scene: Scene): Promise<SlowTarget> {
   const sockets: Socket[] = []
   const server = createServer((socket) => sockets.push(socket.on('error', () => {})))
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
@@ -18,7 +29,19 @@ async function slowTarget(scene: Scene): Promise<{ readonly port: number; readon
   })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  return { port: address.port, sockets }
+  const reached = (index: number): Promise<Socket> => eventually(`connection ${index}`, () => sockets[index])
+  return { port: address.port, sockets, reached }
+}
+
+/** Whether nobody takes connections at a port of this machine. */
+function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket
+      .on('error', () => {})
+      .on('connect', () => void socket.destroy())
+      .on('close', (failed) => resolve(failed))
+  })
 }
 
 describe('SIGTERM', () => {
@@ -26,17 +49,16 @@ describe('SIGTERM', () => {
 
   it.each(['server', 'client'] as const)('lets a stream of the %s come to its end, and then ends it', async (which) => {
     const target = await slowTarget(scene)
-    const server = await scene.server(['-t', 'F'])
-    const client = await scene.listener(server.url, ['-t', 'F'])
+    const server = await scene.server(['-t', 'F', ...PATIENT], { port: await freePort() })
+    const client = await scene.listener(server.url, ['-t', 'F', '-p', `${await freePort()}`, ...PATIENT])
     const stream = await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port])
-    const [far] = await eventually('connection', async () => (target.sockets.length > 0 ? target.sockets : undefined))
-    const asked = which === 'server' ? server.process : client.process
+    const far = await target.reached(0)
+    const [asked, port] = which === 'server' ? [server.process, server.port] : [client.process, client.socksPort]
     const ended = asked.end('SIGTERM')
-    await asked.event('cli.stopping')
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await eventually('end of what is taken', async () => (await refuses(port)) || undefined)
     stream.write('still there?')
-    expect((await readBytes(far as Socket, 12)).toString()).toBe('still there?')
-    far?.end('yes')
+    expect((await readBytes(far, 12)).toString()).toBe('still there?')
+    far.end('yes')
     stream.end()
     expect((await readAll(stream)).toString()).toBe('yes')
     expect(await ended).toBe(0)
@@ -53,18 +75,15 @@ describe('SIGTERM', () => {
 
   it('has clients go on with the next server at once, while their streams stay with the old one', async () => {
     const target = await slowTarget(scene)
-    const [old, next] = [await scene.server(['-t', 'F']), await scene.server(['-t', 'F'])]
+    const [old, next] = await Promise.all([scene.server(['-t', 'F', ...PATIENT]), scene.server(['-t', 'F'])])
     const client = await scene.listener(old.url, ['-t', 'F', '-u', next.url])
     const stream = await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port])
     const ended = old.process.end('SIGTERM')
     await next.process.event('link.admitted')
     const other = await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port])
-    expect(target.sockets).toHaveLength(2)
-    for (const [socket, far] of [
-      [stream, target.sockets[0]],
-      [other, target.sockets[1]],
-    ] as const) {
-      far?.end('bye')
+    for (const [index, socket] of [stream, other].entries()) {
+      const far = await target.reached(index)
+      far.end('bye')
       socket.end()
       expect((await readAll(socket)).toString()).toBe('bye')
     }
@@ -74,8 +93,9 @@ describe('SIGTERM', () => {
   it('of one provider leaves new streams to the others', async () => {
     const target = await slowTarget(scene)
     const socksPort = await freePort()
-    const { url } = await scene.server(serverArgs('agent', socksPort))
-    const leaving = await scene.provider(url, ['-t', 'P'])
+    const { process, url } = await scene.server(serverArgs('agent', socksPort))
+    const leaving = await scene.provider(url, ['-t', 'P', ...PATIENT])
+    await process.event('socks.listening')
     const stream = await socksConnect(scene, socksPort, ['127.0.0.1', target.port])
     await scene.provider(url, ['-t', 'P'])
     const ended = leaving.end('SIGTERM')
@@ -83,10 +103,12 @@ describe('SIGTERM', () => {
     for (let i = 0; i < 4; i += 1) {
       expect((await socksRequest(scene, socksPort, CONNECT, ['127.0.0.1', target.port])).rep).toBe(0)
     }
-    expect(target.sockets).toHaveLength(5)
-    target.sockets[0]?.end('bye')
+    await target.reached(4)
+    const first = await target.reached(0)
+    first.end('bye')
     stream.end()
     expect((await readAll(stream)).toString()).toBe('bye')
     expect(await ended).toBe(0)
+    expect(target.sockets).toHaveLength(5)
   })
 })
