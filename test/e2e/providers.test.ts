@@ -35,9 +35,12 @@ describe('providers of one token', () => {
 
   it('take turns, and one that is killed is left out', async () => {
     const { process, url } = await scene.server(serverArgs('agent', socksPort))
-    const first = await distinctProvider(scene, url, echo, ['-t', 'P'])
-    const second = await distinctProvider(scene, url, echo, ['-t', 'P'])
-    const connector = await scene.listener(url, ['-t', 'C'])
+    const [first, second, connector] = await Promise.all([
+      distinctProvider(scene, url, echo, ['-t', 'P']),
+      distinctProvider(scene, url, echo, ['-t', 'P']),
+      scene.listener(url, ['-t', 'C']),
+    ])
+    await process.event('socks.listening')
     const count = (): readonly number[] => [first.dialled.length, second.dialled.length]
 
     for (let turn = 0; turn < 4; turn++) await exchange(scene, connector.socksPort, `connector-${turn}.test`)
@@ -54,9 +57,13 @@ describe('providers of one token', () => {
   })
 
   it('end the streams of the one that is killed at once with --no-resume', async () => {
-    const { url } = await scene.server(serverArgs('agent', socksPort))
-    const provider = await scene.provider(url, ['-t', 'P', '--no-resume'])
-    const connector = await scene.listener(url, ['-t', 'C'])
+    // without the flag they would wait for longer than the test
+    const { process, url } = await scene.server([...serverArgs('agent', socksPort), '--resume-timeout', '1h'])
+    const [provider, connector] = await Promise.all([
+      scene.provider(url, ['-t', 'P', '--no-resume']),
+      scene.listener(url, ['-t', 'C']),
+    ])
+    await process.event('socks.listening')
     const streams = [
       await socksConnect(scene, connector.socksPort, ['127.0.0.1', echo]),
       await socksConnect(scene, socksPort, ['127.0.0.1', echo]),
@@ -67,16 +74,19 @@ describe('providers of one token', () => {
   })
 
   it('end the streams of the one that is killed after --resume-timeout', async () => {
-    const { url } = await scene.server([...serverArgs('agent', socksPort), '--resume-timeout', '1s'])
+    const { process, url } = await scene.server([...serverArgs('agent', socksPort), '--resume-timeout', '1s'])
     const provider = await scene.provider(url, ['-t', 'P'])
+    await process.event('socks.listening')
     const socket = await socksConnect(scene, socksPort, ['127.0.0.1', echo])
     const error = errorOf(socket)
     provider.kill('SIGKILL')
+    await process.event('link.suspended', { role: 'provider' })
     expect(await error).toMatchObject({ code: 'ECONNRESET' })
   })
 
   it('are waited for by a request that comes before the first of them', async () => {
-    const { url } = await scene.server(serverArgs('agent', socksPort))
+    const wait = ['--connector-wait-provider', '1h']
+    const { url } = await scene.server([...serverArgs('agent', socksPort), ...wait])
     const connector = await scene.listener(url, ['-t', 'C'])
     const request = socksRequest(scene, connector.socksPort, CONNECT, ['127.0.0.1', echo])
     await scene.provider(url, ['-t', 'P'])
@@ -96,11 +106,15 @@ describe('autonomy providers', () => {
   it('serve no connector but their own, even when one of them is gone', async () => {
     const echo = await echoTarget(scene)
     const { process, url } = await scene.server([...serverArgs('autonomy', 0), '--connector-wait-provider', '200ms'])
-    const ann = await distinctProvider(scene, url, echo, ['-t', 'P', '-c', 'for Ann'])
-    const bob = await distinctProvider(scene, url, echo, ['-t', 'P', '-c', 'for Bob'])
+    const [ann, bob] = await Promise.all([
+      distinctProvider(scene, url, echo, ['-t', 'P', '-c', 'for Ann']),
+      distinctProvider(scene, url, echo, ['-t', 'P', '-c', 'for Bob']),
+    ])
     for (const provider of [ann, bob]) await provider.process.event('connector.registered')
-    const toAnn = await scene.listener(url, ['-t', 'for Ann'])
-    const toBob = await scene.listener(url, ['-t', 'for Bob'])
+    const [toAnn, toBob] = await Promise.all([
+      scene.listener(url, ['-t', 'for Ann']),
+      scene.listener(url, ['-t', 'for Bob']),
+    ])
 
     for (let turn = 0; turn < 3; turn++) {
       await exchange(scene, toAnn.socksPort, 'ann.test')

@@ -6,9 +6,6 @@ import { echoTarget, errorOf, readAll } from '../support/e2e-targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 
-/** Attempts to connect are random delays apart. */
-const BACK_MS = 20_000
-
 /** @returns the SOCKS5 port to use; the server's own in reverse mode */
 async function startClients(scene: Scene, mode: Mode, url: string, serverPort: number): Promise<number> {
   if (mode === 'forward') return (await scene.listener(url, ['-t', 'F'])).socksPort
@@ -39,6 +36,6 @@ describe('a server that is killed and started again', () => {
     await scene.server(serverArgs(mode, reversePort), { port })
     // a server that knows nothing of the old sessions ends their streams; in reverse mode its end of them died with it
     if (mode !== 'reverse') expect(await cut).toMatchObject({ code: 'ECONNRESET' })
-    expect(await eventually('stream after the restart', works('after'), BACK_MS)).toBe('after')
+    expect(await eventually('stream after the restart', works('after'))).toBe('after')
   })
 })

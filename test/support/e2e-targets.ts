@@ -15,15 +15,20 @@ export const HAS_IPV6 = Object.values(networkInterfaces()).some((list) =>
   list?.some(({ address }) => address === '::1'),
 )
 
-/** A TCP server whose connections `serve` handles; both directions end on their own. */
-export async function tcpTarget(scene: Scene, serve: (socket: Socket) => void, host = '127.0.0.1'): Promise<number> {
+/** A TCP server whose connections `serve` handles; both directions end on their own. `port` 0 takes any. */
+export async function tcpTarget(
+  scene: Scene,
+  serve: (socket: Socket) => void,
+  host = '127.0.0.1',
+  port = 0,
+): Promise<number> {
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket)
     socket.on('error', () => {}).on('close', () => sockets.delete(socket))
     serve(socket)
   })
-  server.listen(0, host)
+  server.listen(port, host)
   await once(server, 'listening')
   scene.own(() => {
     for (const socket of sockets) socket.destroy()
