@@ -5,8 +5,10 @@ import { startTunnel } from '../support/e2e-modes.js'
 import { sceneOfSuite, sha256 } from '../support/e2e-scene.js'
 import { readBytes, socksAddress, socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, readAll, tcpTarget } from '../support/e2e-targets.js'
+import { until, untilStill } from '../support/wait.js'
 
 const content = randomBytes(3 * 1024 * 1024)
+const BLOCK = 64 * 1024
 
 describe.each(['forward', 'agent'] as const)('a stream in %s mode', (mode) => {
   const scene = sceneOfSuite()
@@ -65,13 +67,20 @@ describe.each(['forward', 'agent'] as const)('a stream in %s mode', (mode) => {
   })
 
   it('delivers a large answer whole to a client that has ended its side and reads late', async () => {
+    let knows = false
+    let taken = 0
     const port = await tcpTarget(scene, (socket) => {
-      socket.resume()
-      socket.end(content)
+      socket.resume().on('end', () => (knows = true))
+      for (let at = 0; at < content.length; at += BLOCK) {
+        socket.write(content.subarray(at, at + BLOCK), () => (taken += BLOCK))
+      }
+      socket.end()
     })
     const socket = await open(port)
     socket.end()
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await until(() => knows && taken > 0)
+    // as far as it comes without being read
+    await untilStill(() => taken)
     expect(sha256(await readAll(socket))).toBe(sha256(content))
   })
 
