@@ -47,12 +47,13 @@ describe('linksocks', () => {
   })
 
   it('ends with 2 when a variable is wrong, and names it', async () => {
-    for (const [name, value] of [
+    const wrong = [
       ['LINKSOCKS_TOKEN', ''],
       ['LINKSOCKS_WEBSOCKET_PORT', '65536'],
       ['LINKSOCKS_TOKEN_FILE', '/nowhere/token'],
-    ] as const) {
-      const process = scene.start(['server'], { env: { [name]: value } })
+    ] as const
+    const started = wrong.map(([name, value]) => [name, scene.start(['server'], { env: { [name]: value } })] as const)
+    for (const [name, process] of started) {
       expect(await process.end()).toBe(2)
       expectOneLine(process, new RegExp(`^linksocks: ${name}: `))
     }
@@ -61,21 +62,21 @@ describe('linksocks', () => {
   it('ends with 1 when its port is in use', async () => {
     const port = await echoTarget(scene)
     const server = scene.start(['server', '-t', 'x', '-H', '127.0.0.1', '-P', `${port}`])
-    expect(await server.end()).toBe(1)
-    expectOneLine(server, /^linksocks: --ws-port: .*in use/)
+    const reverse = scene.start(['server', '-r', '-t', 'x', '-H', '127.0.0.1', '-P', '0', '-p', `${port}`])
     const { url } = await scene.server(['-t', 'F'])
     const client = scene.start(['client', '-t', 'F', '-u', url, '-p', `${port}`])
+    expect(await server.end()).toBe(1)
+    expectOneLine(server, /^linksocks: --ws-port: .*in use/)
     expect(await client.end()).toBe(1)
     expectOneLine(client, /^linksocks: --socks-port: .*in use/)
-    const reverse = scene.start(['server', '-r', '-t', 'x', '-H', '127.0.0.1', '-P', '0', '-p', `${port}`])
     expect(await reverse.end()).toBe(1)
     expectOneLine(reverse, /^linksocks: --socks-port: /)
   })
 
   it('ends with 3 when the server refuses the token', async () => {
     const { url } = await scene.server(['-t', 'F'])
-    for (const role of ['client', 'provider']) {
-      const client = scene.start([role, '-t', 'wrong', '-u', url, '-p', '0'])
+    const clients = ['client', 'provider'].map((role) => scene.start([role, '-t', 'wrong', '-u', url, '-p', '0']))
+    for (const client of clients) {
       expect(await client.end()).toBe(3)
       expectOneLine(client, /^linksocks: --token: .*invalid token/)
     }
@@ -91,10 +92,10 @@ describe('linksocks', () => {
 
   it('ends with 1 with -R when there is no server, and when the link is lost', async () => {
     const client = scene.start(['client', '-t', 'F', '-u', `ws://127.0.0.1:${await freePort()}`, '-p', '0', '-R'])
-    expect(await client.end()).toBe(1)
-    expectOneLine(client, /^linksocks: --url: /)
     const server = await scene.server(['-t', 'F', '-k', 'key of the tests'])
     const linked = await scene.listener(server.url, ['-t', 'F', '-R'])
+    expect(await client.end()).toBe(1)
+    expectOneLine(client, /^linksocks: --url: /)
     server.process.kill('SIGKILL')
     expect(await linked.process.end()).toBe(1)
     expect(linked.process.events('cli.failed')).toMatchObject([{ code: 'ERR_LINK_LOST', exit: 1 }])
@@ -105,20 +106,13 @@ describe('linksocks', () => {
     async (signal) => {
       // the stream stays open
       const drain = ['--drain-timeout', '200ms']
+      const nowhere = `ws://127.0.0.1:${await freePort()}`
+      const trying = scene.start(['client', '-u', nowhere, '--log-format', 'json', '-p', '0'])
       const { process: server, url } = await scene.server(['-r', '-a', '-t', 'P', ...drain])
       const provider = await scene.provider(url, ['-t', 'P', '-c', 'C', ...drain])
       await provider.event('connector.registered')
       const connector = await scene.listener(url, ['-t', 'C', ...drain])
       await socksConnect(scene, connector.socksPort, ['127.0.0.1', await echoTarget(scene)])
-      const trying = scene.start([
-        'client',
-        '-u',
-        `ws://127.0.0.1:${await freePort()}`,
-        '--log-format',
-        'json',
-        '-p',
-        '0',
-      ])
       await trying.event('link.retry')
       for (const process of [trying, connector.process, provider, server]) expect(await process.end(signal)).toBe(0)
     },
@@ -131,8 +125,10 @@ describe('linksocks', () => {
       expect(process.stderr.split(String(token)).length - 1).toBe(1)
       return String(token)
     }
-    await scene.provider(url, ['-t', await tokenOf('reverse')])
-    await scene.listener(url, ['-t', await tokenOf('connector')])
+    await Promise.all([
+      scene.provider(url, ['-t', await tokenOf('reverse')]),
+      scene.listener(url, ['-t', await tokenOf('connector')]),
+    ])
   })
 
   it('takes all it needs from the environment, a flag winning over its variable', async () => {

@@ -29,13 +29,15 @@ export async function startTunnel(scene: Scene, mode: Mode, options: TunnelOptio
   const server = await scene.server(serverArgs(mode, socksPort, listenerArgs), { port })
   if (mode === 'forward')
     return withListener(server, [], await scene.listener(server.url, ['-t', 'F', ...listenerArgs]))
-  const provider = await scene.provider(server.url, ['-t', 'P', ...(mode === 'autonomy' ? ['-c', 'C'] : [])])
+  const providing = scene.provider(server.url, ['-t', 'P', ...(mode === 'autonomy' ? ['-c', 'C'] : [])])
+  // the server knows the token of an agent's connector by itself
+  if (mode !== 'agent') await providing
+  if (mode === 'autonomy') await (await providing).event('connector.registered')
+  const listening = mode === 'reverse' ? undefined : scene.listener(server.url, ['-t', 'C', ...listenerArgs])
+  const [provider, listener] = await Promise.all([providing, listening])
   if (mode !== 'autonomy') await server.process.event('socks.listening')
-  if (mode === 'reverse') {
-    return { server, socksPort, processes: [server.process, provider] }
-  }
-  if (mode === 'autonomy') await provider.event('connector.registered')
-  return withListener(server, [provider], await scene.listener(server.url, ['-t', 'C', ...listenerArgs]))
+  if (listener === undefined) return { server, socksPort, processes: [server.process, provider] }
+  return withListener(server, [provider], listener)
 }
 
 /** The server's command line in a mode. `socksPort` is the reverse token's. */
