@@ -4,7 +4,7 @@ import { curl } from './shell.js'
 
 const UP = /stays up until Ctrl-C/
 
-describe('the demo', { timeout: 40_000 }, () => {
+describe('the demo', () => {
   let demo: TestProcess | undefined
   afterEach(async () => {
     await demo?.end()

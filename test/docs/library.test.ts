@@ -27,7 +27,7 @@ const TSCONFIG = {
   include: ['*.mjs'],
 }
 
-describe('library examples of README.md', { timeout: 30_000 }, () => {
+describe('library examples of README.md', () => {
   let folder: string
   let site: Server
   let examples: readonly string[]

@@ -1,15 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { ROOT } from '../project/support.js'
+import { within } from '../support/wait.js'
 
-/** Longest wait for a line, an exit or a pid to go. */
-const PATIENCE_MS = 20_000
+/** How long a process may take to end others that it has started. */
+const LENIENCE_MS = 5_000
 
 /** A process under test; `end()` belongs into a `finally`. */
 export class TestProcess {
   readonly #child: ChildProcess
   readonly #exit: Promise<number | null>
   #output = ''
-  readonly #watchers = new Set<() => void>()
+  readonly #watchers: (() => void)[] = []
+  #gone = false
 
   constructor(program: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
     this.#child = spawn(program, [...args], { cwd: ROOT, ...options, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -22,6 +24,7 @@ export class TestProcess {
     this.#exit = new Promise((resolve, reject) => {
       this.#child.on('error', reject)
       this.#child.on('close', (code) => {
+        this.#gone = true
         resolve(code)
         this.#wake()
       })
@@ -40,14 +43,16 @@ export class TestProcess {
 
   /** What `pattern` matched, as soon as it does. */
   async match(pattern: RegExp): Promise<RegExpExecArray> {
-    const deadline = Date.now() + PATIENCE_MS
-    for (;;) {
-      const found = pattern.exec(this.#output)
-      if (found !== null) return found
-      const gone = this.#child.exitCode !== null || this.#child.signalCode !== null
-      if (gone || Date.now() > deadline) throw new Error(`${pattern} did not come; there is:\n${this.#output}`)
-      await this.#change(deadline - Date.now())
+    const what = (): string => `${pattern}; there is:\n${this.#output}`
+    const wait = async (): Promise<RegExpExecArray> => {
+      for (;;) {
+        const found = pattern.exec(this.#output)
+        if (found !== null) return found
+        if (this.#gone) throw new Error(`ended without ${what()}`)
+        await new Promise<void>((resolve) => this.#watchers.push(resolve))
+      }
     }
+    return await within(wait(), what)
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -56,32 +61,21 @@ export class TestProcess {
 
   /** The exit code; a signal that ended it is an error. */
   async exit(): Promise<number> {
-    const code = await this.#exit
+    const code = await within(this.#exit, () => `exit; there is:\n${this.#output}`)
     if (code === null) throw new Error(`ended by ${this.#child.signalCode}:\n${this.#output}`)
     return code
   }
 
+  /** Ends it, by force where a test has failed and it does not end by itself. */
   async end(): Promise<void> {
     this.#child.kill('SIGTERM')
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS / 4)
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), LENIENCE_MS)
     await this.#exit.catch(() => {})
     clearTimeout(timer)
   }
 
   #wake(): void {
-    for (const watcher of [...this.#watchers]) watcher()
-  }
-
-  #change(withinMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer)
-        this.#watchers.delete(done)
-        resolve()
-      }
-      const timer = setTimeout(done, withinMs)
-      this.#watchers.add(done)
-    })
+    for (const watcher of this.#watchers.splice(0)) watcher()
   }
 }
 

@@ -8,7 +8,7 @@ import { commandsOf, DocumentSession, PAGE } from './session.js'
 /** The port in the document; no test may rely on it. */
 const DOCUMENTED_PORT = '10080'
 
-describe('README.md', { timeout: 30_000 }, () => {
+describe('README.md', () => {
   let readme: Document
   let session: DocumentSession | undefined
   beforeAll(async () => {

@@ -92,7 +92,8 @@ export class DocumentSession {
   async #placed(command: string): Promise<{ args: readonly string[]; ready: RegExp }> {
     const [, mode = '', ...given] = command.split(/\s+/)
     const args = [mode, ...given, '--log-format', 'json']
-    if (mode === 'provider') return { args, ready: /"link\.up"/ }
+    // an autonomy provider tells the server of its connector tokens when it is linked
+    if (mode === 'provider') return { args, ready: given.includes('-c') ? /"connector\.registered"/ : /"link\.up"/ }
     const socks = await freePort()
     if (mode !== 'server' || given.includes('-r')) this.#socksPort = socks
     const port = given.includes('-p') || given.includes('-a') ? [] : ['-p', String(socks)]
