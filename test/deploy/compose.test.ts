@@ -74,10 +74,8 @@ describe('processes with the environment of deploy/compose.yaml', () => {
     const stage = await Stage.open(scene)
     const relay = stage.start(services.relay, '--socks-port', '0')
     await relay.event('server.ready')
-    const provider = stage.start(services.provider)
-    await provider.event('link.up')
-    const connector = stage.start(services.connector)
-    await connector.event('socks.listening')
+    const [provider, connector] = [stage.start(services.provider), stage.start(services.connector)]
+    await Promise.all([provider.event('link.up'), connector.event('socks.listening')])
     const content = randomBytes(3_000_000)
     const origin = await httpOrigin(scene, content)
     const socket = await socksConnect(scene, stage.socksPort, ['127.0.0.1', origin])

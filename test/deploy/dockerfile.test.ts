@@ -101,13 +101,18 @@ describe('deploy/healthcheck.mjs', () => {
   it('finds a relay well, wherever its port was named', async () => {
     const server = await scene.server(['-t', 'F'])
     const port = `${server.port}`
-    expect(await check(server.process.pid, { LINKSOCKS_WEBSOCKET_PORT: port })).toEqual([0, ''])
-    for (const flags of [['-P', port], [`-P${port}`], ['--ws-port', port], [`--ws-port=${port}`]]) {
-      const named = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)', '--', 'server', ...flags])
+    const checkNamed = async (...flags: readonly string[]) => {
+      // runs until its input ends
+      const named = spawn('sh', ['-c', 'read line', 'sh', 'server', ...flags])
       scene.own(() => named.kill())
       await once(named, 'spawn')
-      expect(await check(named.pid ?? 0)).toEqual([0, ''])
+      return await check(named.pid ?? 0)
     }
+    const checked = await Promise.all([
+      check(server.process.pid, { LINKSOCKS_WEBSOCKET_PORT: port }),
+      ...[['-P', port], [`-P${port}`], ['--ws-port', port], [`--ws-port=${port}`]].map((flags) => checkNamed(...flags)),
+    ])
+    expect(checked).toEqual(new Array(5).fill([0, '']))
   })
 
   it('finds a relay ill that does not answer', async () => {
@@ -117,11 +122,20 @@ describe('deploy/healthcheck.mjs', () => {
 
   it('asks a connector for its SOCKS5 port, and a provider for nothing but to run', async () => {
     const server = await scene.server(['-r', '-t', 'P', '-c', 'C', '-p', '0'])
-    const provider = await scene.provider(server.url, ['-t', 'P'])
-    const { process: connector, socksPort } = await scene.listener(server.url, ['-t', 'C'])
-    expect(await check(provider.pid)).toEqual([0, ''])
-    expect(await check(connector.pid, { LINKSOCKS_SOCKS_PORT: `${socksPort}` })).toEqual([0, ''])
+    const [provider, { process: connector, socksPort }] = await Promise.all([
+      scene.provider(server.url, ['-t', 'P']),
+      scene.listener(server.url, ['-t', 'C']),
+    ])
     const free = await freePort()
-    expect(await check(connector.pid, { LINKSOCKS_SOCKS_PORT: `${free}` })).toEqual([1, expect.any(String)])
+    const checked = await Promise.all([
+      check(provider.pid),
+      check(connector.pid, { LINKSOCKS_SOCKS_PORT: `${socksPort}` }),
+      check(connector.pid, { LINKSOCKS_SOCKS_PORT: `${free}` }),
+    ])
+    expect(checked).toEqual([
+      [0, ''],
+      [0, ''],
+      [1, expect.stringMatching(/^unhealthy: connect ECONNREFUSED/)],
+    ])
   })
 })
