@@ -136,7 +136,8 @@ for (const kind of [NGINX_EXAMPLE, CADDY_EXAMPLE]) {
       })
 
       it(`keeps an idle link for longer than twice its time-out, for pings are more frequent`, async () => {
-        const pings = ['--ping-interval', '1s', '--ping-timeout', '3s']
+        // both ends have patience: only the proxy could cut the link
+        const pings = ['--ping-interval', '200ms', '--ping-timeout', '1h']
         const idle = kind === NGINX_EXAMPLE ? SHORT_IDLE_S : undefined
         const tunnel = await startTunnel(scene, kind, pings, idle)
         await sleep(2.4 * SHORT_IDLE_S * 1_000)
@@ -154,9 +155,9 @@ describe.skipIf(NGINX_EXAMPLE.program === undefined || OPENSSL === undefined)('t
   const scene = sceneOfTest()
 
   it('would cut a link whose pings come later than its time-out', async () => {
-    const pings = ['--ping-interval', '20s', '--ping-timeout', '45s']
+    const pings = ['--ping-interval', '1h', '--ping-timeout', '24h']
     const tunnel = await startTunnel(scene, NGINX_EXAMPLE, pings, SHORT_IDLE_S)
-    await tunnel.connector.event('link.down', {}, 3 * SHORT_IDLE_S * 1_000)
+    await tunnel.connector.event('link.down')
   })
 
   it('waits longer than both ends of a link do', async () => {
