@@ -1,5 +1,6 @@
 // A server process with everything in it that the API can tell of: tokens of each type, clients of each role, live streams.
 import { spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,7 +11,6 @@ import { Client } from '../../dist/index.js'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/linksocks.js', import.meta.url))
 const ENDING_MS = 10_000
-const WAITING_MS = 10_000
 
 export const KEYS = { full: 'full-key', readOnly: 'read-only-key', metrics: 'metrics-key' }
 const PASSWORD = 'password of the port'
@@ -29,17 +29,17 @@ async function startServer(dataDir) {
   }
   const args = ['server', '-H', '127.0.0.1', '-P', '0', '--log-format', 'json', '--trusted-proxy', '127.0.0.1/32']
   const child = spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] })
-  const ended = new Promise((resolve) => child.on('close', resolve))
+  const ended = new Promise((resolve) => child.on('close', () => resolve(undefined)))
+  const events = new EventEmitter()
   /** What the log says of failures of our own. */
   const faults = []
-  const ready = new Promise((resolve) => {
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      const { event, level, ...fields } = JSON.parse(line)
-      if (level === 'error') faults.push(line)
-      if (event === 'server.ready') resolve(Number(String(fields.address).split(':').at(-1)))
-    })
+  const [ready, opened] = ['server.ready', 'socks.listening'].map((name) => once(events, name))
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    const { event, level, ...fields } = JSON.parse(line)
+    if (level === 'error') faults.push(line)
+    events.emit(event, fields)
   })
-  const port = await Promise.race([ready, ended.then(() => undefined)])
+  const port = await Promise.race([ready.then(([{ address }]) => Number(address.split(':').at(-1))), ended])
   if (port === undefined) throw new Error(`the server did not start: ${faults.join('\n')}`)
   const end = async () => {
     child.kill('SIGTERM')
@@ -47,7 +47,7 @@ async function startServer(dataDir) {
     await ended
     clearTimeout(late)
   }
-  return { port, url: `http://127.0.0.1:${port}`, faults, end, pid: child.pid }
+  return { port, url: `http://127.0.0.1:${port}`, faults, end, pid: child.pid, opened }
 }
 
 /** A target that sends back what it gets. */
@@ -83,19 +83,6 @@ async function addToken(url, body) {
   return await response.json()
 }
 
-/** The SOCKS5 port opens a moment after its provider has come. */
-async function portOpens(port) {
-  for (const end = Date.now() + WAITING_MS; Date.now() < end; ) {
-    const open = await new Promise((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
-      socket.on('connect', () => socket.destroy())
-    })
-    if (open) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`port ${port} does not open`)
-}
-
 /** @returns the server, and what ends all that was started, in whatever state it is */
 export async function startScene() {
   const ends = []
@@ -109,7 +96,7 @@ export async function startScene() {
     ends.push(server.end)
     const target = await startEcho()
     ends.push(() => target.close())
-    const streams = await startTraffic(server.url, target.address().port, ends)
+    const streams = await startTraffic(server, target.address().port, ends)
     for (const stream of streams)
       stream
         .on('error', () => {})
@@ -123,7 +110,7 @@ export async function startScene() {
   }
 }
 
-async function startTraffic(url, target, ends) {
+async function startTraffic({ url, opened }, target, ends) {
   const later = new Date(Date.now() + 86_400_000).toISOString()
   await addToken(url, { type: 'forward', token: 'token of forward clients', label: 'Büro', expires_at: later })
   const login = { username: 'user', password: PASSWORD }
@@ -139,7 +126,8 @@ async function startTraffic(url, target, ends) {
   await start({ token: 'token of providers', reverse: true })
   const forward = await start({ token: 'token of forward clients' })
   const connector = await start({ token: 'token of connectors' })
-  await portOpens(port)
+  // a moment after the provider has come
+  await opened
   return [
     await forward.dial('127.0.0.1', target),
     await connector.dial('127.0.0.1', target),
