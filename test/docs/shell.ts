@@ -41,7 +41,7 @@ class CurlCalls {
 
   constructor(folder: string) {
     this.#folder = folder
-    execFileSync('mkfifo', [join(folder, 'calls')])
+    execFileSync('sh', ['-c', 'mkfifo "$1"', 'sh', join(folder, 'calls')])
     // open for both, the pipe has no end while nobody calls
     const fd = openSync(join(folder, 'calls'), constants.O_RDWR | constants.O_NONBLOCK)
     this.#calls = new Socket({ fd, readable: true, writable: false })
