@@ -1,7 +1,10 @@
 import { connect, type Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { Keepalive } from '../../src/mux/keepalive.js'
+import { atEnd } from '../support/at-end.js'
 import { until } from '../support/wait.js'
 import { echoServer, exchange, startClient, startServer, tcpServer } from './library-fixture.js'
+import { stoppedClock } from './stopped-clock.js'
 
 const PINGS = { pingIntervalMs: 150, pingTimeoutMs: 600 }
 
@@ -31,6 +34,7 @@ async function droppingRelay(port: number): Promise<{ readonly port: number; dro
 
 describe('a peer that falls silent', () => {
   it('is given up by both ends after pingTimeoutMs, and the client comes back when the path does', async () => {
+    const clock = stoppedClock()
     const tokens = [{ type: 'forward', token: 'secret' }] as const
     const { port, log } = await startServer({ tokens, ...PINGS })
     const relay = await droppingRelay(port)
@@ -41,20 +45,37 @@ describe('a peer that falls silent', () => {
     })
     const echo = await echoServer()
     expect(await exchange(await client.dial('127.0.0.1', echo), 'before')).toBe('before')
-    const began = performance.now()
     relay.drop()
-    await until(() => log.of('link.suspended').length > 0 && clientLog.of('link.down').length > 0)
-    expect(performance.now() - began).toBeGreaterThan(PINGS.pingTimeoutMs - PINGS.pingIntervalMs - 50)
+    const givenUp = (): number[] => [log.of('link.suspended').length, clientLog.of('link.down').length]
+    await clock.advanceAsync(PINGS.pingTimeoutMs - 1)
+    expect(givenUp()).toEqual([0, 0])
+    relay.heal()
+    clock.advance(1)
+    await until(() => !givenUp().includes(0))
     expect(log.of('link.suspended')[0]).toMatchObject({ code: 'ERR_LINK_TIMEOUT' })
     expect(clientLog.of('link.down')[0]).toMatchObject({ code: 'ERR_LINK_TIMEOUT' })
-    relay.heal()
+    // the first attempt comes without a delay
+    await until(() => {
+      clock.advance(0)
+      return clientLog.of('link.up').length === 2
+    })
     expect(await exchange(await client.dial('127.0.0.1', echo), 'after')).toBe('after')
   })
 
   it('is not taken for one while it only has nothing to say', async () => {
+    const clock = stoppedClock()
+    const answers: Keepalive[] = []
+    const pong = vi.spyOn(Keepalive.prototype, 'pong').mockImplementation(function told(this: Keepalive) {
+      answers.push(this)
+    })
+    atEnd(() => pong.mockRestore())
     const { url, log } = await startServer({ tokens: [{ type: 'forward', token: 'secret' }], ...PINGS })
     const { log: clientLog } = await startClient({ url, token: 'secret', ...PINGS })
-    await new Promise((resolve) => setTimeout(resolve, 4 * PINGS.pingTimeoutMs))
+    for (let passed = 0; passed < 4 * PINGS.pingTimeoutMs; passed += PINGS.pingIntervalMs) {
+      answers.length = 0
+      clock.advance(PINGS.pingIntervalMs)
+      await until(() => new Set(answers).size === 2)
+    }
     expect([log.of('link.closed'), clientLog.of('link.down')]).toEqual([[], []])
   })
 })

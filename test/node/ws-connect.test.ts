@@ -5,6 +5,8 @@ import type { WsTransport } from '../../src/node/ws-transport.js'
 import { TransportRecorder } from '../contract/message-transport.js'
 import { httpProxy, socksProxy } from '../support/proxies.js'
 import { type RelayHostOptions, relayHost, TEST_CA } from '../support/relay-host.js'
+import { until } from '../support/wait.js'
+import { stoppedClock } from './stopped-clock.js'
 
 const HASH = 'ab'.repeat(32)
 const QUERY = `?token=${HASH}&reverse=false`
@@ -116,7 +118,7 @@ describe('connectWebSocket', () => {
     })
     const { message } = await failure(connect({ url }))
     expect(message.length).toBeLessThan(700)
-    await vi.waitFor(() => expect(sockets.size).toBe(0))
+    await until(() => sockets.size === 0)
   })
 
   it('does not wait for the rest of such an answer', async () => {
@@ -146,10 +148,11 @@ describe('connectWebSocket', () => {
 
   it('gives up on a server that does not answer, and ends the connection', async () => {
     const ended = vi.fn()
-    const port = await rawServer((socket) => socket.resume().on('close', ended))
+    const clock = stoppedClock()
+    const port = await rawServer((socket) => socket.on('close', ended).once('data', () => clock.advance(50)))
     const { message } = await failure(connect({ url: `ws://127.0.0.1:${port}/`, timeouts: { upgradeMs: 50 } }))
     expect(message).toBe(`no WebSocket at ws://127.0.0.1:${port}/: timed out after 0.05 s`)
-    await vi.waitFor(() => expect(ended).toHaveBeenCalled())
+    await until(() => ended.mock.calls.length > 0)
   })
 
   it.each([{ 'X-A': 'b\r\nX-Injected: c' }, { 'X A': 'b' }])(
@@ -175,15 +178,14 @@ describe('connectWebSocket, cancelled', () => {
     const ended = vi.fn()
     const controller = new AbortController()
     const port = await rawServer((socket) => {
-      socket.resume().on('close', ended)
-      setTimeout(() => controller.abort(), 30)
+      socket.on('close', ended).on('data', () => controller.abort())
     })
     const options =
       kind === 'proxy'
         ? { url: 'ws://relay.test/', serverProxy: `http://127.0.0.1:${port}` }
         : { url: `${kind}://127.0.0.1:${port}/` }
     expect((await failure(connect(options, controller.signal))).code).toBe('ERR_CANCELLED')
-    await vi.waitFor(() => expect(ended).toHaveBeenCalled())
+    await until(() => ended.mock.calls.length > 0)
   })
 
   it('is not touched by a signal that fires later', async () => {
@@ -231,7 +233,8 @@ describe('connectWebSocket with TLS', () => {
     const { port } = await host()
     const plain = await failure(connect({ url: `wss://127.0.0.1:${port}/` }))
     expect(plain.message).toMatch(`TLS with 127.0.0.1:${port} failed: `)
-    const silent = await rawServer((socket) => socket.resume())
+    const clock = stoppedClock()
+    const silent = await rawServer((socket) => socket.once('data', () => clock.advance(50)))
     const { message } = await failure(connect({ url: `wss://127.0.0.1:${silent}/`, timeouts: { tlsMs: 50 } }))
     expect(message).toBe(`TLS with 127.0.0.1:${silent} failed: timed out after 0.05 s`)
   })
@@ -387,7 +390,8 @@ describe('connectWebSocket through a proxy', () => {
   })
 
   it('names the proxy that nobody answers at, and the one that stays silent', async () => {
-    const silent = await rawServer((socket) => socket.resume())
+    const clock = stoppedClock()
+    const silent = await rawServer((socket) => socket.once('data', () => clock.advance(50)))
     const via = `http://127.0.0.1:${silent}`
     const { message } = await failure(connect({ url: 'ws://relay.test/', serverProxy: via, timeouts: { proxyMs: 50 } }))
     expect(message).toBe(`the proxy ${via} gave no connection to relay.test:80: timed out after 0.05 s`)
