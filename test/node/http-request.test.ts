@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { type HttpRequest, sendRequest } from '../../src/node/http-request.js'
 import { httpProxy } from '../support/proxies.js'
+import { until } from '../support/wait.js'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -33,10 +34,6 @@ const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
   ...more,
 })
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello'
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate)
-}
 
 describe('sendRequest', () => {
   it('sends method, path, headers and body, and leaves no connection behind', async () => {

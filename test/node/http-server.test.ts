@@ -17,10 +17,13 @@ import { isSocketPath } from '../../src/protocol/handshake.js'
 import { TransportRecorder } from '../contract/message-transport.js'
 import { collectGarbage } from '../support/garbage.js'
 import { parseAnswer, rawHttp } from '../support/raw-http.js'
+import { until, untilPasses, untilStill } from '../support/wait.js'
+import { isOpen } from './library-fixture.js'
 
 const servers: HttpServer[] = []
 
 afterEach(async () => {
+  vi.useRealTimers()
   vi.restoreAllMocks()
   await Promise.all(servers.splice(0).map((server) => server.close()))
 })
@@ -47,6 +50,9 @@ async function serve(options: Partial<HttpServerOptions> = {}) {
   const { port } = server.address
   return { server, port, url: `http://127.0.0.1:${port}`, seen, upgrades }
 }
+
+/** Megabytes that no kernel takes for a connection whose far end does not read. */
+const MORE_THAN_KERNELS_HOLD = 1_000
 
 const failure = (error: string): string => `${JSON.stringify({ success: false, error })}\n`
 
@@ -105,28 +111,31 @@ describe('listenHttp', () => {
 
   it('streams a response as the client reads it', async () => {
     let pulled = 0
+    let last = MORE_THAN_KERNELS_HOLD
     const chunk = new Uint8Array(1_000_000)
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {
         pulled += 1
         controller.enqueue(chunk)
-        if (pulled === 40) controller.close()
+        if (pulled >= last) controller.close()
       },
     })
     const { port } = await serve({ handle: async () => new Response(body) })
     const socket = connect(port, '127.0.0.1')
     socket.pause()
     socket.write('GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n')
-    await vi.waitFor(() => expect(pulled).toBeGreaterThan(2))
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    expect(pulled).toBeLessThan(30)
+    await until(() => pulled > 2)
+    await untilStill(() => pulled)
+    expect(pulled).toBeLessThan(MORE_THAN_KERNELS_HOLD)
+    last = pulled + 10
     let received = 0
     socket.on('data', (data) => {
       received += data.byteLength
     })
     socket.resume()
     await new Promise((resolve) => socket.on('close', resolve))
-    expect(received).toBeGreaterThan(40_000_000)
+    expect(pulled).toBe(last)
+    expect(received).toBeGreaterThan(last * chunk.byteLength)
   })
 
   it('aborts the signal of a request whose client is gone, even when the handler keeps nothing but the signal', async () => {
@@ -249,7 +258,7 @@ describe('listenHttp and request bodies', () => {
       },
     })
     const socket = connect(port, '127.0.0.1')
-    socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n')
+    socket.write(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${MORE_THAN_KERNELS_HOLD}000000\r\n\r\n`)
     let text = ''
     socket.on('data', (data) => {
       text += String(data)
@@ -262,17 +271,17 @@ describe('listenHttp and request bodies', () => {
         // ended by the other side: another write would fail at once, for ever
         if (error) return
         accepted += 1
-        write()
+        if (accepted < MORE_THAN_KERNELS_HOLD) write()
       })
     }
     write()
-    await vi.waitFor(() => expect(first).toBeGreaterThan(0))
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    expect(accepted).toBeLessThan(50)
+    await until(() => first > 0)
+    await untilStill(() => accepted)
+    expect(accepted).toBeLessThan(MORE_THAN_KERNELS_HOLD)
     read.resolve()
     await new Promise((resolve) => socket.on('close', resolve))
     expect(parseAnswer(text).status).toBe(413)
-    expect(accepted).toBeLessThan(100)
+    expect(accepted).toBeLessThan(MORE_THAN_KERNELS_HOLD)
   })
 
   it('answers early, and closes, when the handler does not want the body', async () => {
@@ -293,16 +302,20 @@ describe('listenHttp and request bodies', () => {
   })
 
   it('fails the body when the client goes away within it', async () => {
-    const failed = deferred()
+    const [begun, failed] = [deferred(), deferred()]
     const { port } = await serve({
       handle: async (request) => {
-        await request.text().catch(() => failed.resolve())
+        const reader = request.body?.getReader()
+        await reader?.read()
+        begun.resolve()
+        await reader?.read().catch(() => failed.resolve())
         return new Response()
       },
     })
     const socket = connect(port, '127.0.0.1')
     socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc')
-    setTimeout(() => socket.destroy(), 50)
+    await begun.promise
+    socket.destroy()
     await failed.promise
   })
 })
@@ -368,7 +381,7 @@ describe('listenHttp and WebSockets', () => {
     })
     const socket = connect(port, '127.0.0.1')
     socket.write(Buffer.concat([Buffer.from(upgradeRequest('/socket', '')), Buffer.of(0x82, 0x81, 0, 0, 0, 0, 42)]))
-    await vi.waitFor(() => expect(upgrades.length).toBe(1))
+    await until(() => upgrades.length === 1)
     const seen = new TransportRecorder()
     upgrades[0]?.transport.start(seen)
     await seen.until(() => seen.messages.length === 1)
@@ -487,27 +500,35 @@ describe('HttpServer', () => {
     const wsClosed = new Promise((resolve) => ws.on('close', resolve))
     const hung = fetch(`${url}/hang`).catch(() => 'ended')
     await hanging.promise
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const closing = server.close()
     expect(server.close()).toBe(closing)
-    await closing
     expect(await wsClosed).toBe(1001)
+    // the grace of requests under way
+    vi.runAllTimers()
+    await closing
     expect(await hung).toBe('ended')
     await idleClosed
     await serve({ port })
   })
 
   it('lets a request under way be answered when it closes', async () => {
-    const asked = deferred()
-    const { server, url } = await serve({
+    // the grace of requests under way does not pass
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const [asked, closed] = [deferred(), deferred()]
+    const { server, port, url } = await serve({
       handle: async () => {
         asked.resolve()
-        await new Promise((resolve) => setTimeout(resolve, 100))
+        await closed.promise
         return new Response('late')
       },
     })
     const answer = fetch(url).then((response) => response.text())
     await asked.promise
-    await server.close()
+    const closing = server.close()
+    await untilPasses(async () => expect(await isOpen(port)).toBe(false))
+    closed.resolve()
+    await closing
     expect(await answer).toBe('late')
   })
 })
