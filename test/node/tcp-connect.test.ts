@@ -1,5 +1,5 @@
-import { getEventListeners } from 'node:events'
-import type { Socket } from 'node:net'
+import { getEventListeners, once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { connectTcp } from '../../src/node/tcp-connect.js'
@@ -36,8 +36,8 @@ describe('connectTcp', () => {
     const { sockets, port } = await open()
     const stream = await connectTcp({ host: '127.0.0.1', port })
     await until(() => sockets.length === 1)
-    sockets[0]?.end(pattern(1_000))
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    // what the system has taken is at the far end already
+    await new Promise<void>((resolve) => sockets[0]?.end(pattern(1_000), resolve))
     const told = new StreamRecorder(stream)
     told.start()
     await until(() => told.ends === 1)
@@ -87,9 +87,13 @@ describe('connectTcp', () => {
     controller.abort(reason)
     await expect(dial).rejects.toBe(reason)
     expect(getEventListeners(controller.signal, 'abort')).toEqual([])
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    // connections are accepted in their order: whatever comes before this one
+    const later = connect(port, '127.0.0.1')
+    onTestFinished(() => void later.destroy())
+    await once(later, 'connect')
+    await until(() => sockets.some(({ remotePort }) => remotePort === later.localPort))
     // the kernel may have shaken hands before: then the peer sees the end of it
-    for (const socket of sockets) {
+    for (const socket of sockets.slice(0, -1)) {
       socket.resume()
       await until(() => socket.readableEnded || socket.destroyed)
     }
