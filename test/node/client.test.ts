@@ -1,7 +1,10 @@
+import dns from 'node:dns'
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import type { ClientOptions } from '../../src/node/options.js'
+import { atEnd } from '../support/at-end.js'
 import { freePort } from '../support/ports.js'
+import { until } from '../support/wait.js'
 import {
   echoServer,
   exchange,
@@ -77,7 +80,7 @@ describe('Client.start()', () => {
     const { client } = newClient({ url, token: 'secret', socks: { port, nowait } })
     await expect(client.start()).rejects.toMatchObject({ code: 'ERR_LISTEN' })
     expect(await client.closed).toMatchObject({ code: 'ERR_LISTEN' })
-    await vi.waitFor(() => expect(server.tokens()).toMatchObject([{ clientsCount: 0 }]))
+    await until(() => server.tokens()[0]?.clientsCount === 0)
   })
 
   it.each([
@@ -106,7 +109,8 @@ describe('Client.start()', () => {
     const { client: one } = newClient({ url, token: 'secret', socks: { port: patient } })
     const { client: two } = newClient({ url, token: 'secret', socks: { port: eager, nowait: true } })
     const starting = [one.start(), two.start()]
-    await vi.waitFor(() => expect(two.socksAddress).toEqual({ host: HOST, port: eager }))
+    await until(() => two.socksAddress !== undefined)
+    expect(two.socksAddress).toEqual({ host: HOST, port: eager })
     expect([await isOpen(patient), one.socksAddress]).toEqual([false, undefined])
     const early = socksRequest(eager, { host: HOST, port: await echoServer() })
     await startServer({ port, tokens: [{ type: 'forward', token: 'secret' }] })
@@ -137,7 +141,7 @@ describe('Client.close()', () => {
       const { client } = newClient({ url: `ws://${HOST}:${port}`, token: 'secret', socks: { port: 0, nowait: true } })
       const starting = client.start()
       starting.catch(() => {})
-      await vi.waitFor(() => expect(client.socksAddress).toBeDefined())
+      await until(() => client.socksAddress !== undefined)
       await client.close()
       await expect(starting).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
       expect([await client.closed, client.socksAddress]).toEqual([undefined, undefined])
@@ -147,15 +151,19 @@ describe('Client.close()', () => {
   it.each([true, false])('ends start() in the middle of opening the SOCKS port (nowait: %s)', async (nowait) => {
     const port = await freePort()
     const { url } = await startServer({ tokens: [{ type: 'forward', token: 'secret' }] })
-    // looking up a name takes its time
-    const { client, log } = newClient({ url, token: 'secret', socks: { host: 'localhost', port, nowait } })
-    const asked = new Promise((resolve) => {
-      log.info = (event) => event === 'link.up' && setImmediate(resolve)
-    })
+    // the port opens once the name is looked up, which takes as long as the test says
+    const lookup = vi.spyOn(dns, 'lookup').mockImplementation((() => {}) as never)
+    atEnd(() => lookup.mockRestore())
+    const { client } = newClient({ url, token: 'secret', socks: { host: 'localhost', port, nowait } })
     const starting = client.start()
     starting.catch(() => {})
-    if (!nowait) await asked
-    await client.close()
+    await until(() => lookup.mock.calls.length > 0)
+    const closing = client.close()
+    const [, ...more] = lookup.mock.calls[0] as unknown as [string, ...unknown[]]
+    const done = more.at(-1) as (...answer: unknown[]) => void
+    if (more.length > 1) done(null, [{ address: HOST, family: 4 }])
+    else done(null, HOST, 4)
+    await closing
     await expect(starting).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
     expect(await isOpen(port)).toBe(false)
   })
@@ -170,17 +178,16 @@ describe('Client.close()', () => {
 
   it('leaves nothing that keeps the process alive', async () => {
     const kept = (): string[] => process.getActiveResourcesInfo().filter((kind) => /^(TCP|Timeout)/.test(kind))
-    const until = async (done: () => boolean): Promise<void> => {
-      while (!done()) await new Promise((resolve) => setImmediate(resolve))
-    }
     // what the tests before have closed may take a moment to go
     await until(() => !kept().some((kind) => kind.startsWith('TCP')))
     const port = await echoServer()
     const before = kept().toSorted()
+    const sockets = (): number => kept().filter((kind) => kind.startsWith('TCP')).length
+    const socketsBefore = sockets()
     const { client, server } = await forwardPair({}, { threads: 4, socks: { port: 0 } })
     const stream = await client.dial(HOST, port)
     stream.on('error', () => {})
-    expect(kept().length).toBeGreaterThan(before.length + 4)
+    expect(sockets()).toBeGreaterThan(socketsBefore + 4)
     await Promise.all([client.close(), server.close()])
     // timers of before may have gone meanwhile
     const added = (): string[] => {
