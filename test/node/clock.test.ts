@@ -1,12 +1,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { nodeClock } from '../../src/node/clock.js'
 import { clockContract } from '../contract/clock.js'
+import { atEnd } from '../support/at-end.js'
 import { ManualClock } from '../support/manual-clock.js'
 
-clockContract('nodeClock', () => ({
-  clock: nodeClock,
-  pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-}))
+clockContract('nodeClock', () => {
+  vi.useFakeTimers()
+  atEnd(() => vi.useRealTimers())
+  return { clock: nodeClock, pass: async (ms) => void (await vi.advanceTimersByTimeAsync(ms)) }
+})
 
 clockContract('ManualClock', () => {
   const clock = new ManualClock()
@@ -36,6 +38,12 @@ describe('nodeClock', () => {
     timer.cancel()
     vi.advanceTimersByTime(2 ** 32)
     expect([fired, vi.getTimerCount()]).toEqual([0, 0])
+  })
+
+  it('fires by the timers of Node, at most a millisecond early', async () => {
+    const began = nodeClock.now()
+    await new Promise<void>((resolve) => void nodeClock.after(20, resolve))
+    expect(nodeClock.now() - began).toBeGreaterThanOrEqual(19)
   })
 
   it('does not keep the process alive', () => {
