@@ -47,7 +47,7 @@ export class StreamRecorder {
   #data(chunk: Uint8Array): void {
     if (this.closed || this.ends > 0) this.late.push('data')
     // a copy, for the memory is the stream's again after consume()
-    this.chunks.push(Uint8Array.from(chunk))
+    this.chunks.push(new Uint8Array(chunk))
     this.received += chunk.byteLength
     if (this.consuming) this.consumeAll()
     this.onData(chunk)

@@ -23,7 +23,9 @@ const bytesOf = (payload: Uint8Array | string): Uint8Array => Buffer.from(payloa
 
 /** Slow and obvious, as section 5.3 writes it. */
 export function masked(bytes: Uint8Array, key: Uint8Array, at = 0): Uint8Array {
-  return Uint8Array.from(bytes, (byte, i) => byte ^ (key[(at + i) % 4] as number))
+  const result = new Uint8Array(bytes.byteLength)
+  for (let i = 0; i < result.length; i += 1) result[i] = (bytes[i] as number) ^ (key[(at + i) % 4] as number)
+  return result
 }
 
 export function frame(fields: FrameFields): Buffer {
