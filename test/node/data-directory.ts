@@ -1,9 +1,13 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LogFields, type Logger, silentLogger } from '../../src/log.js'
 import { openTokenDatabase, type TokenDatabaseOptions } from '../../src/node/token-database.js'
 import type { TokenStore } from '../../src/ports.js'
+
+/** Files in memory, where there are such: a disk takes its time for each of the many syncs. */
+const MEMORY = '/dev/shm'
 
 /** A temporary data directory, and the stores opened in it. */
 export class DataDirectory {
@@ -21,7 +25,7 @@ export class DataDirectory {
   }
 
   static async make(): Promise<DataDirectory> {
-    return new DataDirectory(await mkdtemp(join(tmpdir(), 'linksocks-store-')))
+    return new DataDirectory(await mkdtemp(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'linksocks-store-')))
   }
 
   async open(options: Partial<TokenDatabaseOptions> = {}): Promise<TokenStore> {
