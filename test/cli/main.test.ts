@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { main } from '../../src/cli/main.js'
 import { type ErrorCode, LinkSocksError } from '../../src/errors.js'
+import { until } from '../support/wait.js'
 import { FakeIo, FakeLibrary, run } from './harness.js'
 
 const failWith =
@@ -125,7 +126,7 @@ describe('exit code', () => {
     const io = new FakeIo()
     const fake = new FakeLibrary()
     const ended = main(['server', '-t', 'tok'], {}, io, async () => fake.library)
-    while (!io.err.includes('server.ready')) await new Promise(setImmediate)
+    await until(() => io.err.includes('server.ready'))
     for (const fail of io.failures) fail(new Error('one stream had trouble'))
     expect(io.err).toContain('error process.failure code=ERR_')
     expect(io.err).toContain('one stream had trouble')
@@ -137,9 +138,9 @@ describe('exit code', () => {
     const io = new FakeIo()
     const fake = new FakeLibrary({ close: () => new Promise(() => {}) })
     const ended = main(['server', '-t', 'tok'], {}, io, async () => fake.library)
-    while (!io.err.includes('server.ready')) await new Promise(setImmediate)
+    await until(() => io.err.includes('server.ready'))
     io.signal()
-    await new Promise(setImmediate)
+    await until(() => fake.calls.length === 2)
     expect(fake.calls).toEqual(['start', 'close'])
     io.signal('SIGTERM')
     expect(await ended).toBe(0)
@@ -153,7 +154,7 @@ describe('exit code', () => {
     const io = new FakeIo()
     const fake = new FakeLibrary({ closed })
     const ended = main(['client', '-R'], {}, io, async () => fake.library)
-    while (!fake.calls.includes('start')) await new Promise(setImmediate)
+    await until(() => fake.calls.includes('start'))
     end(new LinkSocksError('ERR_LINK_LOST', 'the server went away'))
     expect(await ended).toBe(1)
     expect(io.lines.at(-1)).toBe('linksocks: the server went away')

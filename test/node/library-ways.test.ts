@@ -4,13 +4,14 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer } from 'node:tls'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import type { ClientOptions } from '../../src/node/options.js'
 import type { EgressPolicy } from '../../src/ports.js'
 import { atEnd } from '../support/at-end.js'
 import { freePort } from '../support/ports.js'
 import { httpProxy, socksProxy, type TestProxy } from '../support/proxies.js'
+import { untilPasses } from '../support/wait.js'
 import {
   addressBytes,
   echoServer,
@@ -112,7 +113,7 @@ describe('egressPolicy', () => {
     const end = Buffer.alloc(2)
     end.writeUInt16BE(target.address().port)
     sender.send(Buffer.concat([Buffer.of(0, 0, 0), addressBytes(HOST), end, Buffer.from('x')]), boundPort, HOST)
-    await vi.waitFor(() => expect(judged).toEqual([`tcp ${HOST}:9`, `udp ${HOST}:${target.address().port}`]))
+    await untilPasses(() => expect(judged).toEqual([`tcp ${HOST}:9`, `udp ${HOST}:${target.address().port}`]))
     expect(received).toEqual([])
   })
 })
@@ -160,7 +161,7 @@ describe('the way to the server', () => {
     const headers = { 'X-Forwarded-For': '198.51.100.7' }
     const { client } = newClient({ url: `ws://127.0.0.1:${port}`, token: 'none', headers })
     await client.start().catch(() => {})
-    await vi.waitFor(() => expect(log.of('link.rejected')).toMatchObject([{ address: '198.51.100.7' }]))
+    await untilPasses(() => expect(log.of('link.rejected')).toMatchObject([{ address: '198.51.100.7' }]))
   })
 })
 
@@ -179,7 +180,7 @@ describe('authInBand', () => {
     await once(peer, 'open')
     peer.send(new Uint8Array(64 * 1024))
     await once(peer, 'close')
-    await vi.waitFor(() => expect(log.of('link.rejected')).toMatchObject([{ code: 'ERR_MESSAGE_TOO_LARGE' }]))
+    await untilPasses(() => expect(log.of('link.rejected')).toMatchObject([{ code: 'ERR_MESSAGE_TOO_LARGE' }]))
   })
 
   it('is refused like any other wrong token', async () => {
@@ -205,7 +206,7 @@ describe('traceMessages and threads', () => {
       { traceMessages: true },
       { threads: 3, traceMessages: true },
     )
-    await vi.waitFor(() => expect(server.tokens()).toMatchObject([{ clientsCount: 3 }]))
+    await untilPasses(() => expect(server.tokens()).toMatchObject([{ clientsCount: 3 }]))
     await exchange(await client.dial(HOST, await echoServer()), 'traced')
     for (const one of [log, clientLog]) expect(one.of('message.received').length).toBeGreaterThan(1)
   })

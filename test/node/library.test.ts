@@ -1,10 +1,11 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import * as library from '../../src/index.js'
 import type { ServerOptions } from '../../src/node/options.js'
 import { atEnd } from '../support/at-end.js'
 import { freePort } from '../support/ports.js'
+import { untilPasses } from '../support/wait.js'
 import {
   addressBytes,
   echoServer,
@@ -83,7 +84,7 @@ describe('reverse mode', () => {
     const { server, url } = await startServer({ tokens: [{ type: 'reverse', token: 'secret', port }] })
     expect(server.tokens()).toMatchObject([{ type: 'reverse', clientsCount: 0, port, listening: false }])
     await startClient({ url, token: 'secret', reverse: true })
-    await vi.waitFor(() => expect(server.tokens()).toMatchObject([{ clientsCount: 1, listening: true }]))
+    await untilPasses(() => expect(server.tokens()).toMatchObject([{ clientsCount: 1, listening: true }]))
     const { rep, socket } = await socksRequest(port, { host: LOOPBACK, port: await echoServer() })
     expect(rep).toBe(0)
     expect(await exchange(socket, 'in reverse')).toBe('in reverse')
@@ -125,14 +126,14 @@ describe('agent mode', () => {
 describe('autonomy mode', () => {
   const tokens: ServerOptions['tokens'] = [{ type: 'reverse', token: 'secret', allowManageConnector: true }]
   const registered = (count: number, tokensOf: () => readonly string[]) =>
-    vi.waitFor(() => expect(tokensOf()).toHaveLength(count))
+    untilPasses(() => expect(tokensOf()).toHaveLength(count))
 
   it('lets each provider hand out connector tokens that reach it alone', async () => {
     const { server, url } = await startServer({ tokens })
     const refuse = (): string => 'not from here'
     const open = await startClient({ url, token: 'secret', reverse: true, connectorTokens: ['to-open'] })
     await startClient({ url, token: 'secret', reverse: true, connectorTokens: ['to-shut'], egressPolicy: refuse })
-    await vi.waitFor(() => expect(server.tokens()).toMatchObject([{ connectorTokens: ['to-open', 'to-shut'] }]))
+    await untilPasses(() => expect(server.tokens()).toMatchObject([{ connectorTokens: ['to-open', 'to-shut'] }]))
     const port = await echoServer()
     const { client } = await startClient({ url, token: 'to-open' })
     const { client: other } = await startClient({ url, token: 'to-shut' })
@@ -156,7 +157,7 @@ describe('autonomy mode', () => {
     await first.server.close()
     const second = await startServer({ tokens, port })
     const [token = ''] = provider.connectorTokens
-    await vi.waitFor(() => expect(second.server.tokens()).toMatchObject([{ connectorTokens: [token] }]), 5_000)
+    await untilPasses(() => expect(second.server.tokens()).toMatchObject([{ connectorTokens: [token] }]))
     expect(log.of('connector.generated')).toEqual([{ connectorToken: token }])
     const { client } = await startClient({ url: second.url, token })
     expect(await exchange(await client.dial(LOOPBACK, await echoServer()), 'again')).toBe('again')

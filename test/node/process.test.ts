@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { patience } from '../support/wait.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const TIME_LIMIT_MS = 8_000
 
 /** Runs a module that uses the built package, until it ends by itself. */
 async function run(script: string): Promise<{ readonly code: unknown; readonly out: string; readonly err: string }> {
   const source = `import { Client, Server } from './dist/index.js'\n${script}`
   const args = ['--input-type=module', '--eval', source]
-  const child = spawn(process.execPath, args, { cwd: ROOT, timeout: TIME_LIMIT_MS, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, args, { cwd: ROOT, timeout: patience(), stdio: ['ignore', 'pipe', 'pipe'] })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk) => {
     out += String(chunk)

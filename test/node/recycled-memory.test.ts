@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ClientOptions, ServerOptions } from '../../src/node/options.js'
 import { KIB } from '../../src/protocol/limits.js'
 import { freePort } from '../support/ports.js'
+import { untilPasses } from '../support/wait.js'
 import { checkingTarget, checkStream, type Exchange, haltingLine } from './checked-streams.js'
 import { isOpen, startClient, startServer } from './library-fixture.js'
 import { type Poisoned, poisonGivenMemory } from './poisoned-memory.js'
@@ -40,7 +41,7 @@ const MODES: Readonly<Record<string, (line: Line) => Promise<number>>> = {
     const socksPort = await freePort()
     const { port } = await startServer({ tokens: [{ type: 'reverse', token: 'secret', port: socksPort }] })
     await startClient({ url: await urlOf(port, via), token: 'secret', reverse: true })
-    await vi.waitFor(async () => expect(await isOpen(socksPort)).toBe(true))
+    await untilPasses(async () => expect(await isOpen(socksPort)).toBe(true))
     return socksPort
   },
   async agent({ via = straight }) {

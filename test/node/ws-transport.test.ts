@@ -4,6 +4,7 @@ import { limitInbound } from '../../src/node/limit-inbound.js'
 import { CLOSE_GRACE_MS } from '../../src/node/ws-transport.js'
 import { MAX_MESSAGE_BYTES, MIB } from '../../src/protocol/limits.js'
 import { messageTransportContract, TransportRecorder } from '../contract/message-transport.js'
+import { untilPasses } from '../support/wait.js'
 import { clientFrame, WsHost } from '../support/ws-pair.js'
 
 const TEXT = 1
@@ -170,7 +171,7 @@ describe('WsTransport', () => {
     expect(seen.pongs).toBe(0)
     pong('2')
     await seen.until(() => seen.pongs === 1)
-    await vi.waitFor(() => expect(Buffer.concat(sent).toString('hex')).toBe('890131890132'))
+    await untilPasses(() => expect(Buffer.concat(sent).toString('hex')).toBe('890131890132'))
     server.abort()
   })
 
