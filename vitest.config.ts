@@ -5,8 +5,20 @@ import { CountsReporter } from './test/support/counts-reporter.js'
  * Forked workers, and no more of them than the two cores the suite is sized for. Most files share a worker with the files
  * before them (`isolate: false`), because a worker of its own costs a file half a second. So a fixture sets no hooks at its
  * head (`test/support/at-end.ts`), and no test leaves anything global changed. Files that mock modules, or look at memory that
- * a whole process shares, are in `node`.
+ * a whole process shares, are in `alone`.
  */
+const ALONE = [
+  'test/guard/**/*.test.ts',
+  ...['client', 'frame-reader-limits', 'fresh-memory', 'full-line', 'inflate', 'lookup-phase', 'mask-memory'].map(
+    ofNode,
+  ),
+  ...['recycled-memory', 'recycled-memory-ways', 'resolve', 'socket-reader'].map(ofNode),
+]
+
+function ofNode(name: string): string {
+  return `test/node/${name}.test.ts`
+}
+
 export default defineConfig({
   test: {
     environment: 'node',
@@ -33,8 +45,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'node',
-          include: ['test/{guard,node}/**/*.test.ts'],
+          include: ['test/node/**/*.test.ts'],
+          exclude: ALONE,
+          isolate: false,
         },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: ALONE },
       },
       {
         extends: true,
