@@ -6,7 +6,7 @@ import { forwardPair } from '../node/library-fixture.js'
 import { type Counts, countsSoFar, installCounters, resetCounts } from './counters.js'
 
 const WARM_UP_BYTES = 16 * MIB
-const MOVED_BYTES = 64 * MIB
+const MOVED_BYTES = 32 * MIB
 const ROUNDS = 3
 
 /**
