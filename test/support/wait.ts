@@ -1,5 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TestRunner } from 'vitest'
+import { type TestContext, TestRunner } from 'vitest'
 
 /** Before a test's time is over, so that the wait says what did not come. */
 const MARGIN_MS = 1_000
@@ -10,14 +11,23 @@ const POLL_MS = 25
 /** Looks in a row, and the pause before each, at a value that is to stand still. */
 const STILL_LOOKS = 50
 const STILL_PAUSE_MS = 2
+/** When tests that run beside others are over: vitest knows one current test only. */
+const ends = new AsyncLocalStorage<number>()
 /** Turns of the event loop that a condition of this process gets before it is looked at once a millisecond only. */
 const EAGER_TURNS = 200
+
+/** Called first in a test that runs beside others: its waits last as long as it does, and it begins when its turn comes. */
+export function beginConcurrent({ task }: Pick<TestContext, 'task'>): void {
+  ends.enterWith(Date.now() + task.timeout)
+}
 
 /**
  * How long a wait may take, in milliseconds: what is left of the running test's own time. No single wait has a limit below
  * that, for how long a thing takes depends on what else the machine does.
  */
 export function patience(): number {
+  const end = ends.getStore()
+  if (end !== undefined) return Math.max(0, end - MARGIN_MS - Date.now())
   const test = TestRunner.getCurrentTest()
   const began = test?.result?.startTime
   if (test === undefined || began === undefined) return HOOK_MS
