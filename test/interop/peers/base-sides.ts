@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { LinksocksProcess } from '../../support/e2e-process.js'
-import type { Scene } from '../../support/e2e-scene.js'
+import type { ProcessOptions, Scene } from '../../support/e2e-scene.js'
 import { type SocksOptions, socksConnect } from '../../support/e2e-socks.js'
 import { tcpTarget } from '../../support/e2e-targets.js'
 import { freePort } from '../../support/ports.js'
@@ -27,47 +27,56 @@ export interface ExitSide {
   again(): Promise<BaseLink>
 }
 
+/** What each process of a side is started with. */
+type Options = () => ProcessOptions
+
 const PROVIDER = { token: 'P', reverse: true }
 const CONNECTOR = { token: 'C', reverse: false }
 
-async function ourClient(scene: Scene): Promise<SocksSide> {
+async function ourClient(scene: Scene, options: Options): Promise<SocksSide> {
   const server = await BaseServer.open(scene)
-  const { process, socksPort } = await scene.listener(server.url, ['-t', 'F'])
+  const { process, socksPort } = await scene.listener(server.url, ['-t', 'F'], options())
   return { socksPort, exit: await server.link(), processes: [process], again: () => server.link() }
 }
 
-async function ourReverseServer(scene: Scene): Promise<SocksSide> {
+async function ourReverseServer(scene: Scene, options: Options): Promise<SocksSide> {
   const socksPort = await freePort()
-  const { url, process } = await scene.server(['-r', '-t', 'P', '-p', `${socksPort}`])
+  const { url, process } = await scene.server(['-r', '-t', 'P', '-p', `${socksPort}`], options())
   const again = () => baseClient(scene, url, PROVIDER)
   const exit = await again()
   await process.event('socks.listening')
   return { socksPort, exit, processes: [process], again }
 }
 
-async function ourRelayAndClient(scene: Scene): Promise<SocksSide> {
-  const { url, process } = await scene.server(['-r', '-t', 'P', '-p', '0', '-c', 'C'])
+async function ourRelayAndClient(scene: Scene, options: Options): Promise<SocksSide> {
+  const { url, process } = await scene.server(['-r', '-t', 'P', '-p', '0', '-c', 'C'], options())
   const again = () => baseClient(scene, url, PROVIDER)
   const exit = await again()
-  const listener = await scene.listener(url, ['-t', 'C'])
+  const listener = await scene.listener(url, ['-t', 'C'], options())
   return { socksPort: listener.socksPort, exit, processes: [process, listener.process], again }
 }
 
-async function ourProvider(scene: Scene): Promise<ExitSide> {
+async function provide(scene: Scene, url: string, options: ProcessOptions): Promise<LinksocksProcess> {
+  const process = scene.start(['provider', '-u', url, '-t', 'P', '--log-format', 'json'], options)
+  await process.event('link.up')
+  return process
+}
+
+async function ourProvider(scene: Scene, options: Options): Promise<ExitSide> {
   const server = await BaseServer.open(scene)
-  const process = await scene.provider(server.url, ['-t', 'P'])
+  const process = await provide(scene, server.url, options())
   return { asker: await server.link(), processes: [process], again: () => server.link() }
 }
 
-async function ourServer(scene: Scene): Promise<ExitSide> {
-  const { url, process } = await scene.server(['-t', 'F'])
+async function ourServer(scene: Scene, options: Options): Promise<ExitSide> {
+  const { url, process } = await scene.server(['-t', 'F'], options())
   const again = () => baseClient(scene, url, { token: 'F', reverse: false })
   return { asker: await again(), processes: [process], again }
 }
 
-async function ourRelayAndProvider(scene: Scene): Promise<ExitSide> {
-  const { url, process } = await scene.server(['-r', '-t', 'P', '-p', '0', '-c', 'C'])
-  const provider = await scene.provider(url, ['-t', 'P'])
+async function ourRelayAndProvider(scene: Scene, options: Options): Promise<ExitSide> {
+  const { url, process } = await scene.server(['-r', '-t', 'P', '-p', '0', '-c', 'C'], options())
+  const provider = await provide(scene, url, options())
   const again = () => baseClient(scene, url, CONNECTOR)
   return { asker: await again(), processes: [process, provider], again }
 }
@@ -75,9 +84,11 @@ async function ourRelayAndProvider(scene: Scene): Promise<ExitSide> {
 let started: Promise<unknown> = Promise.resolve()
 
 /** Starts one side at a time: processes that all start at once take longer than anybody waits. */
-function inTurn<T>(open: (scene: Scene) => Promise<T>): (scene: Scene) => Promise<T> {
-  return (scene) => {
-    const turn = started.then(() => open(scene))
+function inTurn<T>(
+  open: (scene: Scene, options: Options) => Promise<T>,
+): (scene: Scene, options?: Options) => Promise<T> {
+  return (scene, options = () => ({})) => {
+    const turn = started.then(() => open(scene, options))
     started = turn.catch(() => {})
     return turn
   }
