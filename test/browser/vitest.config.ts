@@ -14,8 +14,6 @@ export default defineConfig({
     hookTimeout: 45_000,
     teardownTimeout: 5_000,
     allowOnly: false,
-    // a browser on a shared machine: what needs a second try is named at the end
-    retry: 1,
     reporters: ['default', new SkippedReporter(), new CountsReporter()],
   },
 })

@@ -10,8 +10,6 @@ export default defineConfig({
     include: ['test/interop/**/*.interop.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    // programs of others, on shared machines: what needs a second try is named at the end
-    retry: 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 5_000,
