@@ -41,7 +41,7 @@ async function capture(scene: Scene, deployed: Deployed, mode: Mode, cast: Cast)
   const { socksPort } = await startMixed(scene, deployed, mode, cast, { inFront })
   await usualActions(scene, socksPort)
   const mixed = mixedLinks(cast, links())
-  await eventually('message of ours of every usual type', () => mixed.every(isComplete) || undefined, 20_000)
+  await eventually('message of ours of every usual type', () => mixed.every(isComplete) || undefined)
   return mixed
 }
 

@@ -4,12 +4,10 @@ import { echoTarget, HAS_IPV6 } from '../support/e2e-targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 import type { Deployed } from './support/deployed.js'
-import { echoed } from './support/exchanges.js'
+import { echoAttempts } from './support/exchanges.js'
 import { describeDeployed, mixedCasts, named } from './support/mixed.js'
 import { type Side, startClient, startPeer } from './support/mixed-tunnel.js'
 import { ownScene } from './support/own-scene.js'
-
-const START_MS = 20_000
 
 /** A server on the IPv6 loopback. @returns its URL */
 async function startServer(scene: Scene, deployed: Deployed, side: Side, args: readonly string[]): Promise<string> {
@@ -21,7 +19,7 @@ async function startServer(scene: Scene, deployed: Deployed, side: Side, args: r
       () => true,
       () => undefined,
     )
-  await eventually('server on the IPv6 loopback', up, START_MS).catch((error: Error) => {
+  await eventually('server on the IPv6 loopback', up).catch((error: Error) => {
     throw new Error(`${error.message}; its output ends:\n${server.tail}`)
   })
   return `ws://[::1]:${port}`
@@ -38,8 +36,7 @@ for (const mode of ['forward', 'agent'] as const) {
       const token = mode === 'forward' ? 'F' : 'C'
       await startClient(scene, deployed, cast.listener ?? 'ours', ['-u', url, '-t', token, '-p', `${socksPort}`])
       const target = ['::1', await echoTarget(scene, '::1')] as const
-      const answer = () => echoed(scene, socksPort, target, 'over IPv6').catch(() => undefined)
-      expect(await eventually('echo', answer, START_MS)).toBe('over IPv6')
+      expect(await eventually('echo', echoAttempts(scene, socksPort, target, 'over IPv6'))).toBe('over IPv6')
     })
   })
 }

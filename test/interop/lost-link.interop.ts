@@ -7,13 +7,10 @@ import { echoTarget, tcpTarget } from '../support/e2e-targets.js'
 import { eventually } from '../support/wait.js'
 import { captureInFront } from './support/capture.js'
 import type { Deployed } from './support/deployed.js'
-import { echoed } from './support/exchanges.js'
+import { echoAttempts } from './support/exchanges.js'
 import { describeDeployed, mixedCasts, named } from './support/mixed.js'
 import { type Cast, startMixed } from './support/mixed-tunnel.js'
 import { ownScene } from './support/own-scene.js'
-
-/** Longest time that programs keep a stream whose link is gone, and some. */
-const BACK_MS = 60_000
 
 /**
  * Cuts all links of a tunnel with a stream open, which its user goes on writing to, and waits until new streams pass.
@@ -38,13 +35,12 @@ async function cutLinks(scene: Scene, deployed: Deployed, mode: Mode, cast: Cast
   const writing = setInterval(() => stream.write('more'), 200)
   scene.own(() => clearInterval(writing))
   const echo = await echoTarget(scene)
-  const works = () => echoed(scene, socksPort, ['127.0.0.1', echo], 'works', { limitMs: 3_000 }).catch(() => undefined)
+  const works = echoAttempts(scene, socksPort, ['127.0.0.1', echo], 'works')
   const refused = () => provider instanceof LinksocksProcess && provider.events('connector.refused').length > 0
-  await eventually('stream after the loss', async () => (await works()) ?? (refused() || undefined), BACK_MS)
+  await eventually('stream after the loss', () => works() ?? (refused() || undefined))
   await eventually(
     'end of the stream, or more of it',
     () => stream.destroyed || received.join() !== 'first' || undefined,
-    BACK_MS,
   )
   return received
 }

@@ -16,7 +16,6 @@ import { listen, type Origin } from './support/programs-origin.js'
 import { ProgramTunnel } from './support/programs-tunnel.js'
 
 const MB = 1024 * 1024
-const TRANSFER_MS = 20_000
 /** Node refuses streams of a session that holds more memory than 10 MB. */
 const ROOMY = { maxSessionMemory: 64 }
 
@@ -60,7 +59,7 @@ describeWith(['openssl'], 'WebSocket through the tunnel', () => {
         const message = randomFillSync(Buffer.alloc(size))
         const answer = once(ws, 'message')
         ws.send(message)
-        const [echoed] = (await within(answer, `message of ${size} bytes`, TRANSFER_MS)) as [Buffer]
+        const [echoed] = (await within(answer, `message of ${size} bytes`)) as [Buffer]
         expect(sha256(echoed)).toBe(sha256(message))
       }
       await tunnel.carried(`localhost:${port}`)
@@ -80,7 +79,7 @@ describeWith(['openssl'], 'WebSocket through the tunnel', () => {
         message.writeUInt32BE(index)
         ws.send(message)
       }
-      await within(all, () => `500 messages, only ${received.length}`, TRANSFER_MS)
+      await within(all, () => `500 messages, only ${received.length}`)
       expect(received).toEqual(Array.from({ length: 500 }, (_, index) => index))
     })
 

@@ -7,13 +7,10 @@ import { errorOf, tcpTarget } from '../support/e2e-targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 import type { Deployed } from './support/deployed.js'
-import { echoed } from './support/exchanges.js'
+import { echoAttempts } from './support/exchanges.js'
 import { describeDeployed, mixedCasts, named } from './support/mixed.js'
 import { type Cast, type MixedTunnel, startClient, startMixed, startServer } from './support/mixed-tunnel.js'
 import { ownScene } from './support/own-scene.js'
-
-/** Deployed clients wait 1 s, 3 s, 5 s, 10 s, ... between attempts. */
-const BACK_MS = 60_000
 
 async function serverArgs(mode: Mode, socksPort: number): Promise<readonly string[]> {
   if (mode === 'forward') return ['-t', 'F']
@@ -36,13 +33,14 @@ async function watchedEcho(scene: Scene): Promise<{ readonly port: number; reado
  * Waits until streams pass again. A connector of theirs that is back before its provider has brought its token is
  * refused, by their server as by ours, and gives up for good: it is started again.
  */
-async function isBack(tunnel: MixedTunnel, works: () => Promise<unknown>, startAgain: () => Promise<unknown>) {
+async function isBack(tunnel: MixedTunnel, attempts: () => () => unknown, startAgain: () => Promise<unknown>) {
   const refused = () => tunnel.listener?.tail.includes('Authentication failed') || undefined
-  await eventually('stream after the restart', async () => (await works()) ?? refused(), BACK_MS)
+  const works = attempts()
+  await eventually('stream after the restart', () => works() ?? refused())
   if (refused() !== true) return
   await tunnel.listener?.end('SIGKILL')
-  await eventually('admitted connector', () => startAgain().catch(() => undefined), BACK_MS)
-  await eventually('stream of the new connector', works, BACK_MS)
+  await eventually('admitted connector', () => startAgain().catch(() => undefined))
+  await eventually('stream of the new connector', attempts())
 }
 
 async function restart(
@@ -59,8 +57,8 @@ async function restart(
   const drain = cast.server === 'ours' ? ['--drain-timeout', '200ms'] : []
   const tunnel = await startMixed(scene, deployed, mode, cast, { port, serverArgs: drain })
   const { server, socksPort, url } = tunnel
-  const works = () => echoed(scene, socksPort, target, 'works', { limitMs: 3_000 }).catch(() => undefined)
-  await eventually('stream', works, BACK_MS)
+  const attempts = () => echoAttempts(scene, socksPort, target, 'works')
+  await eventually('stream', attempts())
   const stream = await socksConnect(scene, socksPort, target)
   stream.write('open')
   await readBytes(stream, 4)
@@ -81,8 +79,8 @@ async function restart(
   if (waits) await ended()
   const connector = ['-u', url, '-t', 'C', '-p', `${socksPort}`]
   const gaveUp = mode === 'autonomy' && cast.listener === 'theirs'
-  if (gaveUp) await isBack(tunnel, works, () => startClient(scene, deployed, 'theirs', connector))
-  else await eventually('stream after the restart', works, BACK_MS)
+  if (gaveUp) await isBack(tunnel, attempts, () => startClient(scene, deployed, 'theirs', connector))
+  else await eventually('stream after the restart', attempts())
 }
 
 for (const mode of MODES) {

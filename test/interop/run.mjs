@@ -17,7 +17,9 @@ const ISOLATE = [
   ['unshare', '--net'],
   ['unshare', '--map-root-user', '--net'],
 ]
-const LOOPBACK = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
+/** Kernels differ in what one connection may hold, up to 32 MB: the cases about slow readers want to know. */
+const RECEIVE_BUFFER = '{ echo 4096 131072 6291456 >/proc/sys/net/ipv4/tcp_rmem; } 2>/dev/null'
+const LOOPBACK = ['sh', '-c', `ip link set lo up && { ${RECEIVE_BUFFER}; exec "$@"; }`, 'sh']
 
 const works = (command) => spawnSync(command[0], command.slice(1), { stdio: 'ignore' }).status === 0
 

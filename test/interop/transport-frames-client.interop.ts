@@ -80,6 +80,7 @@ describe('a client of ours whose server breaks the rules', () => {
     expect(await tunnel.links[0]?.closedWith()).toBe(1002)
     await tunnel.process.event('link.down', { code: 'ERR_MESSAGE_INVALID' })
     const third = await linkOf(tunnel.links, 2)
+    await eventually('third link.up', () => tunnel.process.events('link.up')[2])
     const streams = [tunnel.links[1], third].map(async (raw) => {
       if (raw === undefined) throw new Error('no second link')
       const asked = await raw.next()

@@ -27,7 +27,7 @@ function behind(scene: Scene, kind: FrontKind, options: Partial<FrontOptions> = 
 /** Waits until the client has been admitted `count` times. */
 async function comesBack(tunnel: MixedTunnel, count: number): Promise<void> {
   const links = () => ours(tunnel.listener).events('link.up').length
-  await eventually(`link ${count}`, () => (links() >= count ? true : undefined), 20_000)
+  await eventually(`link ${count}`, () => (links() >= count ? true : undefined))
 }
 
 for (const kind of [NGINX, HAPROXY]) {
@@ -63,6 +63,7 @@ for (const kind of [NGINX, HAPROXY]) {
           listenerArgs: ['--header', 'X-Forwarded-For: 203.0.113.7'],
           inFront: behind(scene, kind, { source: '127.0.0.9' }),
         })
+        await ours(server).event('link.admitted')
         expect(ours(server).events('link.admitted')).toMatchObject([{ role: 'forward', address }])
       })
 
@@ -121,18 +122,31 @@ describe.skipIf(NGINX.program === undefined)('nginx, configured', () => {
     expect(client.stderr).toMatch(/--url: no WebSocket at ws:\/\/127\.0\.0\.1:\d+\/socket: server answered 4(04|26) /)
   })
 
-  it('is reloaded: links go on in the old worker until its time is over, then the client comes back', async () => {
+  /** A tunnel through an nginx that has been reloaded, and gives its old worker some more time. */
+  async function reloaded(seconds: number): Promise<MixedTunnel> {
     let front: Front | undefined
     const tunnel = await startOurs(scene, 'forward', {
       inFront: async (targetPort) => {
         const port = await freePort()
         const servers = `server { listen 127.0.0.1:${port}; ${location('/', `http://127.0.0.1:${targetPort}`)} }`
-        front = await startNginx(scene, { listens: ['127.0.0.1', port], servers, main: 'worker_shutdown_timeout 2s;' })
+        const main = `worker_shutdown_timeout ${seconds}s; error_log stderr notice;`
+        front = await startNginx(scene, { listens: ['127.0.0.1', port], servers, main })
         return `ws://127.0.0.1:${port}`
       },
     })
     process.kill(front?.process.pid ?? 0, 'SIGHUP')
+    await front?.process.says('gracefully shutting down')
+    return tunnel
+  }
+
+  it('is reloaded: links go on in the old worker', async () => {
+    const tunnel = await reloaded(300)
     await expectInteractive(scene, tunnel.socksPort, 3)
+    expect(ours(tunnel.listener).events('link.down')).toEqual([])
+  })
+
+  it('is reloaded: the client comes back when the time of the old worker is over', async () => {
+    const tunnel = await reloaded(1)
     await comesBack(tunnel, 2)
     await expectInteractive(scene, tunnel.socksPort, 3)
   })

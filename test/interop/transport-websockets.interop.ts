@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { sceneOfTest, sha256 } from '../support/e2e-scene.js'
@@ -11,7 +10,6 @@ import { startPeer } from './support/mixed-tunnel.js'
 import type { PeerProcess } from './support/peer-process.js'
 
 const MB = 1024 * 1024
-const PATIENCE_MS = 20_000
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 const PYTHON = path('.venv/tools/bin/python')
 
@@ -28,7 +26,7 @@ async function said(peer: PeerProcess, event: string): Promise<Record<string, un
     const lines = peer.output.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'))
     return lines.map((line) => JSON.parse(line)).find((line) => line.event === event)
   }
-  return await eventually(`'${event}'; the output is ${peer.tail}`, find, PATIENCE_MS)
+  return await eventually(`'${event}'; the output is ${peer.tail}`, find)
 }
 
 describe.skipIf(!existsSync(PYTHON))('Python websockets', () => {
@@ -36,7 +34,7 @@ describe.skipIf(!existsSync(PYTHON))('Python websockets', () => {
     const server = await scene.server(['-t', 'F'])
     const echo = await echoTarget(scene)
     const peer = startPeer(scene, [PYTHON, path('peers/ws_client.py'), server.url, 'F', `${echo}`, `${8 * MB}`])
-    expect(await peer.end(undefined, PATIENCE_MS), peer.tail).toBe(0)
+    expect(await peer.end(), peer.tail).toBe(0)
     expect(JSON.parse(peer.output)).toEqual({
       admitted: '010201',
       connected: true,
@@ -60,10 +58,10 @@ describe.skipIf(!existsSync(PYTHON))('Python websockets', () => {
     const socket = await socksConnect(scene, socksPort, ['127.0.0.1', 9])
     const content = randomBytes(8 * MB)
     socket.write(content)
-    expect(sha256(await readBytes(socket, content.length, PATIENCE_MS))).toBe(sha256(content))
+    expect(sha256(await readBytes(socket, content.length))).toBe(sha256(content))
     expect(await said(peer, 'link')).toEqual({ event: 'link', admitted: true, offered: [] })
-    // three of its pings, each of which would end the link if it were not answered
-    await sleep(3_500)
+    // an answer to each of its pings: without one the link would have ended
+    await said(peer, 'pongs')
     socket.write('still there')
     expect((await readBytes(socket, 11)).toString()).toBe('still there')
     expect(process.events('link.down')).toEqual([])
@@ -83,7 +81,7 @@ describe.skipIf(!existsSync(PYTHON))('Python websockets', () => {
     expect((await process.event('link.down')).reason).toContain('1001')
     const second = relay(0, Number(port))
     await said(second, 'link')
-    const socket = await socksConnect(scene, socksPort, ['127.0.0.1', 9], { limitMs: PATIENCE_MS })
+    const socket = await socksConnect(scene, socksPort, ['127.0.0.1', 9])
     socket.write('back')
     expect((await readBytes(socket, 4)).toString()).toBe('back')
   })

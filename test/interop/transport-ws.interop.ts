@@ -25,7 +25,6 @@ import {
 const MB = 1024 * 1024
 /** Some libraries and platforms take no message over 1 MiB; ours send none near it. */
 const STRICT = { maxPayload: 300 * 1024, perMessageDeflate: true } as const
-const PATIENCE_MS = 20_000
 
 const suite = sceneOfSuite()
 const scene = sceneOfTest()
@@ -56,7 +55,7 @@ describe('the client of `ws` on a server of ours', () => {
 
   async function echoed(received: readonly Buffer[], length: number): Promise<Buffer> {
     const bytes = (): number => received.slice(2).reduce((sum, message) => sum + payloadOf(message).length, 0)
-    await eventually(`${length} bytes`, () => (bytes() >= length ? true : undefined), PATIENCE_MS)
+    await eventually(`${length} bytes`, () => (bytes() >= length ? true : undefined))
     return Buffer.concat(received.slice(2).map(payloadOf))
   }
 
@@ -167,7 +166,7 @@ describe('the server of `ws` with a client of ours', () => {
 
   async function client(relay: Relay, ...flags: readonly string[]) {
     const { process, socksPort } = await scene.listener(`ws://127.0.0.1:${relay.port}`, ['-t', 'F', ...flags])
-    const open = () => socksConnect(scene, socksPort, ['127.0.0.1', 9], { limitMs: PATIENCE_MS })
+    const open = () => socksConnect(scene, socksPort, ['127.0.0.1', 9])
     return { process, open }
   }
 
@@ -180,7 +179,7 @@ describe('the server of `ws` with a client of ours', () => {
     const content = randomBytes(8 * MB)
     const socket = await open()
     socket.write(content)
-    expect(sha256(await readBytes(socket, content.length, PATIENCE_MS))).toBe(sha256(content))
+    expect(sha256(await readBytes(socket, content.length))).toBe(sha256(content))
     expect(relay.extensions).toEqual([''])
     expect(relay.largest.bytes).toBeLessThanOrEqual(STRICT.maxPayload)
     expect(process.events('link.down')).toEqual([])

@@ -1,4 +1,4 @@
-import { patience, within } from '../../support/wait.js'
+import { within } from '../../support/wait.js'
 
 /** Wakes who waits for something to have happened. */
 export class Bell {
@@ -9,8 +9,8 @@ export class Bell {
     this.#waiting.clear()
   }
 
-  /** What `probe` gives; it is asked now and after every ring. @throws when that takes longer than `limitMs` */
-  async until<T>(what: string | (() => string), probe: () => T | undefined, limitMs = patience()): Promise<T> {
+  /** What `probe` gives; it is asked now and after every ring. */
+  async until<T>(what: string | (() => string), probe: () => T | undefined): Promise<T> {
     const wait = async (): Promise<T> => {
       for (;;) {
         const found = probe()
@@ -18,6 +18,6 @@ export class Bell {
         await new Promise<void>((resolve) => this.#waiting.add(resolve))
       }
     }
-    return await within(wait(), what, limitMs)
+    return await within(wait(), what)
   }
 }

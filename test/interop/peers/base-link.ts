@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
-import { patience, within } from '../../support/wait.js'
+import { within } from '../../support/wait.js'
 import { Bell } from './base-bell.js'
 import { data, disconnect, type Kind, type Message, read, VERSION } from './base-wire.js'
 
@@ -59,20 +59,18 @@ export class BaseLink {
   }
 
   /** The next message of a kind that was not taken before, and (`id`) that belongs to a channel. */
-  async next(kind: Kind, id?: string, limitMs = patience()): Promise<Message> {
-    const message = await this.until(
-      `${kind} ${id ?? ''}`,
-      () => this.all(kind, id).find((found) => !this.#taken.has(found)),
-      limitMs,
+  async next(kind: Kind, id?: string): Promise<Message> {
+    const message = await this.until(`${kind} ${id ?? ''}`, () =>
+      this.all(kind, id).find((found) => !this.#taken.has(found)),
     )
     this.#taken.add(message)
     return message
   }
 
   /** What `probe` finds in what came, now or later. */
-  async until<T>(what: string, probe: () => T | undefined, limitMs = patience()): Promise<T> {
+  async until<T>(what: string, probe: () => T | undefined): Promise<T> {
     const come = (): string => `${what} (came: ${this.received.map(({ kind }) => kind).slice(-20)})`
-    return await this.#came.until(come, probe, limitMs)
+    return await this.#came.until(come, probe)
   }
 
   /** Everything of a kind so far. */
@@ -86,19 +84,15 @@ export class BaseLink {
   }
 
   /** Waits for so many bytes of a channel. */
-  async bytesOf(id: string, length: number, limitMs = patience()): Promise<Buffer> {
+  async bytesOf(id: string, length: number): Promise<Buffer> {
     let [seen, bytes] = [0, 0]
-    await this.until(
-      `${length} bytes of channel ${id}`,
-      () => {
-        for (; seen < this.received.length; seen += 1) {
-          const message = this.received[seen]
-          if (message?.kind === 'data' && message.id === id) bytes += message.data.length
-        }
-        return bytes >= length || undefined
-      },
-      limitMs,
-    )
+    await this.until(`${length} bytes of channel ${id}`, () => {
+      for (; seen < this.received.length; seen += 1) {
+        const message = this.received[seen]
+        if (message?.kind === 'data' && message.id === id) bytes += message.data.length
+      }
+      return bytes >= length || undefined
+    })
     return this.bytes(id)
   }
 
@@ -117,10 +111,10 @@ export class BaseLink {
   }
 
   /** Whether the other end reads and answers. */
-  async ponged(limitMs = patience()): Promise<void> {
+  async ponged(): Promise<void> {
     const pong = once(this.#ws, 'pong')
     this.#ws.ping()
-    await within(pong, 'pong', limitMs)
+    await within(pong, 'pong')
   }
 
   /** Ends the TCP connection without a Close frame. */

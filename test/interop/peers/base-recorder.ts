@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { patience, within } from '../../support/wait.js'
+import { within } from '../../support/wait.js'
 import { Bell } from './base-bell.js'
 
 /** Reads a connection from the start and remembers all of it. */
@@ -35,33 +35,33 @@ export class Recorder {
   }
 
   /** Waits for so many bytes in all. */
-  async until(length: number, limitMs = patience()): Promise<Buffer> {
+  async until(length: number): Promise<Buffer> {
     const what = (): string => `${length} bytes (came: ${this.length})`
-    await this.#changed.until(what, () => this.how ?? (this.length >= length || undefined), limitMs)
+    await this.#changed.until(what, () => this.how ?? (this.length >= length || undefined))
     return this.bytes
   }
 
   /** Waits for the end; `end` when it was a FIN and the other direction still stands. */
-  async ended(limitMs = patience()): Promise<string> {
-    return await this.#changed.until('end of the connection', () => this.how, limitMs)
+  async ended(): Promise<string> {
+    return await this.#changed.until('end of the connection', () => this.how)
   }
 
   /**
    * Waits for a reset. One right behind the last bytes reaches Node as an end, but whoever writes is told the truth.
    * @throws when it ended in order
    */
-  async reset(limitMs = patience()): Promise<void> {
-    if ((await this.ended(limitMs)) !== 'end') return
+  async reset(): Promise<void> {
+    if ((await this.ended()) !== 'end') return
     const { destroyed, writableEnded } = this.#socket
-    const failed = !writableEnded && (destroyed || (await this.#writeFails(limitMs)))
+    const failed = !writableEnded && (destroyed || (await this.#writeFails()))
     if (!failed) throw new Error(`ended in order behind ${this.length} bytes`)
   }
 
-  async #writeFails(limitMs: number): Promise<boolean> {
+  async #writeFails(): Promise<boolean> {
     const written = new Promise<boolean>((resolve) => {
       this.#socket.write('?', (error) => resolve(error !== null && error !== undefined))
     })
-    return await within(written, 'write behind the end', limitMs)
+    return await within(written, 'write behind the end')
   }
 
   #over(how: string): void {

@@ -45,17 +45,16 @@ async def download(ws, length):
 
 async def main():
     query = f"token={hashlib.sha256(TOKEN.encode()).hexdigest()}&reverse=false"
-    options = {"ping_interval": 1, "ping_timeout": 5, "max_size": 300 * 1024, "compression": "deflate"}
+    options = {"ping_interval": None, "max_size": 300 * 1024, "compression": "deflate"}
     async with connect(f"{URL}/socket?{query}", subprotocols=["chat"], **options) as ws:
         admitted = await ws.recv()
         await ws.send(bytes([1, 3, 1]) + CHANNEL + b"\x09localhost" + PORT.to_bytes(2, "big"))
         connected = await ws.recv()
         content = os.urandom(SIZE)
+        # among data
+        pongs = [await ws.ping(payload) for payload in (b"", b"p", b"p" * 125)]
         _, (received, largest) = await asyncio.gather(upload(ws, content), download(ws, SIZE))
-        pong = await ws.ping(b"p" * 125)
-        await asyncio.wait_for(pong, 5)
-        # for the pings of the library's own
-        await asyncio.sleep(2.5)
+        await asyncio.gather(*pongs)
         extensions = [extension.name for extension in ws.protocol.extensions]
         await ws.close(3001, "seen enough")
     print(

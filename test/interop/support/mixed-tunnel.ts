@@ -32,7 +32,7 @@ export interface MixedOptions {
 
 /** A program of either side. */
 export interface Player {
-  end(signal?: NodeJS.Signals, limitMs?: number): Promise<number | string>
+  end(signal?: NodeJS.Signals): Promise<number | string>
   readonly pid: number
   readonly tail: string
 }
@@ -48,8 +48,6 @@ export interface MixedTunnel {
 }
 
 const SIDES = ['ours', 'theirs'] as const
-/** Python and a Go engine have to be loaded first. */
-const START_MS = 20_000
 
 /** Every cast of a mode: who is server, provider and listener. */
 export function castsOf(mode: Mode): readonly Cast[] {
@@ -136,12 +134,12 @@ export async function startClient(
 ): Promise<Player> {
   if (side === 'ours') {
     const process = scene.start(['client', '--log-format', 'json', ...args])
-    await process.event('link.up', {}, START_MS)
+    await process.event('link.up')
     if (args.includes('-c')) await process.event('connector.registered')
     return process
   }
   const peer = startPeer(scene, [...deployed.command, 'client', ...CLIENT_FLAGS, ...args])
-  await peer.says('Authentication successful', START_MS)
+  await peer.says('Authentication successful')
   return peer
 }
 
@@ -163,7 +161,7 @@ export async function accepts(port: number, tail: () => string): Promise<void> {
       socket.on('connect', () => resolve(true)).on('error', () => resolve(undefined))
       socket.on('connect', () => socket.destroy())
     })
-  await eventually(`listener at port ${port}`, probe, START_MS).catch((error: Error) => {
+  await eventually(`listener at port ${port}`, probe).catch((error: Error) => {
     throw new Error(`${error.message}; the output of the programs ends:\n${tail()}`)
   })
 }

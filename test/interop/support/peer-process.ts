@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { eventually, patience, within } from '../../support/wait.js'
+import { eventually, within } from '../../support/wait.js'
 
 /** Last lines of an output that a failure shows. */
 const SHOWN_LINES = 25
@@ -58,10 +58,10 @@ export class PeerProcess {
   }
 
   /** Waits for a text in the output. @throws when the program ends without it */
-  async says(text: string | RegExp, limitMs = patience()): Promise<void> {
+  async says(text: string | RegExp): Promise<void> {
     const said = (): boolean => (typeof text === 'string' ? this.output.includes(text) : text.test(this.output))
     const what = `${text} from process ${this.pid}`
-    const found = await eventually(what, () => (said() ? 'said' : this.#ended ? 'ended' : undefined), limitMs).catch(
+    const found = await eventually(what, () => (said() ? 'said' : this.#ended ? 'ended' : undefined)).catch(
       (error: Error) => {
         throw new Error(`${error.message}; its output ends:\n${this.tail}`)
       },
@@ -70,9 +70,9 @@ export class PeerProcess {
   }
 
   /** Waits for the process to end by itself, or after `signal`. */
-  async end(signal?: NodeJS.Signals, limitMs = patience()): Promise<number | string> {
+  async end(signal?: NodeJS.Signals): Promise<number | string> {
     if (signal !== undefined) this.#child.kill(signal)
-    return await within(this.exited, () => `end of process ${this.pid}; its output ends:\n${this.tail}`, limitMs)
+    return await within(this.exited, () => `end of process ${this.pid}; its output ends:\n${this.tail}`)
   }
 }
 

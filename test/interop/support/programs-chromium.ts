@@ -4,9 +4,6 @@ import type { Scene } from '../../support/e2e-scene.js'
 import { folder, output } from './programs.js'
 import { decodePng, type Image } from './programs-png.js'
 
-/** Longest run of a browser on a busy machine. */
-const BROWSER_MS = 50_000
-
 /** What keeps it from asking others for anything but the page, and makes it run as root. */
 const FLAGS = [
   '--headless',
@@ -35,6 +32,6 @@ export async function screenshot(
   const cwd = folder(scene)
   const file = join(cwd, 'page.png')
   const here = [`--user-data-dir=${join(cwd, 'profile')}`, `--window-size=${width},${height}`, `--screenshot=${file}`]
-  await output(scene, ['chromium', ...FLAGS, ...here, ...flags, url], { cwd, limitMs: BROWSER_MS })
+  await output(scene, ['chromium', ...FLAGS, ...here, ...flags, url], { cwd })
   return decodePng(readFileSync(file))
 }

@@ -77,7 +77,13 @@ function html(): string {
 * { margin: 0; padding: 0; border: 0 } body { width: ${PAGE_WIDTH}px; overflow: hidden; background: white }
 div { float: left; width: ${TILE}px; height: ${TILE}px; background: #ddd } img { display: block }
 </style><script>let n = 0</script></head><body>${tiles.join('')}${others.join('')}<script>
-addEventListener('load', () => fetch('/loaded?n=' + n).then(() => { document.title = n + ' loaded' }))
+// while the event lasts, nobody takes a picture and leaves
+addEventListener('load', () => {
+  const report = new XMLHttpRequest()
+  report.open('GET', '/loaded?n=' + n, false)
+  report.send()
+  document.title = n + ' loaded'
+})
 </script></body></html>`
 }
 

@@ -8,8 +8,6 @@ import { within } from '../../support/wait.js'
 
 /** Daemons are looked for where a user's own path does not lead. */
 const PATH = [process.env.PATH ?? '', '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin']
-/** Longest run of a program that a test starts. */
-const RUN_MS = 40_000
 
 export interface RunOptions {
   /** Added to an environment that holds a path, a home and a language, and nothing of the user's. */
@@ -17,7 +15,6 @@ export interface RunOptions {
   readonly cwd?: string
   /** Standard input, for `run` and `output`. @default none: it is at its end */
   readonly input?: Uint8Array
-  readonly limitMs?: number
 }
 
 /** How a program ended, and what it wrote. */
@@ -100,7 +97,7 @@ export async function run(scene: Scene, command: readonly string[], options: Run
     child.on('error', reject)
     child.on('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
   })
-  const code = await within(ended, () => `end of ${command[0]}; it wrote:\n${stderr}`, options.limitMs ?? RUN_MS)
+  const code = await within(ended, () => `end of ${command[0]}; it wrote:\n${stderr}`)
   return { code, stdout: Buffer.concat(stdout), stderr }
 }
 

@@ -70,10 +70,10 @@ export class RawWebSocket {
   }
 
   /** The code with which the other end closes, once it has ended the connection too. */
-  async closedWith(limitMs?: number): Promise<number> {
+  async closedWith(): Promise<number> {
     const frame = await this.frame('close frame', ({ opcode }) => opcode === OPCODE.close)
     this.socket.end()
-    await within(this.ended, 'end of the connection', limitMs)
+    await within(this.ended, 'end of the connection')
     return closeCode(frame)
   }
 }

@@ -7,7 +7,6 @@ import { freePort } from '../../support/ports.js'
 import { eventually } from '../../support/wait.js'
 import { PeerProcess } from './peer-process.js'
 
-const START_MS = 20_000
 /** Where system programs are that an ordinary PATH does not name. */
 const FOLDERS = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin']
 
@@ -68,7 +67,7 @@ export async function startFront(
     await process.end('SIGTERM')
   }
   scene.own(end)
-  await eventually(`listener at ${host}:${port}`, () => accepting(host, port), START_MS).catch((error: Error) => {
+  await eventually(`listener at ${host}:${port}`, () => accepting(host, port)).catch((error: Error) => {
     throw new Error(`${error.message}; its output ends:\n${process.tail}`)
   })
   return { port, process, end }

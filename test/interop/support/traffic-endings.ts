@@ -24,8 +24,8 @@ export class Ending {
   }
 
   /** Waits until this side has learnt it. */
-  async learn(limitMs: number): Promise<void> {
-    await within(this.#learnt, 'end of a stream that its other side has ended', limitMs)
+  async learn(): Promise<void> {
+    await within(this.#learnt, 'end of a stream that its other side has ended')
   }
 
   /** Ends this side too. */

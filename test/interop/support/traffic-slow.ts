@@ -8,8 +8,6 @@ import { MB, send, standstill } from './traffic-targets.js'
 
 /** Read before the reader stops. */
 const FIRST_BYTES = MB
-/** Longest wait for the rest: links in between may be read in steps only. */
-const REST_MS = 40_000
 
 /** A stream whose reader stopped. */
 export interface Stalled {
@@ -62,12 +60,12 @@ async function stalled(reader: Socket, length: number, sent: () => number): Prom
       readOn()
       const what = `end of the stalled stream (${length} bytes)`
       const over = (): boolean => received >= length || reader.readableEnded || reader.destroyed
-      await eventually(what, () => over() || undefined, REST_MS)
+      await eventually(what, () => over() || undefined)
       return hash.digest('hex')
     },
     async rest() {
       readOn()
-      await standstill(() => received, REST_MS)
+      await standstill(() => received)
       return received < length ? undefined : hash.digest('hex')
     },
   }

@@ -67,13 +67,13 @@ export async function send(socket: Socket, content: Buffer, went: (bytes: number
 }
 
 /** Waits until nothing moves any more. */
-export async function standstill(moved: () => number, limitMs: number): Promise<void> {
+export async function standstill(moved: () => number): Promise<void> {
   let [last, since] = [moved(), Date.now()]
   const still = (): true | undefined => {
     if (moved() !== last) [last, since] = [moved(), Date.now()]
     return Date.now() - since >= STANDSTILL_MS || undefined
   }
-  await eventually('standstill', still, limitMs)
+  await eventually('standstill', still)
 }
 
 /** How many sockets a process has open. */

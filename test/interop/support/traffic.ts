@@ -20,12 +20,8 @@ import { type Ending, endedByApplication, endedByTarget } from './traffic-ending
 import { rolesOf } from './traffic-roles.js'
 import { socketCount } from './traffic-targets.js'
 
-/** Theirs work off ends four at a time, and take 5 s for each. */
-const LATE_END_MS = 40_000
-/** What is left to a test beside that. */
-const WAIT_MS = 8_000
-/** Until everything of the checks is gone: old peers are given 5 s to end a stream in order. */
-const LEFTOVER_MS = 30_000
+/** Theirs work off ends four at a time, and take 5 s for each; old peers are given 5 s to end a stream in order. */
+const LATE_MS = 120_000
 /** Streams of the last check may still be at that. */
 const LINGERING = 2
 const GZIP = 1
@@ -42,8 +38,7 @@ export function describeTraffic(mode: Mode): void {
       return started
     }
     const socksPort = (): number => tunnel().socksPort
-    const open: Cell['open'] = (own, port, host = '127.0.0.1') =>
-      socksConnect(own, socksPort(), [host, port], { limitMs: LEFTOVER_MS })
+    const open: Cell['open'] = (own, port, host = '127.0.0.1') => socksConnect(own, socksPort(), [host, port])
     const cell: Cell = { roles, socksPort, open, gzipBytes: () => gzipBytes }
     const watched = (port: number): Promise<string> =>
       tap(scene, port, ({ from, compression, length }) => {
@@ -75,14 +70,13 @@ function beginEndings(scene: Scene, { roles, open }: Cell): () => void {
     atApplication = await endedByTarget(scene, openTo)
     atTarget = await endedByApplication(scene, openTo)
   })
-  const limitMs = (side: 'socks' | 'exit'): number => (roles[side] === 'ours' ? WAIT_MS : LATE_END_MS)
   return () => {
     it(
       'tells the application that the target has ended',
       async () => {
-        await atApplication?.learn(limitMs('socks'))
+        await atApplication?.learn()
       },
-      LATE_END_MS + WAIT_MS,
+      LATE_MS,
     )
 
     if (roles.deviations.losesEnd) {
@@ -94,9 +88,9 @@ function beginEndings(scene: Scene, { roles, open }: Cell): () => void {
       it(
         'tells the target that the application has ended',
         async () => {
-          await atTarget?.learn(limitMs('exit'))
+          await atTarget?.learn()
         },
-        LATE_END_MS + WAIT_MS,
+        LATE_MS,
       )
     }
   }
@@ -117,11 +111,11 @@ function countOurSockets(cast: Cast, tunnel: () => MixedTunnel): () => void {
       async () => {
         const left = (): readonly number[] => counts().map((count, index) => count - (before[index] ?? 0))
         const few = (): true | undefined => left().every((count) => count <= LINGERING) || undefined
-        await eventually('end of all streams', few, LEFTOVER_MS).catch((error: Error) => {
+        await eventually('end of all streams', few).catch((error: Error) => {
           throw new Error(`${error.message}: ${ours} have ${left()} sockets more than at first`)
         })
       },
-      LEFTOVER_MS + WAIT_MS,
+      LATE_MS,
     )
   }
 }
