@@ -2,11 +2,12 @@ import type { BrowserContextOptions, Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
 import { en, type Messages } from '../../dashboard/src/text/en.js'
 import { zh } from '../../dashboard/src/text/zh.js'
+import { untilPasses } from '../support/wait.js'
 import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
 import type { FakeRelay } from './support/fake-relay.js'
 import { FULL_KEY } from './support/relay.js'
-import { goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
+import { focusIn, goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
 
 const PHONE: BrowserContextOptions = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }
 
@@ -111,7 +112,7 @@ describe('accessibility', () => {
     await signIn(page)
     await goTo(page, 'Streams')
     const table = page.getByRole('table')
-    await expect.poll(() => table.getAttribute('aria-rowcount')).toBe('49')
+    await untilPasses(async () => expect(await table.getAttribute('aria-rowcount')).toBe('49'))
     await page.getByRole('region', { name: 'Streams' }).focus()
     await page.keyboard.press('End')
     await page.locator('[aria-rowindex="49"]').waitFor()
@@ -144,10 +145,11 @@ describe('the keyboard', () => {
   it('is enough to sign in, add a token, copy its command and delete it', async () => {
     const relay = await scene.relay()
     const page = await scene.open(relay.url)
+    await page.getByLabel('API key').and(page.locator(':focus')).waitFor()
     await page.keyboard.type('full-key')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
-    expect(await focused(page)).toBe('h1 Overview')
+    await untilPasses(async () => expect(await focused(page)).toBe('h1 Overview'))
 
     await page.keyboard.press('Tab')
     await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur())
@@ -155,7 +157,7 @@ describe('the keyboard', () => {
     for (let step = 0; step < 12 && !(await focused(page)).startsWith('a Tokens'); step++)
       await page.keyboard.press('Shift+Tab')
     await page.keyboard.press('Enter')
-    await expect.poll(() => focused(page)).toBe('h1 Tokens')
+    await untilPasses(async () => expect(await focused(page)).toBe('h1 Tokens'))
     expect(await page.title()).toBe('Tokens · LinkSocks')
 
     await page.keyboard.press('Tab')
@@ -163,7 +165,7 @@ describe('the keyboard', () => {
     expect(await focused(page)).toBe('button Add token')
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog', { name: 'Add a token' })
-    await dialog.waitFor()
+    await focusIn(dialog)
     // round and round: the focus stays in the dialog
     for (let step = 0; step < 14; step++) {
       await page.keyboard.press('Tab')
@@ -177,15 +179,15 @@ describe('the keyboard', () => {
     }
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'detached' })
-    await expect.poll(() => focused(page)).toBe('button Add token')
+    await untilPasses(async () => expect(await focused(page)).toBe('button Add token'))
 
     await page.keyboard.press('Enter')
-    await dialog.waitFor()
+    await focusIn(dialog)
     await dialog.getByLabel('Label').focus()
     await page.keyboard.type('Laptop')
     await page.keyboard.press('Enter')
     const commands = page.getByRole('dialog', { name: 'Commands for Laptop' })
-    await commands.waitFor()
+    await focusIn(commands)
     await commands.getByRole('tab', { name: 'Linux' }).focus()
     await page.keyboard.press('ArrowRight')
     await page.keyboard.press('Enter')
@@ -196,7 +198,7 @@ describe('the keyboard', () => {
     await page.getByRole('button', { name: 'Delete Laptop' }).focus()
     await page.keyboard.press('Enter')
     const question = page.getByRole('alertdialog')
-    await question.waitFor()
+    await focusIn(question)
     await question.getByRole('button', { name: 'Delete' }).focus()
     await page.keyboard.press('Enter')
     await page.getByText('No tokens yet').waitFor()
@@ -210,11 +212,13 @@ describe('the keyboard', () => {
     // a mouse was last: after a key, the focus shows
     await page.keyboard.press('Tab')
     await skip.focus()
-    await expect.poll(() => skip.evaluate((node) => node.getBoundingClientRect().top)).toBeGreaterThan(0)
+    await untilPasses(async () =>
+      expect(await skip.evaluate((node) => node.getBoundingClientRect().top)).toBeGreaterThan(0),
+    )
     const outline = await skip.evaluate((node) => getComputedStyle(node).outlineStyle)
     expect(outline).toBe('solid')
     await page.keyboard.press('Enter')
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('content')
+    await untilPasses(async () => expect(await page.evaluate(() => document.activeElement?.id)).toBe('content'))
   })
 })
 
@@ -250,13 +254,12 @@ describe('language and theme', () => {
     const dark = await ground()
     await signIn(page)
     await page.emulateMedia({ colorScheme: 'light' })
-    const light = await ground()
-    expect(light).not.toBe(dark)
+    await untilPasses(async () => expect(await ground()).not.toBe(dark))
     await page.getByRole('button', { name: 'Settings' }).click()
     await page.getByRole('radio', { name: 'Dark' }).click()
-    expect(await ground()).toBe(dark)
+    await untilPasses(async () => expect(await ground()).toBe(dark))
     await page.reload()
-    expect(await ground()).toBe(dark)
+    await untilPasses(async () => expect(await ground()).toBe(dark))
   })
 
   it('puts each row on a card on a phone', async () => {

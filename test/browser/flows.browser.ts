@@ -1,9 +1,10 @@
 import type { Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
+import { untilPasses } from '../support/wait.js'
 import { FakeRelay } from './support/fake-relay.js'
 import { RealRelay } from './support/real-relay.js'
 import { FULL_KEY, READER_KEY, type RelayUnderTest } from './support/relay.js'
-import { goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
+import { goTo, rowOf, sceneOfFile, settled, signIn } from './support/scene.js'
 
 const RELAYS: readonly (readonly [string, () => RelayUnderTest])[] = [
   ['a stand-in', () => new FakeRelay()],
@@ -54,9 +55,8 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     expect(await copied(page)).toBe(posix)
     await commands.getByRole('tab', { name: 'PowerShell' }).click()
     await commands.getByRole('tabpanel', { name: 'PowerShell' }).getByRole('button', { name: 'Copy command' }).click()
-    await expect
-      .poll(() => copied(page))
-      .toBe(`$env:LINKSOCKS_TOKEN = 'it''s $HOME \`x\`'; linksocks client -u 'ws://${host}'`)
+    const powerShell = `$env:LINKSOCKS_TOKEN = 'it''s $HOME \`x\`'; linksocks client -u 'ws://${host}'`
+    await untilPasses(async () => expect(await copied(page)).toBe(powerShell))
     await page.keyboard.press('Escape')
     await rowOf(page, 'Laptop').getByText("it's…").waitFor()
   })
@@ -118,7 +118,7 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
 
     const connector = await add('Connector', 'Guest', async (dialog) => {
       const options = dialog.getByLabel('Reverse token').locator('option')
-      await expect.poll(() => options.allTextContents()).toEqual(['Choose…', 'Office (18462)'])
+      await untilPasses(async () => expect(await options.allTextContents()).toEqual(['Choose…', 'Office (18462)']))
       await dialog.getByLabel('Reverse token').selectOption('Office (18462)')
     })
     expect(connector).toContain(' linksocks connector -u ')
@@ -155,7 +155,7 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
 
     await page.getByRole('button', { name: 'Commands for Grace’s phone' }).click()
     await page.getByRole('button', { name: 'Copy token' }).click()
-    await expect.poll(() => copied(page)).toBe('phone-secret')
+    await untilPasses(async () => expect(await copied(page)).toBe('phone-secret'))
     await page.keyboard.press('Escape')
     const remove = async () => {
       await page.getByRole('button', { name: 'Delete Grace’s phone' }).click()
@@ -215,10 +215,12 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await rowOf(page, target).getByText('Forward').waitFor()
     await rowOf(page, target).locator('.c-client').getByText('Laptop').waitFor()
     await rowOf(page, target).locator('.c-client').getByText('127.0.0.1').waitFor()
-    await expect.poll(() => rowOf(page, target).getByText('123 kB').count()).toBe(2)
+    await untilPasses(async () => expect(await rowOf(page, target).getByText('123 kB').count()).toBe(2))
     await goTo(page, 'Overview')
     await page.locator('.figures').getByText('since start').first().waitFor()
-    await expect.poll(() => page.locator('.figures').textContent()).toMatch(/1[23]\d kB since start/)
+    await untilPasses(async () =>
+      expect(await page.locator('.figures').textContent()).toMatch(/1[23]\d kB since start/),
+    )
     await page.getByRole('region', { name: 'Clients that carry most' }).getByText('Laptop').waitFor()
     await page.getByRole('img', { name: /Throughput of the last 5 minutes/ }).waitFor()
   })
@@ -256,8 +258,8 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await relay.stop()
     await page.locator('.banner').getByText('Connection lost, trying again').waitFor()
     await relay.start()
-    await page.getByText('Live', { exact: true }).waitFor({ timeout: 20_000 })
-    expect(await page.locator('.banner').count()).toBe(0)
+    await page.getByText('Live', { exact: true }).waitFor()
+    await page.locator('.banner').waitFor({ state: 'detached' })
   })
 
   it('says that the relay drains, and takes what it no longer tells for no loss', async () => {
@@ -271,17 +273,22 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     const target = await relay.carry('laptop-secret', 1_000)
     await goTo(page, 'Streams')
     await rowOf(page, target).waitFor()
-    const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('/api/streams'))
+    const failed = (list: string) =>
+      page.waitForEvent('requestfailed', (request) => request.url().includes(`/api/${list}`))
+    const first = failed('streams')
     await relay.drain()
     await page.getByRole('status').getByText('The server is draining').waitFor()
-    await failed
-    await page.waitForTimeout(2_500)
+    await first
+    await failed('streams')
+    await settled(page)
     await rowOf(page, target).waitFor()
     await page.getByText('Live', { exact: true }).waitFor()
     expect(await page.locator('.banner').allTextContents()).toEqual(['The server is draining: it takes nothing new.'])
+    const clients = failed('clients')
     await goTo(page, 'Clients')
     await rowOf(page, '127.0.0.1').waitFor()
-    await page.waitForTimeout(500)
+    await clients
+    await settled(page)
     expect(await page.locator('.banner').count()).toBe(1)
     await relay.stop()
     await page.locator('.banner').getByText('Connection lost').waitFor()
@@ -293,7 +300,7 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByLabel('Keep until this tab is closed').check()
     await signIn(page)
     await relay.revoke(FULL_KEY)
-    await page.getByRole('alert').getByText('no longer does').waitFor({ timeout: 20_000 })
+    await page.getByRole('alert').getByText('no longer does').waitFor()
     await page.reload()
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     expect(await page.evaluate(() => Object.keys(sessionStorage))).toEqual([])

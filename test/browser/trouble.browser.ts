@@ -1,11 +1,12 @@
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
+import { until, untilPasses } from '../support/wait.js'
 import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
 import type { FakeRelay } from './support/fake-relay.js'
 import { Refused } from './support/fake-state.js'
 import { FULL_KEY, READER_KEY } from './support/relay.js'
-import { goTo, rowOf, sceneOfFile, signIn } from './support/scene.js'
+import { focusIn, goTo, rowOf, sceneOfFile, settled, signIn } from './support/scene.js'
 
 const scene = sceneOfFile()
 
@@ -32,7 +33,9 @@ describe('a connection in trouble', () => {
     })
     const before = relay.calls.filter((call) => call === 'GET /api/events').length
     relay.cutReaders()
-    await expect.poll(() => relay.calls.filter((call) => call === 'GET /api/events').length).toBe(before + 1)
+    await untilPasses(async () =>
+      expect(relay.calls.filter((call) => call === 'GET /api/events').length).toBe(before + 1),
+    )
     relay.state.raise({ code: 'event-loop-delay', subject: null, message: 'told after the break' })
     await page.getByText('told after the break').first().waitFor()
     expect(await banners.jsonValue()).toEqual([])
@@ -48,12 +51,14 @@ describe('a connection in trouble', () => {
     relay.state.addToken({ type: 'forward', label: 'Meanwhile', token: 'meanwhile' })
     await page.getByText('Connection lost, trying again').first().waitFor()
     await relay.start()
-    await rowOf(page, 'Meanwhile').waitFor({ timeout: 20_000 })
+    await rowOf(page, 'Meanwhile').waitFor()
   })
 
   it('asks nothing while nobody looks', async () => {
     const relay = await furnished()
-    const page = await scene.open(relay.url)
+    const { page, requested } = await scene.watch('about:blank')
+    await page.clock.install()
+    await page.goto(relay.url)
     await signIn(page)
     await goTo(page, 'Streams')
     await rowOf(page, 'wiki.example.com').first().waitFor()
@@ -61,15 +66,15 @@ describe('a connection in trouble', () => {
       Object.defineProperty(document, 'hidden', { configurable: true, value: true })
       document.dispatchEvent(new Event('visibilitychange'))
     })
-    await page.waitForTimeout(500)
-    const before = relay.calls.length
-    await page.waitForTimeout(5_000)
-    expect(relay.calls.slice(before)).toEqual([])
+    const before = requested.length
+    await page.clock.runFor(10_000)
+    expect(requested.slice(before)).toEqual([])
+    const calls = relay.calls.length
     await page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { configurable: true, value: false })
       document.dispatchEvent(new Event('visibilitychange'))
     })
-    await expect.poll(() => relay.calls.slice(before)).toContain('GET /api/streams')
+    await untilPasses(async () => expect(relay.calls.slice(calls)).toContain('GET /api/streams'))
   })
 })
 
@@ -77,18 +82,28 @@ describe('a relay that is slow or refuses', () => {
   it('is waited for, and asked once for each press', async () => {
     const relay = await furnished()
     const page = await scene.open(relay.url)
-    relay.delayMs = 1_000
+    let release = (): void => {}
+    const hold = (): void => {
+      const held = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      relay.before = () => held
+    }
+    hold()
     await page.getByLabel('API key').fill('full-key')
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: 'Signing in…' }).waitFor()
     await page.keyboard.press('Enter')
+    release()
     await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
     expect(relay.calls.filter((call) => call === 'GET /api/server')).toHaveLength(1)
     await goTo(page, 'Tokens')
     await page.getByRole('button', { name: 'Add token' }).click()
     const dialog = page.getByRole('dialog')
+    hold()
     await dialog.getByRole('button', { name: 'Add token' }).click()
     await dialog.getByRole('button', { name: 'Saving…' }).click()
+    release()
     await page.getByRole('dialog', { name: 'Commands' }).waitFor()
     expect(relay.state.writes).toHaveLength(1)
   })
@@ -175,7 +190,7 @@ describe('an answer to an earlier key', () => {
       await held
     }
     await goTo(page, 'Clients')
-    await expect.poll(() => holding, { timeout: 10_000 }).toBeGreaterThan(0)
+    await until(() => holding > 0)
     await page.getByRole('button', { name: 'Settings' }).click()
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByLabel('Keep until this tab is closed').check()
@@ -186,7 +201,9 @@ describe('an answer to an earlier key', () => {
     const late = page.waitForResponse((answer) => answer.status() === 401)
     release()
     await late
-    await page.waitForTimeout(500)
+    // asked for later, answered later
+    await goTo(page, 'Tokens')
+    await rowOf(page, 'Laboratory').waitFor()
     await page.getByText('Read only').waitFor()
     expect(await page.evaluate(() => Object.values(sessionStorage))).toContain(READER_KEY)
   })
@@ -234,7 +251,7 @@ describe('a form', () => {
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('Label').fill('Half a thou')
     await page.mouse.click(8, 400)
-    await page.waitForTimeout(400)
+    await settled(page)
     expect(await dialog.getByLabel('Label').inputValue()).toBe('Half a thou')
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'detached' })
@@ -294,6 +311,7 @@ describe('a field that is half filled in', () => {
     await page.getByRole('button', { name: 'Edit Auditor' }).click()
     const dialog = page.getByRole('dialog', { name: 'Edit Auditor' })
     const expires = dialog.getByLabel('Expires')
+    await focusIn(dialog)
     await expires.focus()
     await page.keyboard.press('Backspace')
     expect(await expires.inputValue()).toBe('')
@@ -320,6 +338,7 @@ describe('a field that is half filled in', () => {
     await page.getByRole('button', { name: 'Add token' }).click()
     const dialog = page.getByRole('dialog', { name: 'Add a token' })
     const add = dialog.getByRole('button', { name: 'Add token' })
+    await focusIn(dialog)
     await dialog.getByLabel('Expires').focus()
     await page.keyboard.type('0101')
     await add.click()
@@ -367,8 +386,8 @@ describe('text from others', () => {
     const cells = rowOf(page, 'Guest in the office').first()
     await cells.locator('.c-client').getByText('203.0.113.99').waitFor()
     await cells.locator('.c-provider').getByText('Office network').waitFor()
-    await expect.poll(() => page.getByRole('table').getAttribute('aria-rowcount')).toBe('10')
+    await untilPasses(async () => expect(await page.getByRole('table').getAttribute('aria-rowcount')).toBe('10'))
     await page.getByRole('link', { name: 'Show all' }).click()
-    await expect.poll(() => page.getByRole('table').getAttribute('aria-rowcount')).toBe('49')
+    await untilPasses(async () => expect(await page.getByRole('table').getAttribute('aria-rowcount')).toBe('49'))
   })
 })

@@ -8,6 +8,8 @@ export async function accessibilityFaults(page: Page): Promise<readonly string[]
   // scripts that the page itself would load are refused by its policy: this comes in from outside
   await page.evaluate(axe.source)
   return await page.evaluate(async (tags) => {
+    // colours half-way to others are nobody's fault
+    await Promise.allSettled(document.getAnimations().map((animation) => animation.finished))
     const run = (window as unknown as { axe: typeof axe }).axe
     const { violations } = await run.run(document, { runOnly: { type: 'tag', values: tags } })
     return violations.flatMap(({ id, nodes }) =>

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { patience } from '../../support/wait.js'
 
 /** Debian's; another one by CHROMIUM. */
 const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -61,6 +62,7 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
     })
   })
   const page = await context.newPage()
+  page.setDefaultTimeout(patience())
   page.on('pageerror', (error) => problems.push(`error: ${error.stack}`))
   page.on('console', (message) => {
     const expected = /Failed to load resource|net::ERR_|Cross-Origin-Opener-Policy header has been ignored/.test(

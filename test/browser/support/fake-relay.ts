@@ -1,9 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { NewToken, Role, Stats, Token, TokenChange } from '../../../dashboard/src/api/types.js'
 import { createDashboardFiles } from '../../../src/node/dashboard-files.js'
+import { freePort } from '../../support/ports.js'
 import { FakeState, Refused } from './fake-state.js'
 import { FULL_KEY, READER_KEY, type RelayUnderTest } from './relay.js'
 
@@ -30,8 +29,6 @@ export class FakeRelay implements RelayUnderTest {
   ])
   /** Calls so far, `METHOD path` without the query. */
   readonly calls: string[] = []
-  /** Milliseconds before each answer. */
-  delayMs = 0
   /** Totals that a new reader is told of at once, for a plot that has a past. */
   past: readonly Stats[] = []
   /** Called every second, before the totals are told. */
@@ -69,9 +66,10 @@ export class FakeRelay implements RelayUnderTest {
 
   async start(): Promise<void> {
     const server = createServer((request, response) => void this.#exchange(request, response))
+    // kept while the relay is away
+    if (this.#port === 0) this.#port = await freePort()
     server.listen(this.#port, '127.0.0.1')
     await once(server, 'listening')
-    this.#port = (server.address() as AddressInfo).port
     this.#server = server
     this.#timer = setInterval(() => this.#sendStats(), 1_000)
   }
@@ -152,7 +150,6 @@ export class FakeRelay implements RelayUnderTest {
     const path = pathname.slice(this.#prefix.length)
     if (!path.startsWith('/api/')) return await this.#static(request, response, path)
     this.calls.push(`${request.method} ${path}`)
-    if (this.delayMs > 0) await sleep(this.delayMs)
     try {
       const text = String(request.headers['x-api-key'] ?? '')
       await this.before(`${request.method} ${path}`, text)

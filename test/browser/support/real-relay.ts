@@ -2,12 +2,17 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { Client, Server } from '../../../src/index.js'
+import { freePort } from '../../support/ports.js'
 import { FULL_KEY, READER_KEY, type RelayUnderTest } from './relay.js'
+
+/** More than a test takes. */
+const LONG_MS = 600_000
 
 /** A relay server of this repository, with clients that are its own library's. */
 export class RealRelay implements RelayUnderTest {
   #server: Server | undefined
   #port = 0
+  #draining = false
   #keys: readonly { readonly name: string; readonly role: 'full' | 'read-only'; readonly key: string }[] = [
     { name: 'default', role: 'full', key: FULL_KEY },
     { name: 'watcher', role: 'read-only', key: READER_KEY },
@@ -20,17 +25,23 @@ export class RealRelay implements RelayUnderTest {
   }
 
   async start(): Promise<void> {
+    // kept while the relay is away
+    if (this.#port === 0) this.#port = await freePort()
     this.#server = new Server({ host: '127.0.0.1', port: this.#port, apiKeys: this.#keys })
-    this.#port = (await this.#server.listen()).port
+    await this.#server.listen()
   }
 
   async stop(): Promise<void> {
+    // a server that drains is gone when its streams are
+    if (this.#draining) await this.#endClients()
+    this.#draining = false
     await this.#server?.close()
     this.#server = undefined
   }
 
   async drain(): Promise<void> {
-    void this.#server?.close({ drainMs: 12_000 })
+    this.#draining = true
+    void this.#server?.close({ drainMs: LONG_MS })
   }
 
   async revoke(key: string): Promise<void> {
@@ -65,8 +76,12 @@ export class RealRelay implements RelayUnderTest {
     return client
   }
 
-  async close(): Promise<void> {
+  async #endClients(): Promise<void> {
     for (const client of this.#clients) await client.close()
+  }
+
+  async close(): Promise<void> {
+    await this.#endClients()
     await this.stop()
     this.#echo.close()
   }

@@ -75,6 +75,20 @@ export async function goTo(page: Page, name: string): Promise<void> {
   await page.getByRole('heading', { name, level: 1, exact: true }).waitFor()
 }
 
+/** Waits until the focus is in a dialog, which takes it when it has opened: who moves it before has it taken away. */
+export async function focusIn(dialog: Locator): Promise<void> {
+  await dialog
+    .locator(':focus')
+    .or(dialog.and(dialog.page().locator(':focus')))
+    .first()
+    .waitFor()
+}
+
+/** Lets a page do all that follows at once from what was done to it. */
+export async function settled(page: Page): Promise<void> {
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))))
+}
+
 /** The row of a table that has this text. */
 export function rowOf(page: Page, text: string): Locator {
   return page.getByRole('row').filter({ hasText: text })
