@@ -6,7 +6,7 @@ const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-prac
 /** @returns one line for each rule that the page breaks, with where */
 export async function accessibilityFaults(page: Page): Promise<readonly string[]> {
   // scripts that the page itself would load are refused by its policy: this comes in from outside
-  await page.evaluate(axe.source)
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source)
   return await page.evaluate(async (tags) => {
     // colours half-way to others are nobody's fault
     await Promise.allSettled(document.getAnimations().map((animation) => animation.finished))
