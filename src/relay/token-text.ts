@@ -54,9 +54,14 @@ export function checkToken(token: string, field = 'token'): void {
   }
 }
 
+/** Of every byte. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 /** Lower-case hex. */
 export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  let text = ''
+  for (const byte of bytes) text += HEX[byte]
+  return text
 }
 
 /** The lowercase hex SHA-256 by which the URL form names a token (docs/protocol.md A.2). */

@@ -126,7 +126,7 @@ export class TokenTable {
 
   /** By the text of the token. */
   find(token: string): Token | undefined {
-    return this.findByHash(tokenHash(token, this.#crypto))
+    return this.#tokens.get(this.#keyOf(token))
   }
 
   /** By the lowercase hex SHA-256 of the token. */
@@ -141,8 +141,9 @@ export class TokenTable {
 
   /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
   add(token: Token): void {
-    this.checkFree(token.token)
-    this.#tokens.set(this.#key(tokenHash(token.token, this.#crypto)), token)
+    const key = this.#keyOf(token.token)
+    this.#checkFree(token.token, key)
+    this.#tokens.set(key, token)
     this.#ids.set(token.id, token)
     this.#last += 1
     token.number = this.#last
@@ -151,7 +152,11 @@ export class TokenTable {
 
   /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
   checkFree(token: string): void {
-    if (this.find(token) !== undefined || this.#reserved.has(token))
+    this.#checkFree(token, this.#keyOf(token))
+  }
+
+  #checkFree(token: string, key: string): void {
+    if (this.#tokens.has(key) || this.#reserved.has(token))
       throw new LinkSocksError('ERR_TOKEN_EXISTS', 'token already exists')
     if (this.#tokens.size + this.#reserved.size >= MAX_TOKENS)
       throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_TOKENS} tokens`)
@@ -169,12 +174,16 @@ export class TokenTable {
 
   /** @returns whether it was there. */
   remove(token: Token): boolean {
-    const key = this.#key(tokenHash(token.token, this.#crypto))
+    const key = this.#keyOf(token.token)
     // a later token may have the same name
     if (this.#tokens.get(key) !== token) return false
     if (token.type === 'connector') token.reverse.connectors.delete(token)
     this.#ids.delete(token.id)
     return this.#tokens.delete(key)
+  }
+
+  #keyOf(token: string): string {
+    return this.#key(tokenHash(token, this.#crypto))
   }
 
   /** The hash is a credential itself: hashing it again keeps the time of a look-up from telling how close a guess was. */
