@@ -4,8 +4,6 @@ import type { ByteStream } from '../../src/ports.js'
 /** What a test does with one end of a stream: write, read so many bytes, see how it ends. Starts the stream. */
 export class TestPeer {
   readonly stream: ByteStream
-  /** Bytes received and not yet taken by read(). */
-  buffered = new Uint8Array(0)
   /** Bytes received in all. */
   receivedBytes = 0
   /** Bytes reported by `written`. */
@@ -16,6 +14,9 @@ export class TestPeer {
   /** Every event in order: `data`, `end`, `close`, `error`. */
   readonly events: string[] = []
   readonly #waiters = new Set<() => void>()
+  /** What `buffered` consists of: joined once somebody looks, because joining at each arrival takes the square of the time. */
+  #pieces: Uint8Array[] = []
+  #bufferedBytes = 0
 
   /** With `consume: false` received bytes are never given back as consumed: a reader that stalls. */
   constructor(stream: ByteStream, options: { readonly consume?: boolean } = {}) {
@@ -23,7 +24,9 @@ export class TestPeer {
     stream.start({
       data: (chunk) => {
         this.events.push('data')
-        this.buffered = concat(this.buffered, chunk)
+        // its memory is lent only until it is consumed
+        this.#pieces.push(new Uint8Array(chunk))
+        this.#bufferedBytes += chunk.length
         this.receivedBytes += chunk.length
         if (options.consume !== false) stream.consume(chunk.length)
         this.#wake()
@@ -44,6 +47,13 @@ export class TestPeer {
         this.#wake()
       },
     })
+  }
+
+  /** Bytes received and not yet taken by read(). */
+  get buffered(): Uint8Array<ArrayBuffer> {
+    const whole = joined(this.#pieces)
+    this.#pieces = [whole]
+    return whole
   }
 
   /** The text of the bytes received and not yet read. */
@@ -69,18 +79,19 @@ export class TestPeer {
 
   /** Takes exactly `length` bytes. @throws when the stream ends before. */
   async read(length: number): Promise<Uint8Array> {
-    await this.until(() => this.buffered.length >= length || this.ended || this.closed)
-    if (this.buffered.length < length) throw new Error(`only ${this.buffered.length} of ${length} bytes arrived`)
-    const taken = this.buffered.slice(0, length)
-    this.buffered = this.buffered.slice(length)
-    return taken
+    await this.until(() => this.#bufferedBytes >= length || this.ended || this.closed)
+    if (this.#bufferedBytes < length) throw new Error(`only ${this.#bufferedBytes} of ${length} bytes arrived`)
+    const whole = this.buffered
+    this.#pieces = [whole.subarray(length)]
+    this.#bufferedBytes -= length
+    return whole.slice(0, length)
   }
 
   /** Everything not yet read up to the far side's end. @throws the error of a close before that. */
   async readAll(): Promise<Uint8Array> {
     await this.until(() => this.ended || this.closed)
     if (!this.ended && this.error !== undefined) throw this.error
-    return this.read(this.buffered.length)
+    return this.read(this.#bufferedBytes)
   }
 
   /** Waits for the close event; gives its error. */
@@ -108,6 +119,10 @@ export function collect(stream: ByteStream): Promise<Uint8Array> {
 }
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return joined(parts)
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let offset = 0
   for (const part of parts) {
