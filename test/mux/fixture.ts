@@ -69,6 +69,7 @@ export class SessionEnd {
 
   constructor(transport: MemoryTransport, clock: ManualClock, { handler, accepts: _, ...options }: EndOptions = {}) {
     this.transport = transport
+    transport.record()
     this.session = new Session(transport, {
       clock,
       crypto,

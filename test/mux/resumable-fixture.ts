@@ -28,6 +28,7 @@ export class ResumableEnd {
 
   constructor(inner: MemoryTransport, options: ResumableOptions) {
     this.inner = inner
+    inner.record()
     this.transport = new ResumableTransport(inner, {
       ...options,
       draining: () => this.events.push('draining'),
@@ -64,6 +65,7 @@ export class ResumableEnd {
 
   attach(inner: MemoryTransport, received: number): void {
     this.inner = inner
+    inner.record()
     this.transport.attach(inner, received)
   }
 

@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../../src/errors.js'
 import type { Clock, MessageTransport, Timer, TransportClose, TransportHandler } from '../../src/ports.js'
+import { concat } from './test-peer.js'
 
 /** As the real transport: how long a close frame may stay unanswered. */
 const CLOSE_GRACE_MS = 5_000
@@ -34,11 +35,10 @@ export function memoryTransportPair(options: MemoryTransportOptions = {}): [Memo
 }
 
 export class MemoryTransport implements MessageTransport {
-  /** Every message given to `send()` that was not ignored, as the peer will see it. */
-  readonly sentMessages: Uint8Array[] = []
   #peer: MemoryTransport | undefined
   #handler: TransportHandler | undefined
   #outgoing: Frame[] = []
+  #sentMessages: Uint8Array[] | undefined
   #bufferedAmount = 0
   #paused = false
   #held: boolean
@@ -62,6 +62,17 @@ export class MemoryTransport implements MessageTransport {
   /** For `memoryTransportPair` alone. */
   join(peer: MemoryTransport): void {
     this.#peer = peer
+  }
+
+  /** From now on `sentMessages` grows; most tests never look, and it keeps all that was sent. */
+  record(): void {
+    this.#sentMessages ??= []
+  }
+
+  /** Every message given to `send()` since `record()` that was not ignored, as the peer will see it. */
+  get sentMessages(): readonly Uint8Array[] {
+    if (this.#sentMessages === undefined) throw new Error('nothing is recorded')
+    return this.#sentMessages
   }
 
   get bufferedAmount(): number {
@@ -94,12 +105,11 @@ export class MemoryTransport implements MessageTransport {
       sent?.()
       return
     }
-    const data = new Uint8Array(head.byteLength + (body?.byteLength ?? 0))
-    data.set(head)
-    if (body !== undefined) data.set(body, head.byteLength)
-    this.sentMessages.push(data)
+    const data = body === undefined ? new Uint8Array(head) : concat(head, body)
+    // the peer spoils its own when it has read it
+    this.#sentMessages?.push(data.slice())
     this.#bufferedAmount += data.byteLength
-    this.#queue({ kind: 'message', data: data.slice(), sent })
+    this.#queue({ kind: 'message', data, sent })
   }
 
   /** Spoils the message: whoever still looks at it sees that it should not. */
