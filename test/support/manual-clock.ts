@@ -10,7 +10,8 @@ export class ManualClock implements Clock {
   /** Unix milliseconds at `now() === 0`: 2026-01-01. */
   epoch = 1_767_225_600_000
   #now: number
-  #timers: Pending[] = []
+  /** In the order in which they were set. */
+  readonly #timers = new Set<Pending>()
 
   constructor(now = 0) {
     this.#now = now
@@ -18,7 +19,7 @@ export class ManualClock implements Clock {
 
   /** Timers that have neither fired nor been cancelled. */
   get pending(): number {
-    return this.#timers.length
+    return this.#timers.size
   }
 
   now(): number {
@@ -32,22 +33,17 @@ export class ManualClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     const timer: Pending = { due: this.#now + Math.max(0, delayMs), callback }
-    this.#timers.push(timer)
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter((other) => other !== timer)
-      },
-    }
+    this.#timers.add(timer)
+    return { cancel: () => void this.#timers.delete(timer) }
   }
 
   /** Moves on by `ms`; what falls due runs in order, timers set meanwhile included. `now()` is then the timer's own time. */
   advance(ms: number): void {
     const end = this.#now + ms
     for (let timer = this.#nextDue(end); timer !== undefined; timer = this.#nextDue(end)) {
-      const fired = timer
-      this.#timers = this.#timers.filter((other) => other !== fired)
-      this.#now = Math.max(this.#now, fired.due)
-      fired.callback()
+      this.#timers.delete(timer)
+      this.#now = Math.max(this.#now, timer.due)
+      timer.callback()
     }
     this.#now = end
   }
