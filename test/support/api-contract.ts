@@ -42,6 +42,8 @@ export function apiDocument(): OpenApiDocument {
 const OF_THE_KEY = [401, 429]
 /** A failure of our own has its form, and no place in the document. */
 const INTERNAL_ERROR = 500
+/** One object, because compiled schemas are found by identity. */
+const FAILURE = { $ref: '#/components/schemas/Failure' }
 
 /** Holds answers to the document: what is not in it must not be seen. */
 export class ApiContract {
@@ -111,7 +113,7 @@ export class ApiContract {
     }
     if (method === 'HEAD') return
     if (headers.get('content-type') !== 'application/json') fail('is no JSON')
-    const problem = this.#problem({ $ref: '#/components/schemas/Failure' }, JSON.parse(text), true)
+    const problem = this.#problem(FAILURE, JSON.parse(text), true)
     if (problem !== undefined) fail(problem)
   }
 
