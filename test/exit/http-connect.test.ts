@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { decodeHttpAnswer, encodeHttpConnect } from '../../src/exit/http-connect.js'
+import { codePoint } from '../support/code-point.js'
 import { bytes } from './fakes.js'
 
 function request(host: string, port = 443, credentials?: { username: string; password: string }): string {
@@ -42,7 +43,7 @@ describe('encodeHttpConnect', () => {
 
   it('writes two lines and an empty one, whatever the host', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (host) => {
+      fc.property(fc.string({ unit: codePoint }), (host) => {
         let text: string
         try {
           text = request(host)
@@ -95,7 +96,7 @@ describe('decodeHttpAnswer', () => {
   })
 
   it('throws nothing but a LinkSocksError, whatever comes', () => {
-    const answer = fc.tuple(fc.constantFrom('', 'HTTP/1.1 ', 'HTTP/1.1 200 '), fc.string({ unit: 'binary' }))
+    const answer = fc.tuple(fc.constantFrom('', 'HTTP/1.1 ', 'HTTP/1.1 200 '), fc.string({ unit: codePoint }))
     fc.assert(
       fc.property(answer, ([start, rest]) => {
         const buf = bytes(start + rest)

@@ -16,6 +16,7 @@ import {
   encodePartners,
   MessageType,
 } from '../../src/protocol/messages.js'
+import { codePoint } from '../support/code-point.js'
 
 const byte = fc.integer({ min: 0, max: 255 })
 const u16 = fc.integer({ min: 0, max: 0xffff })
@@ -25,7 +26,7 @@ export const id = fc.uint8Array({ minLength: 16, maxLength: 16 })
 
 /** Any text, also beyond 255 bytes and with halves of surrogate pairs. */
 export const anyText = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 100 }),
+  fc.string({ unit: codePoint, maxLength: 100 }),
   fc.string({ unit: 'grapheme', minLength: 60, maxLength: 300 }),
   fc.array(u16, { maxLength: 300 }).map((units) => String.fromCharCode(...units)),
 )
