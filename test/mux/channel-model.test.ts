@@ -30,7 +30,7 @@ class ModelEnd {
     this.stream.start({
       data: (chunk) => {
         expect([this.ends, this.closes.length]).toEqual([0, 0])
-        this.chunks.push(Uint8Array.from(chunk))
+        this.chunks.push(new Uint8Array(chunk))
         this.received += chunk.byteLength
         // what is delivered and not used up never exceeds the window
         expect(this.received - this.consumed).toBeLessThanOrEqual(INITIAL_WINDOW_BYTES)

@@ -30,6 +30,9 @@ class FakeTransport implements ScheduledTransport {
   }
 }
 
+const LARGEST_BYTES = 1_048_576
+const ZEROS = new Uint8Array(LARGEST_BYTES)
+
 /** Messages of one size, marked with the source's number; each may run a hook. */
 class FakeSource implements Source {
   readonly number: number
@@ -53,9 +56,7 @@ class FakeSource implements Source {
     this.left -= 1
     this.taken += this.size
     this.onTake()
-    const head = new Uint8Array(this.size)
-    head[0] = this.number
-    return { head, sent: this.onSent }
+    return { head: Uint8Array.of(this.number), body: ZEROS.subarray(0, this.size - 1), sent: this.onSent }
   }
 }
 
