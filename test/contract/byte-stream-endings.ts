@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { until, untilStill } from '../support/wait.js'
+import { until } from '../support/wait.js'
 import { pattern } from './pattern.js'
 import { reason, type TestEnds } from './stream-ends.js'
 
@@ -26,7 +26,7 @@ export function describeEnd(ends: TestEnds): void {
     ends.startBoth()
     ends.a.write(pattern(3 * MIB))
     ends.a.end()
-    await untilStill(() => ends.toB.received)
+    await ends.still(() => ends.toB.received)
     ends.toB.consumeAll()
     await until(() => ends.toB.ends === 1)
     expect(Buffer.compare(ends.toB.bytes(), pattern(3 * MIB))).toBe(0)
@@ -50,7 +50,7 @@ export function describeClose(ends: TestEnds): void {
     ends.startBoth()
     ends.a.write(pattern(3 * MIB))
     ends.a.close()
-    await untilStill(() => ends.toB.received)
+    await ends.still(() => ends.toB.received)
     ends.toB.consumeAll()
     await until(() => ends.toB.received === 3 * MIB)
     ends.b.end()
@@ -132,7 +132,7 @@ export function describeAbort(ends: TestEnds, passesAbort: boolean): void {
     ends.startBoth()
     ends.a.write(pattern(16 * MIB))
     ends.a.end()
-    await untilStill(() => ends.toB.received)
+    await ends.still(() => ends.toB.received)
     ends.a.abort(reason)
     ends.toB.consumeAll()
     await until(() => ends.toB.closed)
@@ -146,7 +146,7 @@ export function describeAbort(ends: TestEnds, passesAbort: boolean): void {
     ends.startBoth()
     ends.a.write(pattern(32 * MIB))
     ends.a.close()
-    await untilStill(() => ends.toB.received)
+    await ends.still(() => ends.toB.received)
     ends.a.abort(reason)
     await until(() => ends.toA.closed)
     expect(ends.toA.closes).toEqual([reason])
@@ -160,7 +160,7 @@ export function describeAbort(ends: TestEnds, passesAbort: boolean): void {
     ends.a.end()
     ends.a.close()
     await until(() => ends.toA.closed)
-    await untilStill(() => ends.toB.received)
+    await ends.still(() => ends.toB.received)
     expect([ends.toA.closes, ends.toA.written, ends.toB.received]).toEqual([[reason], 0, 0])
   })
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { until, untilStill } from '../support/wait.js'
+import { until } from '../support/wait.js'
 import { describeAbort, describeClose, describeEnd } from './byte-stream-endings.js'
 import { pattern } from './pattern.js'
 import { type ByteStreamPair, reason, TestEnds } from './stream-ends.js'
@@ -66,7 +66,7 @@ function describeTransfer(ends: TestEnds): void {
     ends.startBoth()
     for (let i = 0; i < 20; i++) ends.a.write(pattern(100_000))
     await until(() => ends.toA.written === 2_000_000)
-    await untilStill(() => ends.toA.written)
+    await ends.still(() => ends.toA.written)
     expect(ends.toA.written).toBe(2_000_000)
   })
 
@@ -74,7 +74,7 @@ function describeTransfer(ends: TestEnds): void {
     ends.toA.start()
     ends.a.write(pattern(10_000))
     ends.a.end()
-    await untilStill(() => ends.toB.received)
+    await ends.still(() => ends.toB.received)
     expect([ends.toB.received, ends.toB.ends]).toEqual([0, 0])
     ends.toB.start()
     await until(() => ends.toB.ends === 1)
@@ -97,7 +97,7 @@ function describeBackpressure(ends: TestEnds, maxInTransitBytes: number): void {
     ends.toB.consuming = false
     ends.startBoth()
     for (let i = 0; i < chunks; i++) ends.a.write(chunk)
-    await untilStill(() => ends.toA.written + ends.toB.received)
+    await ends.still(() => ends.toA.written + ends.toB.received)
     expect(ends.toA.written).toBeLessThanOrEqual(maxInTransitBytes)
     ends.toB.consumeAll()
     await until(() => ends.toB.received === chunks * MIB && ends.toA.written === chunks * MIB)
@@ -107,7 +107,7 @@ function describeBackpressure(ends: TestEnds, maxInTransitBytes: number): void {
     ends.toB.consuming = false
     ends.startBoth()
     ends.a.write(pattern(maxInTransitBytes))
-    await untilStill(() => ends.toA.written)
+    await ends.still(() => ends.toA.written)
     ends.b.write(pattern(100_000))
     await until(() => ends.toA.received === 100_000)
   })

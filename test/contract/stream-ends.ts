@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import type { ByteStream } from '../../src/ports.js'
+import { untilStill } from '../support/wait.js'
 import { StreamRecorder } from './stream-recorder.js'
 
 /** What the tests abort with. */
@@ -11,6 +12,8 @@ export interface ByteStreamPair {
   readonly b: ByteStream
   /** Ends whatever is left of the pair. */
   cleanup?(): Promise<void> | void
+  /** For a pair in memory: afterwards nothing happens any more by itself. @default waits until nothing changes */
+  settle?(): Promise<void>
 }
 
 /** The pair of the running test and what both ends were told. */
@@ -49,6 +52,12 @@ export class TestEnds {
   startBoth(): void {
     this.#toA.start()
     this.#toB.start()
+  }
+
+  /** Waits until `value` stopped changing. */
+  async still(value: () => number): Promise<void> {
+    const { settle } = this.#open
+    await (settle === undefined ? untilStill(value) : settle())
   }
 
   async cleanup(): Promise<void> {

@@ -41,7 +41,7 @@ for (const fastOpen of [false, true]) {
         expect([pair.near.session.channels, pair.far.session.channels]).toEqual([0, 0])
         expect([pair.near.session.heldBytes, pair.far.session.heldBytes]).toEqual([0, 0])
       }
-      return { a: near, b: far, cleanup }
+      return { a: near, b: far, cleanup, settle }
     },
     { maxInTransitBytes: INITIAL_WINDOW_BYTES },
   )
@@ -51,7 +51,7 @@ byteStreamContract(
   'the accepting end of a Channel',
   async () => {
     const { near, far } = await sessionPair().open()
-    return { a: far, b: near }
+    return { a: far, b: near, settle }
   },
   { maxInTransitBytes: INITIAL_WINDOW_BYTES },
 )

@@ -1,10 +1,11 @@
 import { HandshakeStream } from '../../src/mux/handshake-stream.js'
 import { byteStreamContract } from '../contract/byte-stream.js'
+import { settle } from '../support/manual-clock.js'
 import { memoryStreamPair } from '../support/memory-stream.js'
 
 byteStreamContract('a released HandshakeStream', async () => {
   const [a, b] = memoryStreamPair({ chunkSize: 30_000 })
-  return { a: new HandshakeStream(a).release(), b }
+  return { a: new HandshakeStream(a).release(), b, settle }
 })
 
 byteStreamContract('a HandshakeStream released after its handshake', async () => {
@@ -14,5 +15,5 @@ byteStreamContract('a HandshakeStream released after its handshake', async () =>
   far.write(new Uint8Array(100))
   const word = (buf: Uint8Array) => (buf.length < 100 ? undefined : { value: buf, bytesRead: 100 })
   await Promise.all([near.read(word), far.read(word)])
-  return { a: near.release(), b: far.release() }
+  return { a: near.release(), b: far.release(), settle }
 })

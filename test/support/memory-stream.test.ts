@@ -5,12 +5,12 @@ import { collect, memoryStreamPair, TestPeer } from './memory-stream.js'
 
 byteStreamContract('MemoryStream', async () => {
   const [a, b] = memoryStreamPair()
-  return { a, b }
+  return { a, b, settle }
 })
 
 byteStreamContract('MemoryStream in pieces', async () => {
   const [a, b] = memoryStreamPair({ chunkSize: 1500, readAheadBytes: 4000 })
-  return { a, b }
+  return { a, b, settle }
 })
 
 describe('MemoryStream', () => {
