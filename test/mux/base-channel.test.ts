@@ -180,7 +180,8 @@ describe('End of file towards an old peer', () => {
 describe('Slow reader of an old peer', () => {
   async function filled(bytes: number, message = 256 * KIB) {
     const all = await base({ consume: false })
-    for (let sent = 0; sent < bytes; sent += message) all.peer.transport.send(data(all.id, new Uint8Array(message)))
+    const one = data(all.id, new Uint8Array(message))
+    for (let sent = 0; sent < bytes; sent += message) all.peer.transport.send(one)
     await settle()
     return all
   }
@@ -232,8 +233,9 @@ describe('Slow reader of an old peer', () => {
 
   it('is aborted when it accepts too little to ever catch up', async () => {
     const { peer, id, local } = await base({ consume: false })
+    const message = data(id, new Uint8Array(4 * MIB))
     for (let sent = 0; sent <= 2 * MAX_LINK_HELD_BYTES && !local.closed; sent += 4 * MIB) {
-      peer.transport.send(data(id, new Uint8Array(4 * MIB)))
+      peer.transport.send(message)
       await peer.clock.advanceAsync(BASE_READ_PAUSE_MS)
       local.stream.consume(1)
     }
@@ -243,8 +245,9 @@ describe('Slow reader of an old peer', () => {
 
   it('does not let the link die while it is not read', async () => {
     const { peer, id, local } = await filled(BASE_CHANNEL_BUFFER_BYTES + 1)
+    const message = data(id, new Uint8Array(BASE_READ_ON_BYTES))
     for (let i = 0; i * BASE_READ_PAUSE_MS < 2 * LINK_TIMEOUT_MS; i += 1) {
-      peer.transport.send(data(id, new Uint8Array(BASE_READ_ON_BYTES)))
+      peer.transport.send(message)
       await peer.clock.advanceAsync(BASE_READ_PAUSE_MS)
       local.stream.consume(BASE_READ_ON_BYTES)
     }

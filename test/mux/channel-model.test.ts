@@ -6,6 +6,10 @@ import { pattern } from '../contract/pattern.js'
 import { settle } from '../support/manual-clock.js'
 import { type SessionPair, sessionPair } from './fixture.js'
 
+const PATTERN_BYTES = 4 * INITIAL_WINDOW_BYTES
+const NEAR = pattern(PATTERN_BYTES, 1)
+const FAR = pattern(PATTERN_BYTES, 2)
+
 /** One end as the model sees it. */
 class ModelEnd {
   readonly stream: ByteStream
@@ -21,9 +25,9 @@ class ModelEnd {
   closes: unknown[] = []
   peer: ModelEnd = this
 
-  constructor(stream: ByteStream, seed: number) {
+  constructor(stream: ByteStream, outgoing: Uint8Array) {
     this.stream = stream
-    this.#written = pattern(4 * INITIAL_WINDOW_BYTES, seed)
+    this.#written = outgoing
   }
 
   start(): void {
@@ -135,7 +139,7 @@ describe('Channel', () => {
         fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.boolean(), async (steps, startLate) => {
           const pair = sessionPair()
           const { near, far } = await pair.open(fastOpen)
-          const ends = [new ModelEnd(near, 1), new ModelEnd(far, 2)] as const
+          const ends = [new ModelEnd(near, NEAR), new ModelEnd(far, FAR)] as const
           ends[0].peer = ends[1]
           ends[1].peer = ends[0]
           pair.near.transport.hold()

@@ -27,6 +27,7 @@ async function pair(): Promise<{ world: World; connector: Peer; provider: Peer }
   return { world, connector, provider }
 }
 
+const MEBIBYTE = new Uint8Array(MIB)
 const received = (peer: Peer): number =>
   peer.of(MessageType.Data).reduce((sum, message) => sum + message.data.length, 0)
 const reset = (id: Uint8Array, code: number): Uint8Array => encodeControl(id, { op: ControlOp.Reset, code })
@@ -151,7 +152,9 @@ describe('credit', () => {
       ids.push(await openChannel(connector, provider, { offer: 16 * MIB, grant: 65_536 }))
     }
     connector.far.hold()
-    for (const id of ids) for (let sent = 0; sent < 15; sent += 1) await provider.send(data(id, new Uint8Array(MIB)))
+    for (const message of ids.map((id) => data(id, MEBIBYTE))) {
+      for (let sent = 0; sent < 15; sent += 1) await provider.send(message)
+    }
     expect(provider.far.paused).toBe(false)
     expect(endingsOf(provider)).toEqual([])
   })
@@ -165,7 +168,9 @@ describe('credit', () => {
     const other = await world.join('member')
     const modest = await openChannel(other, provider, { offer: 65_536, grant: 65_536 })
     connector.far.hold()
-    for (const id of ids) for (let sent = 0; sent < 15; sent += 1) await provider.send(data(id, new Uint8Array(MIB)))
+    for (const message of ids.map((id) => data(id, MEBIBYTE))) {
+      for (let sent = 0; sent < 15; sent += 1) await provider.send(message)
+    }
     expect(endingsOf(provider).length).toBeGreaterThan(0)
     provider.clear()
     await provider.send(data(modest, new Uint8Array(65_536)))
