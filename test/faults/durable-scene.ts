@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
-import { api } from '../support/e2e-modes.js'
+import { ApiContract } from '../support/api-contract.js'
 import type { Scene, ServerProcess } from '../support/e2e-scene.js'
+import { memoryFolder } from '../support/memory-folder.js'
 import { freePort } from '../support/ports.js'
 
 /** A token as the API shows it; what these tests look at. */
@@ -30,6 +31,23 @@ export interface Outcome {
 }
 
 const CONCURRENT = 40
+const API_KEY = 'key of the tests'
+const LOST: Outcome = { status: 'lost', body: {}, location: undefined }
+
+interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+}
+
+const contract = new ApiContract()
+
+/** A folder that is gone with the scene. */
+export function folderOf(scene: Scene): string {
+  const folder = mkdtempSync(join(memoryFolder(), 'linksocks-durable-'))
+  scene.own(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
 
 /** A server with a data directory that is started again and again on the same port. */
 export class DurableServer {
@@ -38,6 +56,8 @@ export class DurableServer {
   readonly #args: readonly string[]
   readonly #port: number
   #server: ServerProcess
+  /** Keeps connections open during a burst only: a connection that waits may be closed while a request is on its way. */
+  #agent: Agent | false = false
 
   private constructor(scene: Scene, directory: string, args: readonly string[], port: number, server: ServerProcess) {
     this.#scene = scene
@@ -49,12 +69,10 @@ export class DurableServer {
 
   /** @param ports how many SOCKS ports it may give out */
   static async start(scene: Scene, ports = 1): Promise<DurableServer> {
-    const folder = mkdtempSync(join(tmpdir(), 'linksocks-durable-'))
-    scene.own(() => rmSync(folder, { recursive: true, force: true }))
-    const directory = join(folder, 'data')
+    const directory = join(folderOf(scene), 'data')
     const first = await freePort(ports + 1)
     const range = `${first + 1}-${first + ports}`
-    const args = ['-k', 'key of the tests', '--data-dir', directory, '--port-range', range]
+    const args = ['-k', API_KEY, '--data-dir', directory, '--port-range', range]
     return new DurableServer(scene, directory, args, first, await scene.server(args, { port: first }))
   }
 
@@ -74,25 +92,48 @@ export class DurableServer {
     this.#server = await this.#scene.server(this.#args, { port: this.#port })
   }
 
-  /** A request that may be cut off by the end of the server. */
+  /** A request that may be cut off by the end of the server. @throws when the answer is not what the API's document says */
   async ask(method: string, path: string, body?: Body): Promise<Outcome> {
-    try {
-      const response = await api(this.#server, method, path, body)
-      const text = await response.text()
-      const location = response.headers.get('location') ?? undefined
-      return { status: response.status, body: text === '' ? {} : (JSON.parse(text) as Body), location }
-    } catch {
-      return { status: 'lost', body: {}, location: undefined }
-    }
+    const answer = await this.#answer(method, `/api/${path}`, body)
+    if (answer === undefined) return LOST
+    const { status, headers, text } = answer
+    const fields = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)])
+    const response = new Response(text === '' ? null : text, { status, headers: fields })
+    await contract.checkAnswer(method, `/api/${path}`.replace(/\?.*/, ''), response)
+    return { status, body: text === '' ? {} : (JSON.parse(text) as Body), location: headers.location }
+  }
+
+  /** @returns nothing when the server went away before it had answered */
+  #answer(method: string, path: string, body: Body | undefined): Promise<Answer | undefined> {
+    return new Promise((resolve) => {
+      const lost = (): void => resolve(undefined)
+      const options = { host: '127.0.0.1', port: this.#port, method, path, agent: this.#agent }
+      const sent = request({ ...options, headers: { 'X-API-Key': API_KEY } }, (response) => {
+        let text = ''
+        const { statusCode: status = 0, headers } = response
+        response.setEncoding('utf8').on('data', (part: string) => {
+          text += part
+        })
+        response.on('end', () => resolve({ status, headers, text })).on('error', lost)
+      })
+      sent.on('error', lost).end(body && JSON.stringify(body))
+    })
   }
 
   /** Requests one after the other on several connections, as many at a time as a busy operator's script has. */
   async burst<T>(inputs: readonly T[], ask: (input: T) => Promise<void>): Promise<void> {
     const queue = [...inputs]
+    const agent = new Agent({ keepAlive: true })
     const work = async (): Promise<void> => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) await ask(next)
     }
-    await Promise.all(Array.from({ length: CONCURRENT }, work))
+    this.#agent = agent
+    try {
+      await Promise.all(Array.from({ length: CONCURRENT }, work))
+    } finally {
+      this.#agent = false
+      agent.destroy()
+    }
   }
 
   /** All tokens, by id. */

@@ -1,26 +1,43 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { sceneOfTest } from '../support/e2e-scene.js'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { sceneOfSuite, sceneOfTest } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, readAll } from '../support/e2e-targets.js'
 import { eventually } from '../support/wait.js'
-import { type Body, DurableServer, idOf, type Outcome, type TokenView } from './durable-scene.js'
+import { type Body, DurableServer, folderOf, idOf, type Outcome, type TokenView } from './durable-scene.js'
 import { between, seeded } from './random.js'
 
-const SOCKS_PORTS = 130
+/** Tokens before the first kill. With those of all bursts they are one page of the list: 1,000. */
+const FIRST = 200
+const SOCKS_PORTS = 100
 const BURST = 200
 const KILLS = 4
-const BACK_MS = 20_000
+/** Removals between two kills. */
+const REMOVED = 50
 const PAGE_BYTES = 4_096
 
 /** The n-th token: of all types, connector tokens of earlier reverse tokens. */
 function tokenOf(n: number): Body {
   const label = `label of ${n}`
-  if (n % 10 === 0 && n < 1_000)
-    return { type: 'reverse', token: `token ${n}`, label, username: `u${n}`, password: 'p' }
-  if (n % 10 === 1 && n < 500) return { type: 'connector', token: `token ${n}`, label, reverse_token: `token ${n - 1}` }
+  if (n % 10 === 0) return { type: 'reverse', token: `token ${n}`, label, username: `u${n}`, password: 'p' }
+  if (n % 10 === 1 && n < FIRST)
+    return { type: 'connector', token: `token ${n}`, label, reverse_token: `token ${n - 1}` }
   return { type: 'forward', token: `token ${n}`, label, expires_at: '2099-01-01T00:00:00.000Z' }
+}
+
+/** What the n-th token must look like, told by its name. */
+function expectedOf(name: string): Body {
+  const { type, label, username, reverse_token: tenant } = tokenOf(Number(name.slice('token '.length)))
+  const connectors = tenant === undefined ? undefined : [name]
+  return { type, label, username, tenant, connectors, stored: true, state: 'active' }
+}
+
+/** The same of a token that is there; of a connector token also the reverse token that it leads to, and back. */
+function shownOf({ type, label, stored, state, username, reverse_id }: TokenView, all: ReadonlyMap<string, TokenView>) {
+  const tenant = all.get(reverse_id ?? '')
+  const connectors = tenant?.connectors?.map((id) => all.get(id)?.token)
+  return { type, label, username, tenant: tenant?.token, connectors, stored, state }
 }
 
 /** SQLite writes rows from the end of each page on. */
@@ -36,16 +53,18 @@ describe('a server with a data directory, killed at any moment', { timeout: 240_
     const server = await DurableServer.start(scene, SOCKS_PORTS)
     const random = seeded(36)
     const acknowledged = new Map<string, { n: number; port: unknown }>()
+    const removed = new Set<string>()
     let asked = 0
 
-    /** Adds tokens, and kills the server when so many of them have been acknowledged. */
-    async function add(count: number, killAfter = Number.POSITIVE_INFINITY): Promise<void> {
-      const numbers = Array.from({ length: count }, (_, each) => asked + each)
+    const next = (count: number): readonly number[] => {
       asked += count
-      // a connector token needs its reverse token: those come first
-      const order = [...numbers.filter((n) => n % 10 === 0), ...numbers.filter((n) => n % 10 !== 0)]
+      return Array.from({ length: count }, (_, each) => asked - count + each)
+    }
+
+    /** Adds tokens, and kills the server when so many of them have been acknowledged. */
+    async function add(numbers: readonly number[], killAfter = Number.POSITIVE_INFINITY): Promise<void> {
       let answers = 0
-      await server.burst(order, async (n) => {
+      await server.burst(numbers, async (n) => {
         const outcome = await server.ask('POST', 'token', tokenOf(n))
         if (outcome.status === 'lost') return
         expect([outcome.status, outcome.body.success]).toEqual([200, true])
@@ -56,46 +75,38 @@ describe('a server with a data directory, killed at any moment', { timeout: 240_
     }
 
     function expectWhole(tokens: ReadonlyMap<string, TokenView>): void {
-      for (const [id, { n, port }] of acknowledged) {
-        expect(tokens.get(id), `token ${n}`).toMatchObject({ token: `token ${n}`, ...(port !== undefined && { port }) })
-      }
-      const names = new Set<string>()
-      const ports = new Set<number>()
-      for (const token of tokens.values()) {
-        const n = Number(token.token.slice('token '.length))
-        const { type, label, username, reverse_token: reverse } = tokenOf(n)
-        expect(token).toMatchObject({
-          type,
-          label,
-          stored: true,
-          state: 'active',
-          ...(username !== undefined && { username }),
-        })
-        names.add(token.token)
-        if (typeof token.port === 'number') ports.add(token.port)
-        if (token.reverse_id !== undefined) {
-          const tenant = tokens.get(token.reverse_id)
-          expect([tenant?.token, tenant?.connectors]).toEqual([reverse, [token.id]])
-        }
-      }
-      expect(names.size).toBe(tokens.size)
-      expect(ports.size).toBe([...tokens.values()].filter(({ type }) => type === 'reverse').length)
-      expect(tokens.size).toBeLessThanOrEqual(asked)
+      const found = [...acknowledged].map(([id, { n, port }]) => [
+        n,
+        tokens.get(id)?.token,
+        port ?? tokens.get(id)?.port,
+      ])
+      expect(found).toEqual([...acknowledged].map(([id, { n }]) => [n, `token ${n}`, tokens.get(id)?.port]))
+      const held = [...tokens.values()]
+      expect(held.map((token) => shownOf(token, tokens))).toEqual(held.map(({ token }) => expectedOf(token)))
+      const ports = held.filter(({ type }) => type === 'reverse').map(({ port }) => port)
+      expect(ports.every((port) => typeof port === 'number')).toBe(true)
+      expect(new Set(ports).size).toBe(ports.length)
+      expect(new Set(held.map(({ token }) => token)).size).toBe(held.length)
+      expect(held.length).toBeLessThanOrEqual(asked)
+      expect(held.filter(({ id }) => removed.has(id))).toEqual([])
     }
 
-    await add(500)
-    expect(acknowledged.size).toBe(500)
+    const first = next(FIRST)
+    // a connector token needs its reverse token: those are answered first
+    await add(first.filter((n) => tokenOf(n).type === 'reverse'))
+    await add(first.filter((n) => tokenOf(n).type !== 'reverse'))
+    expect(acknowledged.size).toBe(FIRST)
     for (let kill = 0; kill < KILLS; kill += 1) {
-      await add(BURST, between(random, 1, BURST - 50))
+      await add(next(BURST), between(random, 1, BURST - 50))
       await server.restart()
-      const tokens = await server.tokens().catch(() => undefined)
-      if (tokens === undefined) throw new Error('more than one page')
+      const tokens = await server.tokens()
       expectWhole(tokens)
-      // the lists have 1,000 at most: make room, and all of it stays gone
-      const surplus = [...tokens.values()].filter(({ type }) => type === 'forward').slice(0, BURST)
-      await server.burst(surplus, async ({ id }) => {
+      // what is removed stays gone
+      const some = [...tokens.values()].filter(({ type }) => type === 'forward').slice(0, REMOVED)
+      await server.burst(some, async ({ id }) => {
         expect((await server.ask('DELETE', `tokens/${id}`)).status).toBe(204)
         acknowledged.delete(id)
+        removed.add(id)
       })
     }
     await server.kill()
@@ -159,11 +170,13 @@ describe('a server with a data directory, killed at any moment', { timeout: 240_
       return socket && ((await readAll(socket).catch(() => undefined))?.toString() || undefined)
     }
     for (let turn = 0; turn < 3; turn += 1) {
-      for (const port of [Number(body.port), socksPort]) {
-        expect(await eventually('stream', works(port), BACK_MS)).toBe('over it')
+      if (turn > 0) {
+        await server.kill()
+        await server.restart()
       }
-      await server.kill()
-      await server.restart()
+      for (const port of [Number(body.port), socksPort]) {
+        expect(await eventually('stream', works(port))).toBe('over it')
+      }
     }
   })
 })
@@ -181,6 +194,19 @@ describe('a data directory', () => {
     await server.restart()
     expect((await server.tokens()).size).toBe(1)
   })
+})
+
+describe('a data directory of three tokens', () => {
+  const suite = sceneOfSuite()
+  const scene = sceneOfTest()
+  /** As the server left it, and the flags that name it. */
+  let sound: DurableServer
+
+  beforeAll(async () => {
+    sound = await DurableServer.start(suite)
+    for (const label of ['one', 'two', 'three']) await sound.ask('POST', 'token', { type: 'forward', label })
+    await sound.kill()
+  })
 
   it.each([
     ['cut short', (bytes: Buffer) => bytes.subarray(0, 2_000)],
@@ -188,18 +214,17 @@ describe('a data directory', () => {
     ['something else', () => Buffer.from('not a database\n'.repeat(1_000))],
     ['changed in its records', changedRecords],
   ])('whose database is %s is refused with its path and what to do, and left as it is', async (_, spoil) => {
-    const server = await DurableServer.start(scene)
-    for (const label of ['one', 'two', 'three']) await server.ask('POST', 'token', { type: 'forward', label })
-    await server.kill()
+    const directory = folderOf(scene)
+    await cp(sound.directory, directory, { recursive: true })
     const files = async () => {
-      const names = (await readdir(server.directory)).sort()
-      return await Promise.all(names.map(async (name) => [name, await readFile(join(server.directory, name))]))
+      const names = (await readdir(directory)).sort()
+      return await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))]))
     }
-    const path = join(server.directory, 'tokens.db')
+    const path = join(directory, 'tokens.db')
     await writeFile(path, spoil(await readFile(path)))
     const before = await files()
     for (let turn = 0; turn < 2; turn += 1) {
-      const refused = scene.start(['server', '-H', '127.0.0.1', '-P', '0', ...server.args])
+      const refused = scene.start(['server', '-H', '127.0.0.1', '-P', '0', ...sound.args, '--data-dir', directory])
       expect(await refused.end()).toBe(1)
       expect(refused.stderr).toContain(path)
       expect(refused.stderr).toMatch(/put a backup in its place, or move it .*away to begin without tokens/)

@@ -24,8 +24,8 @@ export class DataDirectory {
     this.keyFile = join(this.directory, 'data.key')
   }
 
-  static async make(): Promise<DataDirectory> {
-    return new DataDirectory(await mkdtemp(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'linksocks-store-')))
+  static async make(folder = existsSync(MEMORY) ? MEMORY : tmpdir()): Promise<DataDirectory> {
+    return new DataDirectory(await mkdtemp(join(folder, 'linksocks-store-')))
   }
 
   async open(options: Partial<TokenDatabaseOptions> = {}): Promise<TokenStore> {
