@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { serverArgs } from '../support/e2e-modes.js'
 import type { LinksocksProcess } from '../support/e2e-process.js'
 import type { Scene } from '../support/e2e-scene.js'
 import { freePort } from '../support/ports.js'
-import { eventually } from '../support/wait.js'
+import { until, within } from '../support/wait.js'
 import { CuttingRelay, type PathOptions } from './cutting-relay.js'
 import { between } from './random.js'
 
@@ -34,20 +33,21 @@ export async function startCutScene(
   return { ...base, relays: [near, far], clients: [process, provider], socksPort }
 }
 
-/** Cuts one of the links after the other, `times` in all, random moments apart; each cut hits a link that is up. */
+/** Cuts one of the links after the other, `times` in all, each when random many bytes have passed it since it was up. */
 export async function cutAtRandom(
   { relays, clients }: CutScene,
-  { times, random, pauseMs }: { times: number; random: () => number; pauseMs: readonly [number, number] },
+  { times, random, bytes }: { times: number; random: () => number; bytes: readonly [number, number] },
 ): Promise<void> {
   for (let count = 0; count < times; count++) {
     const index = between(random, 0, relays.length - 1)
     const [relay, client] = [relays[index], clients[index]]
     if (relay === undefined || client === undefined) throw new Error(`no link ${index}`)
     const up = (): boolean => client.events('link.up').length > client.events('link.down').length
-    await eventually('link to cut', () => up() || undefined, 20_000)
-    await sleep(between(random, ...pauseMs))
+    await until(up)
+    const many = between(random, ...bytes)
+    await within(relay.passed(many), () => `${many} bytes before cut ${count}`)
     const losses = client.events('link.down').length
     if (relay.cut() !== 1) throw new Error('there was not one link to cut')
-    await eventually('loss of the link', () => client.events('link.down').length > losses || undefined)
+    await until(() => client.events('link.down').length > losses)
   }
 }

@@ -26,6 +26,10 @@ export class CuttingRelay {
   readonly #pairs = new Set<Pair>()
   #dropping = false
   #stalled: { readonly over: Promise<void>; readonly end: () => void } | undefined
+  #carried = 0
+  #held = 0
+  #lost = 0
+  readonly #counting = new Set<{ readonly at: number; readonly resolve: () => void }>()
 
   private constructor(target: number, path: PathOptions) {
     this.#target = target
@@ -54,9 +58,26 @@ export class CuttingRelay {
     return `ws://127.0.0.1:${this.port}`
   }
 
+  /** Pieces that a stall holds back. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** Bytes of dropped connections that went nowhere; an end counts as one. */
+  get lost(): number {
+    return this.#lost
+  }
+
+  /** Settles when so many more bytes have passed, of all connections and directions together. */
+  passed(bytes: number): Promise<void> {
+    return new Promise((resolve) => this.#counting.add({ at: this.#carried + bytes, resolve }))
+  }
+
   /** Resets every connection, on both sides. @returns how many */
   cut(): number {
     const pairs = [...this.#pairs]
+    // what it had in hand may take its time to be given up
+    this.#pairs.clear()
     for (const pair of pairs) pair.reset()
     return pairs.length
   }
@@ -102,13 +123,30 @@ export class CuttingRelay {
     try {
       // a loop that is left would destroy the socket with both its directions
       for await (const bytes of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-        await this.#stalled?.over
-        if (pair.forgotten) continue
-        await way.pass(bytes)
+        await this.#hold()
+        if (pair.forgotten) this.#lost += bytes.length
+        else await way.pass(bytes)
+        this.#count(bytes.length)
       }
       await way.end(() => pair.forgotten)
+      if (pair.forgotten) this.#lost += 1
     } catch {
       pair.reset()
+    }
+  }
+
+  async #hold(): Promise<void> {
+    this.#held += 1
+    await this.#stalled?.over
+    this.#held -= 1
+  }
+
+  #count(bytes: number): void {
+    this.#carried += bytes
+    for (const one of this.#counting) {
+      if (this.#carried < one.at) continue
+      this.#counting.delete(one)
+      one.resolve()
     }
   }
 }

@@ -1,12 +1,14 @@
-import { createHash, type Hash, randomFillSync } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { type Scene, sha256 } from '../support/e2e-scene.js'
+import type { Scene } from '../support/e2e-scene.js'
 import { readBytes, socksConnect } from '../support/e2e-socks.js'
 import { tcpTarget } from '../support/e2e-targets.js'
 import { within } from '../support/wait.js'
 
 export const MB = 1024 * 1024
-const DIGEST_LENGTH = 64
+/** What a transfer that came as it was sent ends with. */
+const WHOLE = 'whole'
+const VERDICT_LENGTH = 40
 const BLOCK = 64 * 1024
 
 /** Bytes that occur nowhere twice. */
@@ -14,37 +16,55 @@ export function content(length: number): Buffer {
   return randomFillSync(Buffer.alloc(length))
 }
 
-/** Reads exactly `length` bytes and leaves the socket paused. @throws when it ends or brings more */
-function take(socket: Socket, length: number, limitMs: number): Promise<Hash> {
-  const hash = createHash('sha256')
-  let left = length
+/** Reads as many bytes as `expected` has and leaves the socket paused. @returns `whole`, or the first byte that is another. @throws when it ends or brings more */
+function take(socket: Socket, expected: Buffer): Promise<string> {
+  let at = 0
+  let wrong = -1
   let stop = (): void => {}
-  const whole = new Promise<Hash>((resolve, reject) => {
-    const onEnd = (): void => reject(new Error(`ended ${left} bytes before the end of ${length}`))
+  const whole = new Promise<string>((resolve, reject) => {
+    const onEnd = (): void => reject(new Error(`ended after ${at} of ${expected.length} bytes`))
     const onData = (bytes: Buffer): void => {
-      left -= bytes.length
-      hash.update(bytes)
-      if (left === 0) resolve(hash)
-      else if (left < 0) reject(new Error(`${-left} bytes too many`))
-      if (left <= 0) stop()
+      if (wrong === -1 && !bytes.equals(expected.subarray(at, at + bytes.length))) {
+        wrong = at + bytes.findIndex((byte, index) => byte !== expected[at + index])
+      }
+      at += bytes.length
+      if (at === expected.length) resolve(wrong === -1 ? WHOLE : `byte ${wrong} is another`)
+      else if (at > expected.length) reject(new Error(`${at - expected.length} bytes too many`))
+      if (at >= expected.length) stop()
     }
     stop = () => void socket.pause().off('data', onData).off('end', onEnd).off('close', onEnd).off('error', reject)
     socket.on('data', onData).on('end', onEnd).on('close', onEnd).on('error', reject)
   })
-  const what = (): string => `whole transfer: ${left} of ${length} bytes are missing, and none came`
-  return within(whole, what, limitMs).finally(stop)
+  return within(whole, () => `whole transfer: ${at} of ${expected.length} bytes came`).finally(stop)
 }
 
-/** A target that answers `d` with `body`, `u` and as many bytes with their SHA-256, and then anything with itself. */
-export function transferTarget(scene: Scene, body: Buffer, limitMs: number): Promise<number> {
+export interface TransferTarget {
+  readonly port: number
+  /** Bytes of downloads that were taken from it so far. */
+  readonly sent: () => number
+}
+
+/**
+ * A target that answers `d` with `body`, `u` and as many bytes with what came of them, and then anything with itself.
+ * @param end the last block of `body` follows it
+ */
+export async function transferTarget(scene: Scene, body: Buffer, end?: Promise<unknown>): Promise<TransferTarget> {
+  let sent = 0
+  const download = async (socket: Socket): Promise<void> => {
+    for (let at = 0; at < body.length; at += BLOCK) {
+      if (at + BLOCK >= body.length) await end
+      await write(socket, body.subarray(at, at + BLOCK))
+      sent += BLOCK
+    }
+  }
   const serve = async (socket: Socket): Promise<void> => {
-    const command = (await readBytes(socket, 1, limitMs)).toString()
-    if (command === 'd')
-      for (let at = 0; at < body.length; at += BLOCK) await write(socket, body.subarray(at, at + BLOCK))
-    else socket.write((await take(socket, body.length, limitMs)).digest('hex'))
+    const command = (await readBytes(socket, 1)).toString()
+    if (command === 'd') await download(socket)
+    else socket.write((await take(socket, body)).padEnd(VERDICT_LENGTH))
     socket.pipe(socket)
   }
-  return tcpTarget(scene, (socket) => void serve(socket).catch(() => socket.destroy()))
+  const port = await tcpTarget(scene, (socket) => void serve(socket).catch(() => socket.destroy()))
+  return { port, sent: () => sent }
 }
 
 async function write(socket: Socket, bytes: Buffer): Promise<void> {
@@ -66,20 +86,26 @@ export interface Transfer {
   stillOpen(): Promise<boolean>
 }
 
+export interface TransferPlan {
+  readonly socksPort: number
+  readonly target: number
+  readonly body: Buffer
+  /** The last block of an upload follows it. */
+  readonly end?: Promise<unknown>
+}
+
 /** Moves all of `body` over one connection through a SOCKS5 port to or from a `transferTarget`. */
 export async function startTransfer(
   scene: Scene,
-  { socksPort, target, body, limitMs }: { socksPort: number; target: number; body: Buffer; limitMs: number },
+  { socksPort, target, body, end }: TransferPlan,
   direction: 'download' | 'upload',
 ): Promise<Transfer> {
   const socket = await socksConnect(scene, socksPort, ['127.0.0.1', target])
-  const run = async (): Promise<string> => {
-    const expected = sha256(body)
-    const digest =
-      direction === 'download' ? await download(socket, body, limitMs) : await upload(socket, body, limitMs)
-    return digest === expected ? 'whole' : `${direction} has digest ${digest} instead of ${expected}`
-  }
-  const result = run().catch((error: Error) => `${direction}: ${error.message}`)
+  const moved = direction === 'download' ? download(socket, body) : upload(socket, body, end)
+  const result = moved.then(
+    (verdict) => (verdict === WHOLE ? WHOLE : `${direction}: ${verdict}`),
+    (error: Error) => `${direction}: ${error.message}`,
+  )
   const stillOpen = async (): Promise<boolean> => {
     socket.write('still open')
     return (await readBytes(socket, 10)).toString() === 'still open'
@@ -87,19 +113,18 @@ export async function startTransfer(
   return { result, stillOpen }
 }
 
-async function download(socket: Socket, body: Buffer, limitMs: number): Promise<string> {
-  const whole = take(socket, body.length, limitMs)
+async function download(socket: Socket, body: Buffer): Promise<string> {
+  const whole = take(socket, body)
   socket.write('d')
-  return (await whole).digest('hex')
+  return await whole
 }
 
-async function upload(socket: Socket, body: Buffer, limitMs: number): Promise<string> {
-  let answer = ''
-  const whole = readBytes(socket, DIGEST_LENGTH, limitMs).then((bytes) => {
-    answer = bytes.toString()
-  })
+async function upload(socket: Socket, body: Buffer, end: Promise<unknown> | undefined): Promise<string> {
+  const verdict = readBytes(socket, VERDICT_LENGTH)
   socket.write('u')
-  socket.write(body)
-  await whole
-  return answer
+  socket.write(body.subarray(0, -BLOCK))
+  // `verdict` rejects when the connection ends
+  await Promise.race([end, verdict])
+  socket.write(body.subarray(-BLOCK))
+  return (await verdict).toString().trimEnd()
 }
