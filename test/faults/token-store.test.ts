@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { forwardRecord, LARGEST, recordId } from '../contract/token-store.js'
 import { DataDirectory } from '../node/data-directory.js'
 import { ROOT } from '../project/support.js'
+import { memoryFolder } from '../support/memory-folder.js'
 import { between, seeded } from './random.js'
 
 const KILLS = 12
@@ -15,7 +16,7 @@ describe('the token database of a process that is killed', { timeout: 60_000 }, 
   let data: DataDirectory
   const children: ChildProcess[] = []
   beforeEach(async () => {
-    data = await DataDirectory.make()
+    data = await DataDirectory.make(memoryFolder())
   })
   afterEach(async () => {
     for (const child of children.splice(0)) child.kill('SIGKILL')
@@ -48,17 +49,18 @@ describe('the token database of a process that is killed', { timeout: 60_000 }, 
     let next = 0
     for (let kill = 0; kill < KILLS; kill += 1) {
       const last = await killedAfter(next, between(random, 0, 60))
-      const held = new Map(
-        (await data.use((store) => store.load())).map((record) => [Number(`0x${record.id}`), record]),
-      )
-      for (const [n, record] of held) {
-        expect(record).toMatchObject({
+      const records = await data.use((store) => store.load())
+      const held = new Map(records.map((record) => [Number(`0x${record.id}`), record]))
+      const contents = [...held].map(([n, { token, username, password }]) => ({ n, token, username, password }))
+      expect(contents).toEqual(
+        [...held.keys()].map((n) => ({
+          n,
           token: `token ${n} `.repeat(20),
           username: `user ${n}`,
           password: `password ${n}`,
-        })
-      }
-      for (let n = 0; n <= last; n += 1) expect(held.has(n), `record ${n}`).toBe(true)
+        })),
+      )
+      expect(Array.from({ length: last + 1 }, (_, n) => n).filter((n) => !held.has(n))).toEqual([])
       // one write more may have reached the disk unacknowledged, whole
       const whole = [last, last + 1].map((n) => n - (n % 3) + 3)
       expect(whole).toContain(held.size)
