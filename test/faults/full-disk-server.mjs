@@ -86,7 +86,7 @@ async function tokens() {
 }
 
 const alarms = async () => (await ask('GET', 'server'))[1].alarms.map(({ code }) => code)
-const add = (n) => ask('POST', 'token', { type: 'forward', token: `${n} `.repeat(30).trim(), label: 'x'.repeat(190) })
+const add = (n) => ask('POST', 'token', { type: 'forward', token: `${n} `.repeat(50).trim(), label: 'x'.repeat(190) })
 
 try {
   writeFileSync(ballast, new Uint8Array(BALLAST_BYTES))

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { ROOT } from '../project/support.js'
 
 /** Mounts a small file system that only this command and the processes it starts see. */
-const MOUNTED = 'mount -t tmpfs -o size=320k tmpfs "$1" && exec "$2" "$3" "$1"'
+const MOUNTED = 'mount -t tmpfs -o size=192k tmpfs "$1" && exec "$2" "$3" "$1"'
 
 function withoutMount(): string | undefined {
   const probe = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'], { encoding: 'utf8' })
