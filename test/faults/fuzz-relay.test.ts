@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { nodeInflate } from '../../src/node/inflate.js'
-import { Compression, encodeConnector, MessageType } from '../../src/protocol/messages.js'
+import { Compression, encodeConnector, type Message, MessageType } from '../../src/protocol/messages.js'
 import { accept, connectTcp, data, textOf } from '../relay/channels.js'
 import { joinResumable } from '../relay/resume-peers.js'
 import { type Peer, uuid, World } from '../relay/world.js'
@@ -60,7 +60,7 @@ class Scene {
   /** Channel ids that the hostile peer knows; the first is the good pair's. */
   readonly #ids = [uuid(), uuid(), uuid(), uuid()]
   readonly #streams: TestPeer[] = []
-  #sent = ''
+  #steps = 0
 
   constructor(role: Role, resumable: boolean) {
     this.#role = role
@@ -185,16 +185,21 @@ class Scene {
     return { connector, provider, id }
   }
 
-  /** The good pair goes on, and each side gets what the other one sends. */
+  /** The good pair goes on, and each side gets what the other one sends and nothing else. */
   async #exchange(): Promise<void> {
     const [pair] = this.#pair
     if (pair === undefined) throw new Error('no good pair')
-    const text = `${this.#sent.length} `
-    this.#sent += text
+    const text = `step ${this.#steps++}`
     pair.connector.transport.send(data(pair.id, text))
     await pair.provider.send(data(pair.id, text))
-    expect([textOf(pair.connector), textOf(pair.provider)]).toEqual([this.#sent, this.#sent])
-    expect([pair.connector.partners, pair.provider.partners]).toEqual([1, 1])
+    const heard = [pair.connector, pair.provider].map((peer) => ({
+      text: textOf(peer),
+      partners: peer.partners ?? 1,
+      controls: peer.messages.filter(isControl).length,
+    }))
+    expect(heard).toEqual(new Array(2).fill({ text, partners: 1, controls: 0 }))
+    pair.connector.clear()
+    pair.provider.clear()
   }
 
   /** The relay still works, and forgets all of it. */
@@ -203,10 +208,7 @@ class Scene {
     const { connector, provider, id } = await this.#goodPair()
     await connector.send(data(id, 'new here'))
     expect(textOf(provider).endsWith('new here')).toBe(true)
-    const bad = provider.messages.filter(
-      (message) => message.type === MessageType.Data && message.compression === Compression.Control,
-    )
-    expect(bad).toEqual([])
+    expect(provider.messages.filter(isControl)).toEqual([])
 
     await world.closeAll()
     await world.clock.advanceAsync(200_000)
@@ -220,6 +222,11 @@ class Scene {
     expect(world.clock.pending).toBe(0)
     expect(world.lines.filter(({ event }) => event === 'session.failure')).toEqual([])
   }
+}
+
+/** What no end of a good channel may hear. */
+function isControl(message: Message): boolean {
+  return message.type === MessageType.Data && message.compression === Compression.Control
 }
 
 const roles: readonly (readonly [string, Role, boolean])[] = [
