@@ -7,7 +7,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { forwardRecord, LARGEST, recordId } from '../contract/token-store.js'
 import { DataDirectory } from '../node/data-directory.js'
 import { ROOT } from '../project/support.js'
-import { memoryFolder } from '../support/memory-folder.js'
 import { between, seeded } from './random.js'
 
 const KILLS = 12
@@ -16,7 +15,7 @@ describe('the token database of a process that is killed', { timeout: 60_000 }, 
   let data: DataDirectory
   const children: ChildProcess[] = []
   beforeEach(async () => {
-    data = await DataDirectory.make(memoryFolder())
+    data = await DataDirectory.make()
   })
   afterEach(async () => {
     for (const child of children.splice(0)) child.kill('SIGKILL')

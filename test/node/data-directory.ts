@@ -1,13 +1,9 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LogFields, type Logger, silentLogger } from '../../src/log.js'
 import { openTokenDatabase, type TokenDatabaseOptions } from '../../src/node/token-database.js'
 import type { TokenStore } from '../../src/ports.js'
-
-/** Files in memory, where there are such: a disk takes its time for each of the many syncs. */
-const MEMORY = '/dev/shm'
+import { memoryFolder } from '../support/memory-folder.js'
 
 /** A temporary data directory, and the stores opened in it. */
 export class DataDirectory {
@@ -24,8 +20,8 @@ export class DataDirectory {
     this.keyFile = join(this.directory, 'data.key')
   }
 
-  static async make(folder = existsSync(MEMORY) ? MEMORY : tmpdir()): Promise<DataDirectory> {
-    return new DataDirectory(await mkdtemp(join(folder, 'linksocks-store-')))
+  static async make(): Promise<DataDirectory> {
+    return new DataDirectory(await mkdtemp(join(memoryFolder(), 'linksocks-store-')))
   }
 
   async open(options: Partial<TokenDatabaseOptions> = {}): Promise<TokenStore> {
