@@ -47,7 +47,7 @@ export class ModelStream {
     this.#expected = patternOf(seed ^ 1)
     stream.start({
       data: (chunk) => {
-        expect([this.ends, this.closes.length]).toEqual([0, 0])
+        if (this.ends + this.closes.length > 0) expect([this.ends, this.closes.length]).toEqual([0, 0])
         this.#held.push({ chunk, at: this.received })
         this.#check(chunk, this.received)
         this.received += chunk.byteLength
@@ -97,7 +97,7 @@ export class ModelStream {
 
   #check(chunk: Uint8Array, at: number): void {
     const same = Buffer.compare(chunk, this.#expected.subarray(at, at + chunk.byteLength)) === 0
-    expect({ at, bytes: chunk.byteLength, same }).toEqual({ at, bytes: chunk.byteLength, same: true })
+    if (!same) expect({ at, bytes: chunk.byteLength, same }).toEqual({ at, bytes: chunk.byteLength, same: true })
   }
 }
 
