@@ -132,7 +132,7 @@ describe('CuttingRelay', () => {
       socket.end('byte by byte')
       await until(() => text() === 'abyte by byte')
       const lengths = write.mock.calls.map(([bytes]) => (typeof bytes === 'string' ? bytes.length : bytes.byteLength))
-      expect(lengths).toEqual([12, ...new Array(12).fill(1)])
+      expect(lengths).toEqual(new Array(12).fill(1))
     } finally {
       write.mockRestore()
     }

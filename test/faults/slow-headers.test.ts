@@ -81,7 +81,10 @@ describe.concurrent(`${SLOW} connections that never come to the point`, { timeou
       const server = await scene.server(['-t', 'F'], { env: SHORT })
       const { open, heard } = await drip(scene, server.port, HEADER)
       await until(() => open() === 0)
-      expect(new Set(heard.map((text) => text.slice(0, 12)))).toEqual(new Set(['HTTP/1.1 408']))
+      // a connection on which we write on may be gone before its answer is read
+      const answers = new Set(heard.filter((text) => text !== '').map((text) => text.slice(0, 12)))
+      expect([...answers]).toEqual(['HTTP/1.1 408'])
+      await server.process.event('http.rejected', { reason: 'ERR_HTTP_REQUEST_TIMEOUT' })
     }),
   )
 })

@@ -14,7 +14,8 @@ http.createServer = (settings, ...rest) => {
   const { headersTimeout, requestTimeout, connectionsCheckingInterval } = settings
   const times = {
     headersTimeout: scaled(headersTimeout),
-    requestTimeout: scaled(requestTimeout),
+    // never the first of the two
+    requestTimeout: Math.max(requestTimeout, scaled(requestTimeout)),
     connectionsCheckingInterval: scaled(connectionsCheckingInterval),
   }
   return createServer({ ...settings, ...times }, ...rest)
