@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { withScene } from '../support/beside.js'
+import type { Scene } from '../support/e2e-scene.js'
 import { socksConnect } from '../support/e2e-socks.js'
 import { echoTarget, readAll } from '../support/e2e-targets.js'
 import { eventually, within } from '../support/wait.js'
@@ -50,42 +51,43 @@ async function throwAll(scene: Scene, port: number, parts: Parts, seed: number):
   for (const socket of staying) socket.resetAndDestroy()
 }
 
-describe.each([
+/** One that is new to the server, and the one that was there. */
+async function expectGoodClient(scene: Scene, tunnel: CutScene): Promise<void> {
+  const echo = await echoTarget(scene)
+  const fresh = await scene.listener(`ws://127.0.0.1:${tunnel.serverPort}`, ['-t', 'F'])
+  for (const socksPort of [fresh.socksPort, tunnel.socksPort]) {
+    const socket = await socksConnect(scene, socksPort, ['127.0.0.1', echo])
+    socket.end('good')
+    expect((await readAll(socket)).toString()).toBe('good')
+  }
+  expect(await fresh.process.end('SIGTERM')).toBe(0)
+}
+
+describe.concurrent.each([
   ['the HTTP and WebSocket port', HTTP_PARTS, (tunnel: CutScene) => tunnel.serverPort],
   ['the SOCKS5 port', SOCKS_PARTS, (tunnel: CutScene) => tunnel.socksPort],
 ] as const)(`${CONNECTIONS} connections full of garbage to %s`, (_, parts, portOf) => {
-  const scene = sceneOfTest()
+  it(
+    'disturb no transfer, end no process and keep no good client out',
+    withScene(async (scene) => {
+      const tunnel = await startCutScene(scene, 'forward', { path: { rate: 10 * MB } })
+      const processes = [tunnel.server, ...tunnel.clients]
+      const body = content(20 * MB)
+      let release = (): void => {}
+      const { port: target } = await transferTarget(scene, body, new Promise<void>((resolve) => (release = resolve)))
+      const transfer = await startTransfer(scene, { socksPort: tunnel.socksPort, target, body }, 'download')
+      const files = (): readonly number[] => processes.map(({ pid }) => readdirSync(`/proc/${pid}/fd`).length)
+      const before = files()
 
-  it('disturb no transfer, end no process and keep no good client out', async () => {
-    const tunnel = await startCutScene(scene, 'forward', { path: { rate: 10 * MB } })
-    const processes = [tunnel.server, ...tunnel.clients]
-    const body = content(20 * MB)
-    let release = (): void => {}
-    const { port: target } = await transferTarget(scene, body, new Promise<void>((resolve) => (release = resolve)))
-    const transfer = await startTransfer(scene, { socksPort: tunnel.socksPort, target, body }, 'download')
-    const files = (): readonly number[] => processes.map(({ pid }) => readdirSync(`/proc/${pid}/fd`).length)
-    const before = files()
-
-    await throwAll(scene, portOf(tunnel), parts, 7)
-    release()
-    expect(await transfer.result).toBe('whole')
-    expect(await transfer.stillOpen()).toBe(true)
-    await expectGoodClient(tunnel)
-    const closed = (): boolean => files().every((count, index) => count <= (before[index] ?? 0) + SPARE_FILES)
-    await eventually('the open files of before', () => closed() || undefined)
-    for (const process of processes) expect(await process.end('SIGINT')).toBe(0)
-    for (const { log } of processes) expect(log.filter(({ level }) => level === 'error')).toEqual([])
-  })
-
-  /** One that is new to the server, and the one that was there. */
-  async function expectGoodClient(tunnel: CutScene): Promise<void> {
-    const echo = await echoTarget(scene)
-    const fresh = await scene.listener(`ws://127.0.0.1:${tunnel.serverPort}`, ['-t', 'F'])
-    for (const socksPort of [fresh.socksPort, tunnel.socksPort]) {
-      const socket = await socksConnect(scene, socksPort, ['127.0.0.1', echo])
-      socket.end('good')
-      expect((await readAll(socket)).toString()).toBe('good')
-    }
-    expect(await fresh.process.end('SIGTERM')).toBe(0)
-  }
+      await throwAll(scene, portOf(tunnel), parts, 7)
+      release()
+      expect(await transfer.result).toBe('whole')
+      expect(await transfer.stillOpen()).toBe(true)
+      await expectGoodClient(scene, tunnel)
+      const closed = (): boolean => files().every((count, index) => count <= (before[index] ?? 0) + SPARE_FILES)
+      await eventually('the open files of before', () => closed() || undefined)
+      for (const process of processes) expect(await process.end('SIGINT')).toBe(0)
+      for (const { log } of processes) expect(log.filter(({ level }) => level === 'error')).toEqual([])
+    }),
+  )
 })
