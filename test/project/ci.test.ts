@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CiScene, GOOD } from './ci-scene.js'
+import { CiScene, GOOD, type Suite } from './ci-scene.js'
 
 /** Three checks of the repository passed, one skipped: the scene has no commit of the project's. */
 const CHECKS = { passed: 3, skipped: 1 }
@@ -28,20 +28,24 @@ describe('.ci/run', () => {
     expect([end, lastLine]).toEqual([1, line(15, 3, 5)])
   })
 
-  it.each([
-    ['counts no test', {}, 'ended with 0, and counted no test'],
-    ['counts zero tests', { counts: '{"passed":0,"failed":0,"skipped":0}' }, 'ran no test'],
-    ['ends with 1 though all its tests passed', { ...GOOD, code: 1 }, 'ended with 1'],
-    ['is killed', { shell: 'kill -KILL $$' }, 'SIGKILL, and counted no test'],
-    ['is killed after it has counted', { ...GOOD, shell: 'kill -KILL $$' }, 'SIGKILL'],
-    ['counts what is no count', { counts: '{"passed":-1,"failed":0,"skipped":0}' }, 'and counted no test'],
-    ['writes half of its counts', { counts: '{"passed":2,' }, 'and counted no test'],
-  ])('fails for a suite that %s', async (_, suite, reason) => {
+  it('fails for suites that count no test, or whose counts and end do not agree', async () => {
     const scene = await CiScene.create()
-    scene.suite('test:interop', suite)
+    const bad: readonly (readonly [script: string, suite: Suite, line: string])[] = [
+      ['test', {}, 'unit: 0 passed, 1 failed, 0 skipped in 0 s (ended with 0, and counted no test)'],
+      [
+        'test:interop',
+        { counts: '{"passed":0,"failed":0,"skipped":4}' },
+        '0 passed, 1 failed, 4 skipped in 0 s (ran no test)',
+      ],
+      ['test:contract', { ...GOOD, code: 1 }, '2 passed, 1 failed, 1 skipped in 0 s (ended with 1)'],
+      ['test:browser', { ...GOOD, shell: 'kill -KILL $$' }, '2 passed, 1 failed, 1 skipped in 0 s (SIGKILL)'],
+      ['test:deploy', { counts: '{"passed":-1,"failed":0,"skipped":0}' }, '(ended with 0, and counted no test)'],
+      ['test:package', { counts: '{"passed":2,', shell: 'kill -KILL $$' }, '(SIGKILL, and counted no test)'],
+    ]
+    for (const [script, suite] of bad) scene.suite(script, suite)
     const { end, output, lastLine } = await scene.run()
-    expect([end, lastLine.match(/(\d+) failed/)?.[1]]).toEqual([1, '1'])
-    expect(output).toContain(reason)
+    for (const [, , reported] of bad) expect(output.replaceAll(/ in \d+ s /g, ' in 0 s ')).toContain(reported)
+    expect([end, lastLine]).toEqual([1, line(4, 6, 6)])
   })
 
   it('fails for a suite that reports failures and ends with 0', async () => {
@@ -76,7 +80,7 @@ describe('.ci/run', () => {
 
   it('fails for a lock that names hosts', async () => {
     const scene = await CiScene.create()
-    scene.file('package-lock.json', '{"resolved": "https://registry.example.com/a.tgz"}')
+    scene.file('package-lock.json', '{"resolved": "https://packages.example.com/a.tgz"}')
     const { end, lastLine } = await scene.run()
     expect([end, lastLine]).toEqual([1, '14 passed, 1 failed, 7 skipped'])
   })
@@ -99,7 +103,7 @@ describe('.ci/run', () => {
 })
 
 const PASSES = "it('passes', () => {})"
-const SKIPS = "it.skip('is left out', () => {})"
+const SKIPS = "it.runIf(false)('is left out', () => {})"
 const FAILS = "it('fails', () => { throw new Error() })"
 const KILLS = "it('kills', async () => { process.kill(process.ppid, 'SIGKILL'); await new Promise(() => {}) })"
 const BAD_HOOK = `beforeAll(() => { throw new Error() })\n${PASSES}`
@@ -119,17 +123,28 @@ describe('.ci/run with vitest', () => {
   it.each([
     ['a test that fails', { 'a.test.mjs': file(PASSES, FAILS, SKIPS) }, [1, 1, 1]],
     ['a suite without test files', { 'a.mjs': '' }, [0, 1, 0]],
-    ['a suite that only skips', { 'a.test.mjs': file(SKIPS) }, [0, 1, 1]],
     ['a suite that crashes', { 'a.test.mjs': file(PASSES, KILLS) }, [0, 1, 0]],
-    ['a file without a test', { ...GOOD_FILE, 'b.test.mjs': '' }, [1, 1, 1]],
-    ['a file that can not be read', { ...GOOD_FILE, 'b.test.mjs': 'it(' }, [1, 1, 1]],
-    ['a hook that fails', { ...GOOD_FILE, 'b.test.mjs': file(BAD_HOOK) }, [1, 1, 2]],
-    ['an error that nothing caught', { ...GOOD_FILE, 'b.test.mjs': file(UNCAUGHT) }, [2, 1, 1]],
   ] as const)('fails for %s', async (_, files, [passed, failed, skipped]) => {
     const scene = await CiScene.create()
     scene.vitest('test:browser', files)
     const { end, lastLine } = await scene.run()
     expect([end, lastLine]).toEqual([1, line(10 + passed, failed, 5 + skipped)])
+  })
+
+  it.each([
+    ['files without a test or that can not be read', { 'b.test.mjs': '', 'c.test.mjs': 'it(' }, [1, 2, 1]],
+    [
+      'hooks that fail, and errors that nothing caught',
+      { 'b.test.mjs': file(BAD_HOOK), 'c.test.mjs': file(UNCAUGHT) },
+      [2, 2, 2],
+    ],
+  ] as const)('counts %s as failed', async (_, files, [passed, failed, skipped]) => {
+    const scene = await CiScene.create()
+    scene.vitest('test:browser', { ...GOOD_FILE, ...files })
+    // and a suite that only skips has run nothing
+    scene.vitest('test:package', { 'a.test.mjs': file(SKIPS) })
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, line(8 + passed, 1 + failed, 5 + skipped)])
   })
 
   it('ends with 0 where all tests passed', async () => {
