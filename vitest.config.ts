@@ -60,6 +60,8 @@ export default defineConfig({
           name: 'processes',
           include: ['test/{deploy,docs,e2e,faults}/**/*.test.ts'],
           isolate: false,
+          // what these wait for is the timers of other processes more often than a core
+          maxWorkers: 3,
           // several processes start for each test
           testTimeout: 40_000,
           hookTimeout: 40_000,
