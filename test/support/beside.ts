@@ -4,10 +4,10 @@ import { beginConcurrent } from './wait.js'
 
 /** A test that may go on beside others of its file (`concurrent`), with a scene of its own. */
 export function withScene(run: (scene: Scene) => Promise<void>): (context: TestContext) => Promise<void> {
-  return async ({ task, onTestFinished }) => {
-    beginConcurrent({ task })
+  return async (context) => {
+    beginConcurrent(context)
     const scene = new Scene()
-    onTestFinished(() => scene.end())
+    context.onTestFinished(() => scene.end())
     await run(scene)
   }
 }
