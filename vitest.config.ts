@@ -62,6 +62,8 @@ export default defineConfig({
           isolate: false,
           // what these wait for is the timers of other processes more often than a core
           maxWorkers: 3,
+          // and so they run after the others
+          sequence: { groupOrder: 1 },
           // several processes start for each test
           testTimeout: 40_000,
           hookTimeout: 40_000,
