@@ -8,13 +8,13 @@ import { eventually } from '../support/wait.js'
 import { type Body, DurableServer, folderOf, idOf, type Outcome, type TokenView } from './durable-scene.js'
 import { between, seeded } from './random.js'
 
-/** Tokens before the first kill. With those of all bursts they are one page of the list: 1,000. */
-const FIRST = 200
-const SOCKS_PORTS = 100
+/** Tokens before the first kill. */
+const FIRST = 500
+const SOCKS_PORTS = 130
 const BURST = 200
 const KILLS = 4
-/** Removals between two kills. */
-const REMOVED = 50
+/** Removals between two kills: the list shows 1,000 tokens at most. */
+const REMOVED = 200
 const PAGE_BYTES = 4_096
 
 /** The n-th token: of all types, connector tokens of earlier reverse tokens. */
