@@ -1,8 +1,8 @@
 import { CLIENT_EXAMPLES, CLIENT_SUMMARIES, type ClientCommand, clientFlags } from './client-flags.js'
 import type { Flag } from './flags.js'
-import type { ManageCommand } from './manage.js'
 import * as manage from './manage-flags.js'
 import { SERVER_EXAMPLES, SERVER_FLAGS, SERVER_SUMMARY } from './server-flags.js'
+import type { ManageCommand } from './task.js'
 
 export type RunCommand = 'server' | ClientCommand
 

@@ -4,21 +4,10 @@ import { type Environment, Settings } from './environment.js'
 import type { CliIo } from './io.js'
 import { readAccess } from './manage-settings.js'
 import { showStatus } from './status.js'
+import type { ManageCommand, Task } from './task.js'
 import { addToken } from './token-add.js'
 import { changeTokens, removeTokens } from './token-change.js'
 import { listTokens } from './token-list.js'
-
-/** The commands that speak to a running server. */
-export type ManageCommand = 'status' | 'token list' | 'token add' | 'token set' | 'token rm'
-
-/** What a command that speaks to a server works with. */
-export interface Task {
-  readonly api: ApiClient
-  readonly settings: Settings
-  /** Arguments that are no flags. */
-  readonly words: readonly string[]
-  readonly io: CliIo
-}
 
 const COMMANDS: Readonly<Record<ManageCommand, (task: Task) => Promise<void>>> = {
   status: showStatus,

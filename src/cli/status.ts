@@ -8,9 +8,9 @@ import {
 } from '../api/client-answers.js'
 import { remoteText } from '../log.js'
 import type { ApiClient } from './api-client.js'
-import type { Task } from './manage.js'
 import { JSON_OUTPUT } from './manage-flags.js'
 import { ageText, bytesText, cell, jsonText, maskToken, NONE, renderTable } from './table.js'
+import type { Task } from './task.js'
 import { oldTokens, tokenOf, tokenTable } from './token-list.js'
 
 const HEADINGS = ['TOKEN', 'ROLE', 'ADDRESS', 'STATE', 'SINCE', 'RTT', 'STREAMS', 'RECEIVED', 'SENT', 'CLIENT ID']

@@ -3,7 +3,6 @@ import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { optionError, type Settings } from './environment.js'
 import { type Flag, longName } from './flags.js'
-import type { Task } from './manage.js'
 import {
   AUTONOMY,
   EXPIRES_AT,
@@ -24,6 +23,7 @@ import {
 import { clientUrl, parseLabel, readExpiry } from './manage-settings.js'
 import { readCredentials } from './plan.js'
 import { jsonText } from './table.js'
+import type { Task } from './task.js'
 import { parseChoice, parseInteger, parseToken } from './values.js'
 
 /** Flags that one type of token alone has. */

@@ -2,7 +2,6 @@ import { LinkSocksError } from '../errors.js'
 import type { ApiClient } from './api-client.js'
 import { optionError, type Settings } from './environment.js'
 import { type Flag, longName } from './flags.js'
-import type { Task } from './manage.js'
 import {
   DISABLE,
   ENABLE,
@@ -19,6 +18,7 @@ import {
 import { parseLabel, readExpiry } from './manage-settings.js'
 import { readCredentials } from './plan.js'
 import { jsonText } from './table.js'
+import type { Task } from './task.js'
 import { tokenOf, tokenTable } from './token-list.js'
 import { parseToken } from './values.js'
 

@@ -1,8 +1,8 @@
 import { type ListedToken, readListedToken, readOldStatus } from '../api/client-answers.js'
 import type { ApiClient } from './api-client.js'
-import type { Task } from './manage.js'
 import { JSON_OUTPUT, SHOW_TOKENS } from './manage-flags.js'
 import { cell, jsonText, maskToken, NONE, renderTable } from './table.js'
+import type { Task } from './task.js'
 
 const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES']
 

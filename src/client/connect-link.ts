@@ -7,7 +7,6 @@ import { handshakeUrl, parseServerUrl } from '../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, AUTH_TIMEOUT_MS } from '../protocol/limits.js'
 import { type AuthResponseMessage, decodeMessage, encodeAuth, type Message, MessageType } from '../protocol/messages.js'
 import { encodeUtf8 } from '../protocol/text.js'
-import type { Ticket } from './served-session.js'
 
 /** Messages that a server may send before its AuthResponse: some send Partners first. */
 const MAX_MESSAGES_BEFORE_ANSWER = 8
@@ -24,6 +23,16 @@ export type OpenTransport = (
     readonly moved?: () => void
   },
 ) => Promise<MessageTransport>
+
+/** What a client needs to go on with a session. */
+export interface Ticket {
+  /** The server that knows it. */
+  readonly url: string
+  /** A secret. */
+  readonly id: Uint8Array
+  /** Messages received so far. */
+  readonly received: number
+}
 
 export interface LinkCredentials {
   readonly url: string

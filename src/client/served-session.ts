@@ -2,21 +2,11 @@ import { LinkSocksError } from '../errors.js'
 import { type ResumableOptions, ResumableTransport } from '../mux/resumable-transport.js'
 import { Session, type SessionOptions } from '../mux/session.js'
 import type { MessageTransport, Timer } from '../ports.js'
-import type { AdmittedLink } from './connect-link.js'
+import type { AdmittedLink, Ticket } from './connect-link.js'
 import type { LiveLink } from './link-keeper.js'
 
 /** How often a session that is to end with its last channel is looked at. */
 const DRAIN_LOOK_MS = 250
-
-/** What a client needs to go on with a session. */
-export interface Ticket {
-  /** The server that knows it. */
-  readonly url: string
-  /** A secret. */
-  readonly id: Uint8Array
-  /** Messages received so far. */
-  readonly received: number
-}
 
 export interface ServedSessionEvents {
   /** It takes channels, from now on or again. */

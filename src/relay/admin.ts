@@ -1,8 +1,7 @@
 /** What operators may do with a running relay: the HTTP API and the library stand on this. */
-import type { AlarmInfo } from './alarms.js'
-import type { EventLog } from './event-log.js'
+import type { AlarmInfo, EventLog } from './event-log.js'
 import type { Page, PageQuery } from './page.js'
-import type { Role } from './relay-link.js'
+import type { Role, StreamMode } from './relay-link.js'
 
 interface CommonTokenSpec {
   /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */
@@ -128,8 +127,6 @@ export interface ClientInfo {
   readonly receivedBytes: number
   readonly sentBytes: number
 }
-
-export type StreamMode = 'forward' | 'reverse' | 'agent'
 
 /** What runs between somebody who asked and a target. */
 export interface StreamInfo {

@@ -1,20 +1,8 @@
 import type { Clock, Timer } from '../ports.js'
-import type { EventLog } from './event-log.js'
+import type { AlarmCode, AlarmInfo, EventLog } from './event-log.js'
 
 /** Alarms of one code at a time: further ones are not raised, and hide none of another code. */
 export const MAX_ALARMS_OF_A_CODE = 25
-
-/** What wants an operator's attention. */
-export type AlarmCode = 'port-unavailable' | 'not-stored' | 'authentication-failures' | 'event-loop-delay'
-
-export interface AlarmInfo {
-  readonly code: AlarmCode
-  /** What it is about: the id of a token, or an address. */
-  readonly subject: string | undefined
-  readonly message: string
-  /** Unix milliseconds. */
-  readonly since: number
-}
 
 /** Alarms that are on: one for each code and subject. */
 export class Alarms {

@@ -1,10 +1,20 @@
 import type { Clock } from '../ports.js'
-import type { StreamMode } from './admin.js'
-import type { AlarmInfo } from './alarms.js'
-import type { Role } from './relay-link.js'
+import type { Role, StreamMode } from './relay-link.js'
 
 /** Events that are kept for those who come (back) later. */
 export const MAX_EVENTS = 1_000
+
+/** What wants an operator's attention. */
+export type AlarmCode = 'port-unavailable' | 'not-stored' | 'authentication-failures' | 'event-loop-delay'
+
+export interface AlarmInfo {
+  readonly code: AlarmCode
+  /** What it is about: the id of a token, or an address. */
+  readonly subject: string | undefined
+  readonly message: string
+  /** Unix milliseconds. */
+  readonly since: number
+}
 
 export interface TokenEvent {
   readonly type: 'token.added' | 'token.changed' | 'token.removed'

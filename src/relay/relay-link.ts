@@ -3,6 +3,8 @@ import { encodePartners } from '../protocol/messages.js'
 
 export type Role = 'forward' | 'provider' | 'connector'
 
+export type StreamMode = 'forward' | 'reverse' | 'agent'
+
 /** Who is at the other end. */
 export interface LinkIdentity {
   /** Random and public: 24 hex digits. */

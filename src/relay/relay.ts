@@ -14,9 +14,10 @@ import type {
   TokenSpec,
   TokenStatus,
 } from './admin.js'
-import { type AlarmInfo, Alarms } from './alarms.js'
+import { Alarms } from './alarms.js'
 import { authenticate, type Knock } from './authenticate.js'
 import { clientInfo, sumOf, totalsOf } from './client-info.js'
+import type { AlarmInfo } from './event-log.js'
 import { EventLog, type TokenEvent } from './event-log.js'
 import type { FailedAttempts } from './failed-attempts.js'
 import { InstanceTokens } from './instance-tokens.js'

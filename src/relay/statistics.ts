@@ -1,5 +1,4 @@
-import type { StreamMode } from './admin.js'
-import type { Role } from './relay-link.js'
+import type { Role, StreamMode } from './relay-link.js'
 
 /** How a dial came out: a REP (RFC 1928 section 6), or the asker left before. */
 export type DialResult = number | 'cancelled'

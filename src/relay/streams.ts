@@ -3,10 +3,10 @@ import { addressText } from '../exit/address.js'
 import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
 import type { Clock, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
-import type { StreamInfo, StreamMode, StreamQuery } from './admin.js'
+import type { StreamInfo, StreamQuery } from './admin.js'
 import type { EventLog, StreamEvent } from './event-log.js'
 import { mapPage, type Page, pageOf } from './page.js'
-import type { RelayLink } from './relay-link.js'
+import type { RelayLink, StreamMode } from './relay-link.js'
 import type { DialResult, Statistics } from './statistics.js'
 
 export interface StreamBeginning {

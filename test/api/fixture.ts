@@ -16,7 +16,7 @@ import type {
   TokenSpec,
   TokenStatus,
 } from '../../src/relay/admin.js'
-import type { AlarmInfo } from '../../src/relay/alarms.js'
+import type { AlarmInfo } from '../../src/relay/event-log.js'
 import { EventLog } from '../../src/relay/event-log.js'
 import { FailedAttempts } from '../../src/relay/failed-attempts.js'
 import { type Page, type PageQuery, pageOf } from '../../src/relay/page.js'

@@ -16,6 +16,13 @@ const BROKEN: readonly (readonly [string, string, readonly number[]])[] = [
   ['correctness/noUnusedVariables', 'const a = 1\n', [1]],
 ]
 const COMMAND = 'src/cli/x.ts'
+/** Files that need each other, the last two of them for types alone. */
+const CIRCLES: readonly (readonly [string, string])[] = [
+  ['src/mux/circle-a.ts', "import { b } from './circle-b.js'\nexport const a = (): unknown => b\n"],
+  ['src/mux/circle-b.ts', "import { a } from './circle-a.js'\nexport const b = (): unknown => a\n"],
+  ['src/mux/types-a.ts', "import type { B } from './types-b.js'\nexport interface A { readonly b?: B }\n"],
+  ['src/mux/types-b.ts', "import type { A } from './types-a.js'\nexport interface B { readonly a?: A }\n"],
+]
 
 function fileOf(rule: string): string {
   return `src/mux/${rule.replace('/', '-')}.ts`
@@ -24,13 +31,16 @@ function fileOf(rule: string): string {
 describe('lint', () => {
   let result: LintResult
   beforeAll(async () => {
-    result = await lint(
-      new Map([...BROKEN.map(([rule, text]) => [fileOf(rule), text] as const), [COMMAND, 'console.log(1)\n']]),
-    )
+    const broken = BROKEN.map(([rule, text]) => [fileOf(rule), text] as const)
+    result = await lint(new Map([...broken, ...CIRCLES, [COMMAND, 'console.log(1)\n']]))
   })
 
   it.each(BROKEN)('makes an error of %s', (rule, _text, lines) => {
     expect(result.of(rule).get(fileOf(rule))).toEqual(lines)
+  })
+
+  it.each(CIRCLES)('makes an error of a circle that goes through %s', (file) => {
+    expect(result.of('suspicious/noImportCycles').get(file)).toEqual([1])
   })
 
   it('lets the command print', () => {

@@ -1,0 +1,15 @@
+import type { ApiClient } from './api-client.js'
+import type { Settings } from './environment.js'
+import type { CliIo } from './io.js'
+
+/** The commands that speak to a running server. */
+export type ManageCommand = 'status' | 'token list' | 'token add' | 'token set' | 'token rm'
+
+/** What a command that speaks to a server works with. */
+export interface Task {
+  readonly api: ApiClient
+  readonly settings: Settings
+  /** Arguments that are no flags. */
+  readonly words: readonly string[]
+  readonly io: CliIo
+}
