@@ -15,6 +15,8 @@ Runs the unit tests beside busy loops and names the tests that failed. Exit code
   --loops <n>  busy loops (0 to 64, default: one per core)`
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs')
+/** Longest of one run: a suite that hangs is ended. */
+const RUN_LIMIT_MS = 30 * 60_000
 /** How long a loop is busy before it looks whether it is still wanted. */
 const BURST_MS = 50
 
@@ -30,19 +32,26 @@ function beBusy() {
 }
 
 /** Runs all tests once. @returns {Promise<{ code: number, passed: number, failures: readonly string[] }>} */
-async function runOnce(filters) {
+async function runOnce(filters, signal) {
   const folder = mkdtempSync(join(tmpdir(), 'load-'))
   const report = join(folder, 'report.json')
   try {
     const args = [VITEST, 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`, ...filters]
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+    const stop = () => child.kill('SIGTERM')
+    const reason = AbortSignal.any([signal, AbortSignal.timeout(RUN_LIMIT_MS)])
+    reason.addEventListener('abort', stop)
     const code = await new Promise((resolve, reject) => {
       child.on('error', reject).on('close', (exit) => resolve(exit ?? 1))
     })
+    reason.removeEventListener('abort', stop)
     if (!existsSync(report)) return { code: code || 1, passed: 0, failures: ['vitest wrote no report'] }
-    return { code, ...readReport(report) }
+    const { passed, failures } = readReport(report)
+    // errors outside of tests, and tests that a worker took with it, are in no report
+    if (code !== 0 && failures.length === 0) failures.push(`vitest ended with ${code}: see above`)
+    return { code, passed, failures }
   } finally {
-    rmSync(folder, { recursive: true })
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -95,12 +104,24 @@ async function main() {
   const busy = Array.from({ length: loops }, () =>
     fork(fileURLToPath(import.meta.url), ['--busy'], { stdio: 'ignore' }),
   )
+  const controller = new AbortController()
+  let endedBy
+  for (const [name, code] of [
+    ['SIGHUP', 129],
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ]) {
+    process.on(name, () => {
+      endedBy ??= code
+      controller.abort()
+    })
+  }
   const lines = []
   let bad = false
   try {
-    for (let turn = 1; turn <= times; turn += 1) {
+    for (let turn = 1; turn <= times && endedBy === undefined; turn += 1) {
       const began = performance.now()
-      const { code, passed, failures } = await runOnce(filters)
+      const { code, passed, failures } = await runOnce(filters, controller.signal)
       bad ||= code !== 0 || failures.length > 0 || passed === 0
       const seconds = Math.round((performance.now() - began) / 1_000)
       const load = loadavg()
@@ -113,7 +134,7 @@ async function main() {
     for (const loop of busy) loop.kill('SIGKILL')
   }
   console.log(lines.join('\n'))
-  return bad ? 1 : 0
+  return endedBy ?? (bad ? 1 : 0)
 }
 
 if (process.argv[2] === '--busy') beBusy()

@@ -33,26 +33,51 @@ function checkRow(name, { problem, unchecked }) {
   return unchecked === undefined ? { ...row, passed: 1 } : { ...row, skipped: 1 }
 }
 
+/** What could not be done fails, and takes nothing else with it. */
+function broken(name, error) {
+  return { name, passed: 0, failed: 1, skipped: 0, ms: 0, reason: error.stack }
+}
+
+function checked(name, check) {
+  try {
+    return checkRow(name, check())
+  } catch (error) {
+    return broken(name, error)
+  }
+}
+
 /** @param {(row: object) => void} add @param {AbortSignal} signal */
 async function runAll(add, signal) {
-  add(checkRow('lock', checkLock()))
-  add(checkRow('subjects', checkSubjects(SUBJECTS_AFTER)))
-  const before = workTree()
-  const install = await runCommand(['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    limitMs: INSTALL_LIMIT_MS,
-    signal,
-  })
+  add(checked('lock', checkLock))
+  add(checked('subjects', () => checkSubjects(SUBJECTS_AFTER)))
+  let before
+  try {
+    before = workTree()
+  } catch (error) {
+    add(broken('work tree', error))
+  }
+  const install = await runCommand(
+    ['npm', 'ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      limitMs: INSTALL_LIMIT_MS,
+      signal,
+    },
+  )
   add(checkRow('install', install.ok ? {} : { problem: `npm ci ${install.how}` }))
   for (const suite of SUITES) {
-    if (install.ok && !signal.aborted) add(await runSuite(suite, { signal }))
+    if (install.ok && !signal.aborted)
+      add(await runSuite(suite, { signal }).catch((error) => broken(suite.name, error)))
     else add({ name: suite.name, passed: 0, failed: 1, skipped: 0, ms: 0, reason: 'not run' })
   }
-  add(checkRow('leftovers', checkLeftovers(before)))
+  add(checked('leftovers', () => checkLeftovers(before)))
 }
 
 const controller = new AbortController()
 let endedBy
+// nobody reads on: the exit code still tells
+process.stdout.on('error', () => {})
 for (const [name, code] of [
+  ['SIGHUP', 129],
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ]) {

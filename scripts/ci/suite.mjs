@@ -26,7 +26,7 @@ export async function runSuite({ name, install, command }, { signal } = {}) {
     const failed = missing === undefined ? row.failed : Math.max(1, row.failed)
     return { name, ...row, failed, reason: row.reason ?? missing, ms: performance.now() - began }
   } finally {
-    rmSync(folder, { recursive: true })
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

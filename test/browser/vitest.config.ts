@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { CountsReporter } from '../support/counts-reporter.js'
 import { SkippedReporter } from '../support/skipped-reporter.js'
@@ -6,7 +7,7 @@ import { SkippedReporter } from '../support/skipped-reporter.js'
 export default defineConfig({
   test: {
     environment: 'node',
-    root: new URL('../..', import.meta.url).pathname,
+    root: fileURLToPath(new URL('../..', import.meta.url)),
     include: ['test/browser/*.browser.ts'],
     pool: 'forks',
     fileParallelism: false,

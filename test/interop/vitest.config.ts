@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { CountsReporter } from '../support/counts-reporter.js'
 import { MissingPeersReporter } from './support/missing-peers-reporter.js'
@@ -6,7 +7,7 @@ import { MissingPeersReporter } from './support/missing-peers-reporter.js'
 export default defineConfig({
   test: {
     environment: 'node',
-    root: new URL('../..', import.meta.url).pathname,
+    root: fileURLToPath(new URL('../..', import.meta.url)),
     include: ['test/interop/**/*.interop.ts'],
     pool: 'forks',
     maxWorkers: 2,

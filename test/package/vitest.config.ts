@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { CountsReporter } from '../support/counts-reporter.js'
 
@@ -5,7 +6,7 @@ import { CountsReporter } from '../support/counts-reporter.js'
 export default defineConfig({
   test: {
     environment: 'node',
-    root: new URL('../..', import.meta.url).pathname,
+    root: fileURLToPath(new URL('../..', import.meta.url)),
     include: ['test/package/**/*.package.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -90,7 +90,7 @@ export class CiScene {
 export default { test: { reporters: ['default', new CountsReporter()] } }
 `
     this.file(`${planted}/vitest.config.mjs`, config)
-    this.suite(script, { shell: `exec node ${join(ROOT, 'node_modules/vitest/vitest.mjs')} run --root ${planted}` })
+    this.suite(script, { shell: `exec node '${join(ROOT, 'node_modules/vitest/vitest.mjs')}' run --root ${planted}` })
   }
 
   async git(args: readonly string[]): Promise<string> {

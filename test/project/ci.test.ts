@@ -60,7 +60,9 @@ describe('.ci/run', () => {
     scene.program('test/deploy/install.sh', '#!/bin/sh\nexit 3\n')
     const { end, output, lastLine } = await scene.run()
     expect([end, lastLine]).toEqual([1, line(12, 1, 6)])
-    expect(output).toContain('=== deploy: 2 passed, 1 failed, 1 skipped in 0 s (test/deploy/install.sh ended with 3)')
+    expect(output).toMatch(
+      /^=== deploy: 2 passed, 1 failed, 1 skipped in \d+ s \(test\/deploy\/install.sh ended with 3\)$/m,
+    )
   })
 
   it('runs no suite without its packages: each has failed', async () => {
@@ -83,6 +85,22 @@ describe('.ci/run', () => {
     scene.file('package-lock.json', '{"resolved": "https://packages.example.com/a.tgz"}')
     const { end, lastLine } = await scene.run()
     expect([end, lastLine]).toEqual([1, '14 passed, 1 failed, 7 skipped'])
+  })
+
+  it('runs the others after a suite that removes what its counts belong into', async () => {
+    const scene = await CiScene.create()
+    scene.suite('test', { ...GOOD, shell: 'rm -r "$(dirname "$SUITE_COUNTS")"' })
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([1, line(10, 1, 5)])
+  })
+
+  it('has the last word, and ends, whatever a suite leaves running in a session of its own', async () => {
+    const scene = await CiScene.create()
+    // it says that it is there, and later something more; only its own pipe is open then
+    const left = 'setsid sh -c "echo there; while echo more; do sleep 0.2; done" & sleep 0.5'
+    scene.suite('test:package', { ...GOOD, shell: left })
+    const { end, lastLine } = await scene.run()
+    expect([end, lastLine]).toEqual([0, line(12, 0, 6)])
   })
 
   it('needs a Node that is new enough', async () => {

@@ -20,7 +20,9 @@ export interface ToolResult {
 /** Runs a program and hands back what it said, whatever its exit code. */
 export function run(program: string, args: readonly string[], cwd = ROOT): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
-    const options = { cwd, timeout: TOOL_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 }
+    // a hook of git names its own repository there: nothing may be committed to that
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_')))
+    const options = { cwd, env, timeout: TOOL_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 }
     execFile(program, [...args], options, (error, stdout, stderr) => {
       const code = error === null ? 0 : error.code
       if (typeof code === 'number') resolve({ code, stdout, stderr })
