@@ -60,7 +60,7 @@ export default defineConfig({
           name: 'processes',
           include: ['test/{deploy,docs,e2e,faults}/**/*.test.ts'],
           isolate: false,
-          // what these wait for is the timers of other processes more often than a core
+          // these mostly wait for the timers of other processes, not for a core
           maxWorkers: 3,
           // and so they run after the others
           sequence: { groupOrder: 1 },

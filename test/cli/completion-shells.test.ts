@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { COMMANDS, COMPLETION, type CommandSpec, SHELLS, type Shell } from '../../src/cli/commands.js'
 import { completionScript } from '../../src/cli/completion.js'
+import { patience } from '../support/wait.js'
 
 /** What a flag's help or a command's summary could do to a script. */
 const NASTY = `it's "quoted" \`touch pwned\` $(touch pwned) [a] {b,c} \\ <x> & | * ~ %s: end`
@@ -23,7 +24,7 @@ const NASTY_COMMANDS: readonly CommandSpec[] = [
 type Complete = (script: string, words: readonly string[], folder: string) => readonly string[]
 
 function runShell(shell: Shell, args: readonly string[], folder: string): readonly string[] {
-  const { status, stdout, stderr } = spawnSync(shell, args, { cwd: folder, encoding: 'utf8', timeout: 20_000 })
+  const { status, stdout, stderr } = spawnSync(shell, args, { cwd: folder, encoding: 'utf8', timeout: patience() })
   expect([stderr, status]).toEqual(['', 0])
   return stdout.split('\n').filter((line) => line !== '')
 }

@@ -351,6 +351,7 @@ function describeClosing(startedPair: Started, pair: () => Promise<TransportPair
     a.abort()
     await atA.closed()
     await until(() => calls >= 3)
+    await turns()
     expect(calls).toBe(3)
     expect(a.bufferedAmount).toBe(0)
   })

@@ -3,7 +3,7 @@
  * -s -S -N, -X METHOD, -H 'Name: value', -d BODY, -w FORMAT (%{http_code}, %header{name} and \n), --max-time SECONDS,
  * --socks5-hostname HOST:PORT
  *
- * `--max-time` is taken and not kept: whoever reads what has no end stops by itself, and no clock is to be faster than that.
+ * `--max-time` is accepted and ignored: the reader of an endless answer stops by itself, and a timer could fire first.
  */
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'

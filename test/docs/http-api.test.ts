@@ -153,13 +153,14 @@ class Relay {
   }
 }
 
-/** A program that writes to somebody who has stopped reading learns of it with the next event: there are some until it ends. */
+/** A program notices only when it writes that its reader is gone: events are made until it ends. */
 async function runWatched(relay: Relay, shell: Shell, command: string): Promise<ToolResult> {
   const running = shell.run(command)
   let over = !command.includes('Last-Event-ID')
-  void running.finally(() => {
+  const done = (): void => {
     over = true
-  })
+  }
+  void running.then(done, done)
   await eventually('end of the command', async () => over || (await relay.stir()))
   return await running
 }

@@ -5,7 +5,7 @@ import { type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../su
 import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
 import { echoTarget, errorOf, tcpTarget } from '../support/e2e-targets.js'
 import { freePort, isFree } from '../support/ports.js'
-import { eventually } from '../support/wait.js'
+import { eventually, untilStill } from '../support/wait.js'
 
 /** Nothing but the API's word ends what the test waits for: by itself it would be there for longer than the test. */
 const PATIENT = ['--resume-timeout', '1h', '--ping-timeout', '1h']
@@ -174,7 +174,13 @@ describe('a reverse token', () => {
     const linked = scene.provider(gate.url, ['-t', 'R'])
     await gate.reached
     await once(scene.connect(port), 'connect')
-    const early = socksRequest(scene, port, CONNECT, ['127.0.0.1', echo])
+    let answered = false
+    const early = socksRequest(scene, port, CONNECT, ['127.0.0.1', echo]).finally(() => {
+      answered = true
+    })
+    // a refusal would come without the provider
+    await untilStill(() => Number(answered))
+    expect(answered).toBe(false)
     gate.open()
     await linked
     expect((await early).rep).toBe(0)

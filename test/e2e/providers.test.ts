@@ -5,6 +5,7 @@ import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-s
 import { echoTarget, errorOf } from '../support/e2e-targets.js'
 import { freePort } from '../support/ports.js'
 import { socksProxy, type TestProxy } from '../support/proxies.js'
+import { untilStill } from '../support/wait.js'
 
 /** A provider whose way out is a proxy of its own, which shows what it dialled. */
 async function distinctProvider(scene: Scene, url: string, targetPort: number, args: readonly string[]) {
@@ -88,7 +89,13 @@ describe('providers of one token', () => {
     const wait = ['--connector-wait-provider', '1h']
     const { url } = await scene.server([...serverArgs('agent', socksPort), ...wait])
     const connector = await scene.listener(url, ['-t', 'C'])
-    const request = socksRequest(scene, connector.socksPort, CONNECT, ['127.0.0.1', echo])
+    let answered = false
+    const request = socksRequest(scene, connector.socksPort, CONNECT, ['127.0.0.1', echo]).finally(() => {
+      answered = true
+    })
+    // a refusal would come without the provider
+    await untilStill(() => Number(answered))
+    expect(answered).toBe(false)
     await scene.provider(url, ['-t', 'P'])
     expect((await request).rep).toBe(0)
   })

@@ -15,7 +15,7 @@ const LONG_BYTES = 400 * MB
 const GROWTH_LIMIT = 150 * MB
 /** What a target must get rid of anew to show that a download goes on. */
 const RESUMED_BYTES = 4 * MB
-/** Downloads by a way of their own that may be through before the one beside the stalled ones is. */
+/** The download beside the stalled ones must finish before this many downloads over a separate tunnel do. */
 const OVERTAKING_LIMIT = 10
 
 const content = randomFillSync(Buffer.alloc(16 * MB))
@@ -40,12 +40,13 @@ async function ownWay(scene: Scene, mode: Mode, server: ServerProcess): Promise<
 /** How many runs of `other`, one after the other, are through before `one` is; no more than the limit. */
 async function overtakers(one: Promise<unknown>, other: () => Promise<unknown>): Promise<number> {
   let over = false
-  const end = one.finally(() => {
+  const done = (): void => {
     over = true
-  })
+  }
+  void one.then(done, done)
   let count = 0
   for (; !over && count < OVERTAKING_LIMIT; count += 1) await other()
-  await end
+  await one
   return count
 }
 

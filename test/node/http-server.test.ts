@@ -16,6 +16,7 @@ import type { WsTransport } from '../../src/node/ws-transport.js'
 import { isSocketPath } from '../../src/protocol/handshake.js'
 import { TransportRecorder } from '../contract/message-transport.js'
 import { collectGarbage } from '../support/garbage.js'
+import { freePort } from '../support/ports.js'
 import { parseAnswer, rawHttp } from '../support/raw-http.js'
 import { until, untilPasses, untilStill } from '../support/wait.js'
 import { isOpen } from './library-fixture.js'
@@ -484,7 +485,10 @@ describe('HttpServer', () => {
 
   it('closes idle and open connections, WebSockets with 1001, and frees the port', async () => {
     const hanging = deferred()
-    const { server, port, url } = await serve({
+    // this one is to be free again, so no other process may be given it
+    const port = await freePort()
+    const { server, url } = await serve({
+      port,
       handle: (request) => {
         if (request.url.endsWith('/hang')) {
           hanging.resolve()

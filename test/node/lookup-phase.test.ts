@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns'
-import { createServer } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { freePort } from '../support/ports.js'
 
 // the module takes `lookup` when it is loaded
 vi.mock('node:dns', async (original) => {
@@ -37,13 +37,8 @@ describe('the phases of reaching a server by name', () => {
   })
 
   it('say that nobody listens there', async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await new Promise((resolve) => server.once('listening', resolve))
-    const address = server.address()
-    if (address === null || typeof address === 'string') throw new Error('no port')
-    await new Promise((resolve) => server.close(resolve))
     const message = await connectWebSocket({
-      url: `ws://127.0.0.1:${address.port}/socket`,
+      url: `ws://127.0.0.1:${await freePort()}/socket`,
       secretInBand: false,
     }).catch((error: Error) => error.message)
     expect(message).toMatch(/^cannot reach ws:\/\/127\.0\.0\.1:\d+: .*refused/)

@@ -117,7 +117,8 @@ describe('Server.listen()', () => {
 
 describe('Server.close()', () => {
   it('is shared by all callers, and frees the port', async () => {
-    const { server, port } = await startServer()
+    const port = await freePort()
+    const { server } = await startServer({ port })
     const closing = server.close()
     expect(server.close()).toBe(closing)
     await closing
@@ -140,7 +141,7 @@ describe('Server.close()', () => {
   })
 
   it('ends connections that have not authenticated', async () => {
-    // so that close() would wait for ever for a grace to pass
+    // with the clock stopped, close() would hang if it waited for a grace period
     stoppedClock()
     const { server, port } = await startServer()
     const socket = connect(port, HOST)

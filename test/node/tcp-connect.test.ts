@@ -7,21 +7,21 @@ import { TcpStream } from '../../src/node/tcp-stream.js'
 import { byteStreamContract } from '../contract/byte-stream.js'
 import { pattern } from '../contract/pattern.js'
 import { StreamRecorder } from '../contract/stream-recorder.js'
+import { freePort } from '../support/ports.js'
 import { until } from '../support/wait.js'
 import { listen } from './sockets.js'
 
-async function open(): Promise<{ sockets: Socket[]; port: number; closePort: () => Promise<void> }> {
+async function open(): Promise<{ sockets: Socket[]; port: number }> {
   const sockets: Socket[] = []
   const { server, port } = await listen((socket) => {
     socket.on('error', () => {})
     sockets.push(socket)
   })
-  const closePort = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  return { sockets, port, closePort }
+  return { sockets, port }
 }
 
 byteStreamContract('connectTcp', async () => {
@@ -46,8 +46,7 @@ describe('connectTcp', () => {
   })
 
   it('says that a port refused', async () => {
-    const { port, closePort } = await open()
-    await closePort()
+    const port = await freePort()
     await expect(connectTcp({ host: '127.0.0.1', port })).rejects.toMatchObject({
       code: 'ERR_DIAL_REFUSED',
       message: `127.0.0.1:${port} refused the connection`,
@@ -112,8 +111,7 @@ describe('connectTcp', () => {
   })
 
   it('leaves no listener on the signal when it fails', async () => {
-    const { port, closePort } = await open()
-    await closePort()
+    const port = await freePort()
     const { signal } = new AbortController()
     await expect(connectTcp({ host: '127.0.0.1', port }, { signal })).rejects.toMatchObject({
       code: 'ERR_DIAL_REFUSED',

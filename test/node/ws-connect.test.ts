@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ConnectWebSocketOptions, connectWebSocket, MAX_REDIRECTS } from '../../src/node/ws-connect.js'
 import type { WsTransport } from '../../src/node/ws-transport.js'
 import { TransportRecorder } from '../contract/message-transport.js'
+import { freePort } from '../support/ports.js'
 import { httpProxy, socksProxy } from '../support/proxies.js'
 import { type RelayHostOptions, relayHost, TEST_CA } from '../support/relay-host.js'
 import { until } from '../support/wait.js'
@@ -81,10 +82,8 @@ describe('connectWebSocket', () => {
   })
 
   it('says that nobody listens', async () => {
-    const { url, port, close } = await host()
-    await close()
-    closers.pop()
-    expect(await failure(connect({ url: url + QUERY }))).toEqual({
+    const port = await freePort()
+    expect(await failure(connect({ url: `ws://127.0.0.1:${port}/${QUERY}` }))).toEqual({
       code: 'ERR_CONNECT',
       message: `cannot reach ws://127.0.0.1:${port}: 127.0.0.1:${port} refused the connection`,
     })
@@ -395,9 +394,10 @@ describe('connectWebSocket through a proxy', () => {
     const via = `http://127.0.0.1:${silent}`
     const { message } = await failure(connect({ url: 'ws://relay.test/', serverProxy: via, timeouts: { proxyMs: 50 } }))
     expect(message).toBe(`the proxy ${via} gave no connection to relay.test:80: timed out after 0.05 s`)
-    await closers.pop()?.()
-    expect((await failure(connect({ url: 'ws://relay.test/', serverProxy: via }))).message).toBe(
-      `cannot reach the proxy ${via}: 127.0.0.1:${silent} refused the connection`,
+    const nowhere = await freePort()
+    const other = `http://127.0.0.1:${nowhere}`
+    expect((await failure(connect({ url: 'ws://relay.test/', serverProxy: other }))).message).toBe(
+      `cannot reach the proxy ${other}: 127.0.0.1:${nowhere} refused the connection`,
     )
   })
 

@@ -81,7 +81,15 @@ export class Scene {
 
   /** Ends all of it, the last first. */
   async end(): Promise<void> {
-    while (this.#ends.length > 0) await this.#ends.pop()?.()
+    const failures: unknown[] = []
+    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) {
+      try {
+        await end()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
 }
 

@@ -3,10 +3,7 @@ import { tmpdir } from 'node:os'
 
 const MEMORY = '/dev/shm'
 
-/**
- * Where a temporary folder costs no wait for a disk. Good for everything that survives the end of a process: only the end of
- * the machine tells it from a disk.
- */
+/** A temporary folder in memory, where there is one: it survives a killed process as a disk does, and is lost only on reboot. */
 export function memoryFolder(): string {
   try {
     accessSync(MEMORY, constants.R_OK | constants.W_OK | constants.X_OK)

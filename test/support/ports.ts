@@ -33,6 +33,14 @@ export async function freePort(count = 1): Promise<number> {
   throw new Error(`no ${count} free ports in a row from ${PORT_BASE} on`)
 }
 
+/** A port for UDP sockets of the test itself, on more than one address: given out once, and not kept. */
+export async function freeUdpPort(): Promise<number> {
+  const port = await freePort()
+  const claim = claims.pop()
+  await new Promise<void>((resolve) => (claim === undefined ? resolve() : claim.close(resolve)))
+  return port
+}
+
 async function claimAll(first: number, count: number): Promise<boolean> {
   const mine: UdpSocket[] = []
   for (let port = first; port < first + count; port += 1) {
@@ -50,7 +58,10 @@ async function claimAll(first: number, count: number): Promise<boolean> {
 function claimOne(port: number): Promise<UdpSocket | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4').unref()
-    socket.on('error', () => resolve(undefined))
+    socket.on('error', () => {
+      socket.close()
+      resolve(undefined)
+    })
     socket.bind({ port, address: HOST, exclusive: true }, () => resolve(socket))
   })
 }

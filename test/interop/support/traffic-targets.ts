@@ -3,14 +3,14 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { Scene } from '../../support/e2e-scene.js'
 import { tcpTarget } from '../../support/e2e-targets.js'
-import { eventually } from '../../support/wait.js'
+import { untilStill } from '../../support/wait.js'
 
 export const MB = 1024 * 1024
 const BLOCK_BYTES = 8 * MB
 /** Written at once by who sends as fast as it may. */
 const CHUNK_BYTES = 64 * 1024
-/** So long without a byte means that all buffers on the way are full. */
-const STANDSTILL_MS = 1_000
+/** This many looks without a byte mean that all buffers on the way are full: a second at least. */
+const STILL_LOOKS = 500
 
 /** Random bytes and well compressible text by turns. */
 export function mixedContent(bytes: number): Buffer {
@@ -68,12 +68,7 @@ export async function send(socket: Socket, content: Buffer, went: (bytes: number
 
 /** Waits until nothing moves any more. */
 export async function standstill(moved: () => number): Promise<void> {
-  let [last, since] = [moved(), Date.now()]
-  const still = (): true | undefined => {
-    if (moved() !== last) [last, since] = [moved(), Date.now()]
-    return Date.now() - since >= STANDSTILL_MS || undefined
-  }
-  await eventually('standstill', still)
+  await untilStill(moved, STILL_LOOKS)
 }
 
 /** How many sockets a process has open. */
