@@ -4,7 +4,7 @@ import { MODES, startTunnel } from '../support/e2e-modes.js'
 import { sceneOfSuite, sha256 } from '../support/e2e-scene.js'
 import { CONNECT, SocksUdp, socksConnect, socksRequest } from '../support/e2e-socks.js'
 import { download, echoTarget, HAS_IPV6, httpOrigin, readAll, udpEcho, upload } from '../support/e2e-targets.js'
-import { freePort, freeUdpPort } from '../support/ports.js'
+import { freePort } from '../support/ports.js'
 
 const credentials = ['ann', 'open sesame'] as const
 const content = randomFillSync(Buffer.alloc(48 * 1024 * 1024))
@@ -46,7 +46,7 @@ describe.each(MODES)('%s mode', (mode) => {
 
   it('carries datagrams to a name, looked up at the exit', async () => {
     // whichever family the name is looked up to
-    const port = await udpEcho(scene, '127.0.0.1', await freeUdpPort())
+    const port = await udpEcho(scene, '127.0.0.1', await freePort())
     if (HAS_IPV6) await udpEcho(scene, '::1', port)
     const udp = await SocksUdp.open(scene, socksPort, { credentials })
     expect(await udp.exchange(['localhost', port], Buffer.from('by name'))).toEqual(Buffer.from('by name'))

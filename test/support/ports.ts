@@ -5,6 +5,8 @@ import { createServer } from 'node:net'
 const PORT_BASE = 20_000
 const PORT_COUNT = 10_000
 const HOST = '127.0.0.1'
+/** Claims are on an address that nothing else binds: a program may want UDP on the port that it is given (HTTP/3 does). */
+const CLAIM_HOST = process.platform === 'linux' ? '127.99.0.1' : HOST
 
 /** UDP sockets on the ports given out: every test process asks for them first, so that two never get the same port. */
 const claims: UdpSocket[] = []
@@ -33,14 +35,6 @@ export async function freePort(count = 1): Promise<number> {
   throw new Error(`no ${count} free ports in a row from ${PORT_BASE} on`)
 }
 
-/** A port for UDP sockets of the test itself, on more than one address: given out once, and not kept. */
-export async function freeUdpPort(): Promise<number> {
-  const port = await freePort()
-  const claim = claims.pop()
-  await new Promise<void>((resolve) => (claim === undefined ? resolve() : claim.close(resolve)))
-  return port
-}
-
 async function claimAll(first: number, count: number): Promise<boolean> {
   const mine: UdpSocket[] = []
   for (let port = first; port < first + count; port += 1) {
@@ -62,6 +56,6 @@ function claimOne(port: number): Promise<UdpSocket | undefined> {
       socket.close()
       resolve(undefined)
     })
-    socket.bind({ port, address: HOST, exclusive: true }, () => resolve(socket))
+    socket.bind({ port, address: CLAIM_HOST, exclusive: true }, () => resolve(socket))
   })
 }
