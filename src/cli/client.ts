@@ -1,28 +1,25 @@
-import { LinkSocksError } from '../errors.js'
-import { checkCa, MAX_THREADS } from '../node/check-options.js'
-import type { ClientOptions, SocksListenOptions, TlsOptions } from '../node/options.js'
+import { MAX_THREADS } from '../node/check-options.js'
+import type { ClientOptions, SocksListenOptions } from '../node/options.js'
+import type { TlsOptions } from '../node/server-socket.js'
 import {
   AUTH_IN_BAND,
-  CA_FILE,
   type ClientCommand,
   CONNECTOR_TOKEN,
   HEADER,
-  INSECURE,
   LISTENER_FLAGS,
   NO_ENV_PROXY,
   NO_RECONNECT,
   RETRY_AUTH,
   REVERSE,
-  SERVER_NAME,
   SERVER_PROXY,
   SERVER_URL,
   THREADS,
   TOKEN,
 } from './client-flags.js'
 import { type Environment, optionError, type Settings } from './environment.js'
-import { CA_FILE_LIMIT, readTextFile } from './files.js'
 import * as flags from './flags.js'
 import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings, readResume } from './plan.js'
+import { readTls } from './tls.js'
 import {
   parseClientToken,
   parseDuration,
@@ -31,7 +28,6 @@ import {
   parseInteger,
   parsePort,
   parseProxy,
-  parseText,
   parseToken,
   parseUrl,
 } from './values.js'
@@ -84,27 +80,6 @@ async function readSocks(settings: Settings): Promise<SocksListenOptions> {
     port: settings.value(flags.SOCKS_PORT, parsePort),
     ...(await readCredentials(settings)),
     nowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
-  }
-}
-
-/** @throws {LinkSocksError} ERR_OPTION naming the flag */
-export async function readTls(settings: Settings): Promise<TlsOptions> {
-  return {
-    ca: await readCa(settings),
-    serverName: settings.value(SERVER_NAME, parseHost),
-    insecure: settings.enabled(INSECURE),
-  }
-}
-
-async function readCa(settings: Settings): Promise<string | undefined> {
-  const path = settings.value(CA_FILE, parseText)
-  if (path === undefined) return undefined
-  try {
-    const pem = await readTextFile(path, CA_FILE_LIMIT)
-    checkCa('the file', pem)
-    return pem
-  } catch (cause) {
-    throw optionError('--ca-file', LinkSocksError.from(cause, 'ERR_OPTION').message, cause)
   }
 }
 

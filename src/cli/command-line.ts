@@ -2,16 +2,8 @@ import { Command, CommanderError, Option } from 'commander'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import { packageVersion } from '../node/package-version.js'
-import {
-  COMMANDS,
-  COMPLETION,
-  type CommandName,
-  type CommandSpec,
-  MANAGE_COMMANDS,
-  RUN_COMMANDS,
-  SHELLS,
-  type Shell,
-} from './commands.js'
+import { type CommandSpec, SHELLS, type Shell } from './command-spec.js'
+import { COMMANDS, COMPLETION, type CommandName, MANAGE_COMMANDS, RUN_COMMANDS } from './commands.js'
 import { completionScript } from './completion.js'
 import { type Environment, optionError } from './environment.js'
 import type { Flag } from './flags.js'

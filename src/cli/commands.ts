@@ -1,5 +1,5 @@
 import { CLIENT_EXAMPLES, CLIENT_SUMMARIES, type ClientCommand, clientFlags } from './client-flags.js'
-import type { Flag } from './flags.js'
+import { type CommandSpec, SHELLS } from './command-spec.js'
 import * as manage from './manage-flags.js'
 import { SERVER_EXAMPLES, SERVER_FLAGS, SERVER_SUMMARY } from './server-flags.js'
 import type { ManageCommand } from './task.js'
@@ -12,25 +12,6 @@ export const RUN_COMMANDS: readonly RunCommand[] = ['server', 'client', 'provide
 export type CommandName = RunCommand | ManageCommand
 
 export const MANAGE_COMMANDS: readonly ManageCommand[] = ['status', 'token list', 'token add', 'token set', 'token rm']
-
-export const SHELLS = ['bash', 'zsh', 'fish'] as const
-export type Shell = (typeof SHELLS)[number]
-
-/** A command as `--help` and shell completion show it. */
-export interface CommandSpec {
-  /** Its own word: `add` of `token add`. */
-  readonly name: string
-  readonly summary: string
-  /** Below the flags in `--help`. */
-  readonly examples?: string
-  readonly flags?: readonly Flag[]
-  /** Arguments without a flag, as commander writes them: `<id...>`. */
-  readonly words?: string
-  /** What these may be. */
-  readonly choices?: readonly string[]
-  /** What it is divided into; such a command does nothing itself. */
-  readonly commands?: readonly CommandSpec[]
-}
 
 const TOKEN_COMMANDS: readonly CommandSpec[] = [
   {

@@ -1,6 +1,6 @@
 import { Option } from 'commander'
 import { LinkSocksError } from '../errors.js'
-import type { CommandSpec } from './commands.js'
+import type { CommandSpec } from './command-spec.js'
 import type { Flag } from './flags.js'
 
 /** What can be completed behind a flag or in place of an argument. */

@@ -1,6 +1,6 @@
 import { nodeCrypto } from '../node/crypto.js'
 import type { ServerOptions } from '../node/options.js'
-import type { TokenSpec } from '../relay/admin.js'
+import type { TokenSpec } from '../relay/token-spec.js'
 import { generateToken } from '../relay/token-text.js'
 import { optionError, type Settings } from './environment.js'
 import * as flags from './flags.js'
