@@ -3,9 +3,10 @@ export { type ErrorCode, LinkSocksError } from './errors.js'
 export { defaultEgressPolicy } from './exit/policy.js'
 export { type LogFields, type Logger, silentLogger } from './log.js'
 export { Client } from './node/client.js'
-export type { ApiKey, ClientOptions, ServerOptions, SocksListenOptions, TlsOptions } from './node/options.js'
+export type { ApiKey, ClientOptions, ServerOptions, SocksListenOptions } from './node/options.js'
 export { createLogger, type LogDestination, type LoggerOptions } from './node/pino-logger.js'
 export { Server } from './node/server.js'
+export type { TlsOptions } from './node/server-socket.js'
 export type { AbortOptions, EgressPolicy, SocketAddress } from './ports.js'
 export type {
   AddedToken,
@@ -16,4 +17,4 @@ export type {
   ReverseTokenStatus,
   TokenSpec,
   TokenStatus,
-} from './relay/admin.js'
+} from './relay/token-spec.js'

@@ -1,6 +1,6 @@
 import type { Clock, Crypto } from '../ports.js'
+import { hex } from '../protocol/token-hash.js'
 import type { RelayAdmin } from '../relay/admin.js'
-import { hex } from '../relay/token-text.js'
 import { type Answer, Refusal } from './answers.js'
 import { EventStream } from './event-stream.js'
 import { EVENT_GROUPS, eventsQuery } from './resources.js'

@@ -241,13 +241,3 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.#handler?.close(error)
   }
 }
-
-/** Joins two datagram sockets until one is gone. */
-export function pumpDatagrams(a: DatagramSocket, b: DatagramSocket): void {
-  const into = (to: DatagramSocket): DatagramHandler => ({
-    datagram: (data, source) => to.send(data, source),
-    close: () => to.close(),
-  })
-  a.start(into(b))
-  b.start(into(a))
-}

@@ -1,5 +1,5 @@
 import type { LinkSocksError } from '../errors.js'
-import type { ByteStream, ByteStreamHandler } from '../ports.js'
+import type { ByteStream, ByteStreamHandler, DatagramHandler, DatagramSocket } from '../ports.js'
 
 /**
  * Joins two streams until both are gone: data, half-close, orderly end and reset pass in both directions, and each
@@ -35,4 +35,14 @@ class Into implements ByteStreamHandler {
     if (error === undefined) this.#to.close()
     else this.#to.abort(error)
   }
+}
+
+/** Joins two datagram sockets until one is gone. */
+export function pumpDatagrams(a: DatagramSocket, b: DatagramSocket): void {
+  const into = (to: DatagramSocket): DatagramHandler => ({
+    datagram: (data, source) => to.send(data, source),
+    close: () => to.close(),
+  })
+  a.start(into(b))
+  b.start(into(a))
 }

@@ -1,6 +1,5 @@
 import type { Clock, MessageTransport, Timer } from '../ports.js'
 import { BASE_LINK_BUFFER_BYTES, BASE_READ_ON_BYTES, BASE_READ_PAUSE_MS } from '../protocol/limits.js'
-import type { Keepalive } from './keepalive.js'
 
 /**
  * Stops reading a link while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:
@@ -10,7 +9,7 @@ import type { Keepalive } from './keepalive.js'
 export class ReadGate {
   readonly #transport: Pick<MessageTransport, 'pause' | 'resume'>
   readonly #clock: Clock
-  readonly #keepalive: Pick<Keepalive, 'pause' | 'resume'>
+  readonly #keepalive: Pick<MessageTransport, 'pause' | 'resume'>
   #timer: Timer | undefined
   #crowded = 0
   readonly #behind = new Set<object>()
@@ -22,7 +21,7 @@ export class ReadGate {
   constructor(
     transport: Pick<MessageTransport, 'pause' | 'resume'>,
     clock: Clock,
-    keepalive: Pick<Keepalive, 'pause' | 'resume'>,
+    keepalive: Pick<MessageTransport, 'pause' | 'resume'>,
   ) {
     this.#transport = transport
     this.#clock = clock

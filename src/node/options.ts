@@ -1,9 +1,10 @@
 import type { ApiKey } from '../api/keys.js'
 import type { Logger } from '../log.js'
 import type { EgressPolicy } from '../ports.js'
-import type { TokenSpec } from '../relay/admin.js'
+import type { TokenSpec } from '../relay/token-spec.js'
 import type { PingOptions } from './ping-times.js'
 import type { ResumeOptions } from './resume-options.js'
+import type { TlsOptions } from './server-socket.js'
 
 export type { ApiKey } from '../api/keys.js'
 
@@ -70,15 +71,6 @@ export interface SocksListenOptions {
   readonly password?: string | undefined
   /** Open the port before the first link is up. @default false */
   readonly nowait?: boolean | undefined
-}
-
-export interface TlsOptions {
-  /** PEM of certificate authorities to trust instead of the system's. */
-  readonly ca?: string | undefined
-  /** SNI and certificate name, when it is not the URL's host. */
-  readonly serverName?: string | undefined
-  /** Accept any certificate. @default false */
-  readonly insecure?: boolean | undefined
 }
 
 export interface ClientOptions extends CommonOptions {

@@ -5,11 +5,20 @@ import { addressText } from '../exit/address.js'
 import { type ProxyUrl, parseProxyUrl } from '../exit/proxy-url.js'
 import type { Target } from '../ports.js'
 import { errorCode } from './address.js'
-import type { TlsOptions } from './options.js'
+
 import { phase } from './phase.js'
 import { askProxy } from './proxy-handshake.js'
 import { type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
 import { connectToFirst, resolveHost } from './socket-connect.js'
+
+export interface TlsOptions {
+  /** PEM of certificate authorities to trust instead of the system's. */
+  readonly ca?: string | undefined
+  /** SNI and certificate name, when it is not the URL's host. */
+  readonly serverName?: string | undefined
+  /** Accept any certificate. @default false */
+  readonly insecure?: boolean | undefined
+}
 
 /** Milliseconds each phase of reaching a server may take. */
 export interface PhaseTimeouts {

@@ -1,6 +1,33 @@
-import type { ClientInfo } from './admin.js'
 import type { RelayLink, Role } from './relay-link.js'
 import type { Statistics } from './statistics.js'
+
+/** A client with its session. */
+export interface ClientInfo {
+  /** Ascending in the order in which they came. */
+  readonly number: number
+  readonly id: string
+  readonly role: Role
+  readonly tokenId: string
+  readonly address: string
+  /** Unix milliseconds. */
+  readonly since: number
+  /** A suspended one lost its connection and may come back. */
+  readonly state: 'connected' | 'suspended'
+  readonly roundTripMs: number | undefined
+  readonly streams: number
+  /** Bytes of messages that came from it. */
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
+
+/** Sums over the whole life of the relay. */
+export interface RelayTotals {
+  readonly tokens: number
+  readonly clients: number
+  readonly streams: number
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
 
 export function clientInfo({ identity, session, streams }: RelayLink): ClientInfo {
   const { id, number, role, tokenId, address, since } = identity

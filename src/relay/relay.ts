@@ -2,20 +2,10 @@ import { LinkSocksError } from '../errors.js'
 import { type Logger, limitedLog } from '../log.js'
 import { drained } from '../mux/drained.js'
 import type { TokenStore } from '../ports.js'
-import type {
-  AddedToken,
-  ClientInfo,
-  RelayAdmin,
-  RelayTotals,
-  StreamInfo,
-  StreamQuery,
-  TokenChange,
-  TokenInfo,
-  TokenSpec,
-  TokenStatus,
-} from './admin.js'
+import type { RelayAdmin } from './admin.js'
 import { Alarms } from './alarms.js'
 import { authenticate, type Knock } from './authenticate.js'
+import type { ClientInfo, RelayTotals } from './client-info.js'
 import { clientInfo, sumOf, totalsOf } from './client-info.js'
 import type { AlarmInfo } from './event-log.js'
 import { EventLog, type TokenEvent } from './event-log.js'
@@ -26,12 +16,13 @@ import { mapPage, type Page, type PageQuery, pageOf } from './page.js'
 import type { OpenSocksPort } from './reverse-port.js'
 import { SocksPorts } from './socks-ports.js'
 import { Statistics } from './statistics.js'
+import type { StreamInfo, StreamQuery } from './streams.js'
 import { Streams } from './streams.js'
 import { TokenDesk } from './token-desk.js'
 import { TokenExpiry } from './token-expiry.js'
-import { sessionsOf } from './token-sessions.js'
+import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './token-spec.js'
 import { infoOf, statusOf } from './token-status.js'
-import { stateOf, type Token, TokenTable } from './tokens.js'
+import { sessionsOf, stateOf, type Token, TokenTable } from './tokens.js'
 
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
 export const CONNECTOR_WAIT_MS = 5_000

@@ -1,8 +1,8 @@
 import type { ResumableTransport } from '../mux/resumable-transport.js'
 import type { Crypto } from '../ports.js'
 import { UUID_BYTES } from '../protocol/channel-id.js'
+import { hex } from '../protocol/token-hash.js'
 import type { Admission } from './authenticate.js'
-import { hex } from './token-text.js'
 
 /** A session that can go on with another WebSocket. */
 export interface ResumableSession extends Pick<Admission, 'token' | 'role' | 'instance'> {

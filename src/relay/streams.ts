@@ -3,11 +3,38 @@ import { addressText } from '../exit/address.js'
 import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
 import type { Clock, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
-import type { StreamInfo, StreamQuery } from './admin.js'
 import type { EventLog, StreamEvent } from './event-log.js'
+import type { PageQuery } from './page.js'
 import { mapPage, type Page, pageOf } from './page.js'
 import type { RelayLink, StreamMode } from './relay-link.js'
 import type { DialResult, Statistics } from './statistics.js'
+
+/** What runs between somebody who asked and a target. */
+export interface StreamInfo {
+  /** Ascending. */
+  readonly id: number
+  readonly mode: StreamMode
+  readonly protocol: 'tcp' | 'udp'
+  /** `host:port`; UDP associations have many. */
+  readonly target: string | undefined
+  readonly tokenId: string
+  /** Who asked; `undefined` on the SOCKS port of a reverse token. */
+  readonly clientId: string | undefined
+  readonly providerId: string | undefined
+  readonly state: 'opening' | 'open'
+  /** Unix milliseconds. */
+  readonly since: number
+  /** Bytes towards the target. */
+  readonly sentBytes: number
+  readonly receivedBytes: number
+}
+
+/** Which streams are wanted. */
+export interface StreamQuery extends PageQuery {
+  readonly tokenId?: string | undefined
+  /** Who asked, or who provides. */
+  readonly clientId?: string | undefined
+}
 
 export interface StreamBeginning {
   readonly mode: StreamMode

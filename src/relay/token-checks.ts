@@ -2,8 +2,8 @@
 import { LinkSocksError } from '../errors.js'
 import type { TokenRecord } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
-import type { TokenChange } from './admin.js'
 import type { SocksCredentials } from './reverse-port.js'
+import type { TokenChange } from './token-spec.js'
 import { checkLabel } from './token-text.js'
 import { recordOf, type Token, type TokenTraits } from './tokens.js'
 

@@ -1,12 +1,12 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, TokenChanges, TokenRecord, TokenStore } from '../ports.js'
-import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './admin.js'
 import type { Alarms } from './alarms.js'
 import { DormantTokens } from './dormant-tokens.js'
 import { ProviderPool } from './provider-pool.js'
 import type { SocksPorts } from './socks-ports.js'
 import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
+import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './token-spec.js'
 import { checkToken, generateToken } from './token-text.js'
 import { newToken, type ReverseToken, recordOf, type Token, type TokenBase, type TokenTable } from './tokens.js'
 

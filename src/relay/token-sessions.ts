@@ -1,13 +1,6 @@
 import { LinkSocksError } from '../errors.js'
-import type { Session } from '../mux/session.js'
 import { MAX_SESSIONS_PER_TOKEN } from '../protocol/limits.js'
 import type { Admission } from './authenticate.js'
-import type { Token } from './tokens.js'
-
-/** Living and suspended. */
-export function sessionsOf(token: Token): Session[] {
-  return [...token.links, ...token.suspended].map((link) => link.session)
-}
 
 /**
  * Ends the session that is suspended longest where a token has as many as it may; without one, refuses.

@@ -1,4 +1,4 @@
-import type { TokenInfo, TokenStatus } from './admin.js'
+import type { TokenInfo, TokenStatus } from './token-spec.js'
 import { stateOf, type Token } from './tokens.js'
 
 /** The documented status; connector tokens stand with their reverse token. */

@@ -2,6 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import type { Crypto } from '../ports.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
+import { hex } from '../protocol/token-hash.js'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const GENERATED_CHARACTERS = 32
@@ -52,19 +53,4 @@ export function checkToken(token: string, field = 'token'): void {
   if (token === ANONYMOUS_TOKEN) {
     throw new LinkSocksError('ERR_TOKEN_RESERVED', `'${ANONYMOUS_TOKEN}' is reserved and cannot be used as a token`)
   }
-}
-
-/** Of every byte. */
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-
-/** Lower-case hex. */
-export function hex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += HEX[byte]
-  return text
-}
-
-/** The lowercase hex SHA-256 by which the URL form names a token (docs/protocol.md A.2). */
-export function tokenHash(token: string, crypto: Crypto): string {
-  return hex(crypto.sha256(encodeUtf8(token)))
 }

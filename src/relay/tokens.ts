@@ -1,11 +1,13 @@
 import { LinkSocksError } from '../errors.js'
+import type { Session } from '../mux/session.js'
 import type { Clock, Crypto, TokenRecord } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
-import type { TokenSource, TokenState } from './admin.js'
+import { hex, tokenHash } from '../protocol/token-hash.js'
 import type { ProviderPool } from './provider-pool.js'
 import type { RelayLink } from './relay-link.js'
 import type { ReversePort, SocksCredentials } from './reverse-port.js'
-import { hex, newId, tokenHash } from './token-text.js'
+import type { TokenSource, TokenState } from './token-spec.js'
+import { newId } from './token-text.js'
 
 /** Tokens that one relay may have. */
 export const MAX_TOKENS = 100_000
@@ -190,4 +192,9 @@ export class TokenTable {
   #key(hash: string): string {
     return hex(this.#crypto.sha256(encodeUtf8(hash)))
   }
+}
+
+/** Living and suspended. */
+export function sessionsOf(token: Token): Session[] {
+  return [...token.links, ...token.suspended].map((link) => link.session)
 }

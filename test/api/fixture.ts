@@ -4,22 +4,14 @@ import { type Api, createApi, type MetricsSource } from '../../src/api/api.js'
 import type { ApiKey } from '../../src/api/keys.js'
 import { LinkSocksError } from '../../src/errors.js'
 import type { LogFields, Logger } from '../../src/log.js'
-import type {
-  AddedToken,
-  ClientInfo,
-  RelayAdmin,
-  RelayTotals,
-  StreamInfo,
-  StreamQuery,
-  TokenChange,
-  TokenInfo,
-  TokenSpec,
-  TokenStatus,
-} from '../../src/relay/admin.js'
+import type { RelayAdmin } from '../../src/relay/admin.js'
+import type { ClientInfo, RelayTotals } from '../../src/relay/client-info.js'
 import type { AlarmInfo } from '../../src/relay/event-log.js'
 import { EventLog } from '../../src/relay/event-log.js'
 import { FailedAttempts } from '../../src/relay/failed-attempts.js'
 import { type Page, type PageQuery, pageOf } from '../../src/relay/page.js'
+import type { StreamInfo, StreamQuery } from '../../src/relay/streams.js'
+import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from '../../src/relay/token-spec.js'
 import { ApiContract } from '../support/api-contract.js'
 import { ManualClock } from '../support/manual-clock.js'
 

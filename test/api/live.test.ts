@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ClientInfo, StreamInfo } from '../../src/relay/admin.js'
+import type { ClientInfo } from '../../src/relay/client-info.js'
+import type { StreamInfo } from '../../src/relay/streams.js'
 import { createFixture, expectJson, failure, tokenInfo } from './fixture.js'
 
 const id = (digit: string): string => digit.repeat(24)

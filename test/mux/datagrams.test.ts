@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { DatagramChannel, DroppingQueue, MAX_WAITING_DATAGRAM_BYTES, pumpDatagrams } from '../../src/mux/datagrams.js'
+import { DatagramChannel, DroppingQueue, MAX_WAITING_DATAGRAM_BYTES } from '../../src/mux/datagrams.js'
+import { pumpDatagrams } from '../../src/mux/pump.js'
 import { MAX_DATAGRAM_BYTES } from '../../src/protocol/limits.js'
 import {
   Compression,

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { TokenRecord } from '../../src/ports.js'
 import { encodeConnector, MessageType } from '../../src/protocol/messages.js'
-import type { TokenSpec } from '../../src/relay/admin.js'
 import { PORT_RETRY_MS } from '../../src/relay/reverse-port.js'
+import type { TokenSpec } from '../../src/relay/token-spec.js'
 import { memoryAndStore, ScriptedStore } from './scripted-store.js'
 import { type Peer, uuid, World } from './world.js'
 

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../../src/errors.js'
 import type { TokenChanges, TokenRecord, TokenStore } from '../../src/ports.js'
-import type { TokenInfo } from '../../src/relay/admin.js'
+import type { TokenInfo } from '../../src/relay/token-spec.js'
 import { World } from './world.js'
 
 /** A store that fails or waits when the test says so, and whose records outlive it. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeConnector, MessageType } from '../../src/protocol/messages.js'
-import type { TokenSpec } from '../../src/relay/admin.js'
+import type { TokenSpec } from '../../src/relay/token-spec.js'
 import { settle } from '../support/manual-clock.js'
 import { memoryAndStore, ScriptedStore } from './scripted-store.js'
 import { type Peer, uuid, World } from './world.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { MessageType } from '../../src/protocol/messages.js'
-import type { TokenChange } from '../../src/relay/admin.js'
 import { PORT_RETRY_MS, type SocksPort } from '../../src/relay/reverse-port.js'
+import type { TokenChange } from '../../src/relay/token-spec.js'
 import { Calls } from '../exit/fakes.js'
 import { settle } from '../support/manual-clock.js'
 import { TestPeer } from '../support/test-peer.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeConnector, MessageType } from '../../src/protocol/messages.js'
-import type { TokenChange } from '../../src/relay/admin.js'
+import type { TokenChange } from '../../src/relay/token-spec.js'
 import { settle } from '../support/manual-clock.js'
 import { connectTcp, endingsOf, openChannel } from './channels.js'
 import { countOf, idOf, joinResumable, lose, wentOn } from './resume-peers.js'

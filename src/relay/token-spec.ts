@@ -1,0 +1,105 @@
+interface CommonTokenSpec {
+  /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */
+  readonly token?: string | undefined
+  /** What people call it: 1..200 bytes of UTF-8 without control characters. */
+  readonly label?: string | undefined
+  /** Unix milliseconds from which on it is refused. @default never */
+  readonly expiresAt?: number | undefined
+}
+
+export interface ForwardTokenSpec extends CommonTokenSpec {
+  readonly type: 'forward'
+}
+
+export interface ReverseTokenSpec extends CommonTokenSpec {
+  readonly type: 'reverse'
+  /** SOCKS port 1..65535: exactly this one or a refusal. @default the lowest free port of the range */
+  readonly port?: number | undefined
+  /** SOCKS user name and password: both or neither. */
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Autonomy: providers hand out connector tokens of their own; there is no SOCKS port. @default false */
+  readonly allowManageConnector?: boolean | undefined
+}
+
+export interface ConnectorTokenSpec extends CommonTokenSpec {
+  readonly type: 'connector'
+  readonly reverseToken: string
+}
+
+export type TokenSpec = ForwardTokenSpec | ReverseTokenSpec | ConnectorTokenSpec
+
+/** Where a token comes from: only those of the API are kept in the store. */
+export type TokenSource = 'api' | 'command-line' | 'provider'
+
+export interface AddedToken {
+  readonly token: string
+  /** The SOCKS port of a reverse token that has one. */
+  readonly port?: number | undefined
+}
+
+export interface ForwardTokenStatus {
+  readonly token: string
+  readonly type: 'forward'
+  readonly clientsCount: number
+}
+
+export interface ReverseTokenStatus {
+  readonly token: string
+  readonly type: 'reverse'
+  readonly clientsCount: number
+  readonly connectorTokens: readonly string[]
+  /** Absent on autonomy tokens, as are `listening` and `error`. */
+  readonly port?: number | undefined
+  readonly listening?: boolean | undefined
+  /** Why the port could not be opened; it is tried again. */
+  readonly error?: string | undefined
+}
+
+export type TokenStatus = ForwardTokenStatus | ReverseTokenStatus
+
+/** What may be changed of a token: `undefined` leaves it, `null` clears it. */
+export interface TokenChange {
+  readonly label?: string | null | undefined
+  readonly enabled?: boolean | undefined
+  readonly expiresAt?: number | null | undefined
+  /** Both or neither, of reverse tokens with a SOCKS port. */
+  readonly username?: string | null | undefined
+  readonly password?: string | null | undefined
+}
+
+export type TokenState = 'active' | 'disabled' | 'expired'
+
+/** A token with all that may be shown of it. */
+export interface TokenInfo {
+  /** Ascending in the order in which they were added. */
+  readonly number: number
+  /** Random and public: 24 hex digits. */
+  readonly id: string
+  readonly type: 'forward' | 'reverse' | 'connector'
+  /** A secret. */
+  readonly token: string
+  readonly label: string | undefined
+  readonly enabled: boolean
+  /** Unix milliseconds. */
+  readonly expiresAt: number | undefined
+  readonly state: TokenState
+  readonly source: TokenSource
+  /** It is there again after a restart. */
+  readonly stored: boolean
+  readonly createdAt: number
+  /** Authenticated living links. */
+  readonly clients: number
+  readonly streams: number
+  /** Of reverse tokens. */
+  readonly reverse?: {
+    readonly autonomy: boolean
+    readonly port: number | undefined
+    readonly listening: boolean
+    readonly portError: string | undefined
+    readonly username: string | undefined
+    readonly connectors: readonly string[]
+  }
+  /** Of connector tokens: the id of their reverse token. */
+  readonly reverseId?: string
+}
