@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { CORE, folderOf, isFile, LAYERS, mayImport, packagesOf, TABLE } from './layer-order.js'
 import { type LintResult, lint } from './lint.js'
-import { CORE, LAYERS, LEAVES, mayImport, ROOMS, type Room } from './rooms.js'
 import { inFolder, ROOT, readJson, run, tool } from './support.js'
 
 /** One planted line and whether the lint has to complain about it. */
@@ -23,47 +23,70 @@ const FORMS: readonly ((specifier: string) => string)[] = [
   (specifier) => `await import('${specifier}')`,
 ]
 
-/** How a file of `from` names a file of `to`. */
-function specifier(from: Room, to: Room): string {
-  if (from === to) return './beside.js'
-  const up = from === 'index' ? './' : '../'
-  return to === 'index' ? `${up}index.js` : `${up}${to}/x.js`
+/** The way from a layer's files to the root of `src`. */
+function rootFrom(layer: string): string {
+  return isFile(layer) ? './' : '../'.repeat(layer.split('/').length)
 }
 
-function leaf(from: Room, name: string): string {
-  return `${from === 'index' ? './' : '../'}${name}.js`
+/** How a file of `from` names a file of `to`: as an editor writes it, the shortest way. */
+function specifier(from: string, to: string): string {
+  const [, fromSub] = from.split('/')
+  const [, toSub] = to.split('/')
+  if (from === to) return isFile(from) ? `./${from}.js` : './beside.js'
+  if (folderOf(from) !== folderOf(to)) return `${rootFrom(from)}${isFile(to) ? to : `${to}/x`}.js`
+  if (toSub === undefined) return '../x.js'
+  return fromSub === undefined ? `./${toSub}/x.js` : `../${toSub}/x.js`
 }
 
-function plantedFile(room: Room): string {
-  return room === 'index' ? 'src/planted.ts' : `src/${room}/planted.ts`
+/** Files are planted over those of `src` that are a layer of their own. */
+function plantedFile(layer: string): string {
+  return isFile(layer) ? `src/${layer}.ts` : `src/${layer}/planted.ts`
 }
 
 /** Around the rule: other spellings of the same path, the package's own name, folders that are no part of the library. */
-function detours(room: Room): readonly string[] {
-  const up = room === 'index' ? './' : '../'
-  const roundabout = `${up}errors/../cli/x.js`
-  return [`./.${up}cli/x.js`, roundabout, 'linksocks', `${up}../test/support/x.js`, `${up}../dashboard/x.js`, 'vitest']
-}
-
-function packages(room: Room): readonly Planted[] {
-  const node = room === 'node' || room === 'cli'
+function detours(layer: string): readonly string[] {
+  const up = rootFrom(layer)
   return [
-    ...['node:net', 'node:fs/promises'].map((name) => ({ line: `import '${name}'`, refused: !node })),
-    { line: `import 'ws'`, refused: room !== 'node' },
-    { line: `await import('libsql')`, refused: room !== 'node' },
-    { line: `import 'net'`, refused: true },
-    { line: `import 'commander'`, refused: room !== 'cli' },
-    { line: `import 'string-width'`, refused: room !== 'cli' },
-    { line: `import 'valibot'`, refused: room !== 'api' },
+    `./.${up}cli/x.js`,
+    `${up}errors/../cli/x.js`,
+    'linksocks',
+    `${up}../test/support/x.js`,
+    `${up}../dashboard/x.js`,
+    'vitest',
   ]
 }
 
-function plant(room: Room): readonly Planted[] {
+const PACKAGES = [
+  'ipaddr.js',
+  'ws',
+  'libsql',
+  'pino',
+  'pino-pretty',
+  'prom-client',
+  'commander',
+  'string-width',
+  'valibot',
+]
+
+function packages(layer: string): readonly Planted[] {
+  const allowed = packagesOf(layer)
   return [
-    ...LEAVES.map((name) => ({ line: `import '${leaf(room, name)}'`, refused: false })),
-    ...ROOMS.flatMap((to) => FORMS.map((form) => ({ line: form(specifier(room, to)), refused: !mayImport(room, to) }))),
-    ...detours(room).map((path) => ({ line: `import '${path}'`, refused: true })),
-    ...packages(room),
+    ...['node:net', 'node:fs/promises'].map((name) => ({
+      line: `import '${name}'`,
+      refused: !allowed.some((pattern) => pattern.startsWith('node:')),
+    })),
+    ...PACKAGES.map((name) => ({ line: `await import('${name}')`, refused: !allowed.includes(name) })),
+    { line: `import 'net'`, refused: true },
+  ]
+}
+
+function plant(layer: string): readonly Planted[] {
+  return [
+    ...LAYERS.filter((to) => !(isFile(layer) && to === layer)).flatMap((to) =>
+      FORMS.map((form) => ({ line: form(specifier(layer, to)), refused: !mayImport(layer, to) })),
+    ),
+    ...detours(layer).map((path) => ({ line: `import '${path}'`, refused: true })),
+    ...packages(layer),
   ]
 }
 
@@ -75,7 +98,7 @@ function refusedLines(lines: readonly Planted[], complaints: readonly number[] |
   return lines.filter((_, index) => complaints?.includes(index + 1)).map(({ line }) => line)
 }
 
-/** Uses of globals that the core rooms may not have. */
+/** Uses of globals that the core may not have. */
 const USES = [
   'setTimeout(f, 1)',
   'Buffer.alloc(1)',
@@ -85,59 +108,90 @@ const USES = [
   'fetch(a)',
   'globalThis.b',
 ]
-const LEAF_IMPORTS = ['./errors.js', './log.js', './protocol/limits.js', './index.js', 'node:net', 'ws']
-const PLANTED = new Map(ROOMS.map((room) => [plantedFile(room), plant(room)]))
+const PLANTED = new Map(LAYERS.map((layer) => [plantedFile(layer), plant(layer)]))
+const CORE_FOLDERS = CORE.filter((layer) => !isFile(layer))
+const CORE_FILES = CORE.filter(isFile)
 const PORT_FILE = 'src/relay/port.ts'
 
-const globalsFile = (room: Room) => `src/${room}/globals.ts`
+const globalsFile = (layer: string) => `src/${layer}/globals.ts`
+
+/** The lines of a core layer that is one file: its imports, and below them uses of globals. */
+function planted(file: string, lines: readonly Planted[]): string {
+  const isCoreFile = CORE_FILES.some((layer) => plantedFile(layer) === file)
+  return text(lines) + (isCoreFile ? USES.map((use) => `${use}\n`).join('') : '')
+}
 
 /** One run of the lint, over all that is planted. */
 let result: LintResult
 beforeAll(async () => {
-  const leaf = LEAF_IMPORTS.map((name) => `import '${name}'\n`).join('')
   const globals = USES.map((use) => `${use}\n`).join('')
   result = await lint(
     new Map([
-      ...[...PLANTED].map(([file, lines]) => [file, text(lines)] as const),
-      ...LEAVES.map((name) => [`src/${name}.ts`, leaf] as const),
-      ...CORE.map((room) => [globalsFile(room), globals] as const),
+      ...[...PLANTED].map(([file, lines]) => [file, planted(file, lines)] as const),
+      ...CORE_FOLDERS.map((layer) => [globalsFile(layer), globals] as const),
       [PORT_FILE, 'export const now = (crypto: { now(): number }): number => crypto.now()\n'],
     ]),
   )
 })
 
+async function entriesOf(folder: string): Promise<{ readonly folders: string[]; readonly files: string[] }> {
+  const entries = await readdir(join(ROOT, 'src', folder), { withFileTypes: true })
+  return {
+    folders: entries.filter((entry) => entry.isDirectory()).map(({ name }) => name),
+    files: entries.filter((entry) => entry.isFile()).map(({ name }) => name),
+  }
+}
+
 describe('layer rule', () => {
   for (const [file, lines] of PLANTED) {
-    it(`refuses in ${file} what is not to its left and nothing else`, () => {
+    it(`refuses in ${file} imports of layers that are not below it, and no others`, () => {
       const expected = lines.filter(({ refused }) => refused).map(({ line }) => line)
       expect(expected.length).toBeGreaterThan(0)
       expect(refusedLines(lines, result.of(IMPORTS).get(file))).toEqual(expected)
     })
   }
 
-  it('lets errors and log import nothing, ports only errors', () => {
-    const found = result.of(IMPORTS)
-    expect(found.get('src/errors.ts')).toEqual([1, 2, 3, 4, 5, 6])
-    expect(found.get('src/log.ts')).toEqual([1, 2, 3, 4, 5, 6])
-    expect(found.get('src/ports.ts')).toEqual([2, 3, 4, 5, 6])
+  it('covers every file and folder at the root of src', async () => {
+    const { folders, files } = await entriesOf('.')
+    expect(TABLE.order.flat().sort()).toEqual([...folders, ...files.map((name) => name.replace(/\.ts$/, ''))].sort())
+    expect(TABLE.files.filter((name) => !files.includes(`${name}.ts`))).toEqual([])
   })
 
-  it('covers every folder of src', async () => {
-    const entries = await readdir(join(ROOT, 'src'), { withFileTypes: true })
-    const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
-    expect(ROOMS).toEqual(expect.arrayContaining(folders))
+  it('covers every sub-folder, and none has folders of its own', async () => {
+    const folders = TABLE.order.flat().filter((name) => !isFile(name))
+    for (const folder of folders) {
+      const inside = (await entriesOf(folder)).folders
+      expect([...(TABLE.inside[folder] ?? [])].flat().sort(), folder).toEqual(inside.sort())
+      for (const sub of inside) expect((await entriesOf(join(folder, sub))).folders, `${folder}/${sub}`).toEqual([])
+    }
   })
 
-  it('has one layer order: every room stands in exactly one layer', () => {
-    expect(new Set(ROOMS).size).toBe(ROOMS.length)
-    expect(LAYERS.at(-1)).toEqual(['cli'])
+  it('is a total order: every layer stands in exactly one place', () => {
+    expect(new Set(LAYERS).size).toBe(LAYERS.length)
+    expect(TABLE.order.at(-1)).toEqual(['cli'])
+  })
+
+  it('keeps sub-folders that are nobody else’s to their own folder', () => {
+    for (const layer of TABLE.internal) {
+      const importers = LAYERS.filter((from) => from !== layer && mayImport(from, layer)).map(folderOf)
+      expect(new Set(importers), layer).toEqual(new Set([folderOf(layer)]))
+    }
+  })
+
+  it('is written into the configuration of the lint by scripts/layers.mjs', async () => {
+    const { code, stderr } = await run(process.execPath, ['scripts/layers.mjs', '--check'], ROOT)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   })
 })
 
-describe('core rooms', () => {
+describe('core layers', () => {
   it('may not use globals that stand for time, randomness, sockets or Node', () => {
     const found = result.of(GLOBALS)
-    for (const room of CORE) expect(found.get(globalsFile(room)), room).toEqual(USES.map((_, index) => index + 1))
+    for (const layer of CORE_FOLDERS) expect(found.get(globalsFile(layer)), layer).toEqual(USES.map((_, i) => i + 1))
+    for (const layer of CORE_FILES) {
+      const above = PLANTED.get(plantedFile(layer))?.length ?? 0
+      expect(found.get(plantedFile(layer)), layer).toEqual(USES.map((_, i) => above + i + 1))
+    }
   })
 
   it('may take a port under the name of a global', () => {
@@ -148,7 +202,7 @@ describe('core rooms', () => {
     const config = await readJson<{ include: string[]; compilerOptions: { types: string[]; lib: string[] } }>(
       'tsconfig.core.json',
     )
-    expect(config.include).toEqual([...LEAVES.map((name) => `src/${name}.ts`), ...CORE.map((room) => `src/${room}`)])
+    expect(config.include).toEqual(TABLE.core.map((name) => (isFile(name) ? `src/${name}.ts` : `src/${name}`)))
     expect(config.compilerOptions.types).toEqual([])
   })
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { CORE } from './rooms.js'
+import { CORE, isFile } from './layer-order.js'
 import { readText, repositoryFiles } from './support.js'
 
 /** Lines a source file may have. */
@@ -41,7 +41,7 @@ describe('repository text', () => {
     const names = (await repositoryFiles()).filter((name) => !BINARY.test(name))
     files = new Map(await Promise.all(names.map(async (name) => [name, await readText(name)] as const)))
     source = under(files, 'src/')
-    core = under(files, ...CORE.map((room) => `src/${room}/`))
+    core = under(files, ...CORE.map((layer) => (isFile(layer) ? `src/${layer}.ts` : `src/${layer}/`)))
     expect(source.size).toBeGreaterThan(0)
     expect(core.size).toBeGreaterThan(0)
   })
