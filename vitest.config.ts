@@ -37,7 +37,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'memory',
-          include: ['test/{api,cli,client,dashboard,exit,mux,project,protocol,relay,socks,support}/**/*.test.ts'],
+          include: ['test/{api,cli,client,dashboard,exit,ground,mux,project,protocol,relay,socks,streams,support}/**/*.test.ts'],
           isolate: false,
         },
       },

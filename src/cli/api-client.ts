@@ -1,6 +1,6 @@
 import { readError, readPage } from '../api/client-answers.js'
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
-import { withDeadline } from '../exit/deadline.js'
 import { remoteText } from '../log.js'
 import { nodeClock } from '../node/clock.js'
 import { type HttpAnswer, sendRequest } from '../node/http-request.js'

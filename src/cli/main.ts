@@ -1,5 +1,5 @@
+import { addressText } from '../address.js'
 import type { LinkSocksError } from '../errors.js'
-import { addressText } from '../exit/address.js'
 import { type LogFields, type Logger, limitedLog, remoteText } from '../log.js'
 import { planClient } from './client.js'
 import type { ClientCommand } from './client-flags.js'

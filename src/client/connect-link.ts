@@ -1,12 +1,12 @@
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
-import { HandshakeTransport } from '../mux/handshake-transport.js'
 import type { AbortOptions, Clock, Crypto, MessageTransport } from '../ports.js'
-import { NIL_UUID } from '../protocol/channel-id.js'
 import { handshakeUrl, parseServerUrl } from '../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, AUTH_TIMEOUT_MS } from '../protocol/limits.js'
 import { type AuthResponseMessage, decodeMessage, encodeAuth, type Message, MessageType } from '../protocol/messages.js'
 import { encodeUtf8 } from '../protocol/text.js'
+import { NIL_UUID } from '../protocol/uuid.js'
+import { HandshakeTransport } from '../streams/handshake-transport.js'
 
 /** Messages that a server may send before its AuthResponse: some send Partners first. */
 const MAX_MESSAGES_BEFORE_ANSWER = 8

@@ -1,9 +1,9 @@
 import { type Logger, remoteText } from '../log.js'
 import type { Session } from '../mux/session.js'
 import type { Timer } from '../ports.js'
-import { type ChannelKey, channelKey, newUuid } from '../protocol/channel-id.js'
 import { CONNECTOR_RESPONSE_TIMEOUT_MS, INSTANCE_RESERVATION_MS } from '../protocol/limits.js'
 import { ConnectorOperation, type ConnectorResponseMessage, encodeConnector } from '../protocol/messages.js'
+import { type ChannelKey, channelKey, newUuid } from '../protocol/uuid.js'
 
 /** A refused token may still be reserved for an earlier instance: it is asked for again after this time. */
 const RETRY_MS = INSTANCE_RESERVATION_MS / 6

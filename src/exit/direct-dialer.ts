@@ -1,3 +1,5 @@
+import { addressText, canonicalIp, checkTarget, isIpv6 } from '../address.js'
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import { type Logger, remoteText, silentLogger } from '../log.js'
 import type {
@@ -14,8 +16,6 @@ import type {
   Target,
 } from '../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
-import { addressText, canonicalIp, checkTarget, isIpv6 } from './address.js'
-import { withDeadline } from './deadline.js'
 import { Lookups } from './lookups.js'
 import { defaultEgressPolicy } from './policy.js'
 import { interleaveFamilies, raceConnect } from './race.js'

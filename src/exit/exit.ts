@@ -1,14 +1,14 @@
+import { addressText } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { Channel } from '../mux/channel.js'
 import { DatagramChannel } from '../mux/datagrams.js'
 import type { Link } from '../mux/link.js'
 import type { Observe } from '../mux/observer.js'
-import { pump, pumpDatagrams } from '../mux/pump.js'
-import { encodeRefusal } from '../mux/refusal.js'
 import type { Dialer, Target } from '../ports.js'
 import { ChannelProtocol, type ConnectMessage } from '../protocol/messages.js'
-import { addressText } from './address.js'
+import { encodeRefusal } from '../protocol/refusal.js'
+import { pump, pumpDatagrams } from '../streams/pump.js'
 import { AssociationLimit } from './association-limit.js'
 
 /** A channel that waits for its destination. */

@@ -1,8 +1,8 @@
+import { canonicalIp, isIpv6 } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
-import type { Decoded } from '../mux/handshake-stream.js'
 import type { Target } from '../ports.js'
-import { canonicalIp, isIpv6 } from './address.js'
+import type { Decoded } from '../streams/handshake-stream.js'
 import type { ProxyCredentials } from './proxy-url.js'
 
 const LF = 0x0a

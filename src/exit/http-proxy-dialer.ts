@@ -1,6 +1,6 @@
+import { addressText } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { AbortOptions, ByteStream, Clock, DatagramSocket, Dialer, EgressPolicy, Target } from '../ports.js'
-import { addressText } from './address.js'
 import { requestOfHttp } from './http-client.js'
 import { encodeHttpConnect } from './http-connect.js'
 import { checkProxiedTarget, exchangeWithProxy } from './proxy-handshake.js'

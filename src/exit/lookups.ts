@@ -1,7 +1,7 @@
+import { canonicalIp } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import type { AbortOptions, Clock, Resolve, Timer } from '../ports.js'
-import { canonicalIp } from './address.js'
 
 /** Look-ups of one link running at a time: a quarter of the resolver threads that the command gives the process. */
 export const MAX_RUNNING_LOOKUPS = 8

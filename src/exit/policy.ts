@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
+import { parseIp } from '../address.js'
 import type { EgressPolicy } from '../ports.js'
-import { parseIp } from './address.js'
 
 const NOT_AN_ADDRESS = 'not an IP address'
 

@@ -1,9 +1,9 @@
+import { addressText, checkTarget, literalIp } from '../address.js'
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
-import { HandshakeStream } from '../mux/handshake-stream.js'
 import type { ByteStream, Clock, EgressPolicy, Target } from '../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
-import { addressText, checkTarget, literalIp } from './address.js'
-import { withDeadline } from './deadline.js'
+import { HandshakeStream } from '../streams/handshake-stream.js'
 
 /** Largest header of an HTTP proxy's answer, and more than any SOCKS5 message. */
 export const MAX_PROXY_MESSAGE_BYTES = 16 * 1024

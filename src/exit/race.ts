@@ -1,6 +1,6 @@
+import { isIpv6 } from '../address.js'
 import { type ErrorCode, LinkSocksError } from '../errors.js'
 import type { AbortOptions, Clock, SocketAddress, Timer } from '../ports.js'
-import { isIpv6 } from './address.js'
 
 /** How long an attempt has to itself before the next one begins (RFC 8305 section 5). */
 export const ATTEMPT_DELAY_MS = 250

@@ -1,3 +1,4 @@
+import { addressText, canonicalIp, targetProblem } from '../address.js'
 import type { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type {
@@ -12,7 +13,6 @@ import type {
 } from '../ports.js'
 import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
 import { decodeDatagram, encodeDatagram, type SocksDatagram } from '../socks/datagram.js'
-import { addressText, canonicalIp, targetProblem } from './address.js'
 import { IdleTimer } from './idle-timer.js'
 import { refusalOf } from './proxy-handshake.js'
 import { UDP_TIMEOUT_MS } from './udp-relay.js'

@@ -1,3 +1,4 @@
+import { addressText, canonicalIp, isIpv6 } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import { type Logger, silentLogger } from '../log.js'
 import type {
@@ -13,7 +14,6 @@ import type {
   Target,
 } from '../ports.js'
 import { Cmd, encodeRequest } from '../socks/codec.js'
-import { addressText, canonicalIp, isIpv6 } from './address.js'
 import { checkProxiedTarget, exchangeWithProxy } from './proxy-handshake.js'
 import type { ProxyUrl } from './proxy-url.js'
 import { interleaveFamilies, raceConnect } from './race.js'

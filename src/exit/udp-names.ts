@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
+import { Lru } from '../lru.js'
 import type { Clock, Resolve } from '../ports.js'
-import { Lru } from './lru.js'
 
 /** How long an association goes on using what a name resolved to. */
 export const NAME_TTL_MS = 60_000

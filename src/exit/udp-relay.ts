@@ -1,5 +1,7 @@
+import { addressText, canonicalIp, isIpv6, targetProblem } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import { type Logger, silentLogger } from '../log.js'
+import { Lru } from '../lru.js'
 import type {
   AbortOptions,
   BindDatagrams,
@@ -13,9 +15,7 @@ import type {
   Target,
 } from '../ports.js'
 import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
-import { addressText, canonicalIp, isIpv6, targetProblem } from './address.js'
 import { IdleTimer } from './idle-timer.js'
-import { Lru } from './lru.js'
 import { defaultEgressPolicy } from './policy.js'
 import { UdpNames } from './udp-names.js'
 import { WaitingDatagrams } from './waiting-datagrams.js'

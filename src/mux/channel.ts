@@ -1,6 +1,5 @@
 import { LinkSocksError } from '../errors.js'
 import type { ByteStream, ByteStreamHandler, Target } from '../ports.js'
-import { channelKey } from '../protocol/channel-id.js'
 import { ControlOp, encodeControl, errorOfReset, resetCodeOf } from '../protocol/control.js'
 import {
   Compression,
@@ -12,6 +11,8 @@ import {
   type Message,
   MessageType,
 } from '../protocol/messages.js'
+import { failureOf, isOrderlyEnd } from '../protocol/refusal.js'
+import { channelKey } from '../protocol/uuid.js'
 import type { ChannelOptions } from './channel-options.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
@@ -20,7 +21,6 @@ import { type ChannelObserver, ChannelTraffic } from './observer.js'
 import { type OnAnswer, Opening } from './opening.js'
 import { Outlet } from './outlet.js'
 import { Receiver } from './receiver.js'
-import { failureOf, isOrderlyEnd } from './refusal.js'
 import { Sender } from './sender.js'
 import { StreamControl } from './stream-control.js'
 

@@ -1,6 +1,5 @@
 import { LinkSocksError } from '../errors.js'
 import type { DatagramHandler, DatagramSocket, SocketAddress, Target } from '../ports.js'
-import { type ChannelKey, channelKey } from '../protocol/channel-id.js'
 import { MAX_DATAGRAM_BYTES, MIB } from '../protocol/limits.js'
 import {
   ChannelProtocol,
@@ -13,10 +12,11 @@ import {
   type Message,
   MessageType,
 } from '../protocol/messages.js'
+import { encodeRefusal, failureOf } from '../protocol/refusal.js'
+import { type ChannelKey, channelKey } from '../protocol/uuid.js'
 import { Inbox } from './inbox.js'
 import type { ChannelEntry, Link } from './link.js'
 import type { ChannelObserver, Observe, Traffic } from './observer.js'
-import { encodeRefusal, failureOf } from './refusal.js'
 import type { Lane, Outgoing, Source } from './scheduler.js'
 
 /** Datagrams of one channel that may wait for the link; the oldest gives way. */

@@ -1,7 +1,7 @@
 import type { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, Inflate } from '../ports.js'
-import type { ChannelKey } from '../protocol/channel-id.js'
+import type { ChannelKey } from '../protocol/uuid.js'
 import type { BusyReaders } from './busy-readers.js'
 import type { HeldTotals } from './held-totals.js'
 import type { ReadGate } from './read-gate.js'

@@ -2,8 +2,8 @@ import { LinkSocksError } from '../errors.js'
 import type { Target, Timer } from '../ports.js'
 import { INITIAL_WINDOW_BYTES, OPEN_TIMEOUT_MS } from '../protocol/limits.js'
 import { encodeConnect, encodeConnectResponse } from '../protocol/messages.js'
+import { encodeRefusal } from '../protocol/refusal.js'
 import type { Link } from './link.js'
-import { encodeRefusal } from './refusal.js'
 
 /** Opener: the destination answered, or why not. Accepter: the asker is gone. */
 export type OnAnswer = (error?: LinkSocksError) => void

@@ -8,8 +8,8 @@ import {
   type SessionControl,
   SessionOp,
 } from '../protocol/session-control.js'
+import { lossOf } from '../streams/loss.js'
 import { Acknowledger } from './acknowledger.js'
-import { lossOf } from './loss.js'
 import type { ReplayBudget } from './replay-budget.js'
 import { ReplayBuffer } from './replay-buffer.js'
 import { TRANSPORT_HIGH_WATER_BYTES } from './scheduler.js'

@@ -1,7 +1,7 @@
 import { ControlOp, encodeControl } from '../protocol/control.js'
 import { EARLY_DATA_BYTES, KIB, MAX_DATA_BYTES } from '../protocol/limits.js'
 import { encodeDataHead, encodeDisconnect } from '../protocol/messages.js'
-import { ChunkQueue } from './chunk-queue.js'
+import { ChunkQueue } from '../streams/chunk-queue.js'
 import type { Link } from './link.js'
 import type { Lane, Outgoing, Source } from './scheduler.js'
 import { SendWindow } from './window.js'

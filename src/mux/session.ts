@@ -1,7 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '../ports.js'
-import { type ChannelKey, channelKey } from '../protocol/channel-id.js'
 import { MAX_CHANNELS_PER_SESSION } from '../protocol/limits.js'
 import {
   decodeMessage,
@@ -11,14 +10,15 @@ import {
   PROTOCOL_VERSION,
   readChannelKey,
 } from '../protocol/messages.js'
+import { encodeRefusal } from '../protocol/refusal.js'
+import { type ChannelKey, channelKey } from '../protocol/uuid.js'
+import { lossOf } from '../streams/loss.js'
 import { BusyReaders } from './busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './held-totals.js'
 import { Keepalive } from './keepalive.js'
 import type { ChannelEntry, Link } from './link.js'
-import { lossOf } from './loss.js'
 import { Pace } from './pace.js'
 import { ReadGate } from './read-gate.js'
-import { encodeRefusal } from './refusal.js'
 import { RoundTrips } from './round-trips.js'
 import { type Lane, Scheduler, type Source } from './scheduler.js'
 import { SessionClock } from './session-clock.js'

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
-import { withDeadline } from '../exit/deadline.js'
 import { nodeClock } from './clock.js'
 
 export interface PhaseOptions {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../errors.js'
-import type { Decoded } from '../mux/handshake-stream.js'
+import type { Decoded } from '../streams/handshake-stream.js'
 
 export interface SocketReadOptions {
   /** Longest message; a longer one fails. */

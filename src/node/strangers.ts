@@ -1,4 +1,4 @@
-import { networkOf } from '../exit/address.js'
+import { networkOf } from '../address.js'
 
 /** Connections of one port that have not said yet what they are entitled to. */
 const MAX_STRANGERS = 1_024

@@ -1,6 +1,6 @@
 import { createConnection, isIP, type Socket } from 'node:net'
+import { addressText } from '../address.js'
 import { type ErrorCode, LinkSocksError } from '../errors.js'
-import { addressText } from '../exit/address.js'
 import type { AbortOptions, ConnectTcp, SocketAddress } from '../ports.js'
 import { errorCode } from './address.js'
 import { TcpStream } from './tcp-stream.js'

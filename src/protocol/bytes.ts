@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
-import { UUID_BYTES } from './channel-id.js'
 import { KIB, MAX_STR8_BYTES } from './limits.js'
 import { decodeUtf8 } from './text.js'
+import { UUID_BYTES } from './uuid.js'
 
 /** Reads big-endian fields one after the other; each method throws ERR_MESSAGE_TRUNCATED when too little is left. */
 export class ByteReader {

@@ -1,7 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { ByteReader } from './bytes.js'
-import { type ChannelKey, channelKey, UUID_BYTES } from './channel-id.js'
 import { MAX_JSON_BYTES } from './limits.js'
 import type {
   AuthMessage,
@@ -20,6 +19,7 @@ import type {
 import { ChannelProtocol, Compression, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8 } from './text.js'
 import { decodeTrailer, startsTrailer } from './trailer.js'
+import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 
 const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
 const HEADER_BYTES = 2

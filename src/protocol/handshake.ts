@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import { formatUuid, NIL_UUID, parseUuid } from './channel-id.js'
+import { formatUuid, NIL_UUID, parseUuid } from './uuid.js'
 
 /** Where the server accepts WebSockets: this path and all below it (A.1). */
 const SOCKET_PATH = '/socket'

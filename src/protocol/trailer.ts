@@ -1,5 +1,5 @@
 import { ByteReader, type ByteWriter } from './bytes.js'
-import { UUID_BYTES } from './channel-id.js'
+import { UUID_BYTES } from './uuid.js'
 
 /** What a trailer says (B.1). An empty one still tells that its sender knows the extensions. */
 export interface Trailer {

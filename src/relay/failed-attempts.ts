@@ -1,4 +1,4 @@
-import { networkOf } from '../exit/address.js'
+import { networkOf } from '../address.js'
 import type { Clock } from '../ports.js'
 
 /** Failures of one address that are answered at once; they are forgiven one by one. */

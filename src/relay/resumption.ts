@@ -1,7 +1,7 @@
 import type { ResumableTransport } from '../mux/resumable-transport.js'
 import type { Crypto } from '../ports.js'
-import { UUID_BYTES } from '../protocol/channel-id.js'
 import { hex } from '../protocol/token-hash.js'
+import { UUID_BYTES } from '../protocol/uuid.js'
 import type { Admission } from './authenticate.js'
 
 /** A session that can go on with another WebSocket. */

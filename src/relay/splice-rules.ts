@@ -1,7 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { HeldTotals } from '../mux/held-totals.js'
 import type { Traffic } from '../mux/observer.js'
-import { isOrderlyEnd } from '../mux/refusal.js'
 import type { Session } from '../mux/session.js'
 import type { SendWindow } from '../mux/window.js'
 import type { AbortOptions } from '../ports.js'
@@ -15,6 +14,7 @@ import {
   MessageType,
   PROTOCOL_VERSION,
 } from '../protocol/messages.js'
+import { isOrderlyEnd } from '../protocol/refusal.js'
 import type { RelayLink } from './relay-link.js'
 import type { TrackedStream } from './streams.js'
 

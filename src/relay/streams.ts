@@ -1,5 +1,5 @@
+import { addressText } from '../address.js'
 import type { ErrorCode, LinkSocksError } from '../errors.js'
-import { addressText } from '../exit/address.js'
 import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
 import type { Clock, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'

@@ -1,6 +1,6 @@
 import type { Clock } from '../ports.js'
-import { channelKey } from '../protocol/channel-id.js'
 import { Compression, decodeMessage, encodeDisconnect, MessageType } from '../protocol/messages.js'
+import { channelKey } from '../protocol/uuid.js'
 
 /** Channels of which the last answer is remembered; beyond that the oldest is forgotten. */
 const MAX_REMEMBERED = 1_024

@@ -1,8 +1,8 @@
 import ipaddr from 'ipaddr.js'
 import { LinkSocksError } from '../errors.js'
-import type { Decoded } from '../mux/handshake-stream.js'
 import type { Target } from '../ports.js'
 import { decodeUtf8, encodeUtf8 } from '../protocol/text.js'
+import type { Decoded } from '../streams/handshake-stream.js'
 
 /** Address types of RFC 1928 section 5. */
 const Atyp = { Ipv4: 0x01, Domain: 0x03, Ipv6: 0x04 } as const

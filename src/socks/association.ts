@@ -1,5 +1,4 @@
 import { LinkSocksError } from '../errors.js'
-import type { HandshakeStream } from '../mux/handshake-stream.js'
 import type {
   BindDatagrams,
   BoundDatagramSocket,
@@ -11,6 +10,7 @@ import type {
 } from '../ports.js'
 import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
 import { Rep, repOf } from '../protocol/rep.js'
+import type { HandshakeStream } from '../streams/handshake-stream.js'
 import { plainIp } from './address.js'
 import { encodeReply } from './codec.js'
 import { flushAndClose, openFor, type ServeSocksOptions, type SocksConnection } from './connection.js'

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
-import type { Decoded } from '../mux/handshake-stream.js'
 import type { Target } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
+import type { Decoded } from '../streams/handshake-stream.js'
 import { decodeAddress, encodeAddress } from './address.js'
 
 /*

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
-import { pump } from '../mux/pump.js'
 import type { ByteStream, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
+import { pump } from '../streams/pump.js'
 import { encodeReply } from './codec.js'
 import { openFor, type SocksConnection } from './connection.js'
 

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { HandshakeStream } from '../mux/handshake-stream.js'
 import type { AbortOptions, BindDatagrams, Clock, Dialer, SocketAddress } from '../ports.js'
+import type { HandshakeStream } from '../streams/handshake-stream.js'
 import type { SocksCredentials } from './credentials.js'
 
 /** From the accepted connection to the whole request, in milliseconds. */

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import type { Decoded } from '../mux/handshake-stream.js'
+import type { Decoded } from '../streams/handshake-stream.js'
 import { decodeMethods, SOCKS_VERSION } from './codec.js'
 
 /** What a client that connected to a SOCKS5 port speaks. */

@@ -1,8 +1,8 @@
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
-import { HandshakeStream } from '../mux/handshake-stream.js'
 import type { ByteStream, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
+import { HandshakeStream } from '../streams/handshake-stream.js'
 import { serveAssociation } from './association.js'
 import {
   Cmd,

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { NIL_UUID } from '../../src/protocol/channel-id.js'
 import {
   encodeAuthResponse,
   encodeConnectResponse,
@@ -9,6 +8,7 @@ import {
 } from '../../src/protocol/messages.js'
 import { encodeSessionControl, SessionOp } from '../../src/protocol/session-control.js'
 import type { Trailer } from '../../src/protocol/trailer.js'
+import { NIL_UUID } from '../../src/protocol/uuid.js'
 import { settle } from '../support/manual-clock.js'
 import { concat, TestPeer } from '../support/test-peer.js'
 import type { ScriptedLink } from './fixture.js'

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { withDeadline } from '../../src/deadline.js'
 import { LinkSocksError } from '../../src/errors.js'
-import { withDeadline } from '../../src/exit/deadline.js'
 import { IdleTimer } from '../../src/exit/idle-timer.js'
-import { Lru } from '../../src/exit/lru.js'
+import { Lru } from '../../src/lru.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { failureOf, Pending } from './fakes.js'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { NIL_UUID } from '../../src/protocol/channel-id.js'
 import { encodeConnect, encodeConnectResponse, MessageType } from '../../src/protocol/messages.js'
+import { NIL_UUID } from '../../src/protocol/uuid.js'
 import { TunnelStage } from '../client/tunnel-fixture.js'
 import { data } from '../relay/channels.js'
 import { settle } from '../support/manual-clock.js'

@@ -2,7 +2,6 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { DatagramChannel, DroppingQueue, MAX_WAITING_DATAGRAM_BYTES } from '../../src/mux/datagrams.js'
-import { pumpDatagrams } from '../../src/mux/pump.js'
 import { MAX_DATAGRAM_BYTES } from '../../src/protocol/limits.js'
 import {
   Compression,
@@ -12,6 +11,7 @@ import {
   encodeDatagram,
   MessageType,
 } from '../../src/protocol/messages.js'
+import { pumpDatagrams } from '../../src/streams/pump.js'
 import { DatagramRecorder, datagramSocketContract } from '../contract/datagram-socket.js'
 import { settle } from '../support/manual-clock.js'
 import { concat } from '../support/test-peer.js'

@@ -3,7 +3,6 @@ import { LinkSocksError } from '../../src/errors.js'
 import type { ChannelEntry } from '../../src/mux/link.js'
 import { MAX_CONTROL_QUEUE_BYTES } from '../../src/mux/scheduler.js'
 import { CLOSE_FLUSH_MS } from '../../src/mux/session.js'
-import { channelKey } from '../../src/protocol/channel-id.js'
 import { LINK_TIMEOUT_MS, MAX_CHANNELS_PER_SESSION, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
 import {
   encodeAuth,
@@ -13,6 +12,7 @@ import {
   type Message,
   MessageType,
 } from '../../src/protocol/messages.js'
+import { channelKey } from '../../src/protocol/uuid.js'
 import { settle } from '../support/manual-clock.js'
 import { data, disconnect, ScriptedPeer, sessionPair, success, TARGET, uuid } from './fixture.js'
 

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { NIL_UUID } from '../../src/protocol/channel-id.js'
 import {
   ChannelProtocol,
   DATA_HEAD_BYTES,
@@ -13,6 +12,7 @@ import {
   encodeDisconnect,
   encodeLog,
 } from '../../src/protocol/messages.js'
+import { NIL_UUID } from '../../src/protocol/uuid.js'
 import { bytes, hex } from './hex.js'
 import { codeOf } from './thrown.js'
 

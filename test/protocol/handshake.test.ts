@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { NIL_UUID, parseUuid } from '../../src/protocol/channel-id.js'
 import {
   handshakeUrl,
   isDowngrade,
@@ -10,6 +9,7 @@ import {
   redirectUrl,
   sameHost,
 } from '../../src/protocol/handshake.js'
+import { NIL_UUID, parseUuid } from '../../src/protocol/uuid.js'
 import { codePoint } from '../support/code-point.js'
 import { id } from './arbitraries.js'
 import { codeOf, errorOf } from './thrown.js'

@@ -1,8 +1,8 @@
 /** Messages captured from the deployed program, both ways. */
 import { describe, expect, it } from 'vitest'
-import { channelKey } from '../../src/protocol/channel-id.js'
 import type { Message } from '../../src/protocol/messages.js'
 import { channelKeyOf, decodeMessage } from '../../src/protocol/messages.js'
+import { channelKey } from '../../src/protocol/uuid.js'
 import { encodeMessage } from './arbitraries.js'
 import { bytes, hex } from './hex.js'
 

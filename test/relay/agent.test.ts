@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { nodeCrypto } from '../../src/node/crypto.js'
-import { newUuid } from '../../src/protocol/channel-id.js'
 import { encodeConnect, encodeDatagram, encodeDataHead, MessageType } from '../../src/protocol/messages.js'
+import { newUuid } from '../../src/protocol/uuid.js'
 import { CONNECTOR_WAIT_MS } from '../../src/relay/relay.js'
 import { MAX_SMALL_MESSAGE_BYTES } from '../../src/relay/splice-rules.js'
 import { settle } from '../support/manual-clock.js'

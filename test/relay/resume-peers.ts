@@ -1,6 +1,6 @@
-import { NIL_UUID } from '../../src/protocol/channel-id.js'
 import { encodeAuth, MessageType } from '../../src/protocol/messages.js'
 import type { Trailer } from '../../src/protocol/trailer.js'
+import { NIL_UUID } from '../../src/protocol/uuid.js'
 import { settle } from '../support/manual-clock.js'
 import type { Peer, World } from './world.js'
 

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import type { Decode } from '../../src/mux/handshake-stream.js'
 import {
   decodeMethodChoice,
   decodeMethods,
@@ -16,6 +15,7 @@ import {
   encodeUserPassword,
   encodeUserPasswordStatus,
 } from '../../src/socks/codec.js'
+import type { Decode } from '../../src/streams/handshake-stream.js'
 import { bytesOf, concat, hex } from '../support/test-peer.js'
 import { address, byte, port } from './arbitraries.js'
 import { addressBytes, hostText } from './oracle.js'

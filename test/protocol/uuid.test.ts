@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Crypto } from '../../src/ports.js'
-import { channelKey, formatUuid, NIL_UUID, newUuid, parseUuid } from '../../src/protocol/channel-id.js'
+import { channelKey, formatUuid, NIL_UUID, newUuid, parseUuid } from '../../src/protocol/uuid.js'
 import { id } from './arbitraries.js'
 import { bytes, hex } from './hex.js'
 

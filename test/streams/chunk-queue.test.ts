@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ChunkQueue } from '../../src/mux/chunk-queue.js'
+import { ChunkQueue } from '../../src/streams/chunk-queue.js'
 import { concat } from '../support/test-peer.js'
 
 describe('ChunkQueue', () => {

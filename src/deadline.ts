@@ -1,5 +1,5 @@
-import { LinkSocksError } from '../errors.js'
-import type { Clock } from '../ports.js'
+import { LinkSocksError } from './errors.js'
+import type { Clock } from './ports.js'
 
 export interface DeadlineOptions<T> {
   readonly clock: Clock

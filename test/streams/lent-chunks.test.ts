@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LentChunks } from '../../src/mux/lent-chunks.js'
+import { LentChunks } from '../../src/streams/lent-chunks.js'
 
 function setUp() {
   const recycled: number[] = []

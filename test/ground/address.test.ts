@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { addressText, canonicalIp, checkTarget, literalIp, targetProblem } from '../../src/exit/address.js'
+import { addressText, canonicalIp, checkTarget, literalIp, targetProblem } from '../../src/address.js'
 
 describe('canonicalIp', () => {
   it.each([

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
-import { LinkSocksError } from '../errors.js'
-import { remoteText } from '../log.js'
-import type { SocketAddress, Target } from '../ports.js'
+import { LinkSocksError } from './errors.js'
+import { remoteText } from './log.js'
+import type { SocketAddress, Target } from './ports.js'
 
 export type Ip = ipaddr.IPv4 | ipaddr.IPv6
 

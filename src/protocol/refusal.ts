@@ -1,6 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
-import { encodeConnectResponse } from '../protocol/messages.js'
-import { dialErrorOf, repOf, repOfText, textOf } from '../protocol/rep.js'
+import { encodeConnectResponse } from './messages.js'
+import { dialErrorOf, repOf, repOfText, textOf } from './rep.js'
 
 /** A ConnectResponse failure that carries its REP. */
 export function encodeRefusal(channelId: Uint8Array, reason: LinkSocksError): Uint8Array {

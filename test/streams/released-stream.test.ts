@@ -1,4 +1,4 @@
-import { HandshakeStream } from '../../src/mux/handshake-stream.js'
+import { HandshakeStream } from '../../src/streams/handshake-stream.js'
 import { byteStreamContract } from '../contract/byte-stream.js'
 import { settle } from '../support/manual-clock.js'
 import { memoryStreamPair } from '../support/memory-stream.js'

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { pump } from '../../src/mux/pump.js'
 import { INITIAL_WINDOW_BYTES, MIB } from '../../src/protocol/limits.js'
+import { pump } from '../../src/streams/pump.js'
 import { pattern } from '../contract/pattern.js'
+import { sessionPair, TARGET } from '../mux/fixture.js'
 import { settle } from '../support/manual-clock.js'
 import { memoryStreamPair, TestPeer } from '../support/memory-stream.js'
-import { sessionPair, TARGET } from './fixture.js'
 
 /** left application - stream - pump - stream - right application */
 function joined(chunkSize?: number) {

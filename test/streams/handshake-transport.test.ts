@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { HandshakeTransport, MAX_HANDSHAKE_MESSAGES } from '../../src/mux/handshake-transport.js'
+import { HandshakeTransport, MAX_HANDSHAKE_MESSAGES } from '../../src/streams/handshake-transport.js'
 import { TransportRecorder } from '../contract/message-transport.js'
 import { countListeners } from '../support/count-listeners.js'
 import { settle } from '../support/manual-clock.js'
