@@ -9,10 +9,19 @@ import { CountsReporter } from './test/support/counts-reporter.js'
  */
 const ALONE = [
   'test/guard/**/*.test.ts',
-  ...['client', 'frame-reader-limits', 'fresh-memory', 'full-line', 'inflate', 'lookup-phase', 'mask-memory'].map(
-    ofNode,
-  ),
-  ...['recycled-memory', 'recycled-memory-ways', 'resolve', 'socket-reader'].map(ofNode),
+  ...[
+    'client',
+    'connect/lookup-phase',
+    'net/fresh-memory',
+    'net/mask-memory',
+    'net/recycled-memory',
+    'net/recycled-memory-ways',
+    'net/resolve',
+    'net/socket-reader',
+    'system/inflate',
+    'websocket/frame-reader-limits',
+    'websocket/full-line',
+  ].map(ofNode),
 ]
 
 function ofNode(name: string): string {
@@ -37,7 +46,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'memory',
-          include: ['test/{api,cli,client,dashboard,exit,ground,mux,project,protocol,relay,socks,streams,support}/**/*.test.ts'],
+          include: [
+            'test/{api,cli,client,dashboard,exit,ground,mux,project,protocol,relay,socks,streams,support}/**/*.test.ts',
+          ],
           isolate: false,
         },
       },

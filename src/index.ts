@@ -3,10 +3,10 @@ export { type ErrorCode, LinkSocksError } from './errors.js'
 export { defaultEgressPolicy } from './exit/policy.js'
 export { type LogFields, type Logger, silentLogger } from './log.js'
 export { Client } from './node/client.js'
+export type { TlsOptions } from './node/connect/server-socket.js'
 export type { ApiKey, ClientOptions, ServerOptions, SocksListenOptions } from './node/options.js'
-export { createLogger, type LogDestination, type LoggerOptions } from './node/pino-logger.js'
 export { Server } from './node/server.js'
-export type { TlsOptions } from './node/server-socket.js'
+export { createLogger, type LogDestination, type LoggerOptions } from './node/system/pino-logger.js'
 export type { AbortOptions, EgressPolicy, SocketAddress } from './ports.js'
 export type {
   AddedToken,

@@ -2,9 +2,9 @@ import { readError, readPage } from '../api/client-answers.js'
 import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
-import { nodeClock } from '../node/clock.js'
-import { type HttpAnswer, sendRequest } from '../node/http-request.js'
-import type { ServerSocketOptions } from '../node/server-socket.js'
+import { type HttpAnswer, sendRequest } from '../node/connect/http-client.js'
+import type { ServerSocketOptions } from '../node/connect/server-socket.js'
+import { nodeClock } from '../node/system/clock.js'
 import { MIB } from '../protocol/limits.js'
 
 /** Bytes one answer may have. */

@@ -1,6 +1,6 @@
 import { MAX_THREADS } from '../node/check-options.js'
+import type { TlsOptions } from '../node/connect/server-socket.js'
 import type { ClientOptions, SocksListenOptions } from '../node/options.js'
-import type { TlsOptions } from '../node/server-socket.js'
 import {
   AUTH_IN_BAND,
   type ClientCommand,

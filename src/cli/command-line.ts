@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
-import { packageVersion } from '../node/package-version.js'
+import { packageVersion } from '../node/system/package-version.js'
 import { type CommandSpec, SHELLS, type Shell } from './command-spec.js'
 import { COMMANDS, COMPLETION, type CommandName, MANAGE_COMMANDS, RUN_COMMANDS } from './commands.js'
 import { completionScript } from './completion.js'

@@ -1,5 +1,5 @@
 import type { Logger } from '../log.js'
-import { createLogger } from '../node/pino-logger.js'
+import { createLogger } from '../node/system/pino-logger.js'
 import type { Invocation } from './command-line.js'
 import type { Environment, Settings } from './environment.js'
 import { LOG_FORMAT } from './flags.js'

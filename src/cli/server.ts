@@ -1,5 +1,5 @@
-import { nodeCrypto } from '../node/crypto.js'
 import type { ServerOptions } from '../node/options.js'
+import { nodeCrypto } from '../node/system/crypto.js'
 import type { TokenSpec } from '../relay/token-spec.js'
 import { generateToken } from '../relay/token-text.js'
 import { optionError, type Settings } from './environment.js'

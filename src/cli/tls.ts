@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { checkCa } from '../node/check-options.js'
-import type { TlsOptions } from '../node/server-socket.js'
+import type { TlsOptions } from '../node/connect/server-socket.js'
 import { CA_FILE, INSECURE, SERVER_NAME } from './client-flags.js'
 import { optionError, type Settings } from './environment.js'
 import { CA_FILE_LIMIT, readTextFile } from './files.js'

@@ -5,16 +5,16 @@ import type { SocketAddress } from '../ports.js'
 import { isSocketPath } from '../protocol/handshake.js'
 import type { FailedAttempts } from '../relay/failed-attempts.js'
 import type { Relay } from '../relay/relay.js'
-import { nodeClock } from './clock.js'
-import { nodeCrypto } from './crypto.js'
-import type { DashboardFiles } from './dashboard-files.js'
-import { watchEventLoop } from './event-loop-delay.js'
-import { type HttpServer, listenHttp, type UpgradeInfo } from './http-server.js'
+import type { DashboardFiles } from './http/dashboard-files.js'
+import { type HttpServer, listenHttp, type UpgradeInfo } from './http/http-server.js'
+import type { TrustedProxies } from './http/trusted-proxy.js'
 import type { Metrics, MetricsOptions } from './metrics.js'
 import type { ServerOptions } from './options.js'
-import { packageVersion } from './package-version.js'
-import type { TrustedProxies } from './trusted-proxy.js'
-import type { WsTransport } from './ws-transport.js'
+import { nodeClock } from './system/clock.js'
+import { nodeCrypto } from './system/crypto.js'
+import { watchEventLoop } from './system/event-loop-delay.js'
+import { packageVersion } from './system/package-version.js'
+import type { WsTransport } from './websocket/ws-transport.js'
 
 const DEFAULT_PORT = 8_765
 /** A timer that comes so late is worth an alarm, which stays for a while. */
@@ -100,7 +100,7 @@ async function openMetrics(options: MetricsOptions): Promise<Metrics> {
 }
 
 async function openDashboard(): Promise<DashboardFiles> {
-  const { createDashboardFiles } = await import('./dashboard-files.js')
+  const { createDashboardFiles } = await import('./http/dashboard-files.js')
   return createDashboardFiles()
 }
 

@@ -7,20 +7,20 @@ import { MemoryTokenStore } from '../relay/memory-token-store.js'
 import { CONNECTOR_WAIT_MS, Relay } from '../relay/relay.js'
 import type { AddedToken, TokenSpec, TokenStatus } from '../relay/token-spec.js'
 import { checkServerOptions } from './check-options.js'
-import { nodeClock } from './clock.js'
-import { nodeCrypto } from './crypto.js'
-import { exitDialers } from './exit.js'
-import type { UpgradeInfo } from './http-server.js'
-import { nodeInflate } from './inflate.js'
-import { LaterTokenStore } from './later-token-store.js'
-import { limitInbound } from './limit-inbound.js'
+import { exitDialers } from './exit-dialers.js'
+import type { UpgradeInfo } from './http/http-server.js'
+import { type TrustedProxies, trustedProxies } from './http/trusted-proxy.js'
 import type { CloseOptions, ServerOptions } from './options.js'
 import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
 import type { ServerHttp } from './server-http.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
-import { type TrustedProxies, trustedProxies } from './trusted-proxy.js'
-import type { WsTransport } from './ws-transport.js'
+import { LaterTokenStore } from './store/lazy-token-store.js'
+import { nodeClock } from './system/clock.js'
+import { nodeCrypto } from './system/crypto.js'
+import { nodeInflate } from './system/inflate.js'
+import { limitInbound } from './websocket/limit-inbound.js'
+import type { WsTransport } from './websocket/ws-transport.js'
 
 const DEFAULT_SOCKS_HOST = '127.0.0.1'
 const DEFAULT_PORT_RANGE = [10_000, 19_999] as const
@@ -198,7 +198,7 @@ export class Server implements AsyncDisposable {
 function storeOf({ dataDir: directory, dataKey: key }: ServerOptions, log: Logger): TokenStore {
   if (directory === undefined) return new MemoryTokenStore()
   const open = async (): Promise<TokenStore> => {
-    const { openTokenDatabase } = await import('./token-database.js')
+    const { openTokenDatabase } = await import('./store/token-database.js')
     return openTokenDatabase({ directory, key, log })
   }
   return new LaterTokenStore(open, true)

@@ -5,10 +5,10 @@ import { type Logger, limitedLog } from '../log.js'
 import type { BindDatagrams, Dialer } from '../ports.js'
 import type { SocksCredentials } from '../socks/credentials.js'
 import { serveSocks } from '../socks/server.js'
-import { nodeClock } from './clock.js'
-import { Strangers } from './strangers.js'
-import { listenTcp, type TcpListener } from './tcp-listener.js'
-import { bindDatagrams } from './udp-socket.js'
+import { Strangers } from './net/pending-connections.js'
+import { listenTcp, type TcpListener } from './net/tcp-listener.js'
+import { bindDatagrams } from './net/udp-socket.js'
+import { nodeClock } from './system/clock.js'
 
 export interface SocksListenerOptions {
   readonly host: string

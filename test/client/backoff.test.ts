@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Backoff, MAX_DELAY_MS } from '../../src/client/backoff.js'
-import { nodeCrypto } from '../../src/node/crypto.js'
+import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { constantCrypto } from './fixture.js'
 
 const take = (backoff: Backoff, count: number): number[] => Array.from({ length: count }, () => backoff.next())

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type AdmittedLink, connectLink, type LinkCredentials } from '../../src/client/connect-link.js'
 import { LinkSocksError } from '../../src/errors.js'
-import { nodeCrypto } from '../../src/node/crypto.js'
+import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { AUTH_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { encodeAuthResponse, encodeLog, encodePartners } from '../../src/protocol/messages.js'
 import { countListeners } from '../support/count-listeners.js'

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { packageVersion } from '../../src/node/package-version.js'
+import { packageVersion } from '../../src/node/system/package-version.js'
 import { readText } from '../project/support.js'
 import { freePort } from '../support/ports.js'
 import { type Block, type Document, readMarkdown } from './markdown.js'

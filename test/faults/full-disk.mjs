@@ -5,7 +5,7 @@
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { silentLogger } from '../../dist/log.js'
-import { openTokenDatabase } from '../../dist/node/token-database.js'
+import { openTokenDatabase } from '../../dist/node/store/token-database.js'
 
 const BALLAST_BYTES = 64 * 1024
 

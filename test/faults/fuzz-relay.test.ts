@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { nodeInflate } from '../../src/node/inflate.js'
+import { nodeInflate } from '../../src/node/system/inflate.js'
 import { Compression, encodeConnector, type Message, MessageType } from '../../src/protocol/messages.js'
 import { accept, connectTcp, data, textOf } from '../relay/channels.js'
 import { joinResumable } from '../relay/resume-peers.js'

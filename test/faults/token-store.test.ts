@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { forwardRecord, LARGEST, recordId } from '../contract/token-store.js'
-import { DataDirectory } from '../node/data-directory.js'
+import { DataDirectory } from '../node/store/data-directory.js'
 import { ROOT } from '../project/support.js'
 import { between, seeded } from './random.js'
 

@@ -4,7 +4,7 @@
  */
 
 import { silentLogger } from '../../dist/log.js'
-import { openTokenDatabase } from '../../dist/node/token-database.js'
+import { openTokenDatabase } from '../../dist/node/store/token-database.js'
 
 const [, , directory, first, count] = process.argv
 const id = (n) => n.toString(16).padStart(24, '0')

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import { WsTransport } from '../../src/node/ws-transport.js'
+import { WsTransport } from '../../src/node/websocket/ws-transport.js'
 
 /** Allocations of this size or more are counted: what is smaller is cheap. */
 const COUNTED_FROM_BYTES = 4_096

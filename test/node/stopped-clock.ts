@@ -1,5 +1,5 @@
 import { vi } from 'vitest'
-import { nodeClock } from '../../src/node/clock.js'
+import { nodeClock } from '../../src/node/system/clock.js'
 import { atEnd } from '../support/at-end.js'
 import { ManualClock } from '../support/manual-clock.js'
 

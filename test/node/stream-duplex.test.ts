@@ -10,7 +10,7 @@ import type { ByteStream, ByteStreamHandler } from '../../src/ports.js'
 import { pattern } from '../contract/pattern.js'
 import { StreamRecorder } from '../contract/stream-recorder.js'
 import { until, untilStill } from '../support/wait.js'
-import { tcpStreamPair } from './sockets.js'
+import { tcpStreamPair } from './net/sockets.js'
 
 const MIB = 1024 * 1024
 const reason = new LinkSocksError('ERR_CANCELLED', 'given up')

@@ -8,8 +8,8 @@ const MAX_SOURCE_LINES = 300
 const LONGER: Readonly<Record<string, string>> = {}
 /** Source files that may hold a cast through `unknown`, each with the reason. */
 const CASTS: Readonly<Record<string, string>> = {
-  'src/node/end-of-input.ts': 'two internals of a socket tell a reset from an end, and have no type',
-  'src/node/socket-reader.ts': 'what lies below `onread` has no type for sockets that are there already',
+  'src/node/net/end-of-input.ts': 'two internals of a socket tell a reset from an end, and have no type',
+  'src/node/net/socket-reader.ts': 'what lies below `onread` has no type for sockets that are there already',
 }
 
 const BINARY = /\.(png|ico|gz|bin|woff2?)$/

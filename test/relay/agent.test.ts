@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nodeCrypto } from '../../src/node/crypto.js'
+import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { encodeConnect, encodeDatagram, encodeDataHead, MessageType } from '../../src/protocol/messages.js'
 import { newUuid } from '../../src/protocol/uuid.js'
 import { CONNECTOR_WAIT_MS } from '../../src/relay/relay.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nodeCrypto } from '../../src/node/crypto.js'
+import { nodeCrypto } from '../../src/node/system/crypto.js'
 import type { Admission } from '../../src/relay/authenticate.js'
 import { type ResumableSession, Resumption } from '../../src/relay/resumption.js'
 import { newToken, type Token } from '../../src/relay/tokens.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nodeCrypto } from '../../src/node/crypto.js'
+import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { TokenExpiry } from '../../src/relay/token-expiry.js'
 import { MAX_TOKENS, newToken, type Token } from '../../src/relay/tokens.js'
 import { ManualClock } from '../support/manual-clock.js'

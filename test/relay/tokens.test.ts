@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../src/errors.js'
-import { nodeCrypto } from '../../src/node/crypto.js'
+import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { MessageType } from '../../src/protocol/messages.js'
 import type { TokenSpec } from '../../src/relay/token-spec.js'
 import { generateToken } from '../../src/relay/token-text.js'

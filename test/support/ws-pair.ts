@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { HandshakeSocket, WS_OPTIONS } from '../../src/node/ws-handshake.js'
-import { WsTransport } from '../../src/node/ws-transport.js'
+import { HandshakeSocket, WS_OPTIONS } from '../../src/node/websocket/ws-handshake.js'
+import { WsTransport } from '../../src/node/websocket/ws-transport.js'
 
 /** A WebSocket server that takes whatever comes; one per test file, closed in afterAll. */
 export class WsHost {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { NewToken, Role, Stats, Token, TokenChange } from '../../../dashboard/src/api/types.js'
-import { createDashboardFiles } from '../../../src/node/dashboard-files.js'
+import { createDashboardFiles } from '../../../src/node/http/dashboard-files.js'
 import { freePort } from '../../support/ports.js'
 import { FakeState, Refused } from './fake-state.js'
 import { FULL_KEY, READER_KEY, type RelayUnderTest } from './relay.js'

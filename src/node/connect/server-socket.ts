@@ -1,0 +1,204 @@
+import { isIP, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { addressText } from '../../address.js'
+import { LinkSocksError } from '../../errors.js'
+import { type ProxyUrl, parseProxyUrl } from '../../exit/proxy-url.js'
+import type { Target } from '../../ports.js'
+import { errorCode } from '../system/error-code.js'
+
+import { phase } from './phase.js'
+import { askProxy } from './proxy-handshake.js'
+import { type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
+import { connectToFirst, resolveHost } from './socket-connect.js'
+
+export interface TlsOptions {
+  /** PEM of certificate authorities to trust instead of the system's. */
+  readonly ca?: string | undefined
+  /** SNI and certificate name, when it is not the URL's host. */
+  readonly serverName?: string | undefined
+  /** Accept any certificate. @default false */
+  readonly insecure?: boolean | undefined
+}
+
+/** Milliseconds each phase of reaching a server may take. */
+export interface PhaseTimeouts {
+  /** Name resolution of the server or its proxy. @default 10_000 */
+  readonly lookupMs?: number | undefined
+  /** TCP, to the server or its proxy. @default 10_000 */
+  readonly connectMs?: number | undefined
+  /** The proxy's answer, its own connection to the server included. @default 10_000 */
+  readonly proxyMs?: number | undefined
+  /** @default 10_000 */
+  readonly tlsMs?: number | undefined
+  /** From the request to the switch of protocols. @default 10_000 */
+  readonly upgradeMs?: number | undefined
+}
+
+export const DEFAULT_PHASE_TIMEOUTS = {
+  lookupMs: 10_000,
+  connectMs: 10_000,
+  proxyMs: 10_000,
+  tlsMs: 10_000,
+  upgradeMs: 10_000,
+} as const
+
+export interface ServerSocketOptions extends ServerProxyOptions {
+  readonly tls?: TlsOptions | undefined
+  readonly timeouts?: PhaseTimeouts | undefined
+}
+
+/** Whether the URL (ws, wss, http or https) asks for TLS. */
+function isSecure({ protocol }: URL): boolean {
+  return protocol === 'wss:' || protocol === 'https:'
+}
+
+/** A URL without its query, which may hold a secret. */
+export function shownUrl(url: string): string {
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname}`
+}
+
+/** The same without the path. */
+export function shownOrigin(url: string): string {
+  const { protocol, host } = new URL(url)
+  return `${protocol}//${host}`
+}
+
+/**
+ * Opens the connection to the server at `url` (ws, wss, http or https): through a proxy or directly, with TLS for wss and
+ * https.
+ * @throws {LinkSocksError} ERR_CONNECT, naming the phase that failed; ERR_OPTION for a proxy that can't be read; the
+ *   reason of `signal`
+ */
+export async function openServerSocket(
+  url: string,
+  options: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const target = targetOf(url)
+  const named = serverProxyFor(url, options)
+  const socket =
+    named === undefined
+      ? await connectPhase(target, `cannot reach ${shownOrigin(url)}`, options, signal)
+      : await throughProxy(parseNamed(named, options), target, options, signal)
+  if (!isSecure(new URL(url))) return socket
+  return tlsPhase(socket, target, options, signal)
+}
+
+/** The text may hold a password: the error names where it came from instead. */
+function parseNamed(proxy: string, { serverProxy }: ServerProxyOptions): ProxyUrl {
+  try {
+    return parseProxyUrl(proxy)
+  } catch (thrown) {
+    const cause = LinkSocksError.from(thrown, 'ERR_OPTION')
+    const source = serverProxy === undefined ? 'http_proxy, https_proxy or all_proxy' : 'serverProxy'
+    throw new LinkSocksError(cause.code, `${source}: ${cause.message}`, { cause })
+  }
+}
+
+function targetOf(url: string): Target {
+  const parsed = new URL(url)
+  const { hostname, port } = parsed
+  const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+  return { host, port: port === '' ? (isSecure(parsed) ? 443 : 80) : Number(port) }
+}
+
+async function throughProxy(
+  proxy: ProxyUrl,
+  target: Target,
+  options: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const name = `proxy ${proxy.protocol}://${addressText(proxy)}`
+  const socket = await connectPhase(proxy, `cannot reach the ${name}`, options, signal)
+  const problem = `the ${name} gave no connection to ${addressText(target)}`
+  const timeoutMs = options.timeouts?.proxyMs ?? DEFAULT_PHASE_TIMEOUTS.proxyMs
+  return phase(problem, { timeoutMs, signal, socket }, async (deadline) => {
+    await askProxy(socket, proxy, target, deadline)
+    return socket
+  })
+}
+
+async function connectPhase(
+  target: Target,
+  problem: string,
+  { timeouts }: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const lookupMs = timeouts?.lookupMs ?? DEFAULT_PHASE_TIMEOUTS.lookupMs
+  const lookup = { timeoutMs: lookupMs, step: 'looking up the name', signal }
+  const addresses = await phase(problem, lookup, (deadline) => resolveHost(target, { signal: deadline }))
+  const timeoutMs = timeouts?.connectMs ?? DEFAULT_PHASE_TIMEOUTS.connectMs
+  return phase(problem, { timeoutMs, signal }, (deadline) => connectToFirst(addresses, { signal: deadline }))
+}
+
+function tlsPhase(
+  socket: Socket,
+  target: Target,
+  { tls = {}, timeouts }: ServerSocketOptions,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const name = tls.serverName ?? target.host
+  const timeoutMs = timeouts?.tlsMs ?? DEFAULT_PHASE_TIMEOUTS.tlsMs
+  return phase(`TLS with ${addressText(target)} failed`, { timeoutMs, signal, socket }, (deadline) => {
+    const secure = connectTls({
+      socket,
+      host: name,
+      // RFC 6066 section 3: no address in SNI
+      ...(isIP(name) === 0 ? { servername: name } : {}),
+      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+      rejectUnauthorized: tls.insecure !== true,
+      ALPNProtocols: ['http/1.1'],
+    })
+    return secured(secure, deadline)
+  })
+}
+
+function secured(socket: TLSSocket, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      signal.removeEventListener('abort', onAbort)
+      socket.off('close', onClose)
+    }
+    const onAbort = (): void => {
+      settle()
+      socket.destroy()
+      reject(LinkSocksError.cancelled(signal))
+    }
+    const onClose = (): void => {
+      settle()
+      reject(new LinkSocksError('ERR_CONNECT', 'the connection was closed'))
+    }
+    signal.addEventListener('abort', onAbort)
+    socket.on('close', onClose)
+    // stays, as long as the connection: an error after this phase shows as 'close'
+    socket.on('error', (error) => {
+      settle()
+      reject(new LinkSocksError('ERR_CONNECT', tlsProblem(error), { cause: error }))
+    })
+    socket.once('secureConnect', () => {
+      settle()
+      resolve(socket)
+    })
+  })
+}
+
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+function tlsProblem(error: Error): string {
+  const code = errorCode(error)
+  if (UNTRUSTED.has(code)) return `the certificate is not trusted (${error.message}); name its authority to trust it`
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'the certificate is for another name'
+  if (code === 'CERT_HAS_EXPIRED') return 'the certificate has expired'
+  if (code === 'ECONNRESET') return 'the connection was closed'
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
+    return 'that port does not speak TLS; for a server without it write ws://host:port'
+  }
+  return code === '' ? error.message : code
+}

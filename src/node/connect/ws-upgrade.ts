@@ -1,0 +1,125 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { LinkSocksError } from '../../errors.js'
+import { remoteText } from '../../log.js'
+import { errorCode } from '../system/error-code.js'
+import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
+import { WsTransport } from '../websocket/ws-transport.js'
+
+/** How much of a refusal's body is read to say why. */
+const MAX_REASON_BYTES = 1024
+/** How long that is waited for. */
+const REASON_TIMEOUT_MS = 1_000
+/** Status line and header fields of the server's answer. */
+const MAX_HEADER_BYTES = 16 * 1024
+const REDIRECTS = new Set([301, 302, 303, 307, 308])
+/** What a token's hash and an instance UUID look like; servers repeat the URL in their errors. */
+const HEX_SECRET = /[\da-f][\da-f-]{30,}[\da-f]/gi
+
+/** A server's answer that leads elsewhere. */
+export interface Redirect {
+  readonly status: number
+  /** As the server wrote it. */
+  readonly location: string
+}
+
+export interface UpgradeRequest {
+  /** ws or wss, query included. */
+  readonly url: string
+  /** Connected, TLS done. */
+  readonly socket: Socket
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+/**
+ * Asks for the WebSocket at `url` on a connection that is open (RFC 6455 section 4.1).
+ * @throws {LinkSocksError} ERR_CONNECT with the server's answer or what is wrong with it; ERR_OPTION for a header that
+ *   can't be sent; the reason of `signal`
+ */
+export function upgrade(request: UpgradeRequest): Promise<WsTransport | Redirect> {
+  return new Promise((resolve, reject) => {
+    const { socket, signal } = request
+    if (signal.aborted) return reject(LinkSocksError.cancelled(signal))
+    const ws = openWebSocket(request)
+    const onAbort = (): void => reject(LinkSocksError.cancelled(signal))
+    signal.addEventListener('abort', onAbort)
+    const settle = (): void => signal.removeEventListener('abort', onAbort)
+    ws.on('open', () => {
+      settle()
+      resolve(new WsTransport(ws.upgraded, 'client'))
+    })
+    ws.on('unexpected-response', (_request, response) => {
+      settle()
+      const { statusCode = 0, headers } = response
+      if (REDIRECTS.has(statusCode) && headers.location !== undefined) {
+        socket.destroy()
+        return resolve({ status: statusCode, location: headers.location })
+      }
+      void refused(response, request.url).then((error) => {
+        socket.destroy()
+        reject(error)
+      })
+    })
+    // stays: WsTransport listens for itself
+    ws.on('error', (error) => {
+      settle()
+      reject(new LinkSocksError('ERR_CONNECT', upgradeProblem(error), { cause: error }))
+    })
+  })
+}
+
+function openWebSocket({ url, socket, headers }: UpgradeRequest): HandshakeSocket {
+  const options = {
+    ...WS_OPTIONS,
+    headers: { ...headers },
+    maxHeaderSize: MAX_HEADER_BYTES,
+    createConnection: () => socket,
+  }
+  try {
+    return new HandshakeSocket(url, options)
+  } catch (thrown) {
+    const code = errorCode(thrown)
+    if (code !== 'ERR_INVALID_CHAR' && code !== 'ERR_INVALID_HTTP_TOKEN') throw thrown
+    // no cause: it quotes the value
+    throw new LinkSocksError('ERR_OPTION', 'a header of the handshake has a name or value that HTTP does not allow')
+  }
+}
+
+async function refused(response: IncomingMessage, url: string): Promise<LinkSocksError> {
+  const status = `${response.statusCode} ${response.statusMessage ?? ''}`.trim()
+  const line = (await bodyStart(response)).split(/[\r\n]+/).find((text) => text.trim() !== '')
+  const said = line === undefined ? status : `${status}: ${line.trim()}`
+  return new LinkSocksError('ERR_CONNECT', `server answered ${remoteText(withoutSecrets(said, url))}`)
+}
+
+/** Up to {@link MAX_REASON_BYTES} of the body, or what of it came in time. */
+function bodyStart(response: IncomingMessage): Promise<string> {
+  return new Promise((resolve) => {
+    let text = Buffer.alloc(0)
+    const done = (): void => {
+      clearTimeout(timer)
+      response.destroy()
+      resolve(text.subarray(0, MAX_REASON_BYTES).toString())
+    }
+    const timer = setTimeout(done, REASON_TIMEOUT_MS)
+    response.on('data', (chunk: Buffer) => {
+      text = Buffer.concat([text, chunk])
+      if (text.length >= MAX_REASON_BYTES) done()
+    })
+    response.on('end', done).on('close', done).on('error', done)
+  })
+}
+
+function withoutSecrets(text: string, url: string): string {
+  const { search } = new URL(url)
+  const shown = search === '' ? text : text.replaceAll(search, '').replaceAll(search.slice(1), '')
+  return shown.replace(HEX_SECRET, '...')
+}
+
+function upgradeProblem(error: Error): string {
+  const code = errorCode(error)
+  if (code.startsWith('HPE_')) return 'the answer is not HTTP'
+  if (code === 'ECONNRESET' || code === 'EPIPE') return 'the connection was closed'
+  return error.message
+}

@@ -1,0 +1,80 @@
+import type { Socket } from 'node:net'
+import { LinkSocksError } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import { type Stranger, Strangers } from '../net/pending-connections.js'
+import { nodeClock } from '../system/clock.js'
+import { plainIp } from '../system/error-code.js'
+import type { WsTransport } from '../websocket/ws-transport.js'
+
+/** From the accepted connection to the authentication of its WebSocket. */
+const STRANGER_TIMEOUT_MS = 10_000
+
+/** The connections of one HTTP port that are no WebSockets, and all whose peer has proven nothing yet. */
+export class HttpConnections {
+  readonly #sockets = new Set<Socket>()
+  readonly #strangers: Strangers
+  readonly #timeoutMs: number
+  /** Since when each stranger is one. */
+  readonly #places = new WeakMap<Socket, { readonly stranger: Stranger; since: number }>()
+
+  /**
+   * @param maxStrangers strangers at a time. @default 1_024
+   * @param timeoutMs how long a WebSocket may be one. @default {@link STRANGER_TIMEOUT_MS}
+   */
+  constructor(log: Logger, maxStrangers?: number, timeoutMs = STRANGER_TIMEOUT_MS) {
+    this.#strangers = new Strangers(maxStrangers, (address) => log.warn('http.crowded', { address }))
+    this.#timeoutMs = timeoutMs
+  }
+
+  track(socket: Socket): void {
+    // a request that is read again on its connection
+    if (this.#sockets.has(socket)) return
+    this.#sockets.add(socket)
+    this.estrange(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      this.admit(socket)
+    })
+  }
+
+  /** Whoever is behind `socket` has (again) proven nothing. Ignored for a WebSocket. */
+  estrange(socket: Socket): void {
+    if (socket.destroyed || !this.#sockets.has(socket)) return
+    const known = this.#places.get(socket)
+    if (known !== undefined) {
+      // another request, another chance
+      known.since = nodeClock.now()
+      return
+    }
+    const stranger = this.#strangers.add(plainIp(socket.remoteAddress ?? ''), () => socket.destroy())
+    this.#places.set(socket, { stranger, since: nodeClock.now() })
+  }
+
+  /** They have proven to be allowed here. */
+  admit(socket: Socket): void {
+    this.#places.get(socket)?.stranger.leave()
+    this.#places.delete(socket)
+  }
+
+  /** A connection became a WebSocket. @returns what is called when its peer has authenticated; else it ends in time */
+  upgraded(transport: WsTransport, remoteAddress: string): () => void {
+    const { socket } = transport
+    this.#sockets.delete(socket)
+    const place = this.#places.get(socket)
+    place?.stranger.moveTo(remoteAddress)
+    const now = nodeClock.now()
+    const timer = nodeClock.after((place?.since ?? now) + this.#timeoutMs - now, () => {
+      transport.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no authentication came in time'))
+    })
+    socket.once('close', () => timer.cancel())
+    return () => {
+      timer.cancel()
+      this.admit(socket)
+    }
+  }
+
+  /** Ends all that are no WebSockets. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}

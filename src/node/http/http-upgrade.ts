@@ -1,0 +1,64 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
+import { WsTransport } from '../websocket/ws-transport.js'
+import { type RawTarget, rawTarget } from './http-exchange.js'
+import { refusal, refuseSocket } from './http-refusal.js'
+
+export interface UpgradeOptions {
+  /** Whether WebSockets are accepted at this raw path. */
+  readonly isSocketPath: (path: string) => boolean
+  /** Takes the open WebSocket in the tick that opened it. */
+  readonly accept: (transport: WsTransport, request: IncomingMessage, target: RawTarget) => void
+  /** Hears of handshakes that are none. */
+  readonly rejected: (reason: string, socket: Duplex) => void
+}
+
+/** Header fields that ask for another protocol; without them the request is an ordinary one (RFC 9110 section 7.8). */
+const UPGRADE_FIELDS = new Set(['upgrade', 'connection', 'http2-settings'])
+
+/** Answers the upgrade requests of `server`: WebSockets where they are accepted, 404 elsewhere; other protocols are ignored. */
+export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected }: UpgradeOptions): void {
+  // a client may offer subprotocols; none is chosen
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    handleProtocols: () => false,
+    WebSocket: HandshakeSocket,
+    ...WS_OPTIONS,
+  })
+  webSockets.on('wsClientError', (error, socket) => {
+    rejected(error.message, socket)
+    refuseSocket(socket, refusal(400, error.message, { 'Sec-WebSocket-Version': '13' }))
+  })
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
+    const target = rawTarget(request.url ?? '/')
+    if (!isSocketPath(target.path)) return refuseSocket(socket, refusal(404, 'not found'))
+    webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
+      accept(new WsTransport(upgraded, 'server'), request, target),
+    )
+  })
+}
+
+/** Whether a request asks to become a WebSocket; a server may ignore the wish for any other protocol. */
+export function wantsWebSocket(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/**
+ * Some clients ask for HTTP/2 with every request. Node 24.9 and later asks before it gives the connection away; an
+ * earlier one has done so by now and gets the request again, as it was but for the fields that asked. Either way the
+ * connection ends with the answer: behind such a request the newer ones read no other.
+ */
+function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`, 'Connection: close']
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    const name = request.rawHeaders[i] ?? ''
+    if (!UPGRADE_FIELDS.has(name.toLowerCase())) lines.push(`${name}: ${request.rawHeaders[i + 1]}`)
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
+  server.emit('connection', socket)
+}

@@ -1,0 +1,175 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { LinkSocksError } from '../../errors.js'
+import { type Logger, silentLogger } from '../../log.js'
+import type { SocketAddress } from '../../ports.js'
+import { errorCode, plainIp } from '../system/error-code.js'
+import { KEEPALIVE_MS } from './tcp-connect.js'
+import { TcpStream } from './tcp-stream.js'
+
+/** Connections of one listener at a time, when the caller sets no other limit. */
+const MAX_CONNECTIONS = 20_000
+/** A listener that is full says so at most this often. */
+const FULL_LOG_INTERVAL_MS = 10_000
+
+/** Both ends of an accepted connection. */
+export interface ConnectionInfo {
+  readonly localAddress: SocketAddress
+  readonly remoteAddress: SocketAddress
+}
+
+export interface TcpListenOptions {
+  /** IP text or a name of this machine. */
+  readonly host: string
+  /** 0 lets the system pick. */
+  readonly port: number
+  /** Owns the stream from here on; must not throw. */
+  readonly onConnection: (stream: TcpStream, info: ConnectionInfo) => void
+  /** Connections open at a time; one more is closed as soon as it is accepted. @default 20_000 */
+  readonly maxConnections?: number | undefined
+  /** @default silent */
+  readonly logger?: Logger | undefined
+}
+
+/**
+ * Listens on one TCP port.
+ * @throws {LinkSocksError} ERR_LISTEN, in words that name host and port
+ */
+export async function listenTcp(options: TcpListenOptions): Promise<TcpListener> {
+  const server = createServer({
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+  })
+  await listening(server, options)
+  return new TcpListener(server, options)
+}
+
+/** A bound port and the connections that came in on it. */
+export class TcpListener {
+  /** What is bound, the port the system picked included. */
+  readonly address: SocketAddress
+  readonly #server: Server
+  readonly #streams = new Set<TcpStream>()
+  readonly #onConnection: TcpListenOptions['onConnection']
+  readonly #logger: Logger
+  #closing: Promise<void> | undefined
+  #fullLoggedAt = Number.NEGATIVE_INFINITY
+
+  /** For listenTcp(): `server` listens already. */
+  constructor(server: Server, options: TcpListenOptions) {
+    this.#server = server
+    this.#onConnection = options.onConnection
+    this.#logger = options.logger ?? silentLogger
+    const bound = server.address()
+    if (bound === null || typeof bound === 'string') throw new LinkSocksError('ERR_LISTEN', 'not a TCP port')
+    this.address = { host: plainIp(bound.address), port: bound.port }
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
+    server.on('connection', (socket) => this.#accept(socket))
+    server.on('drop', () => this.#logFull())
+    // accept() failed, for instance for want of file descriptors: the listener itself goes on
+    server.on('error', (error) => this.#logger.warn('listener.error', { ...this.address, error: error.message }))
+  }
+
+  /** Connections that are open or linger. */
+  get connectionCount(): number {
+    return this.#streams.size
+  }
+
+  /** Stops accepting; the open connections go on. Idempotent. */
+  stopAccepting(): void {
+    if (this.#server.listening) this.#server.close()
+  }
+
+  /** Stops accepting and aborts the open connections; settles when the last one is gone. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #end(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve())
+    })
+    const reason = new LinkSocksError('ERR_SHUTTING_DOWN', 'the listening port was closed')
+    for (const stream of [...this.#streams]) stream.terminate(reason)
+    await closed
+    // all are destroyed, though not each may have said so yet
+    this.#streams.clear()
+  }
+
+  #accept(socket: Socket): void {
+    const info = connectionInfo(socket)
+    // a client that is gone already, or that came while the port closes
+    if (info === undefined || this.#closing !== undefined) {
+      socket.on('error', () => {})
+      socket.destroy()
+      return
+    }
+    const stream = new TcpStream(socket)
+    this.#streams.add(stream)
+    socket.once('close', () => this.#streams.delete(stream))
+    this.#onConnection(stream, info)
+  }
+
+  #logFull(): void {
+    const now = performance.now()
+    if (now - this.#fullLoggedAt < FULL_LOG_INTERVAL_MS) return
+    this.#fullLoggedAt = now
+    this.#logger.warn('listener.full', { ...this.address, limit: this.#server.maxConnections })
+  }
+}
+
+function connectionInfo(socket: Socket): ConnectionInfo | undefined {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket
+  if (localAddress === undefined || localPort === undefined) return undefined
+  if (remoteAddress === undefined || remotePort === undefined) return undefined
+  return {
+    localAddress: { host: plainIp(localAddress), port: localPort },
+    remoteAddress: { host: plainIp(remoteAddress), port: remotePort },
+  }
+}
+
+function listening(server: Server, { host, port }: TcpListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error): void => reject(listenError(error, host, port))
+    server.once('error', onError)
+    try {
+      server.listen({ host, port, exclusive: true }, () => {
+        server.off('error', onError)
+        resolve()
+      })
+    } catch (thrown) {
+      reject(listenError(thrown, host, port))
+    }
+  })
+}
+
+/** Why `port` on `host` could not be bound, as ERR_LISTEN in plain words; for any kind of server. */
+export function listenError(thrown: unknown, host: string, port: number): LinkSocksError {
+  return new LinkSocksError('ERR_LISTEN', listenErrorText(errorCode(thrown), host, port), { cause: thrown })
+}
+
+function listenErrorText(code: string, host: string, port: number): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `port ${port} on ${host} is already in use`
+    case 'EACCES':
+    case 'EPERM':
+      return `no permission to listen on port ${port} on ${host}`
+    case 'EADDRNOTAVAIL':
+      return `${host} is not an address of this machine`
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `the name ${host} does not resolve`
+    case 'ERR_SOCKET_BAD_PORT':
+      return `${port} is not a port number`
+    default:
+      return `can't listen on port ${port} on ${host}${code === '' ? '' : `: ${code}`}`
+  }
+}

@@ -1,0 +1,228 @@
+import type { Socket } from 'node:net'
+import { LinkSocksError } from '../../errors.js'
+import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../../ports.js'
+import { KIB } from '../../protocol/limits.js'
+import { ChunkQueue } from '../../streams/chunk-queue.js'
+import { LentChunks } from '../../streams/lent-chunks.js'
+import { nodeClock } from '../system/clock.js'
+import { errorCode } from '../system/error-code.js'
+import { blockPool } from './block-pool.js'
+import { confirmEnd, keepAfterEnd } from './end-of-input.js'
+import { SocketReader } from './socket-reader.js'
+
+/** Bytes delivered and not consumed at which the socket stops being read; reading resumes below half of it. */
+export const READ_AHEAD_BYTES = 256 * KIB
+/** Given to the socket at a time. It tells of what it was given together only when all of it has left. */
+const SOCKET_BYTES = 128 * KIB
+/** After `close()` and its FIN: how long the peer's bytes are read and thrown away. Unread ones would make the kernel reset. */
+export const LINGER_MS = 5_000
+/** After `close()`: a peer that takes nothing of what is still queued for this long is reset. */
+export const FLUSH_STALL_MS = 300_000
+
+/**
+ * A connected TCP socket as a ByteStream.
+ *
+ * open --close()--> flushing --FIN sent--> closed (lingers until the peer ends, at most LINGER_MS)
+ * open, flushing --abort(), error--> closed
+ */
+export class TcpStream implements ByteStream {
+  readonly #socket: Socket
+  readonly #input: SocketReader
+  readonly #clock: Clock
+  #handler: ByteStreamHandler | undefined
+  #state: 'open' | 'flushing' | 'closed' = 'open'
+  #error: LinkSocksError | undefined
+  /** Delivered, not consumed. */
+  #unconsumed = 0
+  #paused = false
+  readonly #lent = new LentChunks((chunk) => blockPool.give(chunk))
+  /** Given to write(), not given to the socket yet. */
+  readonly #queue = new ChunkQueue()
+  /** Given to write(), not reported by written(). */
+  #unreported = 0
+  #ended = false
+  #peerEnded = false
+  /** Both directions had ended, and the socket was closed without a FIN before. */
+  #overAtOnce = false
+  #timer: Timer | undefined
+  readonly #onWritten = (error?: Error | null): void => {
+    if (error) return
+    this.#feed()
+    this.#reportWritten()
+  }
+
+  /** @param socket a plain TCP socket that is connected, was created with `allowHalfOpen` and has not been read yet. */
+  constructor(socket: Socket, clock: Clock = nodeClock) {
+    this.#socket = socket
+    this.#clock = clock
+    this.#input = new SocketReader(socket, (bytes) => this.#onData(bytes))
+    socket.setNoDelay(true)
+    keepAfterEnd(socket)
+    socket.on('end', () => confirmEnd(socket, () => this.#onEnd()))
+    socket.on('finish', () => this.#onFinish())
+    socket.on('error', (error) => this.#settle(streamError(error)))
+    socket.on('close', () => this.#onClose())
+  }
+
+  start(handler: ByteStreamHandler): void {
+    this.#handler = handler
+    if (this.#state === 'open') {
+      this.#input.resume()
+    }
+    if (this.#state === 'closed') queueMicrotask(() => this.#reportEnd(handler))
+    else if (this.#unreported > 0) queueMicrotask(() => this.#reportWritten())
+  }
+
+  consume(bytes: number): void {
+    this.#lent.use(bytes)
+    this.#unconsumed = Math.max(0, this.#unconsumed - bytes)
+    if (!this.#paused || this.#unconsumed >= READ_AHEAD_BYTES / 2 || this.#state !== 'open') return
+    this.#paused = false
+    this.#input.resume()
+  }
+
+  write(chunk: Uint8Array): void {
+    if (this.#state !== 'open' || this.#ended || chunk.byteLength === 0) return
+    this.#unreported += chunk.byteLength
+    this.#queue.push(chunk)
+    this.#feed()
+  }
+
+  end(): void {
+    if (this.#state !== 'open' || this.#ended) return
+    this.#ended = true
+    this.#feed()
+  }
+
+  close(): void {
+    if (this.#state !== 'open') return
+    this.end()
+    this.#state = 'flushing'
+    this.#input.resume()
+    if (this.#socket.writableFinished) this.#onFinish()
+    else if (this.#unreported > 0) this.#watchFlush()
+  }
+
+  abort(reason: LinkSocksError): void {
+    if (this.#state === 'closed') return
+    this.#reset()
+    this.#settle(reason)
+  }
+
+  /** abort(), and a socket that still lingers after close() is gone too. For whoever owns the socket. */
+  terminate(reason: LinkSocksError): void {
+    // what was flushed must reach the peer: no RST any more
+    if (this.#state === 'closed') this.#socket.destroy()
+    else this.abort(reason)
+  }
+
+  #feed(): void {
+    if (this.#state === 'closed') return
+    while (this.#queue.bytes > 0 && this.#socket.writableLength < SOCKET_BYTES) {
+      this.#socket.write(this.#queue.take(Math.min(this.#queue.firstBytes, SOCKET_BYTES)), this.#onWritten)
+    }
+    if (this.#ended && this.#queue.bytes === 0 && !this.#socket.writableEnded) this.#endSocket()
+  }
+
+  /** Where the peer has ended, closing says the same as a FIN of its own would, and is half the work. */
+  #endSocket(): void {
+    // a write that failed is told of a tick later, and not of a socket that was destroyed by then
+    const failed = this.#socket.errored !== null
+    this.#overAtOnce = this.#peerEnded && this.#socket.writableLength === 0 && !failed
+    if (this.#overAtOnce) this.#socket.destroy()
+    else this.#socket.end()
+  }
+
+  #onData(bytes: Uint8Array): void {
+    if (this.#state !== 'open') return
+    const chunk = blockPool.take(bytes.byteLength)
+    chunk.set(bytes)
+    this.#lent.lend(chunk)
+    this.#unconsumed += chunk.byteLength
+    if (this.#unconsumed > READ_AHEAD_BYTES && !this.#paused) {
+      this.#paused = true
+      this.#input.pause()
+    }
+    this.#handler?.data(chunk)
+  }
+
+  #onEnd(): void {
+    if (this.#socket.destroyed) return
+    this.#peerEnded = true
+    if (this.#state === 'open') this.#handler?.end()
+    this.#destroyWhenDone()
+  }
+
+  #onFinish(): void {
+    if (this.#state === 'flushing') {
+      this.#settle(undefined)
+      if (!this.#peerEnded) this.#timer = this.#clock.after(LINGER_MS, () => this.#socket.destroy())
+    }
+    this.#destroyWhenDone()
+  }
+
+  #destroyWhenDone(): void {
+    if (this.#peerEnded && this.#socket.writableFinished) this.#socket.destroy()
+  }
+
+  #onClose(): void {
+    this.#timer?.cancel()
+    const { readableEnded, writableFinished } = this.#socket
+    this.#settle(
+      readableEnded && (writableFinished || this.#overAtOnce)
+        ? undefined
+        : new LinkSocksError('ERR_STREAM_RESET', 'the connection was cut'),
+    )
+  }
+
+  /** Tells how many bytes left since last time: the socket's own count is exact, whichever write is reported. */
+  #reportWritten(): void {
+    if (this.#state === 'closed' || this.#handler === undefined) return
+    const left = this.#socket.writableLength + this.#queue.bytes
+    const written = this.#unreported - left
+    if (written <= 0) return
+    this.#unreported = left
+    if (this.#state === 'flushing') this.#watchFlush()
+    this.#handler.written(written)
+  }
+
+  /** For a stream that was over before start(). */
+  #reportEnd(handler: ByteStreamHandler): void {
+    if (this.#error === undefined && this.#unreported > 0) handler.written(this.#unreported)
+    handler.close(this.#error)
+  }
+
+  #watchFlush(): void {
+    this.#timer?.cancel()
+    this.#timer = this.#clock.after(FLUSH_STALL_MS, () =>
+      this.abort(new LinkSocksError('ERR_STREAM_RESET', 'the other side stopped reading')),
+    )
+  }
+
+  #reset(): void {
+    const { writableEnded, writableFinished, writableLength } = this.#socket
+    // libuv can't reset while a shutdown is under way; that takes one turn of the loop once nothing is queued
+    const shuttingDown = writableEnded && !writableFinished && writableLength === 0
+    if (shuttingDown) this.#socket.once('finish', () => this.#socket.resetAndDestroy())
+    else this.#socket.resetAndDestroy()
+  }
+
+  #settle(error: LinkSocksError | undefined): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#error = error
+    this.#queue.clear()
+    this.#timer?.cancel()
+    this.#handler?.close(error)
+  }
+}
+
+function streamError(error: Error): LinkSocksError {
+  return new LinkSocksError('ERR_STREAM_RESET', streamErrorText(errorCode(error)), { cause: error })
+}
+
+function streamErrorText(code: string): string {
+  if (code === 'ECONNRESET' || code === 'EPIPE') return 'the other side reset the connection'
+  if (code === 'ETIMEDOUT') return 'the other side stopped answering'
+  return `the connection failed${code === '' ? '' : `: ${code}`}`
+}

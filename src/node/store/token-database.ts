@@ -1,0 +1,202 @@
+import type { KeyObject } from 'node:crypto'
+import { join, resolve } from 'node:path'
+import { LinkSocksError } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import type { TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
+import { decodeRecord, encodeRecord } from '../../relay/token-record.js'
+import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
+import { exists, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
+import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
+import { damaged, storeError } from './store-errors.js'
+import type { TokenRow } from './token-contents.js'
+import { TokenRows } from './token-rows.js'
+import { CONNECTION, checkFile, createDatabase, MIGRATIONS, type Migration, migrate } from './token-schema.js'
+import { TokenSeal } from './token-seal.js'
+
+const DATABASE = 'tokens.db'
+const KEY_FILE = 'data.key'
+
+/** SQLite's, unless told otherwise. */
+const PAGE_BYTES = 4_096
+
+export interface TokenDatabaseOptions {
+  /** Made, for its owner alone, if it is not there. */
+  readonly directory: string
+  /** 32 bytes as 64 hex digits or base64. @default the file `data.key` in the directory, made with the database */
+  readonly key?: string | undefined
+  readonly log: Logger
+  /** Largest size of the database, in pages of 4 KiB: beyond it, writes fail as on a full disk. @default as large as the disk */
+  readonly maxPages?: number | undefined
+  /** Later versions of the database. @default those there are */
+  readonly migrations?: readonly Migration[] | undefined
+}
+
+/**
+ * Opens the tokens in a directory, or makes an empty database there. Everything in it is read and checked once.
+ * @throws {LinkSocksError} ERR_OPTION (of `key`); ERR_STORE (in use, damaged, another key, a newer version, not
+ * readable), in words that name the file and what to do; the file is left as it is then
+ */
+export async function openTokenDatabase(options: TokenDatabaseOptions): Promise<TokenStore> {
+  const given = options.key === undefined ? undefined : parseDataKey(options.key)
+  const directory = resolve(options.directory)
+  const path = join(directory, DATABASE)
+  try {
+    await makeDirectory(directory)
+    const isNew = await checkMissing(path)
+    const seal = new TokenSeal(given ?? (await keyOf(directory, isNew)))
+    await warnOfReaders(options.log, given === undefined ? [directory, join(directory, KEY_FILE)] : [directory])
+    if (isNew) await createDatabase(path, seal)
+    const database = await openDatabase(path, seal, options)
+    // what is left does no harm
+    await removeUnfinished(path, join(directory, KEY_FILE)).catch(() => {})
+    options.log.info('store.opened', { path })
+    return database
+  } catch (thrown) {
+    throw storeError(path, thrown)
+  }
+}
+
+/** Whether there is no database yet. @throws {LinkSocksError} ERR_STORE (less than a database, or a journal alone) */
+async function checkMissing(path: string): Promise<boolean> {
+  // in this order: a server that starts at the same time makes the journal last
+  const journal = await exists(`${path}-journal`)
+  const size = await sizeOf(path)
+  // SQLite would begin a new database in it
+  if (size !== undefined && size < PAGE_BYTES) throw damaged(path, size === 0 ? 'it is empty' : 'its end is missing')
+  if (size !== undefined) return false
+  if (!journal) return true
+  const advice = 'put the database back, or move the journal away as well to begin without tokens'
+  throw new LinkSocksError('ERR_STORE', `${path}-journal is there, but not ${path}: ${advice}`)
+}
+
+async function keyOf(directory: string, isNew: boolean): Promise<KeyObject> {
+  const path = join(directory, KEY_FILE)
+  const key = await readKeyFile(path)
+  if (key !== undefined) return key
+  if (isNew) return await makeKeyFile(path)
+  const advice = 'put the file back, or give the key (LINKSOCKS_DATA_KEY) if it was given before'
+  throw new LinkSocksError(
+    'ERR_STORE',
+    `the key file ${path} is missing, without which the tokens can't be read: ${advice}`,
+  )
+}
+
+async function warnOfReaders(log: Logger, paths: readonly string[]): Promise<void> {
+  for (const path of paths) if (await readableByOthers(path)) log.warn('store.readable-by-others', { path })
+}
+
+async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabaseOptions): Promise<TokenDatabase> {
+  const { migrations = MIGRATIONS, log, maxPages } = options
+  const schema = { path, migrations, log }
+  const database = await Sqlite.open(path)
+  try {
+    // rolls back what a killed server left half-written
+    database.exec(`${CONNECTION} BEGIN EXCLUSIVE; COMMIT`)
+    checkFile(database, schema)
+    checkKey(database, path, seal)
+    checkWritable(database)
+    await migrate(database, schema)
+    if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`)
+    return new TokenDatabase(database, path, seal)
+  } catch (thrown) {
+    database.close()
+    throw thrown
+  }
+}
+
+/** SQLite opens a file that it may not write, without a lock. */
+function checkWritable(database: Sqlite): void {
+  const taken = new Error('taken back')
+  try {
+    database.transaction(() => {
+      database.exec("UPDATE meta SET value = x'' WHERE name = 'contents'")
+      throw taken
+    })
+  } catch (thrown) {
+    // a full disk is no reason not to start
+    if (sqliteResult(thrown) === 'not-allowed') throw thrown
+  }
+}
+
+function checkKey(database: Sqlite, path: string, seal: TokenSeal): void {
+  const check = database.value("SELECT value FROM meta WHERE name = 'key-check'")
+  const fits = isBytes(check) ? seal.fits(bytesOf(check)) : 'damaged'
+  if (fits === 'damaged') throw damaged(path, 'its key check is changed')
+  if (fits === 'yes') return
+  const advice = 'give the key it was made with, or move the file away to begin without tokens'
+  throw new LinkSocksError('ERR_STORE', `the key does not fit ${path}, which was made with another one: ${advice}`)
+}
+
+/** Tokens in an SQLite database: each record is sealed, and only its id and its place can be read. */
+class TokenDatabase implements TokenStore {
+  readonly durable = true
+  readonly #database: Sqlite
+  readonly #path: string
+  readonly #seal: TokenSeal
+  readonly #rows: TokenRows
+  #closed = false
+
+  /** @throws {LinkSocksError} ERR_STORE */
+  constructor(database: Sqlite, path: string, seal: TokenSeal) {
+    this.#database = database
+    this.#path = path
+    this.#seal = seal
+    this.#rows = this.#read(() => new TokenRows(database, (row) => this.#unseal(row)))
+  }
+
+  async load(): Promise<readonly TokenRecord[]> {
+    this.#checkOpen()
+    return this.#read(() => this.#rows.load().map((row) => this.#unseal(row)))
+  }
+
+  async write({ put = [], remove = [] }: TokenChanges): Promise<void> {
+    this.#checkOpen()
+    const sealed = put.map((record) => ({
+      id: record.id,
+      sealed: this.#seal.seal(encodeRecord(record).bytes, record.id),
+    }))
+    try {
+      this.#rows.write(sealed, remove)
+    } catch (cause) {
+      throw new LinkSocksError('ERR_NOT_STORED', `can't write to ${this.#path}: ${messageOf(cause)}`, { cause })
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    try {
+      this.#rows.settle()
+    } catch {
+      // the write was told to have failed; a disk that still fails can't be helped
+    }
+    this.#database.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
+  }
+
+  #unseal({ id, sealed }: TokenRow): TokenRecord {
+    try {
+      return decodeRecord(this.#seal.unseal(sealed, id))
+    } catch {
+      // no cause: it may repeat what was read
+      throw new Error('a record is changed')
+    }
+  }
+
+  #read<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (thrown) {
+      throw sqliteResult(thrown) === undefined
+        ? damaged(this.#path, messageOf(thrown), thrown)
+        : storeError(this.#path, thrown)
+    }
+  }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

@@ -1,0 +1,129 @@
+import { rm } from 'node:fs/promises'
+import { LinkSocksError } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import { putInPlace, syncFile, unfinishedName, writeNewFile } from './durable-files.js'
+import { blobLiteral, Sqlite, textLiteral } from './sqlite.js'
+import { damaged } from './store-errors.js'
+import { TokenContents } from './token-contents.js'
+import type { TokenSeal } from './token-seal.js'
+
+/** `LSks`: the database of a LinkSocks server. */
+const APPLICATION_ID = 0x4c_53_6b_73
+/** The version that a new database has before any migration. */
+const FIRST_VERSION = 1
+
+/** Brings a database from one version to the next; runs inside a transaction. */
+export type Migration = (database: Sqlite) => void
+
+/** From version 1 to 2, from 2 to 3 and so on. */
+export const MIGRATIONS: readonly Migration[] = []
+
+export interface SchemaOptions {
+  readonly path: string
+  readonly migrations: readonly Migration[]
+  readonly log: Logger
+}
+
+const TABLES = `
+  CREATE TABLE token (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sealed BLOB NOT NULL) STRICT;
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;`
+
+/**
+ * How each connection works. A rollback journal shows damage that the end of a write-ahead log would hide. The lock is
+ * taken with the first access and kept; it ends with the process.
+ */
+export const CONNECTION = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA synchronous = EXTRA;
+  PRAGMA secure_delete = ON;
+  PRAGMA temp_store = MEMORY;`
+
+/**
+ * Makes a database without tokens, under another name until it is whole. One that is there already stays.
+ * @throws what the system or SQLite says
+ */
+export async function createDatabase(path: string, seal: TokenSeal): Promise<void> {
+  const unfinished = unfinishedName(path)
+  try {
+    await writeNewFile(unfinished, '')
+    const database = await Sqlite.open(unfinished)
+    try {
+      // no prepared statement: the engine would keep the file open
+      database.exec(`${CONNECTION} PRAGMA journal_mode = DELETE;
+        BEGIN EXCLUSIVE; ${TABLES}
+        INSERT INTO meta VALUES ('key-check', ${blobLiteral(seal.makeKeyCheck())});
+        INSERT INTO meta VALUES ('contents', ${blobLiteral(new TokenContents().bytes())});
+        PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FIRST_VERSION}; COMMIT`)
+    } finally {
+      database.close()
+    }
+    await putInPlace(unfinished, path)
+  } finally {
+    for (const left of [unfinished, `${unfinished}-journal`]) await rm(left, { force: true })
+  }
+}
+
+/** Whether the file is one of ours and whole, before anything is read from it or changed. @throws {LinkSocksError} ERR_STORE */
+export function checkFile(database: Sqlite, { path, migrations }: SchemaOptions): void {
+  if (database.value('PRAGMA application_id') !== APPLICATION_ID) {
+    const advice = 'move it away, or choose another data directory'
+    throw new LinkSocksError('ERR_STORE', `${path} is no database of a LinkSocks server: ${advice}`)
+  }
+  const version = versionOf(database)
+  const newest = FIRST_VERSION + migrations.length
+  if (version > newest) {
+    const known = `it has format ${version}, and this one knows no later than ${newest}`
+    const advice = 'use that version, or move the file away to begin without tokens'
+    throw new LinkSocksError('ERR_STORE', `${path} was made by a newer version of LinkSocks (${known}): ${advice}`)
+  }
+  if (version < FIRST_VERSION) throw damaged(path, `it has format ${version}`)
+  if (database.value('PRAGMA journal_mode') !== 'delete') throw damaged(path, 'its journal mode was changed')
+  const found = database.value('PRAGMA integrity_check(1)')
+  if (found !== 'ok') throw damaged(path, String(found))
+}
+
+/**
+ * Brings an older database to the present version, all steps in one transaction, after a copy was made beside it.
+ * @throws {LinkSocksError} ERR_STORE; the database is as it was
+ */
+export async function migrate(database: Sqlite, { path, migrations, log }: SchemaOptions): Promise<void> {
+  const from = versionOf(database)
+  const to = FIRST_VERSION + migrations.length
+  if (from === to) return
+  const copy = await copyDatabase(database, path, from)
+  try {
+    database.transaction(() => {
+      for (const step of migrations.slice(from - FIRST_VERSION)) step(database)
+      database.exec(`PRAGMA user_version = ${to}`)
+    })
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    const text = `${path} could not be brought from format ${from} to ${to} (${problem}): it is as it was; a copy is ${copy}`
+    throw new LinkSocksError('ERR_STORE', text, { cause })
+  }
+  log.info('store.migrated', { path, from, to, copy })
+}
+
+/** A whole copy of the database as it is, on disk. Made by SQLite, since the file can't be opened twice. */
+async function copyDatabase(database: Sqlite, path: string, version: number): Promise<string> {
+  const time = new Date().toISOString().replace(/[-:.]/g, '')
+  const copy = `${path}.v${version}-${time}`
+  const unfinished = unfinishedName(path)
+  try {
+    await writeNewFile(unfinished, '')
+    database.exec(`VACUUM INTO ${textLiteral(unfinished)}`)
+    await syncFile(unfinished)
+    await putInPlace(unfinished, copy)
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    const text = `${path} has an older format, and the copy to be made first failed: ${problem}`
+    throw new LinkSocksError('ERR_STORE', text, { cause })
+  } finally {
+    await rm(unfinished, { force: true })
+  }
+  return copy
+}
+
+function versionOf(database: Sqlite): number {
+  return Number(database.value('PRAGMA user_version'))
+}

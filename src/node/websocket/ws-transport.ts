@@ -1,0 +1,243 @@
+import type { Socket } from 'node:net'
+import { LinkSocksError } from '../../errors.js'
+import type { MessageTransport, TransportClose, TransportHandler } from '../../ports.js'
+import { blockPool } from '../net/block-pool.js'
+import { SocketReader } from '../net/socket-reader.js'
+import { nodeClock } from '../system/clock.js'
+import { CloseCode, FrameViolation, MAX_CONTROL_BYTES, Opcode } from './frame-format.js'
+import { FrameReader } from './frame-reader.js'
+import { FrameWriter } from './frame-writer.js'
+import type { Upgraded } from './ws-handshake.js'
+
+/**
+ * After close(), and after the peer's close frame: the connection ends when for this long nothing more has left and
+ * the closing handshake is not done.
+ */
+export const CLOSE_GRACE_MS = 5_000
+/** However fast the queue shrinks, a closing connection is gone after this time. */
+const CLOSE_LIMIT_MS = 30_000
+/** Pongs wait behind so many bytes at most: a peer that pings and does not read gets no more of them (RFC 6455 5.5.3). */
+const PONG_HIGH_WATER_BYTES = 1024 * 1024
+/** Longest reason of a close frame in bytes (RFC 6455 5.5: 125 less the code). */
+const MAX_CLOSE_REASON_BYTES = MAX_CONTROL_BYTES - 2
+
+/** Which end of the WebSocket this is: a client masks what it sends (RFC 6455 section 5.1). */
+export type WsRole = 'client' | 'server'
+
+/** One WebSocket on a connection whose handshake is done, as a MessageTransport. */
+export class WsTransport implements MessageTransport {
+  /** The connection below, for its addresses and for counting what arrives. */
+  readonly socket: Socket
+  readonly #input: SocketReader
+  readonly #reader: FrameReader
+  readonly #writer: FrameWriter
+  #watch: ((bytes: number) => void) | undefined
+  #handler: TransportHandler | undefined
+  #paused = false
+  #closeSent = false
+  /** Sent so far: each ping carries its number. */
+  #pings = 0
+  /** The peer ended the connection, in order or not. */
+  #peerLeft = false
+  /** What the peer's close frame said. */
+  #closed: { readonly code: number; readonly reason: string } | undefined
+  #grace: NodeJS.Timeout | undefined
+  #error: LinkSocksError | undefined
+  #ended: TransportClose | undefined
+
+  /** Takes over a connection in the tick of its handshake; nothing is read until start(). */
+  constructor({ socket, head }: Upgraded, role: WsRole) {
+    this.socket = socket
+    this.#reader = new FrameReader(role === 'server', {
+      message: (data) => this.#message(data),
+      ping: (payload) => this.#pong(payload),
+      pong: (payload) => this.#onPong(payload),
+      close: (code, reason) => this.#onClose(code, reason),
+    })
+    this.#writer = new FrameWriter(socket, role === 'client', () => this.#drained())
+    socket.setTimeout(0)
+    socket.setNoDelay()
+    this.#input = new SocketReader(socket, (bytes) => this.#read(bytes), { early: head })
+    socket.on('end', () => this.#onEnd())
+    socket.on('error', (error) => this.#failed(connectionError(error)))
+    socket.on('close', () => this.#end())
+  }
+
+  get bufferedAmount(): number {
+    return this.#ended === undefined ? this.#writer.bufferedAmount : 0
+  }
+
+  start(handler: TransportHandler): void {
+    if (this.#handler !== undefined) throw new TypeError('start() was called before')
+    this.#handler = handler
+    const info = this.#ended
+    if (info !== undefined) queueMicrotask(() => handler.close(info))
+    else if (!this.#paused) this.#input.resume()
+  }
+
+  send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void {
+    if (!this.#open) {
+      if (sent !== undefined) this.#writer.skip(sent)
+      return
+    }
+    this.#writer.frame(Opcode.Binary, body === undefined ? [head] : [head, body], sent)
+  }
+
+  ping(): void {
+    if (!this.#open) return
+    this.#pings += 1
+    this.#writer.frame(Opcode.Ping, [Buffer.from(`${this.#pings}`)])
+  }
+
+  pong(): void {
+    if (this.#open) this.#writer.frame(Opcode.Pong, [])
+  }
+
+  pause(): void {
+    this.#paused = true
+    if (this.#open) this.#input.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    if (this.#handler !== undefined) this.#input.resume()
+  }
+
+  recycle(data: Uint8Array): void {
+    blockPool.give(data)
+  }
+
+  close(code: number = CloseCode.Normal, reason = ''): void {
+    if (!this.#open) return
+    this.#sendClose(code, reason)
+    this.#awaitEnd()
+  }
+
+  retain(data: Uint8Array): boolean {
+    return blockPool.retain(data)
+  }
+
+  release(data: Uint8Array): void {
+    blockPool.release(data)
+  }
+
+  abort(reason?: LinkSocksError): void {
+    this.#error ??= reason
+    this.socket.destroy()
+    this.#end()
+  }
+
+  lose(reason: LinkSocksError): void {
+    this.abort(reason)
+  }
+
+  /** Calls `watch` with the size of whatever is read, before anything of it is delivered. One at a time. */
+  watchInbound(watch: ((bytes: number) => void) | undefined): void {
+    this.#watch = watch
+  }
+
+  get #open(): boolean {
+    return !this.#closeSent && !this.#peerLeft && this.#ended === undefined
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#ended !== undefined) return
+    this.#watch?.(chunk.byteLength)
+    // whoever watches may have ended it
+    if (this.#ended !== undefined) return
+    this.#handler?.activity()
+    // behind a close frame or a violation nothing counts; it is read so that the end of the connection is seen
+    if (this.#closed !== undefined || this.#error !== undefined) return
+    try {
+      this.#reader.push(chunk)
+    } catch (thrown) {
+      this.#violated(thrown)
+    }
+  }
+
+  #message(data: Uint8Array): void {
+    if (this.#ended !== undefined) return this.#reader.stop()
+    this.#handler?.message(data)
+  }
+
+  #pong(payload: Uint8Array): void {
+    if (this.#open && this.bufferedAmount < PONG_HIGH_WATER_BYTES) this.#writer.frame(Opcode.Pong, [payload])
+  }
+
+  /** Peers send pongs on their own as well, at the times of our pings even: those are no answers. */
+  #onPong(payload: Uint8Array): void {
+    if (this.#pings > 0 && Buffer.from(payload).toString('latin1') === `${this.#pings}`) this.#handler?.pong?.()
+  }
+
+  #onClose(code: number, reason: string): void {
+    if (this.#ended !== undefined) return
+    this.#closed = { code, reason }
+    if (!this.#closeSent) this.#sendClose(code === CloseCode.NoStatus ? undefined : code, '')
+    this.socket.end()
+    this.#awaitEnd()
+  }
+
+  /** The peer ends the connection: without a close frame it has broken off. */
+  #onEnd(): void {
+    this.#peerLeft = true
+    this.#writer.flush()
+    this.socket.end()
+    this.#awaitEnd()
+  }
+
+  #violated(thrown: unknown): void {
+    const violation = thrown instanceof FrameViolation ? thrown : undefined
+    this.#error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
+    if (!this.#closeSent) this.#sendClose(violation?.status ?? CloseCode.ProtocolError, violation?.message ?? '')
+    this.socket.end()
+    this.#input.resume()
+    this.#awaitEnd()
+  }
+
+  #failed(error: LinkSocksError): void {
+    this.#error ??= error
+  }
+
+  #sendClose(code: number | undefined, reason: string): void {
+    this.#closeSent = true
+    const text = new TextEncoder().encode(cutToBytes(reason, MAX_CLOSE_REASON_BYTES))
+    this.#writer.frame(Opcode.Close, code === undefined ? [] : [Uint8Array.of(code >> 8, code & 255), text])
+    this.#writer.flush()
+  }
+
+  #drained(): void {
+    if (this.#ended === undefined) this.#handler?.drain()
+  }
+
+  #awaitEnd(): void {
+    if (this.#grace !== undefined || this.#ended !== undefined) return
+    let left = this.bufferedAmount
+    const limit = nodeClock.now() + CLOSE_LIMIT_MS
+    this.#grace = setInterval(() => {
+      const waiting = this.bufferedAmount
+      if (waiting === 0 || waiting >= left || nodeClock.now() >= limit) this.socket.destroy()
+      left = waiting
+    }, CLOSE_GRACE_MS)
+    this.#grace.unref()
+  }
+
+  #end(): void {
+    if (this.#ended !== undefined) return
+    clearInterval(this.#grace)
+    const { code, reason } = this.#closed ?? { code: CloseCode.Abnormal, reason: '' }
+    this.#ended = { code, reason, error: this.#error }
+    // what had not left is dropped, and its senders hear of it
+    this.#writer.flush()
+    this.#handler?.close(this.#ended)
+  }
+}
+
+function connectionError(error: Error): LinkSocksError {
+  return new LinkSocksError('ERR_LINK_LOST', `connection failed: ${error.message}`, { cause: error })
+}
+
+/** Cuts `text` to at most `limit` bytes of UTF-8 at a character boundary. */
+function cutToBytes(text: string, limit: number): string {
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(limit))
+  return text.slice(0, read)
+}
