@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import { type ResumableOptions, ResumableTransport } from '../mux/resumable-transport.js'
+import { type ResumableOptions, ResumableTransport } from '../mux/resume/resumable-transport.js'
 import { Session, type SessionOptions } from '../mux/session.js'
 import type { MessageTransport, Timer } from '../ports.js'
 import type { AdmittedLink, Ticket } from './connect-link.js'

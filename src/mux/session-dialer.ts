@@ -3,10 +3,10 @@ import type { AbortOptions, ByteStream, DatagramSocket, Dialer, Target } from '.
 import { INITIAL_WINDOW_BYTES, MAX_STR8_BYTES, OPEN_TIMEOUT_MS } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import { newUuid } from '../protocol/uuid.js'
-import { Channel } from './channel.js'
-import { DatagramChannel } from './datagrams.js'
-import type { Link } from './link.js'
-import type { Observe } from './observer.js'
+import { Channel } from './channel/channel.js'
+import type { Link } from './channel/channel-host.js'
+import { DatagramChannel } from './channel/datagrams.js'
+import type { Observe } from './channel/observer.js'
 
 export interface SessionDialerOptions {
   /**

@@ -1,8 +1,8 @@
 import type { LinkSocksError } from '../errors.js'
 import type { ConnectMessage, Message } from '../protocol/messages.js'
-import type { HeldTotals } from './held-totals.js'
+import type { LinkEnvironment } from './channel/channel-host.js'
+import type { HeldTotals } from './flow/held-totals.js'
 import type { PingTimes } from './keepalive.js'
-import type { LinkEnvironment } from './link.js'
 
 /** What a peer in a certain role may ask for. A missing method means that it may not. */
 export interface SessionHandler {

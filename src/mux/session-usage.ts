@@ -1,6 +1,6 @@
+import type { RoundTrips } from './flow/round-trips.js'
+import type { Scheduler } from './flow/scheduler.js'
 import type { Keepalive } from './keepalive.js'
-import type { RoundTrips } from './round-trips.js'
-import type { Scheduler } from './scheduler.js'
 
 /** What a session has carried, and how long its path is. */
 export class SessionUsage {

@@ -1,5 +1,5 @@
-import { ReplayBudget } from '../mux/replay-budget.js'
-import { ResumableTransport } from '../mux/resumable-transport.js'
+import { ReplayBudget } from '../mux/resume/replay-budget.js'
+import { ResumableTransport } from '../mux/resume/resumable-transport.js'
 import type { Clock, Crypto, MessageTransport } from '../ports.js'
 import type { Admission } from './authenticate.js'
 import { type ResumableSession, Resumption } from './resumption.js'

@@ -1,4 +1,4 @@
-import type { ResumableTransport } from '../mux/resumable-transport.js'
+import type { ResumableTransport } from '../mux/resume/resumable-transport.js'
 import type { Crypto } from '../ports.js'
 import { hex } from '../protocol/token-hash.js'
 import { UUID_BYTES } from '../protocol/uuid.js'

@@ -1,6 +1,6 @@
 import { addressText } from '../address.js'
 import type { ErrorCode, LinkSocksError } from '../errors.js'
-import type { ChannelObserver, Observe, Traffic } from '../mux/observer.js'
+import type { ChannelObserver, Observe, Traffic } from '../mux/channel/observer.js'
 import type { Clock, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import type { EventLog, StreamEvent } from './event-log.js'

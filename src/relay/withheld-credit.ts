@@ -1,4 +1,4 @@
-import type { HeldTotals } from '../mux/held-totals.js'
+import type { HeldTotals } from '../mux/flow/held-totals.js'
 
 /**
  * Credit on its way to one end of a spliced channel. While much of what that end's link brought still waits in the relay, it

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { HeldTotals } from '../../src/mux/held-totals.js'
+import { HeldTotals } from '../../src/mux/flow/held-totals.js'
 import { ControlOp, decodeControl } from '../../src/protocol/control.js'
 import { MIB } from '../../src/protocol/limits.js'
 import { Compression, MessageType } from '../../src/protocol/messages.js'

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { silentLogger } from '../../../src/log.js'
-import { Channel } from '../../../src/mux/channel.js'
+import { Channel } from '../../../src/mux/channel/channel.js'
 import { Session } from '../../../src/mux/session.js'
 import { TcpStream } from '../../../src/node/net/tcp-stream.js'
 import { nodeClock } from '../../../src/node/system/clock.js'

@@ -1,0 +1,243 @@
+import { LinkSocksError } from '../../errors.js'
+import type { DatagramHandler, DatagramSocket, SocketAddress, Target } from '../../ports.js'
+import { MAX_DATAGRAM_BYTES, MIB } from '../../protocol/limits.js'
+import {
+  ChannelProtocol,
+  Compression,
+  type DataMessage,
+  encodeConnect,
+  encodeConnectResponse,
+  encodeDatagram,
+  encodeDisconnect,
+  type Message,
+  MessageType,
+} from '../../protocol/messages.js'
+import { encodeRefusal, failureOf } from '../../protocol/refusal.js'
+import { type ChannelKey, channelKey } from '../../protocol/uuid.js'
+import type { Lane, Outgoing, Source } from '../flow/scheduler.js'
+import type { ChannelEntry, Link } from './channel-host.js'
+import { Inbox } from './inbox.js'
+import type { ChannelObserver, Observe, Traffic } from './observer.js'
+
+/** Datagrams of one channel that may wait for the link; the oldest gives way. */
+export const MAX_WAITING_DATAGRAM_BYTES = 1 * MIB
+
+/** Messages of which the oldest are dropped, and counted, when too many bytes wait. */
+export class DroppingQueue {
+  readonly #maxBytes: number
+  #messages: Uint8Array[] = []
+  #bytes = 0
+  dropped = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  get nextBytes(): number {
+    return this.#messages[0]?.byteLength ?? 0
+  }
+
+  push(message: Uint8Array): void {
+    this.#messages.push(message)
+    this.#bytes += message.byteLength
+    while (this.#bytes > this.#maxBytes) {
+      this.shift()
+      this.dropped += 1
+    }
+  }
+
+  shift(): Uint8Array {
+    const message = this.#messages.shift() ?? new Uint8Array()
+    this.#bytes -= message.byteLength
+    return message
+  }
+
+  clear(): void {
+    this.#messages = []
+    this.#bytes = 0
+  }
+}
+
+interface DatagramChannelOptions {
+  readonly link: Link
+  readonly id: Uint8Array
+  /** Whether this end sent the Connect: then it addresses destinations, else it names sources. */
+  readonly opener: boolean
+  readonly observe?: Observe | undefined
+}
+
+/** Datagrams through a session (docs/protocol.md A.4): one UDP association. */
+export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Traffic {
+  readonly #link: Link
+  readonly #id: Uint8Array
+  readonly #key: ChannelKey
+  readonly #opener: boolean
+  readonly #lane: Lane
+  readonly #queue = new DroppingQueue(MAX_WAITING_DATAGRAM_BYTES)
+  readonly #inbox: Inbox
+  readonly #observer: ChannelObserver | undefined
+  receivedBytes = 0
+  sentBytes = 0
+  #handler: DatagramHandler | undefined
+  #answered = false
+  #closed = false
+  #closeError: LinkSocksError | undefined
+  #onAnswer: ((error?: LinkSocksError) => void) | undefined
+
+  constructor({ link, id, opener, observe }: DatagramChannelOptions) {
+    this.#link = link
+    this.#id = id
+    this.#key = channelKey(id)
+    this.#opener = opener
+    this.#lane = link.lane(this)
+    this.#inbox = new Inbox(link.inflate, {
+      message: (message) => this.#dispatch(message),
+      failed: () => {
+        this.#queue.dropped += 1
+      },
+      crowded: () => {},
+      relieved: () => {},
+    })
+    link.attach(this.#key, this)
+    this.#observer = observe?.(this)
+  }
+
+  /** Datagrams that gave way to newer ones. */
+  get dropped(): number {
+    return this.#queue.dropped
+  }
+
+  /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */
+  connect(onAnswer: (error?: LinkSocksError) => void): void {
+    this.#onAnswer = onAnswer
+    this.#link.control(encodeConnect({ protocol: ChannelProtocol.Udp, channelId: this.#id }))
+  }
+
+  /** The accepter hears here when the asker gave up before `accept()` or `refuse()`. */
+  onCancel(callback: (error?: LinkSocksError) => void): void {
+    this.#onAnswer = callback
+  }
+
+  accept(): void {
+    if (this.#closed || this.#answered) return
+    this.#answered = true
+    this.#onAnswer = undefined
+    this.#observer?.opened()
+    this.#link.control(encodeConnectResponse({ success: true, channelId: this.#id }))
+    this.#lane.ready()
+  }
+
+  refuse(reason: LinkSocksError): void {
+    if (this.#closed || this.#answered) return
+    this.#onAnswer = undefined
+    this.#link.control(encodeRefusal(this.#id, reason))
+    this.#finish(reason)
+  }
+
+  start(handler: DatagramHandler): void {
+    this.#handler = handler
+    if (this.#closed) handler.close(this.#closeError)
+  }
+
+  send(data: Uint8Array, address: Target): void {
+    if (this.#closed) return
+    if (data.byteLength > MAX_DATAGRAM_BYTES) {
+      this.#queue.dropped += 1
+      return
+    }
+    const place = this.#opener ? { target: address } : { source: address }
+    this.sentBytes += data.byteLength
+    this.#queue.push(encodeDatagram({ channelId: this.#id, data, ...place }))
+    this.#lane.ready()
+  }
+
+  close(): void {
+    this.abort(undefined)
+  }
+
+  abort(reason: LinkSocksError | undefined): void {
+    if (this.#closed) return
+    if (!this.#opener && !this.#answered) {
+      const error = reason ?? new LinkSocksError('ERR_CANCELLED', 'closed before it was answered')
+      const onCancel = this.#onAnswer
+      this.refuse(error)
+      return onCancel?.(error)
+    }
+    this.#link.control(encodeDisconnect({ channelId: this.#id, error: reason?.message ?? 'EOF' }))
+    this.#finish(reason)
+  }
+
+  nextBytes(): number {
+    // before the answer nothing may leave: the far end would have to throw it away
+    return this.#closed || !this.#answered ? 0 : this.#queue.nextBytes
+  }
+
+  take(): Outgoing {
+    return { head: this.#queue.shift() }
+  }
+
+  message(raw: Uint8Array): void {
+    this.#inbox.push(raw)
+  }
+
+  sessionClosed(error: LinkSocksError): void {
+    this.#finish(error)
+  }
+
+  sessionClosing(reason: LinkSocksError): void {
+    this.abort(reason)
+  }
+
+  #dispatch(message: Message): void {
+    if (this.#closed) return
+    if (message.type === MessageType.Data) this.#onData(message)
+    else if (message.type === MessageType.Disconnect) this.#onDisconnect()
+    else if (message.type === MessageType.ConnectResponse && this.#opener) {
+      if (message.success) return this.#answer()
+      this.#finish(failureOf(message.error, message.trailer?.rep))
+    }
+  }
+
+  #onData({ compression, data, source, target }: DataMessage): void {
+    // deployed relays reorder: data before the answer means that the association stands
+    this.#answer()
+    const address: SocketAddress | undefined = this.#opener ? source : target
+    if (compression !== Compression.None || address === undefined || address.host === '') return
+    if (this.#handler === undefined || data.byteLength > MAX_DATAGRAM_BYTES) this.#queue.dropped += 1
+    else {
+      this.receivedBytes += data.byteLength
+      this.#handler.datagram(data, address)
+    }
+  }
+
+  #onDisconnect(): void {
+    this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
+    const code = this.#opener ? 'ERR_DIAL_FAILED' : 'ERR_CANCELLED'
+    this.#finish(this.#answered ? undefined : new LinkSocksError(code, 'the far end gave up'))
+  }
+
+  #answer(error?: LinkSocksError): void {
+    if (this.#opener && !this.#answered) {
+      this.#answered = true
+      if (error === undefined) this.#observer?.opened()
+      this.#lane.ready()
+    }
+    const onAnswer = this.#opener || error !== undefined ? this.#onAnswer : undefined
+    if (onAnswer !== undefined) this.#onAnswer = undefined
+    onAnswer?.(error)
+  }
+
+  #finish(error?: LinkSocksError): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#closeError = error
+    this.#observer?.closed(error)
+    this.#link.detach(this.#key)
+    this.#lane.close()
+    this.#queue.clear()
+    this.#inbox.close()
+    this.#answer(error ?? new LinkSocksError('ERR_CHANNEL_RESET', 'the association was closed'))
+    if (this.dropped > 0) this.#link.log.debug('datagrams.dropped', { count: this.dropped })
+    this.#handler?.close(error)
+  }
+}

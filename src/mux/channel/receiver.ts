@@ -1,0 +1,254 @@
+import { LinkSocksError } from '../../errors.js'
+import type { ByteStreamHandler } from '../../ports.js'
+import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES, KIB, MAX_WINDOW_BYTES, MIB } from '../../protocol/limits.js'
+import { LentChunks } from '../../streams/lent-chunks.js'
+import { Hold } from '../flow/hold.js'
+import { SHORT_PATH_MS } from '../flow/round-trips.js'
+import { ReceiveWindow } from '../flow/window.js'
+import type { Link } from './channel-host.js'
+
+type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'busyReaders' | 'recycle'>
+
+/** A window that is too small becomes so many times larger: two steps fill a long path. */
+const GROWTH = 8
+/**
+ * A window that was used up within so many round trips of the path keeps the sender waiting: at one round trip it always
+ * waits, and far above that the path, the network or the reader is what limits it.
+ */
+const WAITING_ROUND_TRIPS = 1.5
+/** Busy readers at the end of a short path share this: all of it is queues, and small messages wait behind them. */
+const SHORT_PATH_BYTES = 2 * MIB
+/** A share is no smaller. */
+const MIN_WINDOW_BYTES = 128 * KIB
+
+export interface ReceiverEvents {
+  /** Grants the sender more. */
+  grant(bytes: number): void
+  /** The local side accepted nothing for 30 s while the channel was over its limit. */
+  stalled(): void
+  /** After `discard()`: the sender has used up its credit and gets no more. */
+  unwanted(): void
+  /** What the path takes there and back, in milliseconds, if that is known. */
+  roundTripMs(): number | undefined
+}
+
+/**
+ * The receiving half of a channel: counts, bounds and delivers. Until the ConnectResponse it is not known whether the
+ * channel has credit; then `useCredit()` or `useBase()` says.
+ */
+export class Receiver {
+  readonly #events: ReceiverEvents
+  readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES)
+  /** The peer offered stream control and waits for our answer: only {@link EARLY_DATA_BYTES} may come before it. */
+  readonly #answering: boolean
+  #mode: 'undecided' | 'credit' | 'base' = 'undecided'
+  #handler: ByteStreamHandler | undefined
+  /** What arrived before there was a handler. */
+  #early: Uint8Array[] = []
+  #received = 0
+  /** Received bytes that were counted against the window. */
+  #judged = 0
+  #unconsumed = 0
+  /** Of these, what the totals of the link count. */
+  #counted = 0
+  readonly #link: ReceiverLink
+  /** Made when there is something to hold: most channels have credit. */
+  #hold: Hold | undefined
+  readonly #lent: LentChunks
+  #discarding = false
+  #ended = false
+  #finished = false
+  /** What the window has of the room that the totals give for growth. */
+  #grown = 0
+
+  constructor(link: ReceiverLink, answering: boolean, events: ReceiverEvents) {
+    this.#link = link
+    this.#lent = new LentChunks((chunk) => link.recycle(chunk))
+    this.#answering = answering
+    this.#events = events
+  }
+
+  get received(): number {
+    return this.#received
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  start(handler: ByteStreamHandler): void {
+    this.#handler = handler
+    // the handler may stop or discard meanwhile, which empties the queue
+    for (let chunk = this.#early.shift(); chunk !== undefined; chunk = this.#early.shift()) this.#deliver(chunk)
+    if (this.#ended && !this.#discarding) handler.end()
+  }
+
+  useCredit(): void {
+    this.#mode = 'credit'
+    this.#hold?.release(this.#hold.bytes)
+    this.#window.receive(this.#received - this.#judged)
+    this.#grantIfDue()
+  }
+
+  useBase(): void {
+    this.#mode = 'base'
+  }
+
+  /** @throws {LinkSocksError} ERR_FLOW_CONTROL (more than was granted), ERR_CHANNEL_PROTOCOL (after the end), ERR_LIMIT */
+  data(chunk: Uint8Array): void {
+    const bytes = chunk.byteLength
+    if (bytes === 0) return
+    if (this.#ended) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'data after the end of the stream')
+    this.#received += bytes
+    this.#unconsumed += bytes
+    if (this.#mode === 'credit' || (this.#mode === 'undecided' && this.#answering)) this.#judge(bytes)
+    if (this.#mode === 'credit') this.#count(bytes)
+    else this.#held().add(bytes)
+    this.#deliver(chunk)
+  }
+
+  /** What counts as used up already, after `discard()` or `stop()`, is not counted again. */
+  consume(bytes: number): void {
+    this.#lent.use(bytes)
+    this.#useUp(bytes)
+  }
+
+  /** Credit not granted yet, to answer a probe. */
+  flushCredit(): number {
+    return this.#discarding ? 0 : this.#window.flush()
+  }
+
+  /** The sender half-closed. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    if (!this.#discarding) this.#handler?.end()
+  }
+
+  /**
+   * From here on data counts as used up at once and nothing is delivered. It earns no credit: the sender is not to send
+   * for long what nobody takes.
+   */
+  discard(): void {
+    if (this.#discarding) return
+    this.#discarding = true
+    this.#early = []
+    // the handler may still hold what it was given
+    this.#lent.forget()
+    this.#useUp(this.#unconsumed)
+    this.#tellUnwanted()
+  }
+
+  /** Nothing more arrives. What was delivered stays counted until it is used up. */
+  finish(): void {
+    this.#finished = true
+    this.#giveBackGrowth(this.#grown)
+    this.#link.busyReaders.forget(this)
+    this.#hold?.leave()
+  }
+
+  /** Nothing more arrives and nothing delivered matters any more. */
+  stop(): void {
+    this.finish()
+    this.discard()
+    this.#hold?.release(this.#hold.bytes)
+  }
+
+  #held(): Hold {
+    this.#hold ??= new Hold(this.#link.gate, this.#link.clock, () => this.#events.stalled())
+    return this.#hold
+  }
+
+  #useUp(bytes: number): void {
+    const used = Math.min(bytes, this.#unconsumed)
+    this.#unconsumed -= used
+    this.#uncount(used)
+    this.#window.consume(used)
+    if (this.#mode === 'credit') this.#grantIfDue()
+    else this.#hold?.release(used)
+  }
+
+  /** @throws {LinkSocksError} ERR_LIMIT */
+  #count(bytes: number): void {
+    this.#counted += bytes
+    this.#link.totals.count(this.#link, bytes)
+    this.#link.totals.judge(this.#link, this.#counted)
+  }
+
+  #uncount(bytes: number): void {
+    const counted = Math.min(bytes, this.#counted)
+    if (counted === 0) return
+    this.#counted -= counted
+    this.#link.totals.count(this.#link, -counted)
+  }
+
+  #grantIfDue(): void {
+    const wanted = !this.#ended && !this.#finished && !this.#discarding
+    if (!wanted || !this.#window.due) return
+    this.#resize()
+    const credit = this.#window.flush()
+    if (credit > 0) this.#events.grant(credit)
+  }
+
+  /** The window follows the path: what one sender fills in a round trip of a long one, a share of little for a short one. */
+  #resize(): void {
+    const took = this.#window.turn(this.#link.clock.now())
+    const roundTripMs = took === undefined ? undefined : this.#events.roundTripMs()
+    if (this.#link.totals.pressing) this.#shrink(INITIAL_WINDOW_BYTES)
+    else if (took === undefined || roundTripMs === undefined) return
+    else if (roundTripMs < SHORT_PATH_MS) this.#share()
+    else if (took < roundTripMs * WAITING_ROUND_TRIPS) this.#grow()
+  }
+
+  #grow(): void {
+    const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
+    if (more <= 0 || !this.#link.totals.grow(this.#link, more)) return
+    this.#grown += more
+    this.#window.grow(more)
+  }
+
+  #share(): void {
+    const share = SHORT_PATH_BYTES / this.#link.busyReaders.note(this)
+    const size = Math.min(INITIAL_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.floor(share)))
+    if (this.#window.size > size) this.#shrink(size)
+    else this.#window.grow(size - this.#window.size)
+  }
+
+  #shrink(size: number): void {
+    this.#giveBackGrowth(this.#window.shrink(size))
+  }
+
+  #giveBackGrowth(bytes: number): void {
+    const returned = Math.min(bytes, this.#grown)
+    this.#grown -= returned
+    this.#link.totals.grow(this.#link, -returned)
+  }
+
+  #tellUnwanted(): void {
+    const wanting = !this.#ended && !this.#finished && this.#mode === 'credit'
+    if (wanting && this.#window.exhausted) this.#events.unwanted()
+  }
+
+  #judge(bytes: number): void {
+    this.#judged += bytes
+    const granted = this.#window.receive(bytes)
+    if (!granted || (this.#mode === 'undecided' && this.#received > EARLY_DATA_BYTES)) {
+      throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent more than it had credit for')
+    }
+  }
+
+  #deliver(chunk: Uint8Array): void {
+    if (this.#discarding) {
+      this.#useUp(chunk.byteLength)
+      this.#tellUnwanted()
+      return
+    }
+    if (this.#handler === undefined) this.#early.push(chunk)
+    else this.#pass(this.#handler, chunk)
+  }
+
+  #pass(handler: ByteStreamHandler, chunk: Uint8Array): void {
+    this.#lent.lend(chunk)
+    handler.data(chunk)
+  }
+}

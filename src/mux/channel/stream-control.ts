@@ -1,0 +1,181 @@
+import { LinkSocksError } from '../../errors.js'
+import { type ControlFrame, ControlOp, decodeControl, encodeControl } from '../../protocol/control.js'
+import { LONG_PATH_MS, type Measurement } from '../flow/round-trips.js'
+import type { Link } from './channel-host.js'
+import { CreditProbe } from './credit-probe.js'
+import type { Receiver } from './receiver.js'
+import type { Sender } from './sender.js'
+
+/** Control frames kept that a relay's reordering brought before the ConnectResponse; more is a violation. */
+export const MAX_EARLY_FRAMES = 16
+
+/** A channel answers this many PINGs in this time: as many as a measurement asks. */
+const PONGS = 2
+const PONG_INTERVAL_MS = 250
+
+/** A busy channel measures its round trip again after this time. */
+const MEASURE_AGAIN_MS = 500
+/** An end that answers one PING and not the next is waited for so long. */
+const PONG_PATIENCE_MS = 3_000
+
+export interface StreamControlEvents {
+  /** The far end half-closed, and its count was right. */
+  ended(): void
+  /** The far end reset the channel. */
+  reset(code: number): void
+  /** The far end did not answer a credit probe. */
+  unanswered(): void
+}
+
+/** The control frames of a channel with credit, both ways, and the watch over a sender that has none left (B.2). */
+export class StreamControl {
+  readonly #link: Pick<Link, 'control' | 'clock' | 'roundTrips'>
+  readonly #channelId: Uint8Array
+  readonly #sender: Sender
+  readonly #receiver: Receiver
+  readonly #events: StreamControlEvents
+  /** Made when there is something to ask or to answer. */
+  #probe: CreditProbe | undefined
+  #early: Uint8Array[] = []
+  #stopped = false
+  /** Ends the measurement of a round trip that is under way. */
+  #measuring: Measurement | undefined
+  /** The shortest that this channel has seen. */
+  #ownMs: number | undefined
+  /** The last answer waited behind data. */
+  #queued = false
+  #measuredAt = Number.NEGATIVE_INFINITY
+  #pongsSince = Number.NEGATIVE_INFINITY
+  #pongs = 0
+
+  constructor(
+    link: Pick<Link, 'control' | 'clock' | 'roundTrips'>,
+    channelId: Uint8Array,
+    halves: { readonly sender: Sender; readonly receiver: Receiver },
+    events: StreamControlEvents,
+  ) {
+    this.#link = link
+    this.#channelId = channelId
+    this.#sender = halves.sender
+    this.#receiver = halves.receiver
+    this.#events = events
+  }
+
+  /** @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL, ERR_MESSAGE_* */
+  frame(data: Uint8Array): void {
+    const answered = this.#probe?.heard() ?? false
+    const frame = decodeControl(data)
+    if (frame?.op === ControlOp.EndOfStream) this.#onEnd(frame.total)
+    else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
+    else if (frame?.op === ControlOp.WindowUpdate) this.#onWindowUpdate(frame.credit, answered)
+    else if (frame?.op === ControlOp.Ping) this.#onPing(frame.id)
+    else if (frame?.op === ControlOp.Pong) this.#onPong()
+    this.watch()
+  }
+
+  /**
+   * Keeps a frame until the ConnectResponse says whether the channel has credit.
+   * @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL (more than {@link MAX_EARLY_FRAMES})
+   */
+  keep(data: Uint8Array): void {
+    if (this.#early.length >= MAX_EARLY_FRAMES) {
+      throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'too many control frames before the ConnectResponse')
+    }
+    this.#early.push(data)
+  }
+
+  /** The channel has credit: the kept frames count. While it is young and the path empty, its round trip is measured. */
+  begin(): void {
+    this.#measure()
+    for (const data of this.#early.splice(0)) if (!this.#stopped) this.frame(data)
+  }
+
+  /** What the path of this channel takes there and back; another channel's of the same link where it was not measured. */
+  roundTripMs(): number | undefined {
+    if (this.#link.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
+    const known = this.#ownMs ?? this.#link.roundTrips.shortestMs
+    return this.#queued && (known ?? 0) < LONG_PATH_MS ? 0 : known
+  }
+
+  /** Data came, which answers a credit probe like any frame. */
+  heard(): void {
+    this.#probe?.heard()
+    this.watch()
+  }
+
+  /** The probe runs from the last frame that was heard, as long as the sender has bytes and no credit. */
+  watch(): void {
+    if (this.#sender.blocked) this.#creditProbe().blocked()
+  }
+
+  /** Grants the far end `credit` bytes more. */
+  grant(credit: number): void {
+    this.#send({ op: ControlOp.WindowUpdate, credit })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#probe?.stop()
+  }
+
+  #creditProbe(): CreditProbe {
+    this.#probe ??= new CreditProbe(this.#link.clock, {
+      ask: () => this.grant(0),
+      unanswered: () => this.#events.unanswered(),
+    })
+    return this.#probe
+  }
+
+  #send(frame: ControlFrame): void {
+    if (!this.#stopped) this.#link.control(encodeControl(this.#channelId, frame))
+  }
+
+  #measure(): void {
+    if (this.#measuring?.isOlderThan(PONG_PATIENCE_MS)) this.#learn(this.#measuring.giveUp())
+    if (this.#measuring !== undefined) return
+    this.#measuring = this.#link.roundTrips.begin()
+    if (this.#measuring !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
+  }
+
+  /** More are not answered: pongs go ahead of all data of all channels. */
+  #onPing(id: number): void {
+    const now = this.#link.clock.now()
+    if (now - this.#pongsSince >= PONG_INTERVAL_MS) {
+      this.#pongsSince = now
+      this.#pongs = 0
+    }
+    this.#pongs += 1
+    if (this.#pongs > PONGS) return
+    this.#send({ op: ControlOp.Pong, id })
+  }
+
+  #onPong(): void {
+    if (this.#measuring === undefined) return
+    const took = this.#measuring.answered()
+    if (took === undefined) this.#send({ op: ControlOp.Ping, id: 1 })
+    else this.#learn(took)
+  }
+
+  /** The measurement is over. */
+  #learn(took: number | undefined): void {
+    this.#measuring = undefined
+    this.#measuredAt = this.#link.clock.now()
+    if (took === undefined) return
+    this.#queued = took === 0
+    if (took > 0) this.#ownMs = Math.min(took, this.#ownMs ?? took)
+  }
+
+  #onEnd(total: number): void {
+    if (this.#receiver.ended || total !== this.#receiver.received) {
+      throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'END_OF_STREAM does not match the data')
+    }
+    this.#receiver.end()
+    this.#events.ended()
+  }
+
+  /** WINDOW_UPDATE 0 is a question, unless it answers ours. */
+  #onWindowUpdate(credit: number, answered: boolean): void {
+    if (credit > 0) this.#sender.grant(credit)
+    else if (!answered && this.#creditProbe().questioned()) this.grant(this.#receiver.flushCredit())
+  }
+}

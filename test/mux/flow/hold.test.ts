@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest'
+import { Hold, MAX_LINK_HELD_BYTES } from '../../../src/mux/flow/hold.js'
+import { ReadGate } from '../../../src/mux/flow/read-gate.js'
+import {
+  BASE_CHANNEL_BUFFER_BYTES,
+  BASE_LINK_BUFFER_BYTES,
+  BASE_READ_ON_BYTES,
+  BASE_READ_PAUSE_MS,
+  BASE_STALL_TIMEOUT_MS,
+  MIB,
+} from '../../../src/protocol/limits.js'
+import { ManualClock } from '../../support/manual-clock.js'
+
+function setUp() {
+  const clock = new ManualClock()
+  let reading = true
+  let stalls = 0
+  const transport = {
+    pause: () => {
+      reading = false
+    },
+    resume: () => {
+      reading = true
+    },
+  }
+  const gate = new ReadGate(transport, clock, { pause: () => {}, resume: () => {} })
+  const hold = (): Hold =>
+    new Hold(gate, clock, () => {
+      stalls += 1
+    })
+  return { clock, gate, hold, isReading: () => reading, stalls: () => stalls }
+}
+
+describe('Hold', () => {
+  it('lets the link be read up to the limit and stops it one byte above', () => {
+    const { hold, isReading } = setUp()
+    const subject = hold()
+    subject.add(BASE_CHANNEL_BUFFER_BYTES)
+    expect(isReading()).toBe(true)
+    subject.add(1)
+    expect(isReading()).toBe(false)
+  })
+
+  it('stops it for at most 2 s at a time, and again when 4 MiB more came', () => {
+    const { clock, hold, isReading } = setUp()
+    const subject = hold()
+    subject.add(BASE_CHANNEL_BUFFER_BYTES + 1)
+    clock.advance(BASE_READ_PAUSE_MS - 1)
+    expect(isReading()).toBe(false)
+    clock.advance(1)
+    expect(isReading()).toBe(true)
+    subject.add(BASE_READ_ON_BYTES - 1)
+    expect(isReading()).toBe(true)
+    subject.add(1)
+    expect(isReading()).toBe(false)
+  })
+
+  it('lets the link be read again at half the limit, however often', () => {
+    const { clock, hold, isReading } = setUp()
+    const subject = hold()
+    for (let round = 0; round < 3; round += 1) {
+      subject.add(BASE_CHANNEL_BUFFER_BYTES + 1)
+      subject.release(BASE_CHANNEL_BUFFER_BYTES / 2)
+      expect(isReading()).toBe(false)
+      subject.release(1)
+      expect(isReading()).toBe(true)
+      subject.release(subject.bytes)
+    }
+    expect(clock.pending).toBe(0)
+  })
+
+  it('reads on only when no channel of the link is over its limit', () => {
+    const { hold, isReading } = setUp()
+    const [one, two] = [hold(), hold()]
+    one.add(BASE_CHANNEL_BUFFER_BYTES + 1)
+    two.add(BASE_CHANNEL_BUFFER_BYTES + 1)
+    one.release(one.bytes)
+    expect(isReading()).toBe(false)
+    two.leave()
+    expect(isReading()).toBe(true)
+  })
+
+  it('reports a stall once when nothing is released for 30 s above the limit', () => {
+    const { clock, hold, stalls } = setUp()
+    const subject = hold()
+    subject.add(BASE_CHANNEL_BUFFER_BYTES + 10)
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    subject.release(1)
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    expect(stalls()).toBe(0)
+    clock.advance(1)
+    expect(stalls()).toBe(1)
+    clock.advance(10 * BASE_STALL_TIMEOUT_MS)
+    expect(stalls()).toBe(1)
+  })
+
+  it('reports none below the limit or after it left', () => {
+    const { clock, hold, stalls } = setUp()
+    const [below, left] = [hold(), hold()]
+    below.add(BASE_CHANNEL_BUFFER_BYTES)
+    left.add(BASE_CHANNEL_BUFFER_BYTES + 1)
+    left.leave()
+    left.leave()
+    clock.advance(10 * BASE_STALL_TIMEOUT_MS)
+    expect(stalls()).toBe(0)
+    below.release(below.bytes)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('counts in the total of the link until released, never below nothing', () => {
+    const { gate, hold } = setUp()
+    const subject = hold()
+    subject.add(100)
+    subject.leave()
+    expect(gate.bufferedBytes).toBe(100)
+    subject.release(40)
+    subject.release(1_000)
+    expect([subject.bytes, gate.bufferedBytes]).toEqual([0, 0])
+  })
+
+  it('stops the link for the total of channels that are each below their limit', () => {
+    const { hold, isReading } = setUp()
+    const holds = Array.from({ length: BASE_LINK_BUFFER_BYTES / MIB }, () => hold())
+    for (const each of holds) each.add(MIB)
+    expect(isReading()).toBe(true)
+    holds[0]?.add(1)
+    expect(isReading()).toBe(false)
+    holds[1]?.release(1)
+    expect(isReading()).toBe(true)
+  })
+
+  it('refuses more than twice the total of a link, but to a modest channel', () => {
+    const { clock, gate, hold } = setUp()
+    const [greedy, modest] = [hold(), hold()]
+    greedy.add(MAX_LINK_HELD_BYTES)
+    modest.add(65_536)
+    clock.advance(BASE_READ_PAUSE_MS)
+    expect(() => greedy.add(1)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    expect(() => modest.add(1)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    greedy.release(greedy.bytes)
+    modest.release(modest.bytes)
+    expect(gate.bufferedBytes).toBe(0)
+  })
+
+  it('spares a channel that moves, up to twice as much again', () => {
+    const { clock, hold } = setUp()
+    const [stuck, moving] = [hold(), hold()]
+    stuck.add(MAX_LINK_HELD_BYTES)
+    clock.advance(BASE_READ_PAUSE_MS)
+    moving.add(5 * MIB)
+    expect(() => stuck.add(1)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    expect(() => moving.add(MAX_LINK_HELD_BYTES)).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
+  })
+
+  it('reports the stall of channels that together fill the link, each below its own limit', () => {
+    const { clock, gate, hold, stalls } = setUp()
+    const still = Array.from({ length: 12 }, () => hold())
+    for (const each of still) each.add(3 * MIB)
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    expect(stalls()).toBe(0)
+    still[0]?.release(MIB)
+    clock.advance(1)
+    expect([stalls(), gate.bufferedBytes > BASE_LINK_BUFFER_BYTES]).toEqual([11, true])
+    clock.advance(BASE_STALL_TIMEOUT_MS)
+    expect(stalls()).toBe(12)
+  })
+
+  it('counts the 30 s of a reader that paused long ago from when the link filled', () => {
+    const { clock, hold, stalls } = setUp()
+    const [old, filler] = [hold(), hold()]
+    old.add(MIB)
+    clock.advance(10 * BASE_STALL_TIMEOUT_MS + 1)
+    filler.limitBytes = Number.POSITIVE_INFINITY
+    filler.add(BASE_LINK_BUFFER_BYTES)
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    expect(stalls()).toBe(0)
+    clock.advance(1)
+    expect(stalls()).toBe(2)
+  })
+
+  it('without a limit of its own stops nobody', () => {
+    const { hold, isReading } = setUp()
+    const subject = hold()
+    subject.limitBytes = Number.POSITIVE_INFINITY
+    subject.add(BASE_CHANNEL_BUFFER_BYTES * 2)
+    expect(isReading()).toBe(true)
+  })
+})
