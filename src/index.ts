@@ -1,6 +1,6 @@
 /** The public API of the package. */
 export { type ErrorCode, LinkSocksError } from './errors.js'
-export { defaultEgressPolicy } from './exit/policy.js'
+export { defaultEgressPolicy } from './exit/dial/policy.js'
 export { type LogFields, type Logger, silentLogger } from './log.js'
 export { Client } from './node/client.js'
 export type { TlsOptions } from './node/connect/server-socket.js'

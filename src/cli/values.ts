@@ -1,7 +1,7 @@
 /** Parsers of flag and variable texts. Each throws ERR_OPTION with `must be ...`; the reader names the flag. */
 import { isIP } from 'node:net'
 import { LinkSocksError } from '../errors.js'
-import { parseProxyUrl } from '../exit/proxy-url.js'
+import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
 import { remoteText } from '../log.js'
 import { parseServerUrl } from '../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../protocol/limits.js'

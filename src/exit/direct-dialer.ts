@@ -16,10 +16,10 @@ import type {
   Target,
 } from '../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
-import { Lookups } from './lookups.js'
-import { defaultEgressPolicy } from './policy.js'
-import { interleaveFamilies, raceConnect } from './race.js'
-import { UdpRelay } from './udp-relay.js'
+import { Lookups } from './dial/lookups.js'
+import { defaultEgressPolicy } from './dial/policy.js'
+import { interleaveFamilies, raceConnect } from './dial/race.js'
+import { UdpRelay } from './udp/udp-relay.js'
 
 export interface DirectDialerOptions {
   readonly resolve: Resolve

@@ -9,7 +9,7 @@ import type { Dialer, Target } from '../ports.js'
 import { ChannelProtocol, type ConnectMessage } from '../protocol/messages.js'
 import { encodeRefusal } from '../protocol/refusal.js'
 import { pump, pumpDatagrams } from '../streams/pump.js'
-import { AssociationLimit } from './association-limit.js'
+import { AssociationLimit } from './udp/association-limit.js'
 
 /** A channel that waits for its destination. */
 interface Answering {

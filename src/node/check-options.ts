@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { LinkSocksError } from '../errors.js'
-import { parseProxyUrl } from '../exit/proxy-url.js'
+import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { ApiKey, ClientOptions, ServerOptions } from './options.js'

@@ -1,4 +1,4 @@
-import { createExitDialer, parseProxyUrl } from '../exit/exit-proxy.js'
+import { createExitDialer, parseProxyUrl } from '../exit/create-exit-dialer.js'
 import type { Logger } from '../log.js'
 import type { Dialer, EgressPolicy } from '../ports.js'
 import { nodeResolve } from './net/resolve.js'

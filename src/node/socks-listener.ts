@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net'
 import { LinkSocksError } from '../errors.js'
-import { AssociationLimit } from '../exit/association-limit.js'
+import { AssociationLimit } from '../exit/udp/association-limit.js'
 import { type Logger, limitedLog } from '../log.js'
 import type { BindDatagrams, Dialer } from '../ports.js'
 import type { SocksCredentials } from '../socks/credentials.js'

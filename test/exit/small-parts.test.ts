@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { withDeadline } from '../../src/deadline.js'
 import { LinkSocksError } from '../../src/errors.js'
-import { IdleTimer } from '../../src/exit/idle-timer.js'
+import { IdleTimer } from '../../src/exit/udp/idle-timer.js'
 import { Lru } from '../../src/lru.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { failureOf, Pending } from './fakes.js'

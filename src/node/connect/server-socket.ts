@@ -2,7 +2,7 @@ import { isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { addressText } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
-import { type ProxyUrl, parseProxyUrl } from '../../exit/proxy-url.js'
+import { type ProxyUrl, parseProxyUrl } from '../../exit/proxy/proxy-url.js'
 import type { Target } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
 

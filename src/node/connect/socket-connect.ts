@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { interleaveFamilies, raceConnect } from '../../exit/race.js'
+import { interleaveFamilies, raceConnect } from '../../exit/dial/race.js'
 import type { AbortOptions, SocketAddress, Target } from '../../ports.js'
 import { nodeResolve } from '../net/resolve.js'
 import { connectSocket } from '../net/tcp-connect.js'
