@@ -17,4 +17,4 @@ export type {
   ReverseTokenStatus,
   TokenSpec,
   TokenStatus,
-} from './relay/token-spec.js'
+} from './relay/tokens/token-spec.js'

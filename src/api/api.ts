@@ -1,7 +1,7 @@
 import { type Logger, limitedLog, remoteText } from '../log.js'
 import type { Clock, Crypto } from '../ports.js'
 import type { RelayAdmin } from '../relay/admin.js'
-import type { FailedAttempts } from '../relay/failed-attempts.js'
+import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
 import { type Answer, json, optionsAnswer, plainText, Refusal, toResponse } from './answers.js'
 import { createAudit } from './audit.js'
 import { announcedTooLarge } from './body.js'

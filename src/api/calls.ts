@@ -1,6 +1,6 @@
 /** The documented calls: status, and adding and removing tokens by their text. */
 import type { RelayAdmin } from '../relay/admin.js'
-import type { TokenSpec } from '../relay/token-spec.js'
+import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { type Answer, json, Refusal } from './answers.js'
 import type { Audit } from './audit.js'
 import { parse, parseBody } from './parse.js'

@@ -1,6 +1,6 @@
 /** Server-sent events (HTML standard, section 9.2), read by fetch: the key travels in a header. */
 import type { Clock, Timer } from '../ports.js'
-import type { EventLog, LoggedEvent } from '../relay/event-log.js'
+import type { EventLog, LoggedEvent } from '../relay/observe/event-log.js'
 import { eventGroup, eventView } from './event-views.js'
 import { formatTime } from './timestamp.js'
 

@@ -1,4 +1,4 @@
-import type { RelayEvent } from '../relay/event-log.js'
+import type { RelayEvent } from '../relay/observe/event-log.js'
 import { alarmView } from './views.js'
 
 /** `token` of `token.added`. */

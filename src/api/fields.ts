@@ -1,7 +1,7 @@
 /** Fields that several calls take. Each message is the error text the caller reads. */
 import * as v from 'valibot'
-import { MAX_CREDENTIAL_BYTES, MAX_PORT } from '../relay/token-checks.js'
-import { MAX_LABEL_BYTES } from '../relay/token-text.js'
+import { MAX_CREDENTIAL_BYTES, MAX_PORT } from '../relay/tokens/token-checks.js'
+import { MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
 
 /** No control characters; no lone surrogates, which UTF-8 cannot carry. */
 export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u

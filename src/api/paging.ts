@@ -1,5 +1,5 @@
 /** Lists come in pages (docs/http-api.md). */
-import type { Page, PageQuery } from '../relay/page.js'
+import type { Page, PageQuery } from '../relay/observe/page.js'
 import { DEFAULT_PAGE } from './resources.js'
 
 /** @param query judged: both are digits */

@@ -1,6 +1,6 @@
 /** Tokens by their public id. */
 import type { RelayAdmin } from '../relay/admin.js'
-import type { TokenChange } from '../relay/token-spec.js'
+import type { TokenChange } from '../relay/tokens/token-spec.js'
 import { type Answer, json, noContent, Refusal } from './answers.js'
 import type { Audit } from './audit.js'
 import { pageAnswer, pageQueryOf } from './paging.js'

@@ -1,9 +1,9 @@
 /** How what a relay tells stands on the wire. Each field is named, so that what is added inside is never shown by accident. */
 
-import type { ClientInfo, RelayTotals } from '../relay/client-info.js'
-import type { AlarmInfo } from '../relay/event-log.js'
-import type { StreamInfo } from '../relay/streams.js'
-import type { TokenInfo, TokenStatus } from '../relay/token-spec.js'
+import type { ClientInfo, RelayTotals } from '../relay/observe/client-info.js'
+import type { AlarmInfo } from '../relay/observe/event-log.js'
+import type { StreamInfo } from '../relay/observe/streams.js'
+import type { TokenInfo, TokenStatus } from '../relay/tokens/token-spec.js'
 import type { KeyHolder } from './keys.js'
 import { maskToken } from './mask.js'
 import type { AlarmAnswer, ClientAnswer, StreamAnswer, TokenAnswer } from './resources.js'

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { parseServerUrl } from '../protocol/handshake.js'
-import { MAX_LABEL_BYTES } from '../relay/token-text.js'
+import { MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
 import type { ApiAccess } from './api-client.js'
 import { NO_ENV_PROXY, SERVER_PROXY } from './client-flags.js'
 import { type Environment, optionError, type Settings } from './environment.js'

@@ -1,7 +1,7 @@
 import type { ServerOptions } from '../node/options.js'
 import { nodeCrypto } from '../node/system/crypto.js'
-import type { TokenSpec } from '../relay/token-spec.js'
-import { generateToken } from '../relay/token-text.js'
+import type { TokenSpec } from '../relay/tokens/token-spec.js'
+import { generateToken } from '../relay/tokens/token-text.js'
 import { optionError, type Settings } from './environment.js'
 import * as flags from './flags.js'
 import {

@@ -1,9 +1,9 @@
 import type * as Prom from 'prom-client'
 import type { Registry } from 'prom-client'
-import { totalsOf } from '../relay/client-info.js'
-import type { FailedAttempts } from '../relay/failed-attempts.js'
+import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
+import { totalsOf } from '../relay/observe/client-info.js'
+import type { Statistics } from '../relay/observe/statistics.js'
 import type { Relay } from '../relay/relay.js'
-import type { Statistics } from '../relay/statistics.js'
 
 type PromClient = typeof Prom
 

@@ -1,7 +1,7 @@
 import type { ApiKey } from '../api/keys.js'
 import type { Logger } from '../log.js'
 import type { EgressPolicy } from '../ports.js'
-import type { TokenSpec } from '../relay/token-spec.js'
+import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import type { TlsOptions } from './connect/server-socket.js'
 import type { PingOptions } from './ping-times.js'
 import type { ResumeOptions } from './resume-options.js'

@@ -1,9 +1,9 @@
 /** What operators may do with a running relay: the HTTP API and the library stand on this. */
-import type { ClientInfo, RelayTotals } from './client-info.js'
-import type { AlarmInfo, EventLog } from './event-log.js'
-import type { Page, PageQuery } from './page.js'
-import type { StreamInfo, StreamQuery } from './streams.js'
-import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './token-spec.js'
+import type { ClientInfo, RelayTotals } from './observe/client-info.js'
+import type { AlarmInfo, EventLog } from './observe/event-log.js'
+import type { Page, PageQuery } from './observe/page.js'
+import type { StreamInfo, StreamQuery } from './observe/streams.js'
+import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
 
 export interface TokenAdmin {
   tokens(): readonly TokenStatus[]

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { addedTokenSchema } from '../../src/api/schemas.js'
-import type { TokenSpec } from '../../src/relay/token-spec.js'
+import type { TokenSpec } from '../../src/relay/tokens/token-spec.js'
 import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError, tokenInfo } from './fixture.js'
 
 const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/api.js'
 import { LinkSocksError } from '../../src/errors.js'
 import { silentLogger } from '../../src/log.js'
-import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { createFixture, crypto, expectJson, FakeAdmin, failure, KEY, streamOf } from './fixture.js'
 

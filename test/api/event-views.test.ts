@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { eventGroup, eventView } from '../../src/api/event-views.js'
-import type { RelayEvent, StreamEvent } from '../../src/relay/event-log.js'
+import type { RelayEvent, StreamEvent } from '../../src/relay/observe/event-log.js'
 
 const TOKEN = { tokenId: 'T', tokenType: 'reverse', label: 'Büro' } as const
 const CLIENT = { clientId: 'C', role: 'provider', tokenId: 'T', address: '203.0.113.9' } as const

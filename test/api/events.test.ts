@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { COMMENT_INTERVAL_MS, MAX_EVENTS_BEHIND, STATS_INTERVAL_MS } from '../../src/api/event-stream.js'
 import { MAX_EVENT_READERS } from '../../src/api/events.js'
-import { MAX_EVENTS } from '../../src/relay/event-log.js'
+import { MAX_EVENTS } from '../../src/relay/observe/event-log.js'
 import { settle } from '../support/manual-clock.js'
 import { createFixture, expectJson, type Fixture, failure, KEY } from './fixture.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ClientInfo } from '../../src/relay/client-info.js'
-import type { StreamInfo } from '../../src/relay/streams.js'
+import type { ClientInfo } from '../../src/relay/observe/client-info.js'
+import type { StreamInfo } from '../../src/relay/observe/streams.js'
 import { createFixture, expectJson, failure, tokenInfo } from './fixture.js'
 
 const id = (digit: string): string => digit.repeat(24)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import type { TokenChange } from '../../src/relay/token-spec.js'
+import type { TokenChange } from '../../src/relay/tokens/token-spec.js'
 import { createFixture, expectJson, failure, tokenInfo } from './fixture.js'
 
 const ID = 'a'.repeat(24)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ServerOptions } from '../../src/node/options.js'
-import type { TokenSpec } from '../../src/relay/token-spec.js'
+import type { TokenSpec } from '../../src/relay/tokens/token-spec.js'
 import { type Run, run, temporaryFile } from './harness.js'
 
 type Env = Record<string, string>

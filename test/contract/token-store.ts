@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TokenRecord, TokenStore } from '../../src/ports.js'
-import { MAX_RECORD_BYTES } from '../../src/relay/token-record.js'
+import { MAX_RECORD_BYTES } from '../../src/relay/tokens/token-record.js'
 
 export interface TokenStoreSetup {
   readonly store: TokenStore

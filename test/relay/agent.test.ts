@@ -3,7 +3,7 @@ import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { encodeConnect, encodeDatagram, encodeDataHead, MessageType } from '../../src/protocol/messages.js'
 import { newUuid } from '../../src/protocol/uuid.js'
 import { CONNECTOR_WAIT_MS } from '../../src/relay/relay.js'
-import { MAX_SMALL_MESSAGE_BYTES } from '../../src/relay/splice-rules.js'
+import { MAX_SMALL_MESSAGE_BYTES } from '../../src/relay/splice/splice-rules.js'
 import { settle } from '../support/manual-clock.js'
 import { concat, hex, toHex } from '../support/test-peer.js'
 import {
@@ -16,7 +16,7 @@ import {
   openChannel,
   TARGET,
   textOf,
-} from './channels.js'
+} from './splice/channels.js'
 import { agentWorld, type Peer, uuid, type World } from './world.js'
 
 async function pair(options = {}): Promise<{ world: World; connector: Peer; provider: Peer }> {

@@ -3,7 +3,7 @@ import { INSTANCE_RESERVATION_MS } from '../../src/protocol/limits.js'
 import { encodeConnector, MessageType } from '../../src/protocol/messages.js'
 import { settle } from '../support/manual-clock.js'
 import { hex, toHex } from '../support/test-peer.js'
-import { accept, connectTcp, data, textOf } from './channels.js'
+import { accept, connectTcp, data, textOf } from './splice/channels.js'
 import { type Peer, uuid, World } from './world.js'
 
 const ADD = 1

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { settle } from '../support/manual-clock.js'
-import { connectTcp } from './channels.js'
+import { connectTcp } from './splice/channels.js'
 import { uuid, World } from './world.js'
 
 describe('a session that is being closed', () => {

@@ -4,8 +4,8 @@ import { Session } from '../../src/mux/session.js'
 import { MessageType } from '../../src/protocol/messages.js'
 import { settle } from '../support/manual-clock.js'
 import { toHex } from '../support/test-peer.js'
-import { accept, connectTcp, data, disconnect } from './channels.js'
-import { Told } from './stream-scene.js'
+import { Told } from './observe/stream-scene.js'
+import { accept, connectTcp, data, disconnect } from './splice/channels.js'
 import { agentWorld, type Peer, uuid, type World } from './world.js'
 
 type Step =

@@ -3,7 +3,7 @@ import { encodeConnector, encodeLog, encodePartners, MessageType } from '../../s
 import { IdleStream } from '../exit/fakes.js'
 import { settle } from '../support/manual-clock.js'
 import { concat, hex } from '../support/test-peer.js'
-import { accept, connectTcp, data, disconnect, openChannel, textOf } from './channels.js'
+import { accept, connectTcp, data, disconnect, openChannel, textOf } from './splice/channels.js'
 import { agentWorld, uuid, type World } from './world.js'
 
 async function fullWorld(): Promise<World> {

@@ -4,7 +4,7 @@ import { createApi } from '../../src/api/api.js'
 import { openApiOf } from '../../src/api/openapi.js'
 import { silentLogger } from '../../src/log.js'
 import type { RelayAdmin } from '../../src/relay/admin.js'
-import { FailedAttempts } from '../../src/relay/failed-attempts.js'
+import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import { ManualClock } from './manual-clock.js'
 
 type Schema = Readonly<Record<string, unknown>>

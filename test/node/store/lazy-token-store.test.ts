@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { LaterTokenStore } from '../../../src/node/store/lazy-token-store.js'
-import { MemoryTokenStore } from '../../../src/relay/memory-token-store.js'
+import { MemoryTokenStore } from '../../../src/relay/tokens/memory-token-store.js'
 
 const record = { id: 'a'.repeat(24), type: 'forward', token: 'a', createdAt: 1, enabled: true } as const
 

@@ -1,0 +1,185 @@
+import { LinkSocksError } from '../../errors.js'
+import type { Clock, MessageTransport } from '../../ports.js'
+import { parseHandshake } from '../../protocol/handshake.js'
+import { AUTH_TIMEOUT_MS, MAX_AUTH_MESSAGE_BYTES } from '../../protocol/limits.js'
+import { decodeMessage, encodeAuthResponse, MessageType } from '../../protocol/messages.js'
+import type { Trailer } from '../../protocol/trailer.js'
+import { formatUuid, NIL_UUID } from '../../protocol/uuid.js'
+import { HandshakeTransport } from '../../streams/handshake-transport.js'
+import type { Role } from '../clients/relay-link.js'
+import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
+import type { FailedAttempts } from './failed-attempts.js'
+
+/** A WebSocket that asks to be admitted. */
+export interface Knock {
+  readonly transport: MessageTransport
+  /** The query of the WebSocket handshake. */
+  readonly query: URLSearchParams
+  /** Called as soon as the peer has proven who it is: messages may be large from now on. */
+  readonly admitted?: (() => void) | undefined
+}
+
+/** What a peer asks for that wants its session to survive the WebSocket (docs/protocol.md B.3). */
+export interface ResumeWish {
+  /** The session to go on with, a secret; `undefined` for a new one. */
+  readonly id: Uint8Array | undefined
+  /** Messages of that session that the peer has received. */
+  readonly received: number
+}
+
+/** What authentication asks of the relay. */
+export interface Gate {
+  readonly tokens: TokenTable
+  readonly clock: Clock
+  readonly attempts: FailedAttempts
+  /** Whom a failure is counted against. */
+  readonly address: string
+}
+
+interface Identity {
+  readonly token: Token
+  readonly role: Role
+  /** The instance UUID as text; `undefined` for a nil or missing one. */
+  readonly instance: string | undefined
+  readonly extensions: boolean
+  readonly resume: ResumeWish | undefined
+}
+
+/** A peer that has proven to hold a token and waits for its answer. */
+export interface Admission extends Identity {
+  /** Answers with success; `trailer` goes to those who asked for extensions. */
+  admit(trailer: Trailer): MessageTransport
+  /** Answers with a failure. */
+  refuse(reason: string): void
+  /** Ends it without an answer: the peer is to come again. */
+  close(): void
+}
+
+interface Claim {
+  readonly token: Token | undefined
+  readonly reverse: boolean | undefined
+  readonly instance: Uint8Array
+  readonly extensions: boolean
+  readonly resume: ResumeWish | undefined
+}
+
+/**
+ * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it if it fails.
+ * @throws {LinkSocksError} ERR_AUTH_REJECTED, ERR_TOKEN_DISABLED, ERR_AUTH_TIMEOUT, ERR_LINK_LOST; the transport is closed then
+ */
+export async function authenticate(knock: Knock, gate: Gate): Promise<Admission> {
+  const { tokens, clock } = gate
+  const handshake = parseHandshake(knock.query)
+  const transport = new HandshakeTransport(knock.transport)
+  try {
+    if (handshake.form === 'invalid') throw rejected(handshake.error)
+    const claim =
+      handshake.form === 'query'
+        ? {
+            ...handshake,
+            reverse: handshake.reverse,
+            token: tokens.findByHash(handshake.tokenHash),
+            resume: handshake.resumable ? { id: undefined, received: 0 } : undefined,
+          }
+        : await readAuth(transport, tokens, clock, handshake.extensions)
+    const identity = judge(claim, clock.wallTime())
+    knock.admitted?.()
+    return {
+      ...identity,
+      admit: (trailer) => {
+        transport.send(encodeAuthResponse({ success: true, trailer: claim.extensions ? trailer : undefined }))
+        return transport.release()
+      },
+      refuse: (reason) => refuse(transport, reason),
+      close: () => transport.close(1001, ''),
+    }
+  } catch (thrown) {
+    const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
+    if (error.code === 'ERR_AUTH_REJECTED') await refuseLate(transport, error.message, gate)
+    else if (error.code === 'ERR_TOKEN_DISABLED') refuseKnown(transport, error.message, gate)
+    else transport.close(1008, '')
+    throw error
+  }
+}
+
+/** Who holds a token that is not to be used guesses nothing: it is told at once. */
+function refuseKnown(transport: HandshakeTransport, reason: string, { attempts }: Gate): void {
+  attempts.count('disabled_token')
+  refuse(transport, reason)
+}
+
+/** Answers a failure: whoever fails again and again waits for it. */
+async function refuseLate(
+  transport: HandshakeTransport,
+  reason: string,
+  { attempts, address, clock }: Gate,
+): Promise<void> {
+  const { delayMs, refused } = attempts.note(address, 'token')
+  if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
+  refuse(transport, refused ? 'too many failed attempts, try again later' : reason)
+}
+
+function refuse(transport: HandshakeTransport, reason: string): void {
+  transport.send(encodeAuthResponse({ success: false, error: reason }))
+  transport.close(1008, '')
+}
+
+async function readAuth(
+  transport: HandshakeTransport,
+  tokens: TokenTable,
+  clock: Clock,
+  extensions: boolean,
+): Promise<Claim> {
+  const late = new AbortController()
+  const timer = clock.after(AUTH_TIMEOUT_MS, () => {
+    late.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth message came in time'))
+  })
+  try {
+    const message = decodeAuth(await transport.next({ signal: late.signal }))
+    return {
+      token: tokens.find(message.token),
+      reverse: message.reverse,
+      instance: message.instance,
+      extensions: extensions || message.trailer !== undefined,
+      resume: resumeWish(message.trailer),
+    }
+  } finally {
+    timer.cancel()
+  }
+}
+
+function decodeAuth(raw: Uint8Array) {
+  if (raw.byteLength > MAX_AUTH_MESSAGE_BYTES) throw rejected('invalid auth message')
+  try {
+    const message = decodeMessage(raw)
+    if (message?.type === MessageType.Auth) return message
+  } catch (cause) {
+    throw new LinkSocksError('ERR_AUTH_REJECTED', 'invalid auth message', { cause })
+  }
+  throw rejected('invalid auth message')
+}
+
+function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
+  if (trailer?.sessionId === undefined) return undefined
+  return { id: isNil(trailer.sessionId) ? undefined : trailer.sessionId, received: trailer.received ?? 0 }
+}
+
+function judge({ token, reverse, instance, extensions, resume }: Claim, time: number): Identity {
+  if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
+    throw rejected('invalid token')
+  }
+  const state = stateOf(token, time)
+  if (state !== 'active') {
+    throw new LinkSocksError('ERR_TOKEN_DISABLED', `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
+  }
+  const role = token.type === 'reverse' ? 'provider' : token.type
+  return { token, role, instance: isNil(instance) ? undefined : formatUuid(instance), extensions, resume }
+}
+
+function isNil(id: Uint8Array): boolean {
+  return id.every((byte, index) => byte === NIL_UUID[index])
+}
+
+function rejected(reason: string): LinkSocksError {
+  return new LinkSocksError('ERR_AUTH_REJECTED', reason)
+}

@@ -1,0 +1,84 @@
+import { networkOf } from '../../address.js'
+import type { Clock } from '../../ports.js'
+
+/** Failures of one address that are answered at once; they are forgiven one by one. */
+const FREE_FAILURES = 10
+const FORGIVEN_AFTER_MS = 6_000
+/** Each further one waits so much longer for its answer, up to {@link MAX_DELAY_MS}. */
+const DELAY_STEP_MS = 250
+const MAX_DELAY_MS = 3_000
+/** From here on the answer is only that there were too many. */
+export const MAX_FAILURES = 60
+/** Addresses that are remembered; beyond that the one that failed longest ago is forgotten. */
+export const MAX_ADDRESSES = 10_000
+
+interface Failures {
+  count: number
+  since: number
+}
+
+/** What was wrong. */
+export type FailureKind = 'token' | 'disabled_token' | 'api_key' | 'socks'
+
+export interface Verdict {
+  /** How long the answer is to be held back. */
+  readonly delayMs: number
+  /** There were so many that it gets no reason. */
+  readonly refused: boolean
+}
+
+/**
+ * Counts failed authentications by address. It slows down who fails, and nobody else: a correct token or key is never asked
+ * where it comes from.
+ */
+export class FailedAttempts {
+  readonly #clock: Pick<Clock, 'now'>
+  readonly #failures = new Map<string, Failures>()
+  readonly #onRefused: ((address: string) => void) | undefined
+  /** Failures since the start. */
+  readonly counts: Record<FailureKind, number> = { token: 0, disabled_token: 0, api_key: 0, socks: 0 }
+
+  /** @param onRefused called for each failure of an address (IPv6: its /64) that had too many */
+  constructor(clock: Pick<Clock, 'now'>, onRefused?: (address: string) => void) {
+    this.#clock = clock
+    this.#onRefused = onRefused
+  }
+
+  get addresses(): number {
+    return this.#failures.size
+  }
+
+  /** One that nobody is slowed down for. */
+  count(kind: FailureKind): void {
+    this.counts[kind] += 1
+  }
+
+  /** An attempt from `address` has failed. */
+  note(address: string, kind: FailureKind): Verdict {
+    this.count(kind)
+    const key = networkOf(address)
+    const now = this.#clock.now()
+    const failures = this.#failures.get(key) ?? { count: 0, since: now }
+    const forgiven = Math.floor((now - failures.since) / FORGIVEN_AFTER_MS)
+    failures.count = Math.max(0, failures.count - forgiven)
+    failures.since = failures.count === 0 ? now : failures.since + forgiven * FORGIVEN_AFTER_MS
+    // above the limit it would take longer to be forgiven than who only makes mistakes can wait
+    failures.count = Math.min(failures.count + 1, MAX_FAILURES + 1)
+    this.#remember(key, failures)
+    const over = failures.count - FREE_FAILURES
+    if (failures.count > MAX_FAILURES) this.#onRefused?.(key)
+    return {
+      delayMs: Math.min(MAX_DELAY_MS, Math.max(0, over) * DELAY_STEP_MS),
+      refused: failures.count > MAX_FAILURES,
+    }
+  }
+
+  #remember(key: string, failures: Failures): void {
+    // behind all others: it failed last
+    this.#failures.delete(key)
+    this.#failures.set(key, failures)
+    if (this.#failures.size <= MAX_ADDRESSES) return
+    const oldest = this.#failures.keys().next()
+    if (oldest.done !== true) this.#failures.delete(oldest.value)
+  }
+}

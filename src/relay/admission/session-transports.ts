@@ -1,0 +1,72 @@
+import { ReplayBudget } from '../../mux/resume/replay-budget.js'
+import { ResumableTransport } from '../../mux/resume/resumable-transport.js'
+import type { Clock, Crypto, MessageTransport } from '../../ports.js'
+import type { Admission } from './authenticate.js'
+import { type ResumableSession, Resumption } from './resumable-sessions.js'
+
+export interface AnswersOptions {
+  readonly clock: Clock
+  readonly crypto: Crypto
+  /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
+  readonly resumeTimeoutMs: number
+}
+
+/** What a session of the relay lives on. */
+export interface AnsweredTransport {
+  readonly transport: MessageTransport
+  /** The session is over. */
+  readonly forget: () => void
+  /** Tells the peer that the relay is about to shut down, where it would understand. */
+  readonly drain: () => void
+}
+
+/** Answers who has authenticated: with a session of its own, or with the one it had. */
+export class Answers {
+  readonly #options: AnswersOptions
+  readonly #resumption: Resumption
+  readonly #replays = new ReplayBudget()
+
+  constructor(options: AnswersOptions) {
+    this.#options = options
+    this.#resumption = new Resumption(options.crypto)
+  }
+
+  /** Bytes of all sessions that are kept to be sent again. */
+  get replayBytes(): number {
+    return this.#replays.taken
+  }
+
+  /** Goes on with a session of this peer that lost its WebSocket, or is about to. @returns whether it did */
+  resume(admission: Admission): boolean {
+    const known = this.#resumption.find(admission)
+    if (known === undefined || admission.resume === undefined) return false
+    const sessionId = this.#resumption.renew(known)
+    const { transport } = known
+    const inner = admission.admit({ sessionId, keepsOrder: true, received: transport.received })
+    transport.attach(inner, admission.resume.received)
+    return true
+  }
+
+  /**
+   * The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off.
+   * @param draining called when the peer is about to shut down
+   */
+  admit(admission: Admission, draining: () => void): AnsweredTransport {
+    const { resumeTimeoutMs: timeoutMs, clock } = this.#options
+    if (admission.resume === undefined || timeoutMs === 0) {
+      return { transport: admission.admit({ keepsOrder: true }), forget: () => {}, drain: () => {} }
+    }
+    const { token, role, instance } = admission
+    const sessionId = this.#resumption.newId()
+    const transport = new ResumableTransport(admission.admit({ sessionId, keepsOrder: true }), {
+      clock,
+      timeoutMs,
+      budget: this.#replays,
+      draining,
+      confirmed: () => this.#resumption.confirmed(session),
+    })
+    const session: ResumableSession = { token, role, instance, transport }
+    this.#resumption.add(sessionId, session)
+    return { transport, forget: () => this.#resumption.remove(session), drain: () => transport.drain() }
+  }
+}

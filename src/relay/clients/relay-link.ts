@@ -1,0 +1,65 @@
+import type { Session } from '../../mux/session.js'
+import { encodePartners } from '../../protocol/messages.js'
+
+export type Role = 'forward' | 'provider' | 'connector'
+
+export type StreamMode = 'forward' | 'reverse' | 'agent'
+
+/** Who is at the other end. */
+export interface LinkIdentity {
+  /** Random and public: 24 hex digits. */
+  readonly id: string
+  /** Ascending in the order in which they came. */
+  readonly number: number
+  readonly role: Role
+  readonly tokenId: string
+  /** IP text. */
+  readonly address: string
+  /** Unix milliseconds. */
+  readonly since: number
+  /** Links of one client instance share it; a secret towards everybody else. */
+  readonly group: string
+  /** It named its instance, and can come back as the same one. */
+  readonly returns: boolean
+}
+
+/** One authenticated link of the relay. */
+export class RelayLink {
+  readonly identity: LinkIdentity
+  readonly session: Session
+  /** The client asked for extensions: it keeps order and early data. */
+  readonly extensions: boolean
+  /** Tells the peer that the relay is about to shut down, where it would understand. */
+  readonly drain: () => void
+  /** The peer is about to shut down: nothing new for it. */
+  draining = false
+  /** That it asked for, or provides. */
+  streams = 0
+  #partners: number | undefined
+
+  constructor(
+    identity: LinkIdentity,
+    session: Session,
+    { extensions, drain }: { extensions: boolean; drain: () => void },
+  ) {
+    this.identity = identity
+    this.session = session
+    this.extensions = extensions
+    this.drain = drain
+  }
+
+  get id(): string {
+    return this.identity.id
+  }
+
+  get group(): string {
+    return this.identity.group
+  }
+
+  /** Tells the peer its number of partners, if it changed. */
+  tellPartners(count: number): void {
+    if (count === this.#partners || this.session.ended) return
+    this.#partners = count
+    this.session.control(encodePartners({ count }))
+  }
+}

@@ -1,0 +1,84 @@
+import { LinkSocksError } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import type { Clock } from '../../ports.js'
+import type { Streams } from '../observe/streams.js'
+import { ReverseDialer } from '../reverse/reverse-dialer.js'
+import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
+import type { ReverseToken, TokenTable } from './tokens.js'
+
+export interface SocksPortsOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly openPort: OpenSocksPort
+  /** Both ends included. */
+  readonly portRange: readonly [number, number]
+  readonly fastOpen: boolean
+  readonly streams: Streams
+  /** Called when a token's port could not be opened, and without an error when it could be. */
+  readonly changed: (token: ReverseToken, error?: string) => void
+}
+
+/** Gives reverse tokens their SOCKS ports. */
+export class SocksPorts {
+  readonly #tokens: TokenTable
+  readonly #options: SocksPortsOptions
+  /** Ports of tokens that are still to be restored. */
+  readonly #reserved = new Set<number>()
+
+  constructor(tokens: TokenTable, options: SocksPortsOptions) {
+    this.#tokens = tokens
+    this.#options = options
+  }
+
+  /** Keeps `port` for whoever asks for exactly this one. */
+  reserve(port: number): void {
+    this.#reserved.add(port)
+  }
+
+  /** Whoever it was kept for does not want it any more. */
+  release(port: number): void {
+    this.#reserved.delete(port)
+  }
+
+  /** A port for `token` that is not tried out before it is wanted. */
+  create(token: ReverseToken, port: number): ReversePort {
+    const { openPort, clock, log, fastOpen, streams, changed } = this.#options
+    const dialer = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id })
+    this.#reserved.delete(port)
+    return new ReversePort({
+      port,
+      credentials: () => token.credentials,
+      dialer,
+      openPort,
+      clock,
+      log,
+      changed: (error) => changed(token, error),
+    })
+  }
+
+  /**
+   * The port asked for, or the lowest free one of the range, proven to be free.
+   * @throws {LinkSocksError} ERR_PORT_UNAVAILABLE
+   */
+  async allocate(token: ReverseToken, wanted: number | undefined): Promise<ReversePort> {
+    const taken = this.#taken()
+    if (wanted === undefined) for (const port of this.#reserved) taken.add(port)
+    const [first, last] = wanted === undefined ? this.#options.portRange : [wanted, wanted]
+    for (let port = first; port <= last; port += 1) {
+      if (taken.has(port)) continue
+      const candidate = this.create(token, port)
+      try {
+        await candidate.prove()
+        return candidate
+      } catch (error) {
+        if (port === last) throw error
+      }
+    }
+    throw new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available')
+  }
+
+  #taken(): Set<number> {
+    const ports = [...this.#tokens.all()].map((token) => (token.type === 'reverse' ? token.port?.port : undefined))
+    return new Set(ports.filter((port) => port !== undefined))
+  }
+}

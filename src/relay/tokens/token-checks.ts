@@ -1,0 +1,82 @@
+/** What operators may give a token. Each throws a LinkSocksError with ERR_TOKEN_INVALID that names the field. */
+import { LinkSocksError } from '../../errors.js'
+import type { TokenRecord } from '../../ports.js'
+import { encodeUtf8 } from '../../protocol/text.js'
+import type { SocksCredentials } from '../reverse/reverse-port.js'
+import type { TokenChange } from './token-spec.js'
+import { checkLabel } from './token-text.js'
+import { recordOf, type Token, type TokenTraits } from './tokens.js'
+
+export const MAX_PORT = 65_535
+/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
+export const MAX_CREDENTIAL_BYTES = 255
+/** The last moment that RFC 3339 can write. */
+const MAX_TIME = 253_402_300_799_999
+
+export function checkPort(port: number | undefined): void {
+  if (port === undefined || (Number.isInteger(port) && port >= 1 && port <= MAX_PORT)) return
+  throw invalid(`port must be an integer from 1 to ${MAX_PORT}`)
+}
+
+/** @param time Unix milliseconds; without it the time of expiry may be over */
+export function traitsOf(
+  {
+    label,
+    expiresAt,
+    enabled = true,
+  }: { label?: string | undefined; expiresAt?: number | undefined; enabled?: boolean },
+  time?: number,
+): TokenTraits {
+  if (label !== undefined) checkLabel(label)
+  if (expiresAt !== undefined && time !== undefined) checkExpiry(expiresAt, time)
+  return { label, expiresAt, enabled }
+}
+
+function checkExpiry(expiresAt: number, time: number): void {
+  if (!Number.isInteger(expiresAt) || expiresAt > MAX_TIME) throw invalid('expires_at is not a time')
+  if (expiresAt <= time) throw invalid('expires_at must be in the future')
+}
+
+export function credentialsOf({
+  username,
+  password,
+}: {
+  username?: string | undefined
+  password?: string | undefined
+}): SocksCredentials | undefined {
+  if (username === undefined && password === undefined) return undefined
+  if (username === undefined || password === undefined) {
+    throw invalid('username and password go together: give both or neither')
+  }
+  for (const [field, text] of Object.entries({ username, password })) {
+    const bytes = encodeUtf8(text).byteLength
+    if (bytes >= 1 && bytes <= MAX_CREDENTIAL_BYTES) continue
+    throw invalid(`${field} must be 1 to ${MAX_CREDENTIAL_BYTES} bytes of UTF-8`)
+  }
+  return { username, password }
+}
+
+/** What the store is to keep of `token` after `change`; at `time`, in Unix milliseconds. */
+export function changedRecord(token: Token, change: TokenChange, time: number): TokenRecord {
+  const { label, enabled, expiresAt, username, password } = change
+  if (typeof expiresAt === 'number') checkExpiry(expiresAt, time)
+  if (typeof label === 'string') checkLabel(label)
+  const record = recordOf(token)
+  const credentials = username !== undefined || password !== undefined
+  if (credentials && (token.type !== 'reverse' || token.autonomy)) {
+    throw invalid('username and password are for reverse tokens with a SOCKS port')
+  }
+  const changed = {
+    ...record,
+    ...(label !== undefined && { label: label ?? undefined }),
+    ...(enabled !== undefined && { enabled }),
+    ...(expiresAt !== undefined && { expiresAt: expiresAt ?? undefined }),
+    ...(credentials && { username: username ?? undefined, password: password ?? undefined }),
+  }
+  credentialsOf(changed)
+  return changed
+}
+
+function invalid(message: string): LinkSocksError {
+  return new LinkSocksError('ERR_TOKEN_INVALID', message)
+}

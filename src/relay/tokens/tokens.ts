@@ -1,0 +1,200 @@
+import { LinkSocksError } from '../../errors.js'
+import type { Session } from '../../mux/session.js'
+import type { Clock, Crypto, TokenRecord } from '../../ports.js'
+import { encodeUtf8 } from '../../protocol/text.js'
+import { hex, tokenHash } from '../../protocol/token-hash.js'
+import type { ProviderPool } from '../clients/provider-pool.js'
+import type { RelayLink } from '../clients/relay-link.js'
+import type { ReversePort, SocksCredentials } from '../reverse/reverse-port.js'
+import type { TokenSource, TokenState } from './token-spec.js'
+import { newId } from './token-text.js'
+
+/** Tokens that one relay may have. */
+export const MAX_TOKENS = 100_000
+
+/** What an operator may give a token and change. */
+export interface TokenTraits {
+  label: string | undefined
+  enabled: boolean
+  /** Unix milliseconds from which on it is refused. */
+  expiresAt: number | undefined
+}
+
+export interface TokenBase extends TokenTraits {
+  /** Random and public. */
+  readonly id: string
+  /** In the order of addition; 0 until it is in the table. */
+  number: number
+  readonly token: string
+  readonly source: TokenSource
+  /** Unix milliseconds. */
+  readonly createdAt: number
+  /** Authenticated living links of this token itself. */
+  readonly links: Set<RelayLink>
+  /** Those that lost their connection and may come back. */
+  readonly suspended: Set<RelayLink>
+}
+
+export interface ForwardToken extends TokenBase {
+  readonly type: 'forward'
+}
+
+/** A reverse token with all that depends on it: one tenant. */
+export interface ReverseToken extends TokenBase {
+  readonly type: 'reverse'
+  readonly autonomy: boolean
+  readonly providers: ProviderPool
+  readonly connectors: Set<ConnectorToken>
+  /** Its SOCKS port; none for autonomy tokens. */
+  port: ReversePort | undefined
+  /** What the port asks for; connections that are there already go on when it changes. */
+  credentials: SocksCredentials | undefined
+}
+
+export interface ConnectorToken extends TokenBase {
+  readonly type: 'connector'
+  readonly reverse: ReverseToken
+  /** The provider instance that added it; `undefined` for an operator's token, which reaches every provider. */
+  readonly owner: string | undefined
+}
+
+export type Token = ForwardToken | ReverseToken | ConnectorToken
+
+/** A token that nobody uses yet. */
+export function newToken(
+  token: string,
+  source: TokenSource,
+  clock: Pick<Clock, 'wallTime'>,
+  crypto: Crypto,
+  { label, enabled = true, expiresAt }: Partial<TokenTraits> = {},
+): TokenBase {
+  const createdAt = clock.wallTime()
+  const id = newId(crypto)
+  return { id, number: 0, token, source, createdAt, label, enabled, expiresAt, links: new Set(), suspended: new Set() }
+}
+
+/** What a store keeps of a token. */
+export function recordOf(token: Token): TokenRecord {
+  const { id, type, createdAt, label, enabled, expiresAt } = token
+  return { id, type, token: token.token, createdAt, label, enabled, expiresAt, ...detailsOf(token) }
+}
+
+function detailsOf(token: Token): Partial<TokenRecord> {
+  if (token.type === 'forward') return {}
+  if (token.type === 'connector') return { reverseToken: token.reverse.token }
+  const { autonomy, port, credentials } = token
+  return { autonomy, port: port?.port, ...credentials }
+}
+
+/** Whether `token` may be used at `time` (Unix milliseconds), and if not, why. A reverse token takes its connector tokens along. */
+export function stateOf(token: Token, time: number): TokenState {
+  if (!token.enabled) return 'disabled'
+  if (token.expiresAt !== undefined && token.expiresAt <= time) return 'expired'
+  return token.type === 'connector' ? stateOf(token.reverse, time) : 'active'
+}
+
+/** All tokens of a relay, found by name, by hash or by id. */
+export class TokenTable {
+  readonly #crypto: Crypto
+  readonly #tokens = new Map<string, Token>()
+  readonly #ids = new Map<string, Token>()
+  /** Names of tokens about to be added. */
+  readonly #reserved = new Set<string>()
+  #last = 0
+
+  constructor(crypto: Crypto) {
+    this.#crypto = crypto
+  }
+
+  /** In the order in which they were added. */
+  all(): Iterable<Token> {
+    return this.#tokens.values()
+  }
+
+  /** How many there are of each type. */
+  get counts(): Record<Token['type'], number> {
+    const counts = { forward: 0, reverse: 0, connector: 0 }
+    for (const { type } of this.#tokens.values()) counts[type] += 1
+    return counts
+  }
+
+  get size(): number {
+    return this.#tokens.size
+  }
+
+  byId(id: string): Token | undefined {
+    return this.#ids.get(id)
+  }
+
+  /** By the text of the token. */
+  find(token: string): Token | undefined {
+    return this.#tokens.get(this.#keyOf(token))
+  }
+
+  /** By the lowercase hex SHA-256 of the token. */
+  findByHash(hash: string): Token | undefined {
+    return this.#tokens.get(this.#key(hash))
+  }
+
+  /** Whether it has not been removed. */
+  has(token: Token): boolean {
+    return this.find(token.token) === token
+  }
+
+  /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
+  add(token: Token): void {
+    const key = this.#keyOf(token.token)
+    this.#checkFree(token.token, key)
+    this.#tokens.set(key, token)
+    this.#ids.set(token.id, token)
+    this.#last += 1
+    token.number = this.#last
+    if (token.type === 'connector') token.reverse.connectors.add(token)
+  }
+
+  /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
+  checkFree(token: string): void {
+    this.#checkFree(token, this.#keyOf(token))
+  }
+
+  #checkFree(token: string, key: string): void {
+    if (this.#tokens.has(key) || this.#reserved.has(token))
+      throw new LinkSocksError('ERR_TOKEN_EXISTS', 'token already exists')
+    if (this.#tokens.size + this.#reserved.size >= MAX_TOKENS)
+      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_TOKENS} tokens`)
+  }
+
+  /**
+   * Keeps a name free until `release` is called.
+   * @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT
+   */
+  reserve(token: string): { readonly release: () => void } {
+    this.checkFree(token)
+    this.#reserved.add(token)
+    return { release: () => void this.#reserved.delete(token) }
+  }
+
+  /** @returns whether it was there. */
+  remove(token: Token): boolean {
+    const key = this.#keyOf(token.token)
+    // a later token may have the same name
+    if (this.#tokens.get(key) !== token) return false
+    if (token.type === 'connector') token.reverse.connectors.delete(token)
+    this.#ids.delete(token.id)
+    return this.#tokens.delete(key)
+  }
+
+  #keyOf(token: string): string {
+    return this.#key(tokenHash(token, this.#crypto))
+  }
+
+  /** The hash is a credential itself: hashing it again keeps the time of a look-up from telling how close a guess was. */
+  #key(hash: string): string {
+    return hex(this.#crypto.sha256(encodeUtf8(hash)))
+  }
+}
+
+/** Living and suspended. */
+export function sessionsOf(token: Token): Session[] {
+  return [...token.links, ...token.suspended].map((link) => link.session)
+}

@@ -1,0 +1,70 @@
+import { LinkSocksError } from '../../../src/errors.js'
+import type { TokenChanges, TokenRecord, TokenStore } from '../../../src/ports.js'
+import type { TokenInfo } from '../../../src/relay/tokens/token-spec.js'
+import { World } from '../world.js'
+
+/** A store that fails or waits when the test says so, and whose records outlive it. */
+export class ScriptedStore implements TokenStore {
+  readonly durable = true
+  readonly records: Map<string, TokenRecord>
+  /** What was asked of it, in order, whether it failed or not. */
+  readonly asked: TokenChanges[] = []
+  failing = false
+  closed = 0
+  #held: (() => void)[] | undefined
+
+  constructor(records: Iterable<TokenRecord> = []) {
+    this.records = new Map([...records].map((record) => [record.id, record]))
+  }
+
+  /** Texts of the tokens, in order. */
+  get tokens(): readonly string[] {
+    return [...this.records.values()].map(({ token }) => token)
+  }
+
+  /** What a server finds that starts after this one. */
+  restarted(): ScriptedStore {
+    return new ScriptedStore(this.records.values())
+  }
+
+  /** Writes wait until they are let go. */
+  hold(): void {
+    this.#held = []
+  }
+
+  letGo(): void {
+    for (const go of this.#held?.splice(0) ?? []) go()
+    this.#held = undefined
+  }
+
+  async load(): Promise<readonly TokenRecord[]> {
+    return [...this.records.values()]
+  }
+
+  async write(changes: TokenChanges): Promise<void> {
+    if (this.closed > 0) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
+    this.asked.push(changes)
+    await new Promise<void>((resolve) => (this.#held === undefined ? resolve() : this.#held.push(resolve)))
+    if (this.failing) throw new LinkSocksError('ERR_NOT_STORED', 'the disk is full')
+    for (const id of changes.remove ?? []) this.records.delete(id)
+    for (const record of changes.put ?? []) this.records.set(record.id, record)
+  }
+
+  async close(): Promise<void> {
+    this.closed += 1
+  }
+}
+
+/** The tokens of `world`, and those of a relay that begins with what its store has; without what only a running one knows. */
+export async function memoryAndStore(world: World, store: ScriptedStore) {
+  const later = new World({ store: store.restarted(), clock: world.clock })
+  await later.relay.restore([])
+  const lasting = ({ number, clients, streams, reverse, ...info }: TokenInfo) => ({
+    ...info,
+    reverse: reverse && { ...reverse, listening: undefined, portError: undefined },
+  })
+  const seen = ({ relay }: World) => relay.tokenPage({ limit: 1_000 }).entries.map(lasting)
+  const both = { memory: seen(world), restarted: seen(later) }
+  await later.relay.close()
+  return both
+}
