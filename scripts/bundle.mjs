@@ -36,7 +36,7 @@ async function licenceOf(folder) {
 }
 
 const bundle = await rolldown({
-  input: { main: join(ROOT, 'dist/cli/main.js'), io: join(ROOT, 'dist/cli/io.js') },
+  input: { main: join(ROOT, 'dist/cli/main.js'), io: join(ROOT, 'dist/cli/settings/io.js') },
   platform: 'node',
   onLog: (level, log) => {
     if (level === 'warn') throw new Error(log.message)

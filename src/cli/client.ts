@@ -15,11 +15,11 @@ import {
   SERVER_URL,
   THREADS,
   TOKEN,
-} from './client-flags.js'
-import { type Environment, optionError, type Settings } from './environment.js'
-import * as flags from './flags.js'
-import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings, readResume } from './plan.js'
-import { readTls } from './tls.js'
+} from './settings/client-flags.js'
+import { type Environment, optionError, type Settings } from './settings/environment.js'
+import * as flags from './settings/flags.js'
+import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings, readResume } from './settings/plan.js'
+import { readTls } from './settings/tls.js'
 import {
   parseClientToken,
   parseDuration,
@@ -30,7 +30,7 @@ import {
   parseProxy,
   parseToken,
   parseUrl,
-} from './values.js'
+} from './settings/values.js'
 
 /** @throws {LinkSocksError} ERR_OPTION naming the flag or variable */
 export async function planClient(

@@ -1,8 +1,8 @@
-import { CLIENT_EXAMPLES, CLIENT_SUMMARIES, type ClientCommand, clientFlags } from './client-flags.js'
-import { type CommandSpec, SHELLS } from './command-spec.js'
-import * as manage from './manage-flags.js'
-import { SERVER_EXAMPLES, SERVER_FLAGS, SERVER_SUMMARY } from './server-flags.js'
-import type { ManageCommand } from './task.js'
+import * as manage from './manage/manage-flags.js'
+import type { ManageCommand } from './manage/task.js'
+import { CLIENT_EXAMPLES, CLIENT_SUMMARIES, type ClientCommand, clientFlags } from './settings/client-flags.js'
+import { type CommandSpec, SHELLS } from './settings/command-spec.js'
+import { SERVER_EXAMPLES, SERVER_FLAGS, SERVER_SUMMARY } from './settings/server-flags.js'
 
 export type RunCommand = 'server' | ClientCommand
 

@@ -1,7 +1,7 @@
 import type { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { CliIo } from './io.js'
 import { asFailure } from './outcome.js'
+import type { CliIo } from './settings/io.js'
 
 /** How long an orderly end may take, behind what is waited for, before the process ends all the same. */
 export const CLOSE_LIMIT_MS = 10_000

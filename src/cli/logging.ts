@@ -1,10 +1,10 @@
 import type { Logger } from '../log.js'
 import { createLogger } from '../node/system/pino-logger.js'
 import type { Invocation } from './command-line.js'
-import type { Environment, Settings } from './environment.js'
-import { LOG_FORMAT } from './flags.js'
-import type { CliIo } from './io.js'
-import { parseChoice } from './values.js'
+import type { Environment, Settings } from './settings/environment.js'
+import { LOG_FORMAT } from './settings/flags.js'
+import type { CliIo } from './settings/io.js'
+import { parseChoice } from './settings/values.js'
 
 export interface Logging {
   readonly logger: Logger

@@ -2,18 +2,18 @@ import { addressText } from '../address.js'
 import type { LinkSocksError } from '../errors.js'
 import { type LogFields, type Logger, limitedLog, remoteText } from '../log.js'
 import { planClient } from './client.js'
-import type { ClientCommand } from './client-flags.js'
 import { type Invocation, namesNothing, parseCommandLine, writeUsage } from './command-line.js'
 import { type CommandName, RUN_COMMANDS, type RunCommand } from './commands.js'
-import { type Environment, Settings } from './environment.js'
-import { type CliIo, processIo } from './io.js'
 import type { Library } from './library.js'
 import { runUntilEnded, type Service } from './lifecycle.js'
 import { type Logging, openLog } from './logging.js'
 import { asFailure, EXIT, exitCodeOf, failureText } from './outcome.js'
-import { type Notice, readDrain } from './plan.js'
 import { planServer } from './server.js'
 import { hasApi } from './server-api.js'
+import type { ClientCommand } from './settings/client-flags.js'
+import { type Environment, Settings } from './settings/environment.js'
+import { type CliIo, processIo } from './settings/io.js'
+import { type Notice, readDrain } from './settings/plan.js'
 
 /**
  * The `linksocks` program: reads the command line, runs a server or a client until it ends, or speaks to a running server,
@@ -40,7 +40,7 @@ export async function main(
     if (invocation === undefined) return EXIT.ended
     const { command } = invocation
     if (!isRun(command)) {
-      const { manage } = await import('./manage.js')
+      const { manage } = await import('./manage/manage.js')
       await manage({ ...invocation, command }, env, io)
       return EXIT.ended
     }

@@ -1,8 +1,8 @@
 import { LinkSocksError } from '../errors.js'
 import { checkApiKeys, checkDataKey } from '../node/check-options.js'
 import type { ApiKey, ServerOptions } from '../node/options.js'
-import { optionError, type Settings } from './environment.js'
-import { ignored, ignoredIfGiven, type Notice } from './plan.js'
+import { optionError, type Settings } from './settings/environment.js'
+import { ignored, ignoredIfGiven, type Notice } from './settings/plan.js'
 import {
   API_KEY,
   API_KEY_FILE,
@@ -14,8 +14,8 @@ import {
   METRICS_KEY_FILE,
   METRICS_LISTEN,
   NAMED_API_KEY,
-} from './server-flags.js'
-import { parseApiKey, parseHostPort, parseText } from './values.js'
+} from './settings/server-flags.js'
+import { parseApiKey, parseHostPort, parseText } from './settings/values.js'
 
 /** Options of the HTTP API, its tokens' directory and metrics. */
 export type ApiOptions = Pick<

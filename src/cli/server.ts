@@ -2,8 +2,9 @@ import type { ServerOptions } from '../node/options.js'
 import { nodeCrypto } from '../node/system/crypto.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { generateToken } from '../relay/tokens/token-text.js'
-import { optionError, type Settings } from './environment.js'
-import * as flags from './flags.js'
+import { apiNotices, hasApi, readApiOptions } from './server-api.js'
+import { optionError, type Settings } from './settings/environment.js'
+import * as flags from './settings/flags.js'
 import {
   type Credentials,
   ignored,
@@ -13,8 +14,7 @@ import {
   readCredentials,
   readPings,
   readResume,
-} from './plan.js'
-import { apiNotices, hasApi, readApiOptions } from './server-api.js'
+} from './settings/plan.js'
 import {
   BUFFER_SIZE,
   CONNECTOR_AUTONOMY,
@@ -27,8 +27,16 @@ import {
   TRUSTED_PROXY,
   WS_HOST,
   WS_PORT,
-} from './server-flags.js'
-import { parseCidr, parseDuration, parseHost, parsePort, parsePortRange, parseProxy, parseToken } from './values.js'
+} from './settings/server-flags.js'
+import {
+  parseCidr,
+  parseDuration,
+  parseHost,
+  parsePort,
+  parsePortRange,
+  parseProxy,
+  parseToken,
+} from './settings/values.js'
 
 /** The SOCKS5 port of a reverse token, when none is named. */
 const DEFAULT_SOCKS_PORT = 9_870

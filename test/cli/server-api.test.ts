@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { KEYS_FILE_LIMIT } from '../../src/cli/files.js'
+import { KEYS_FILE_LIMIT } from '../../src/cli/settings/files.js'
 import type { ServerOptions } from '../../src/node/options.js'
 import { run, temporaryFile } from './harness.js'
 

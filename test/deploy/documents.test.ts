@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, write
 import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { SERVER_FLAGS } from '../../src/cli/server-flags.js'
+import { SERVER_FLAGS } from '../../src/cli/settings/server-flags.js'
 import { type Block, type Document, readMarkdown } from '../docs/markdown.js'
 import { ROOT, readText } from '../project/support.js'
 import { type Scene, sceneOfTest } from '../support/e2e-scene.js'

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type ClientCommand, clientFlags } from '../../src/cli/client-flags.js'
-import { type Flag, longName } from '../../src/cli/flags.js'
-import { ADD_FLAGS, LIST_FLAGS, REMOVE_FLAGS, SET_FLAGS, STATUS_FLAGS } from '../../src/cli/manage-flags.js'
-import { SERVER_FLAGS } from '../../src/cli/server-flags.js'
+import { ADD_FLAGS, LIST_FLAGS, REMOVE_FLAGS, SET_FLAGS, STATUS_FLAGS } from '../../src/cli/manage/manage-flags.js'
+import { type ClientCommand, clientFlags } from '../../src/cli/settings/client-flags.js'
+import { type Flag, longName } from '../../src/cli/settings/flags.js'
+import { SERVER_FLAGS } from '../../src/cli/settings/server-flags.js'
 import { readText } from '../project/support.js'
 
 const COMMANDS: readonly ClientCommand[] = ['client', 'provider', 'connector']

@@ -1,5 +1,5 @@
-import { clientFlags } from '../../../src/cli/client-flags.js'
-import { SERVER_FLAGS } from '../../../src/cli/server-flags.js'
+import { clientFlags } from '../../../src/cli/settings/client-flags.js'
+import { SERVER_FLAGS } from '../../../src/cli/settings/server-flags.js'
 
 const FLAGS = [...SERVER_FLAGS, ...clientFlags('client')]
 

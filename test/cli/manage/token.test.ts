@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { type Run, run, temporaryFile } from '../harness.js'
 import {
   clientOf,
   failed,
@@ -12,7 +13,6 @@ import {
   serverOf,
   tokenOf,
 } from './fake-api.js'
-import { type Run, run, temporaryFile } from './harness.js'
 
 const TOKENS = 'GET /api/tokens?limit=1000'
 const CLIENTS = 'GET /api/clients?limit=1000'

@@ -1,6 +1,6 @@
-import type { LogFields } from '../log.js'
-import { MIN_PING_MS, type PingOptions, pingTimes } from '../node/ping-times.js'
-import { MIN_RESUME_MS, type ResumeOptions } from '../node/resume-options.js'
+import type { LogFields } from '../../log.js'
+import { MIN_PING_MS, type PingOptions, pingTimes } from '../../node/ping-times.js'
+import { MIN_RESUME_MS, type ResumeOptions } from '../../node/resume-options.js'
 import { optionError, type Settings } from './environment.js'
 import {
   DRAIN_TIMEOUT,

@@ -1,7 +1,7 @@
 import { Option } from 'commander'
-import { LinkSocksError } from '../errors.js'
-import type { CommandSpec } from './command-spec.js'
-import type { Flag } from './flags.js'
+import { LinkSocksError } from '../../errors.js'
+import type { CommandSpec } from '../settings/command-spec.js'
+import type { Flag } from '../settings/flags.js'
 
 /** What can be completed behind a flag or in place of an argument. */
 export type Completed =

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { atEnd } from '../support/at-end.js'
+import { atEnd } from '../../support/at-end.js'
 
 export const KEY = 'the-key'
 

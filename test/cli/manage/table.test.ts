@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { ageText, bytesText, cell, durationText, jsonText, maskToken, renderTable } from '../../src/cli/table.js'
+import {
+  ageText,
+  bytesText,
+  cell,
+  durationText,
+  jsonText,
+  maskToken,
+  renderTable,
+} from '../../../src/cli/manage/table.js'
 
 describe('renderTable', () => {
   it('lines up columns of wide characters', () => {

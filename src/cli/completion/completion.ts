@@ -1,4 +1,4 @@
-import type { CommandSpec, Shell } from './command-spec.js'
+import type { CommandSpec, Shell } from '../settings/command-spec.js'
 import { bashScript } from './completion-bash.js'
 import { fishScript } from './completion-fish.js'
 import { completionTree } from './completion-tree.js'

@@ -1,6 +1,6 @@
-import * as client from './client-flags.js'
-import type { Flag } from './flags.js'
-import * as flags from './flags.js'
+import * as client from '../settings/client-flags.js'
+import type { Flag } from '../settings/flags.js'
+import * as flags from '../settings/flags.js'
 
 const SERVER = 'Running server:'
 const TOKEN_GROUP = 'Token:'

@@ -1,10 +1,10 @@
 /** Parsers of flag and variable texts. Each throws ERR_OPTION with `must be ...`; the reader names the flag. */
 import { isIP } from 'node:net'
-import { LinkSocksError } from '../errors.js'
-import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
-import { remoteText } from '../log.js'
-import { parseServerUrl } from '../protocol/handshake.js'
-import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../protocol/limits.js'
+import { LinkSocksError } from '../../errors.js'
+import { parseProxyUrl } from '../../exit/proxy/proxy-url.js'
+import { remoteText } from '../../log.js'
+import { parseServerUrl } from '../../protocol/handshake.js'
+import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../../protocol/limits.js'
 
 /** Largest API key: it has to fit in one HTTP header. */
 const MAX_API_KEY_LENGTH = 1_024

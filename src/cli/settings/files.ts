@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { LinkSocksError } from '../errors.js'
+import { LinkSocksError } from '../../errors.js'
 
 /** Largest file taken for a token, password or key. */
 export const SECRET_FILE_LIMIT = 4_096

@@ -1,4 +1,4 @@
-import { MAX_THREADS } from '../node/check-options.js'
+import { MAX_THREADS } from '../../node/check-options.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
 

@@ -1,11 +1,11 @@
-import { readError, readPage } from '../api/client-answers.js'
-import { withDeadline } from '../deadline.js'
-import { LinkSocksError } from '../errors.js'
-import { remoteText } from '../log.js'
-import { type HttpAnswer, sendRequest } from '../node/connect/http-client.js'
-import type { ServerSocketOptions } from '../node/connect/server-socket.js'
-import { nodeClock } from '../node/system/clock.js'
-import { MIB } from '../protocol/limits.js'
+import { withDeadline } from '../../deadline.js'
+import { LinkSocksError } from '../../errors.js'
+import { remoteText } from '../../log.js'
+import { type HttpAnswer, sendRequest } from '../../node/connect/http-client.js'
+import type { ServerSocketOptions } from '../../node/connect/server-socket.js'
+import { nodeClock } from '../../node/system/clock.js'
+import { MIB } from '../../protocol/limits.js'
+import { readError, readPage } from './read-answers.js'
 
 /** Bytes one answer may have. */
 export const MAX_ANSWER_BYTES = 16 * MIB

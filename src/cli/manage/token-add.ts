@@ -1,8 +1,9 @@
-import { readAddedToken } from '../api/client-answers.js'
-import { LinkSocksError } from '../errors.js'
-import { remoteText } from '../log.js'
-import { optionError, type Settings } from './environment.js'
-import { type Flag, longName } from './flags.js'
+import { LinkSocksError } from '../../errors.js'
+import { remoteText } from '../../log.js'
+import { optionError, type Settings } from '../settings/environment.js'
+import { type Flag, longName } from '../settings/flags.js'
+import { readCredentials } from '../settings/plan.js'
+import { parseChoice, parseInteger, parseToken } from '../settings/values.js'
 import {
   AUTONOMY,
   EXPIRES_AT,
@@ -21,10 +22,9 @@ import {
   TYPE,
 } from './manage-flags.js'
 import { clientUrl, parseLabel, readExpiry } from './manage-settings.js'
-import { readCredentials } from './plan.js'
+import { readAddedToken } from './read-answers.js'
 import { jsonText } from './table.js'
 import type { Task } from './task.js'
-import { parseChoice, parseInteger, parseToken } from './values.js'
 
 /** Flags that one type of token alone has. */
 const OF_TYPE: Readonly<Record<TokenType, readonly Flag[]>> = {

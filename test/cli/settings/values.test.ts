@@ -17,8 +17,8 @@ import {
   parseText,
   parseToken,
   parseUrl,
-} from '../../src/cli/values.js'
-import { LinkSocksError } from '../../src/errors.js'
+} from '../../../src/cli/settings/values.js'
+import { LinkSocksError } from '../../../src/errors.js'
 
 const fromZero = (text: string): number => parseDuration(text, 0)
 const fromOneSecond = (text: string): number => parseDuration(text, 1_000)

@@ -1,5 +1,5 @@
 import stringWidth from 'string-width'
-import { remoteText } from '../log.js'
+import { remoteText } from '../../log.js'
 
 /** Least width that {@link renderTable} shortens a column to. */
 const MIN_WIDTH = 12

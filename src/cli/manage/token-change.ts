@@ -1,7 +1,9 @@
-import { LinkSocksError } from '../errors.js'
+import { LinkSocksError } from '../../errors.js'
+import { optionError, type Settings } from '../settings/environment.js'
+import { type Flag, longName } from '../settings/flags.js'
+import { readCredentials } from '../settings/plan.js'
+import { parseToken } from '../settings/values.js'
 import type { ApiClient } from './api-client.js'
-import { optionError, type Settings } from './environment.js'
-import { type Flag, longName } from './flags.js'
 import {
   DISABLE,
   ENABLE,
@@ -16,11 +18,9 @@ import {
   SOCKS_USERNAME,
 } from './manage-flags.js'
 import { parseLabel, readExpiry } from './manage-settings.js'
-import { readCredentials } from './plan.js'
 import { jsonText } from './table.js'
 import type { Task } from './task.js'
 import { tokenOf, tokenTable } from './token-list.js'
-import { parseToken } from './values.js'
 
 /** Of a token, as `linksocks token list` shows it. */
 const ID = /^[\da-f]{24}$/

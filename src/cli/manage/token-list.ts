@@ -1,6 +1,6 @@
-import { type ListedToken, readListedToken, readOldStatus } from '../api/client-answers.js'
 import type { ApiClient } from './api-client.js'
 import { JSON_OUTPUT, SHOW_TOKENS } from './manage-flags.js'
+import { type ListedToken, readListedToken, readOldStatus } from './read-answers.js'
 import { cell, jsonText, maskToken, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 

@@ -1,5 +1,5 @@
 import { Option } from 'commander'
-import { LinkSocksError } from '../errors.js'
+import { LinkSocksError } from '../../errors.js'
 import { readSecretFile } from './files.js'
 import { type Flag, longName } from './flags.js'
 import { parseBoolean, parseText } from './values.js'

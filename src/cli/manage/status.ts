@@ -1,3 +1,6 @@
+import { remoteText } from '../../log.js'
+import type { ApiClient } from './api-client.js'
+import { JSON_OUTPUT } from './manage-flags.js'
 import {
   type ListedClient,
   type ListedToken,
@@ -5,10 +8,7 @@ import {
   readOldStatus,
   readServer,
   type ServerAnswer,
-} from '../api/client-answers.js'
-import { remoteText } from '../log.js'
-import type { ApiClient } from './api-client.js'
-import { JSON_OUTPUT } from './manage-flags.js'
+} from './read-answers.js'
 import { ageText, bytesText, cell, jsonText, maskToken, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 import { oldTokens, tokenOf, tokenTable } from './token-list.js'

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES } from '../../src/cli/api-client.js'
-import { main } from '../../src/cli/main.js'
+import { main } from '../../../src/cli/main.js'
+import { MAX_ANSWER_BYTES, MAX_LIST_BYTES, MAX_PAGES } from '../../../src/cli/manage/api-client.js'
+import { FakeIo, FakeLibrary, run, temporaryFile } from '../harness.js'
 import { type Answerer, failed, fakeApi, KEY, page, type Reply, routes, tokenOf } from './fake-api.js'
-import { FakeIo, FakeLibrary, run, temporaryFile } from './harness.js'
 
-const tls = (name: string): string => readFileSync(new URL(`../support/tls/${name}`, import.meta.url), 'utf8')
+const tls = (name: string): string => readFileSync(new URL(`../../support/tls/${name}`, import.meta.url), 'utf8')
 const LIST = 'GET /api/tokens?limit=1000'
 const EMPTY = routes({ [LIST]: page('tokens', []) })
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Settings } from '../../src/cli/environment.js'
-import { SECRET_FILE_LIMIT } from '../../src/cli/files.js'
-import type { Flag } from '../../src/cli/flags.js'
-import { parsePort, parseToken } from '../../src/cli/values.js'
-import { temporaryFile } from './harness.js'
+import { Settings } from '../../../src/cli/settings/environment.js'
+import { SECRET_FILE_LIMIT } from '../../../src/cli/settings/files.js'
+import type { Flag } from '../../../src/cli/settings/flags.js'
+import { parsePort, parseToken } from '../../../src/cli/settings/values.js'
+import { temporaryFile } from '../harness.js'
 
 const PORT: Flag = { flags: '-p, --port <port>', help: '', group: '', variable: 'LINKSOCKS_PORT' }
 const TOKEN: Flag = { flags: '-t, --token <token>', help: '', group: '', variable: 'LINKSOCKS_TOKEN', secret: true }

@@ -1,6 +1,6 @@
+import type { Settings } from '../settings/environment.js'
+import type { CliIo } from '../settings/io.js'
 import type { ApiClient } from './api-client.js'
-import type { Settings } from './environment.js'
-import type { CliIo } from './io.js'
 
 /** The commands that speak to a running server. */
 export type ManageCommand = 'status' | 'token list' | 'token add' | 'token set' | 'token rm'

@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CommandSpec, SHELLS, type Shell } from '../../src/cli/command-spec.js'
-import { COMMANDS, COMPLETION } from '../../src/cli/commands.js'
-import { completionScript } from '../../src/cli/completion.js'
-import { patience } from '../support/wait.js'
+import { COMMANDS, COMPLETION } from '../../../src/cli/commands.js'
+import { completionScript } from '../../../src/cli/completion/completion.js'
+import { type CommandSpec, SHELLS, type Shell } from '../../../src/cli/settings/command-spec.js'
+import { patience } from '../../support/wait.js'
 
 /** What a flag's help or a command's summary could do to a script. */
 const NASTY = `it's "quoted" \`touch pwned\` $(touch pwned) [a] {b,c} \\ <x> & | * ~ %s: end`
