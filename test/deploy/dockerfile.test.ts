@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ROOT, readJson, repositoryFiles } from '../project/support.js'
-import { sceneOfTest } from '../support/e2e-scene.js'
+import { sceneOfTest } from '../support/e2e/scene.js'
 import { freePort } from '../support/ports.js'
 import { ignorePatterns, ignores, instructions, readDockerfile, type Stage } from './support/dockerfile.js'
 

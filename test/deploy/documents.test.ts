@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { SERVER_FLAGS } from '../../src/cli/settings/server-flags.js'
 import { type Block, type Document, readMarkdown } from '../docs/markdown.js'
 import { ROOT, readText } from '../project/support.js'
-import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
+import { type Scene, sceneOfTest } from '../support/e2e/scene.js'
 import { readCompose } from './support/compose.js'
 import { VARIABLES, variablesNamed } from './support/variables.js'
 

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { PeerProcess } from '../interop/support/peer-process.js'
-import { folderOf } from '../interop/support/reverse-proxy.js'
+import { folderOf } from '../interop/support/proxies/reverse-proxy.js'
 import { ROOT, readJson, repositoryFiles, run } from '../project/support.js'
-import { sceneOfSuite } from '../support/e2e-scene.js'
+import { sceneOfSuite } from '../support/e2e/scene.js'
 import { ignorePatterns, ignores, readDockerfile } from './support/dockerfile.js'
 
 const TOOLS = join(ROOT, 'test/deploy/.venv/bin')

@@ -11,7 +11,7 @@ import { WebSocket } from 'ws'
 import { type LocalCa, localCa, OPENSSL } from '../interop/support/local-ca.js'
 import { expectBulk, expectHalfClose, expectInteractive, expectParallel } from '../interop/support/transport-checks.js'
 import { readText } from '../project/support.js'
-import { type Scene, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e-scene.js'
+import { type Scene, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e/scene.js'
 import { eventually, within } from '../support/wait.js'
 import { CADDY_EXAMPLE, type Example, type ExampleKind, NGINX_EXAMPLE } from './support/examples.js'
 

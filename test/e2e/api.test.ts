@@ -1,9 +1,9 @@
 import { EventEmitter, once } from 'node:events'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { api, type TokenState, tokens } from '../support/e2e-modes.js'
-import { type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../support/e2e-scene.js'
-import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
-import { echoTarget, errorOf, tcpTarget } from '../support/e2e-targets.js'
+import { api, type TokenState, tokens } from '../support/e2e/modes.js'
+import { type Scene, type ServerProcess, sceneOfSuite, sceneOfTest } from '../support/e2e/scene.js'
+import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e/socks.js'
+import { echoTarget, errorOf, tcpTarget } from '../support/e2e/targets.js'
 import { freePort, isFree } from '../support/ports.js'
 import { eventually, untilStill } from '../support/wait.js'
 

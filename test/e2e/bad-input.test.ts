@@ -9,12 +9,12 @@ import {
   RawLink,
   TYPE,
   throwAt,
-} from '../support/e2e-garbage.js'
-import { api, startTunnel, type Tunnel, tokens } from '../support/e2e-modes.js'
-import type { LinksocksProcess } from '../support/e2e-process.js'
-import { sceneOfSuite } from '../support/e2e-scene.js'
-import { readBytes, SocksUdp, socksAddress, socksConnect } from '../support/e2e-socks.js'
-import { tcpTarget, udpEcho } from '../support/e2e-targets.js'
+} from '../support/e2e/garbage.js'
+import { api, startTunnel, type Tunnel, tokens } from '../support/e2e/modes.js'
+import type { LinksocksProcess } from '../support/e2e/process.js'
+import { sceneOfSuite } from '../support/e2e/scene.js'
+import { readBytes, SocksUdp, socksAddress, socksConnect } from '../support/e2e/socks.js'
+import { tcpTarget, udpEcho } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 

@@ -1,9 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { serverArgs } from '../support/e2e-modes.js'
-import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
-import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e-socks.js'
-import { errorOf, readAll } from '../support/e2e-targets.js'
+import { serverArgs } from '../support/e2e/modes.js'
+import { type Scene, sceneOfTest } from '../support/e2e/scene.js'
+import { CONNECT, readBytes, socksConnect, socksRequest } from '../support/e2e/socks.js'
+import { errorOf, readAll } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { startTunnel } from '../support/e2e-modes.js'
-import { sceneOfSuite, sha256 } from '../support/e2e-scene.js'
-import { readBytes, socksAddress, socksConnect } from '../support/e2e-socks.js'
-import { echoTarget, errorOf, readAll, tcpTarget } from '../support/e2e-targets.js'
+import { startTunnel } from '../support/e2e/modes.js'
+import { sceneOfSuite, sha256 } from '../support/e2e/scene.js'
+import { readBytes, socksAddress, socksConnect } from '../support/e2e/socks.js'
+import { echoTarget, errorOf, readAll, tcpTarget } from '../support/e2e/targets.js'
 import { until, untilStill } from '../support/wait.js'
 
 const content = randomBytes(3 * 1024 * 1024)

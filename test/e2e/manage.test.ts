@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { ROOT } from '../project/support.js'
-import { sceneOfTest } from '../support/e2e-scene.js'
+import { sceneOfTest } from '../support/e2e/scene.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 

@@ -1,9 +1,9 @@
 import { randomFillSync } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { MODES, startTunnel } from '../support/e2e-modes.js'
-import { sceneOfSuite, sha256 } from '../support/e2e-scene.js'
-import { CONNECT, SocksUdp, socksConnect, socksRequest } from '../support/e2e-socks.js'
-import { download, echoTarget, HAS_IPV6, httpOrigin, readAll, udpEcho, upload } from '../support/e2e-targets.js'
+import { MODES, startTunnel } from '../support/e2e/modes.js'
+import { sceneOfSuite, sha256 } from '../support/e2e/scene.js'
+import { CONNECT, SocksUdp, socksConnect, socksRequest } from '../support/e2e/socks.js'
+import { download, echoTarget, HAS_IPV6, httpOrigin, readAll, udpEcho, upload } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
 
 const credentials = ['ann', 'open sesame'] as const

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { MODES, type Mode, serverArgs } from '../support/e2e-modes.js'
-import { type Scene, sceneOfTest } from '../support/e2e-scene.js'
-import { socksConnect } from '../support/e2e-socks.js'
-import { echoTarget, errorOf, readAll } from '../support/e2e-targets.js'
+import { MODES, type Mode, serverArgs } from '../support/e2e/modes.js'
+import { type Scene, sceneOfTest } from '../support/e2e/scene.js'
+import { socksConnect } from '../support/e2e/socks.js'
+import { echoTarget, errorOf, readAll } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 

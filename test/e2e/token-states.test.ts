@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { api } from '../support/e2e-modes.js'
-import { type ServerProcess, sceneOfTest } from '../support/e2e-scene.js'
-import { readBytes, socksConnect } from '../support/e2e-socks.js'
-import { echoTarget, errorOf, readAll } from '../support/e2e-targets.js'
+import { api } from '../support/e2e/modes.js'
+import { type ServerProcess, sceneOfTest } from '../support/e2e/scene.js'
+import { readBytes, socksConnect } from '../support/e2e/socks.js'
+import { echoTarget, errorOf, readAll } from '../support/e2e/targets.js'
 import { freePort, isFree } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 

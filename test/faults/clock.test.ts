@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import type { LinksocksProcess } from '../support/e2e-process.js'
-import { sceneOfTest } from '../support/e2e-scene.js'
-import { readBytes, socksConnect } from '../support/e2e-socks.js'
-import { echoTarget } from '../support/e2e-targets.js'
+import type { LinksocksProcess } from '../support/e2e/process.js'
+import { sceneOfTest } from '../support/e2e/scene.js'
+import { readBytes, socksConnect } from '../support/e2e/socks.js'
+import { echoTarget } from '../support/e2e/targets.js'
 import { until } from '../support/wait.js'
 import { jumpingClock } from './preload.js'
 

@@ -1,10 +1,10 @@
-import { serverArgs } from '../support/e2e-modes.js'
-import type { LinksocksProcess } from '../support/e2e-process.js'
-import type { Scene } from '../support/e2e-scene.js'
+import { serverArgs } from '../support/e2e/modes.js'
+import type { LinksocksProcess } from '../support/e2e/process.js'
+import type { Scene } from '../support/e2e/scene.js'
 import { freePort } from '../support/ports.js'
 import { until, within } from '../support/wait.js'
 import { CuttingRelay, type PathOptions } from './cutting-relay.js'
-import { between } from './random.js'
+import { between } from './fuzz/random.js'
 
 /** A tunnel each of whose hops leads through a cutting relay. */
 export interface CutScene {

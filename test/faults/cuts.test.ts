@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { withScene } from '../support/beside.js'
-import type { Scene } from '../support/e2e-scene.js'
+import type { Scene } from '../support/e2e/scene.js'
 import { until, untilStill } from '../support/wait.js'
 import { type CutScene, cutAtRandom, startCutScene } from './cut-scene.js'
-import { seeded } from './random.js'
+import { seeded } from './fuzz/random.js'
 import { content, MB, startTransfer, type Transfer, transferTarget } from './transfer.js'
 
 const CUTS = 20

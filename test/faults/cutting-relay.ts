@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
-import type { Scene } from '../support/e2e-scene.js'
+import type { Scene } from '../support/e2e/scene.js'
 
 /** Pauses shorter than this are put off until they are worth a timer. */
 const SHORTEST_PAUSE_MS = 4

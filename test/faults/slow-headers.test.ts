@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { withScene } from '../support/beside.js'
-import type { Scene } from '../support/e2e-scene.js'
-import { socksConnect } from '../support/e2e-socks.js'
-import { echoTarget, readAll } from '../support/e2e-targets.js'
+import type { Scene } from '../support/e2e/scene.js'
+import { socksConnect } from '../support/e2e/socks.js'
+import { echoTarget, readAll } from '../support/e2e/targets.js'
 import { until } from '../support/wait.js'
 import { waitingTimes } from './preload.js'
 

@@ -1,8 +1,8 @@
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Scene } from '../support/e2e-scene.js'
-import { readBytes, socksConnect } from '../support/e2e-socks.js'
-import { tcpTarget } from '../support/e2e-targets.js'
+import type { Scene } from '../support/e2e/scene.js'
+import { readBytes, socksConnect } from '../support/e2e/socks.js'
+import { tcpTarget } from '../support/e2e/targets.js'
 import { within } from '../support/wait.js'
 
 export const MB = 1024 * 1024

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { MODES, type Mode } from '../support/e2e-modes.js'
-import type { Scene } from '../support/e2e-scene.js'
+import { MODES, type Mode } from '../support/e2e/modes.js'
+import type { Scene } from '../support/e2e/scene.js'
 import { eventually } from '../support/wait.js'
 import { type CapturedLink, captureInFront, type End } from './support/capture.js'
 import { faultsOf, namesOf } from './support/captured-rules.js'

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { CapturedLink, type End } from './support/capture.js'
 import { faultsOf } from './support/captured-rules.js'
-import { readPartA } from './support/part-a.js'
+import { readPartA } from './support/frames/part-a.js'
 
 const CHANNEL = '00000001111142228333444444444441'
 const CONNECT = `010301${CHANNEL}0161 0050`

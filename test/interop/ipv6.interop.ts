@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { Scene } from '../support/e2e-scene.js'
-import { echoTarget, HAS_IPV6 } from '../support/e2e-targets.js'
+import type { Scene } from '../support/e2e/scene.js'
+import { echoTarget, HAS_IPV6 } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 import type { Deployed } from './support/deployed.js'

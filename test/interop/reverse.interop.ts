@@ -1,3 +1,3 @@
-import { describeTraffic } from './support/traffic.js'
+import { describeTraffic } from './support/traffic/traffic.js'
 
 describeTraffic('reverse')

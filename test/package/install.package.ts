@@ -5,11 +5,11 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { PeerProcess } from '../interop/support/peer-process.js'
-import { folderOf } from '../interop/support/reverse-proxy.js'
+import { folderOf } from '../interop/support/proxies/reverse-proxy.js'
 import { readJson } from '../project/support.js'
-import { sceneOfSuite, sha256 } from '../support/e2e-scene.js'
-import { socksConnect } from '../support/e2e-socks.js'
-import { download, httpOrigin } from '../support/e2e-targets.js'
+import { sceneOfSuite, sha256 } from '../support/e2e/scene.js'
+import { socksConnect } from '../support/e2e/socks.js'
+import { download, httpOrigin } from '../support/e2e/targets.js'
 
 const NODES = Object.entries<string>(JSON.parse(process.env.PACKED_NODES ?? '{}'))
 const INSTALL_MS = 120_000

@@ -1,5 +1,5 @@
 import type { TestContext } from 'vitest'
-import { Scene } from './e2e-scene.js'
+import { Scene } from './e2e/scene.js'
 import { beginConcurrent } from './wait.js'
 
 /** A test that may go on beside others of its file (`concurrent`), with a scene of its own. */

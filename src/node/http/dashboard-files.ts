@@ -2,9 +2,10 @@ import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzip } from 'node:zlib'
+import { PACKAGE_ROOT } from '../system/package-root.js'
 
 /** Lies at the same distance from `src`, from the build and from the command in one piece. */
-const FOLDER = fileURLToPath(new URL('../../../dist/dashboard/', import.meta.url))
+const FOLDER = fileURLToPath(new URL('dist/dashboard/', PACKAGE_ROOT))
 const PAGE = '/dashboard'
 const PREFIX = `${PAGE}/`
 /** Vite gives the files in here names that change with their content. */

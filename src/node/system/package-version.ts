@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { PACKAGE_ROOT } from './package-root.js'
 
-/** The version of package.json, which lies at the same distance from `src` and from the build. */
+/** The version that package.json names. */
 export function packageVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
+  const manifest: unknown = JSON.parse(readFileSync(new URL('package.json', PACKAGE_ROOT), 'utf8'))
   if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version)
   return 'unknown'
 }

@@ -1,7 +1,7 @@
-import { startNginx } from '../../interop/support/nginx.js'
-import { type Front, findProgram, folderOf, startFront } from '../../interop/support/reverse-proxy.js'
+import { startNginx } from '../../interop/support/proxies/nginx.js'
+import { type Front, findProgram, folderOf, startFront } from '../../interop/support/proxies/reverse-proxy.js'
 import { readText } from '../../project/support.js'
-import type { Scene } from '../../support/e2e-scene.js'
+import type { Scene } from '../../support/e2e/scene.js'
 import { freePort } from '../../support/ports.js'
 
 export interface ExampleOptions {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
-import { type Scene, sha256 } from '../../support/e2e-scene.js'
+import { type Scene, sha256 } from '../../support/e2e/scene.js'
 import { within } from '../../support/wait.js'
 import { BaseLink } from './base-link.js'
 import { auth } from './base-wire.js'

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Scene } from '../../support/e2e-scene.js'
+import type { Scene } from '../../support/e2e/scene.js'
 
 const tls = (name: string): Buffer => readFileSync(new URL(`../../support/tls/${name}`, import.meta.url))
 

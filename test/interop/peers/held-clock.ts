@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import type { Scene } from '../../support/e2e-scene.js'
-import { readBytes } from '../../support/e2e-socks.js'
-import { tcpTarget } from '../../support/e2e-targets.js'
+import type { Scene } from '../../support/e2e/scene.js'
+import { readBytes } from '../../support/e2e/socks.js'
+import { tcpTarget } from '../../support/e2e/targets.js'
 import { Bell } from './base-bell.js'
 
 const INSIDE = new URL('held-clock-inside.mjs', import.meta.url).href

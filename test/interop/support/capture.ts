@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'no
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
-import type { Scene } from '../../support/e2e-scene.js'
+import type { Scene } from '../../support/e2e/scene.js'
 
 export type End = 'client' | 'server'
 

@@ -1,5 +1,5 @@
 import type { CapturedLink, CapturedMessage, End } from './capture.js'
-import { type Reading, readPartA } from './part-a.js'
+import { type Reading, readPartA } from './frames/part-a.js'
 
 /** What ours sends to a peer of the base protocol, by the end of the link it has. */
 const SENT: Readonly<Record<End, readonly string[]>> = {

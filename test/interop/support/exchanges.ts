@@ -1,5 +1,5 @@
-import type { Scene } from '../../support/e2e-scene.js'
-import { readBytes, type SocksOptions, socksConnect } from '../../support/e2e-socks.js'
+import type { Scene } from '../../support/e2e/scene.js'
+import { readBytes, type SocksOptions, socksConnect } from '../../support/e2e/socks.js'
 
 /** How long a stream may hang before another is tried beside it. */
 const BESIDE_MS = 1_000

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Scene } from '../../support/e2e-scene.js'
-import { findProgram, folderOf } from './reverse-proxy.js'
+import type { Scene } from '../../support/e2e/scene.js'
+import { findProgram, folderOf } from './proxies/reverse-proxy.js'
 
 const run = promisify(execFile)
 export const OPENSSL = findProgram('openssl')

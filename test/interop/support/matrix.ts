@@ -1,5 +1,5 @@
 import { describe } from 'vitest'
-import type { Mode } from '../../support/e2e-modes.js'
+import type { Mode } from '../../support/e2e/modes.js'
 import { DEPLOYED, type Deployed } from './deployed.js'
 import { type Cast, castName, castsOf } from './mixed-tunnel.js'
 

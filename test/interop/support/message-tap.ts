@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import type { Scene } from '../../support/e2e-scene.js'
-import { tcpTarget } from '../../support/e2e-targets.js'
+import type { Scene } from '../../support/e2e/scene.js'
+import { tcpTarget } from '../../support/e2e/targets.js'
 
 /** A Data message that passed: what its head says. */
 export interface TappedData {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
-import type { Mode } from '../../support/e2e-modes.js'
-import type { Scene } from '../../support/e2e-scene.js'
+import type { Mode } from '../../support/e2e/modes.js'
+import type { Scene } from '../../support/e2e/scene.js'
 import { freePort } from '../../support/ports.js'
 import { eventually } from '../../support/wait.js'
 import { CLIENT_FLAGS, type Deployed } from './deployed.js'

@@ -1,5 +1,5 @@
 import { type TestContext, vi } from 'vitest'
-import { Scene } from '../../support/e2e-scene.js'
+import { Scene } from '../../support/e2e/scene.js'
 import { beginConcurrent } from '../../support/wait.js'
 
 /** Programs that are not ours start slowly, and several cases run at once. */

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Scene } from '../../support/e2e-scene.js'
-import { tcpTarget } from '../../support/e2e-targets.js'
-import { FrameAudit } from './frame-audit.js'
-import { readHeader } from './raw-websocket.js'
-import { encodeFrame, type Frame, FrameReader, type FrameToSend, OPCODE } from './ws-frames.js'
+import type { Scene } from '../../support/e2e/scene.js'
+import { tcpTarget } from '../../support/e2e/targets.js'
+import { FrameAudit } from './frames/frame-audit.js'
+import { readHeader } from './frames/raw-websocket.js'
+import { encodeFrame, type Frame, FrameReader, type FrameToSend, OPCODE } from './frames/ws-frames.js'
 
 /** How a stream of bytes is cut into writes. */
 export type Cut = 'pieces' | 'bytes'

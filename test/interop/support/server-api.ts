@@ -1,4 +1,4 @@
-import type { Scene } from '../../support/e2e-scene.js'
+import type { Scene } from '../../support/e2e/scene.js'
 import { freePort } from '../../support/ports.js'
 import type { Deployed } from './deployed.js'
 import { type Side, startServer } from './mixed-tunnel.js'

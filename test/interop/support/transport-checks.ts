@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
-import { type Scene, sha256 } from '../../support/e2e-scene.js'
-import { readBytes, SocksUdp, socksConnect } from '../../support/e2e-socks.js'
-import { download, httpOrigin, readAll, tcpTarget, udpEcho, upload } from '../../support/e2e-targets.js'
+import { type Scene, sha256 } from '../../support/e2e/scene.js'
+import { readBytes, SocksUdp, socksConnect } from '../../support/e2e/socks.js'
+import { download, httpOrigin, readAll, tcpTarget, udpEcho, upload } from '../../support/e2e/targets.js'
 
 /** Down and up at once, each as a stream of its own, unchanged. */
 export async function expectBulk(scene: Scene, socksPort: number, content: Buffer): Promise<void> {

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
-import type { Scene } from '../../support/e2e-scene.js'
-import { CONNECT, readBytes, SocksUdp, socksConnect, socksRequest } from '../../support/e2e-socks.js'
-import { echoTarget, tcpTarget, udpEcho } from '../../support/e2e-targets.js'
+import type { Scene } from '../../support/e2e/scene.js'
+import { CONNECT, readBytes, SocksUdp, socksConnect, socksRequest } from '../../support/e2e/socks.js'
+import { echoTarget, tcpTarget, udpEcho } from '../../support/e2e/targets.js'
 import { freePort } from '../../support/ports.js'
 
 /** Deployed programs compress messages from 512 KiB on. */
