@@ -2,7 +2,7 @@ import { addressText } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { Channel } from '../mux/channel/channel.js'
-import type { Link } from '../mux/channel/channel-host.js'
+import type { ChannelHost } from '../mux/channel/channel-host.js'
 import { DatagramChannel } from '../mux/channel/datagrams.js'
 import type { Observe } from '../mux/channel/observer.js'
 import type { Dialer, Target } from '../ports.js'
@@ -34,23 +34,23 @@ export class Exit {
   }
 
   /** Serves one Connect of a peer that may send it. */
-  connect(link: Link, message: ConnectMessage): void {
+  connect(host: ChannelHost, message: ConnectMessage): void {
     try {
-      if (message.protocol === ChannelProtocol.Udp) this.#associate(link, message)
+      if (message.protocol === ChannelProtocol.Udp) this.#associate(host, message)
       else if (message.protocol === ChannelProtocol.Tcp && message.target !== undefined) {
-        this.#dial(link, message, message.target)
+        this.#dial(host, message, message.target)
       } else throw new LinkSocksError('ERR_DIAL_UNSUPPORTED', `unknown channel protocol ${message.protocol}`)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
       this.#log.warn('exit.refused', { code: error.code, reason: error.message })
       // an id in use is the peer's mistake: an answer would be taken for the living channel's
-      if (error.code !== 'ERR_MESSAGE_INVALID') link.control(encodeRefusal(message.channelId, error))
+      if (error.code !== 'ERR_MESSAGE_INVALID') host.control(encodeRefusal(message.channelId, error))
     }
   }
 
-  #dial(link: Link, message: ConnectMessage, target: Target): void {
+  #dial(host: ChannelHost, message: ConnectMessage, target: Target): void {
     const channel = new Channel({
-      link,
+      host,
       id: message.channelId,
       opener: false,
       offer: message.trailer?.streamControl,
@@ -68,9 +68,9 @@ export class Exit {
     )
   }
 
-  #associate(link: Link, message: ConnectMessage): void {
+  #associate(host: ChannelHost, message: ConnectMessage): void {
     const channel = new DatagramChannel({
-      link,
+      host,
       id: message.channelId,
       opener: false,
       observe: this.#observe?.(),

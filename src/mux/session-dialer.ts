@@ -4,7 +4,7 @@ import { INITIAL_WINDOW_BYTES, MAX_STR8_BYTES, OPEN_TIMEOUT_MS } from '../protoc
 import { encodeUtf8 } from '../protocol/text.js'
 import { newUuid } from '../protocol/uuid.js'
 import { Channel } from './channel/channel.js'
-import type { Link } from './channel/channel-host.js'
+import type { ChannelHost } from './channel/channel-host.js'
 import { DatagramChannel } from './channel/datagrams.js'
 import type { Observe } from './channel/observer.js'
 
@@ -24,12 +24,12 @@ interface Opening {
 
 /** Opens channels of a session: the SOCKS side of a link. */
 export class SessionDialer implements Dialer {
-  readonly #link: Link
+  readonly #host: ChannelHost
   readonly #fastOpen: boolean
   readonly #observe: SessionDialerOptions['observe']
 
-  constructor(link: Link, { fastOpen, observe }: SessionDialerOptions) {
-    this.#link = link
+  constructor(host: ChannelHost, { fastOpen, observe }: SessionDialerOptions) {
+    this.#host = host
     this.#fastOpen = fastOpen
     this.#observe = observe
   }
@@ -38,8 +38,8 @@ export class SessionDialer implements Dialer {
     if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
     checkHost(target.host)
     const channel = new Channel({
-      link: this.#link,
-      id: newUuid(this.#link.crypto),
+      host: this.#host,
+      id: newUuid(this.#host.crypto),
       opener: true,
       offer: INITIAL_WINDOW_BYTES,
       fastOpen: this.#fastOpen,
@@ -59,8 +59,8 @@ export class SessionDialer implements Dialer {
   async associate({ signal }: AbortOptions = {}): Promise<DatagramSocket> {
     if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
     const channel = new DatagramChannel({
-      link: this.#link,
-      id: newUuid(this.#link.crypto),
+      host: this.#host,
+      id: newUuid(this.#host.crypto),
       opener: true,
       observe: this.#observe?.(),
     })
@@ -74,7 +74,7 @@ export class SessionDialer implements Dialer {
     connect: (onAnswer: (error?: LinkSocksError) => void) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const timer = this.#link.clock.after(OPEN_TIMEOUT_MS, () => {
+    const timer = this.#host.clock.after(OPEN_TIMEOUT_MS, () => {
       channel.abort(new LinkSocksError('ERR_DIAL_TIMEOUT', 'the far end did not answer in time'))
     })
     const cancel = (): void => {

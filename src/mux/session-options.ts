@@ -1,6 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
 import type { ConnectMessage, Message } from '../protocol/messages.js'
-import type { LinkEnvironment } from './channel/channel-host.js'
+import type { HostEnvironment } from './channel/channel-host.js'
 import type { HeldTotals } from './flow/held-totals.js'
 import type { PingTimes } from './keepalive.js'
 
@@ -19,7 +19,7 @@ export interface SessionHandler {
   close(error?: LinkSocksError): void
 }
 
-export interface SessionOptions extends LinkEnvironment {
+export interface SessionOptions extends HostEnvironment {
   readonly handler: SessionHandler
   /** Also send unsolicited pongs (clients do, for deployed servers). */
   readonly pongs: boolean

@@ -13,7 +13,7 @@ import {
 import { encodeRefusal } from '../protocol/refusal.js'
 import { type ChannelKey, channelKey } from '../protocol/uuid.js'
 import { lossOf } from '../streams/loss.js'
-import type { ChannelEntry, Link } from './channel/channel-host.js'
+import type { ChannelEntry, ChannelHost } from './channel/channel-host.js'
 import { BusyReaders } from './flow/busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './flow/held-totals.js'
 import { Pace } from './flow/pace.js'
@@ -31,7 +31,7 @@ export type { SessionHandler, SessionOptions } from './session-options.js'
 export const CLOSE_FLUSH_MS = 2_000
 
 /** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles. */
-export class Session implements Link {
+export class Session implements ChannelHost {
   readonly clock: SessionClock
   readonly crypto: Crypto
   readonly inflate: Inflate
@@ -133,7 +133,7 @@ export class Session implements Link {
     if (!this.available) throw new LinkSocksError('ERR_SESSION_CLOSED', 'the link to the far end is closed')
     if (this.#channels.has(key)) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the channel id is in use')
     if (this.#channels.size >= MAX_CHANNELS_PER_SESSION) {
-      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one link`)
+      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one host`)
     }
     this.#channels.set(key, entry)
   }

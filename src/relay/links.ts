@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
-import type { LinkEnvironment } from '../mux/channel/channel-host.js'
+import type { HostEnvironment } from '../mux/channel/channel-host.js'
 import type { Traffic } from '../mux/channel/observer.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
@@ -27,7 +27,7 @@ import type { ConnectorToken, Token } from './tokens/tokens.js'
 /** What the links of a relay brought and their partners have not taken yet. */
 export const SPLICED_LIMITS: HeldLimits = { linkBytes: 128 * MIB, totalBytes: 512 * MIB }
 
-export interface LinksOptions extends LinkEnvironment {
+export interface LinksOptions extends HostEnvironment {
   /** The way out of forward clients, one for each link. */
   readonly createExitDialer: () => Dialer
   readonly connectorWaitMs: number

@@ -106,7 +106,7 @@ export class Accepter {
       if (this.#end === undefined) return
       this.connects.push(message)
       const channel = new Channel({
-        link: this.#end.session,
+        host: this.#end.session,
         id: message.channelId,
         opener: false,
         offer: message.trailer?.streamControl,

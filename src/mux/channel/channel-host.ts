@@ -19,7 +19,7 @@ export interface ChannelEntry {
 }
 
 /** The surroundings that a session gives its channels. */
-export interface LinkEnvironment {
+export interface HostEnvironment {
   readonly clock: Clock
   readonly crypto: Crypto
   readonly inflate: Inflate
@@ -27,7 +27,7 @@ export interface LinkEnvironment {
 }
 
 /** What a channel asks of its session. */
-export interface Link extends LinkEnvironment {
+export interface ChannelHost extends HostEnvironment {
   readonly gate: ReadGate
   /** Counts what was delivered on channels with credit and is not used up. */
   readonly totals: HeldTotals

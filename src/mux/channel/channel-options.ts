@@ -1,8 +1,8 @@
-import type { Link } from './channel-host.js'
+import type { ChannelHost } from './channel-host.js'
 import type { Observe } from './observer.js'
 
 export interface ChannelOptions {
-  readonly link: Link
+  readonly host: ChannelHost
   readonly id: Uint8Array
   /** Whether this end sent the Connect. */
   readonly opener: boolean

@@ -13,7 +13,7 @@ import {
 } from '../../protocol/messages.js'
 import { failureOf, isOrderlyEnd } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
-import type { ChannelEntry, Link } from './channel-host.js'
+import type { ChannelEntry, ChannelHost } from './channel-host.js'
 import type { ChannelOptions } from './channel-options.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
@@ -29,7 +29,7 @@ import { StreamControl } from './stream-control.js'
  * reset; towards peers that don't know stream control it is a base channel, whose Disconnect ends both directions.
  */
 export class Channel implements ByteStream, ChannelEntry {
-  readonly #link: Link
+  readonly #host: ChannelHost
   readonly #id: Uint8Array
   readonly #opener: boolean
   readonly #offer: number | undefined
@@ -46,29 +46,29 @@ export class Channel implements ByteStream, ChannelEntry {
   #leaving = false
 
   constructor(options: ChannelOptions) {
-    this.#link = options.link
+    this.#host = options.host
     this.#id = options.id
     this.#opener = options.opener
     this.#offer = options.offer
-    this.#opening = new Opening(options.link, options.id)
-    this.#sender = new Sender(options.id, options.link, options.fastOpen ? 'early' : 'held', {
+    this.#opening = new Opening(options.host, options.id)
+    this.#sender = new Sender(options.id, options.host, options.fastOpen ? 'early' : 'held', {
       written: (bytes) => this.#outlet.written(bytes),
       ended: () => this.#sentEnd(),
       blocked: () => this.#control.watch(),
     })
-    this.#receiver = new Receiver(options.link, !options.opener && options.offer !== undefined, {
+    this.#receiver = new Receiver(options.host, !options.opener && options.offer !== undefined, {
       grant: (credit) => this.#control.grant(credit),
       stalled: () => this.abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long')),
       unwanted: () => this.#waitForEnd().shorten(),
       roundTripMs: () => this.#control.roundTripMs(),
     })
     const halves = { sender: this.#sender, receiver: this.#receiver }
-    this.#control = new StreamControl(options.link, options.id, halves, {
+    this.#control = new StreamControl(options.host, options.id, halves, {
       ended: () => this.#finishIfBothEnded(),
       reset: (code) => this.#onAbort(errorOfReset(code)),
       unanswered: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'the far end stopped answering')),
     })
-    options.link.attach(channelKey(options.id), this)
+    options.host.attach(channelKey(options.id), this)
     this.#observer = options.observe?.(new ChannelTraffic(halves))
   }
 
@@ -132,9 +132,9 @@ export class Channel implements ByteStream, ChannelEntry {
       return onCancel?.(reason)
     }
     if (this.#mode === 'credit') {
-      this.#link.control(encodeControl(this.#id, { op: ControlOp.Reset, code: resetCodeOf(reason) }))
+      this.#host.control(encodeControl(this.#id, { op: ControlOp.Reset, code: resetCodeOf(reason) }))
     }
-    this.#link.control(encodeDisconnect({ channelId: this.#id, error: reason.message || 'aborted' }))
+    this.#host.control(encodeDisconnect({ channelId: this.#id, error: reason.message || 'aborted' }))
     this.#finish(reason)
   }
 
@@ -157,18 +157,18 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   #sorted(): Inbox {
-    this.#inbox ??= new Inbox(this.#link.inflate, {
+    this.#inbox ??= new Inbox(this.#host.inflate, {
       message: (message) => this.#dispatch(message),
       failed: (error) => this.#violated(error),
-      crowded: () => this.#link.gate.behind(this),
-      relieved: () => this.#link.gate.caughtUp(this),
+      crowded: () => this.#host.gate.behind(this),
+      relieved: () => this.#host.gate.caughtUp(this),
     })
     return this.#inbox
   }
 
   /** A peer's mistake on one channel ends that channel alone. */
   #violated(error: LinkSocksError): void {
-    this.#link.log.warn('channel.violation', { code: error.code, reason: error.message })
+    this.#host.log.warn('channel.violation', { code: error.code, reason: error.message })
     this.abort(error)
   }
 
@@ -244,13 +244,13 @@ export class Channel implements ByteStream, ChannelEntry {
     if (this.#mode === 'undecided') this.#decide(undefined)
     this.#receiver.end()
     if (this.#outlet.closed) return
-    if (!this.#sender.ended) this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
+    if (!this.#sender.ended) this.#host.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     this.#finish()
   }
 
   /** The peer ended the channel before both directions had ended. */
   #onAbort(error = new LinkSocksError('ERR_CHANNEL_RESET', 'the far end aborted the stream')): void {
-    this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'aborted' }))
+    this.#host.control(encodeDisconnect({ channelId: this.#id, error: 'aborted' }))
     this.#finish(error)
   }
 
@@ -264,12 +264,12 @@ export class Channel implements ByteStream, ChannelEntry {
 
   #finishIfBothEnded(): void {
     if (this.#outlet.closed || !this.#sender.endLeft || !this.#receiver.ended) return
-    this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
+    this.#host.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     this.#finish()
   }
 
   #waitForEnd(): Linger {
-    this.#linger ??= new Linger(this.#link.clock, (quiet) => this.#lingered(quiet))
+    this.#linger ??= new Linger(this.#host.clock, (quiet) => this.#lingered(quiet))
     return this.#linger
   }
 
@@ -289,7 +289,7 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#linger?.stop()
     this.#opening.stop()
     this.#control.stop()
-    this.#link.detach(channelKey(this.#id))
+    this.#host.detach(channelKey(this.#id))
     this.#inbox?.close()
     this.#sender.stop()
     if (error === undefined) this.#receiver.finish()

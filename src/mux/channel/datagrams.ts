@@ -15,7 +15,7 @@ import {
 import { encodeRefusal, failureOf } from '../../protocol/refusal.js'
 import { type ChannelKey, channelKey } from '../../protocol/uuid.js'
 import type { Lane, Outgoing, Source } from '../flow/scheduler.js'
-import type { ChannelEntry, Link } from './channel-host.js'
+import type { ChannelEntry, ChannelHost } from './channel-host.js'
 import { Inbox } from './inbox.js'
 import type { ChannelObserver, Observe, Traffic } from './observer.js'
 
@@ -59,7 +59,7 @@ export class DroppingQueue {
 }
 
 interface DatagramChannelOptions {
-  readonly link: Link
+  readonly host: ChannelHost
   readonly id: Uint8Array
   /** Whether this end sent the Connect: then it addresses destinations, else it names sources. */
   readonly opener: boolean
@@ -68,7 +68,7 @@ interface DatagramChannelOptions {
 
 /** Datagrams through a session (docs/protocol.md A.4): one UDP association. */
 export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Traffic {
-  readonly #link: Link
+  readonly #host: ChannelHost
   readonly #id: Uint8Array
   readonly #key: ChannelKey
   readonly #opener: boolean
@@ -84,13 +84,13 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   #closeError: LinkSocksError | undefined
   #onAnswer: ((error?: LinkSocksError) => void) | undefined
 
-  constructor({ link, id, opener, observe }: DatagramChannelOptions) {
-    this.#link = link
+  constructor({ host, id, opener, observe }: DatagramChannelOptions) {
+    this.#host = host
     this.#id = id
     this.#key = channelKey(id)
     this.#opener = opener
-    this.#lane = link.lane(this)
-    this.#inbox = new Inbox(link.inflate, {
+    this.#lane = host.lane(this)
+    this.#inbox = new Inbox(host.inflate, {
       message: (message) => this.#dispatch(message),
       failed: () => {
         this.#queue.dropped += 1
@@ -98,7 +98,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
       crowded: () => {},
       relieved: () => {},
     })
-    link.attach(this.#key, this)
+    host.attach(this.#key, this)
     this.#observer = observe?.(this)
   }
 
@@ -110,7 +110,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */
   connect(onAnswer: (error?: LinkSocksError) => void): void {
     this.#onAnswer = onAnswer
-    this.#link.control(encodeConnect({ protocol: ChannelProtocol.Udp, channelId: this.#id }))
+    this.#host.control(encodeConnect({ protocol: ChannelProtocol.Udp, channelId: this.#id }))
   }
 
   /** The accepter hears here when the asker gave up before `accept()` or `refuse()`. */
@@ -123,14 +123,14 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.#answered = true
     this.#onAnswer = undefined
     this.#observer?.opened()
-    this.#link.control(encodeConnectResponse({ success: true, channelId: this.#id }))
+    this.#host.control(encodeConnectResponse({ success: true, channelId: this.#id }))
     this.#lane.ready()
   }
 
   refuse(reason: LinkSocksError): void {
     if (this.#closed || this.#answered) return
     this.#onAnswer = undefined
-    this.#link.control(encodeRefusal(this.#id, reason))
+    this.#host.control(encodeRefusal(this.#id, reason))
     this.#finish(reason)
   }
 
@@ -163,7 +163,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
       this.refuse(error)
       return onCancel?.(error)
     }
-    this.#link.control(encodeDisconnect({ channelId: this.#id, error: reason?.message ?? 'EOF' }))
+    this.#host.control(encodeDisconnect({ channelId: this.#id, error: reason?.message ?? 'EOF' }))
     this.#finish(reason)
   }
 
@@ -211,7 +211,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   }
 
   #onDisconnect(): void {
-    this.#link.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
+    this.#host.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     const code = this.#opener ? 'ERR_DIAL_FAILED' : 'ERR_CANCELLED'
     this.#finish(this.#answered ? undefined : new LinkSocksError(code, 'the far end gave up'))
   }
@@ -232,12 +232,12 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.#closed = true
     this.#closeError = error
     this.#observer?.closed(error)
-    this.#link.detach(this.#key)
+    this.#host.detach(this.#key)
     this.#lane.close()
     this.#queue.clear()
     this.#inbox.close()
     this.#answer(error ?? new LinkSocksError('ERR_CHANNEL_RESET', 'the association was closed'))
-    if (this.dropped > 0) this.#link.log.debug('datagrams.dropped', { count: this.dropped })
+    if (this.dropped > 0) this.#host.log.debug('datagrams.dropped', { count: this.dropped })
     this.#handler?.close(error)
   }
 }

@@ -3,20 +3,20 @@ import type { Target, Timer } from '../../ports.js'
 import { INITIAL_WINDOW_BYTES, OPEN_TIMEOUT_MS } from '../../protocol/limits.js'
 import { encodeConnect, encodeConnectResponse } from '../../protocol/messages.js'
 import { encodeRefusal } from '../../protocol/refusal.js'
-import type { Link } from './channel-host.js'
+import type { ChannelHost } from './channel-host.js'
 
 /** Opener: the destination answered, or why not. Accepter: the asker is gone. */
 export type OnAnswer = (error?: LinkSocksError) => void
 
 /** The Connect of a tcp channel and its answer, as either end sends them (docs/protocol.md A.4, B.1). */
 export class Opening {
-  readonly #link: Pick<Link, 'control' | 'clock'>
+  readonly #host: Pick<ChannelHost, 'control' | 'clock'>
   readonly #channelId: Uint8Array
   #onAnswer: OnAnswer | undefined
   #deciding: Timer | undefined
 
-  constructor(link: Pick<Link, 'control' | 'clock'>, channelId: Uint8Array) {
-    this.#link = link
+  constructor(host: Pick<ChannelHost, 'control' | 'clock'>, channelId: Uint8Array) {
+    this.#host = host
     this.#channelId = channelId
   }
 
@@ -24,7 +24,7 @@ export class Opening {
   connect(target: Target, onAnswer: OnAnswer): void {
     this.#onAnswer = onAnswer
     const trailer = { streamControl: INITIAL_WINDOW_BYTES }
-    this.#link.control(encodeConnect({ protocol: 1, channelId: this.#channelId, target, trailer }))
+    this.#host.control(encodeConnect({ protocol: 1, channelId: this.#channelId, target, trailer }))
   }
 
   /** Who is told by `answer()`, in place of the one before. */
@@ -36,14 +36,14 @@ export class Opening {
   accept(offer: number | undefined): void {
     this.#onAnswer = undefined
     const trailer = offer === undefined ? undefined : { streamControl: INITIAL_WINDOW_BYTES }
-    this.#link.control(encodeConnectResponse({ success: true, channelId: this.#channelId, trailer }))
+    this.#host.control(encodeConnectResponse({ success: true, channelId: this.#channelId, trailer }))
   }
 
   /** Sends a failure; nobody is told. @returns who would have been. */
   refuse(reason: LinkSocksError): OnAnswer | undefined {
     const onAnswer = this.#onAnswer
     this.#onAnswer = undefined
-    this.#link.control(encodeRefusal(this.#channelId, reason))
+    this.#host.control(encodeRefusal(this.#channelId, reason))
     return onAnswer
   }
 
@@ -66,7 +66,7 @@ export class Opening {
    * @param decide called when the ConnectResponse has not come by then.
    */
   answeredByData(decide: () => void): void {
-    this.#deciding ??= this.#link.clock.after(OPEN_TIMEOUT_MS, decide)
+    this.#deciding ??= this.#host.clock.after(OPEN_TIMEOUT_MS, decide)
     this.answer()
   }
 

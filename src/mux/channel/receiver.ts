@@ -5,9 +5,9 @@ import { LentChunks } from '../../streams/lent-chunks.js'
 import { Hold } from '../flow/hold.js'
 import { SHORT_PATH_MS } from '../flow/round-trips.js'
 import { ReceiveWindow } from '../flow/window.js'
-import type { Link } from './channel-host.js'
+import type { ChannelHost } from './channel-host.js'
 
-type ReceiverLink = Pick<Link, 'gate' | 'clock' | 'totals' | 'busyReaders' | 'recycle'>
+type ReceiverHost = Pick<ChannelHost, 'gate' | 'clock' | 'totals' | 'busyReaders' | 'recycle'>
 
 /** A window that is too small becomes so many times larger: two steps fill a long path. */
 const GROWTH = 8
@@ -51,7 +51,7 @@ export class Receiver {
   #unconsumed = 0
   /** Of these, what the totals of the link count. */
   #counted = 0
-  readonly #link: ReceiverLink
+  readonly #host: ReceiverHost
   /** Made when there is something to hold: most channels have credit. */
   #hold: Hold | undefined
   readonly #lent: LentChunks
@@ -61,9 +61,9 @@ export class Receiver {
   /** What the window has of the room that the totals give for growth. */
   #grown = 0
 
-  constructor(link: ReceiverLink, answering: boolean, events: ReceiverEvents) {
-    this.#link = link
-    this.#lent = new LentChunks((chunk) => link.recycle(chunk))
+  constructor(host: ReceiverHost, answering: boolean, events: ReceiverEvents) {
+    this.#host = host
+    this.#lent = new LentChunks((chunk) => host.recycle(chunk))
     this.#answering = answering
     this.#events = events
   }
@@ -143,7 +143,7 @@ export class Receiver {
   finish(): void {
     this.#finished = true
     this.#giveBackGrowth(this.#grown)
-    this.#link.busyReaders.forget(this)
+    this.#host.busyReaders.forget(this)
     this.#hold?.leave()
   }
 
@@ -155,7 +155,7 @@ export class Receiver {
   }
 
   #held(): Hold {
-    this.#hold ??= new Hold(this.#link.gate, this.#link.clock, () => this.#events.stalled())
+    this.#hold ??= new Hold(this.#host.gate, this.#host.clock, () => this.#events.stalled())
     return this.#hold
   }
 
@@ -171,15 +171,15 @@ export class Receiver {
   /** @throws {LinkSocksError} ERR_LIMIT */
   #count(bytes: number): void {
     this.#counted += bytes
-    this.#link.totals.count(this.#link, bytes)
-    this.#link.totals.judge(this.#link, this.#counted)
+    this.#host.totals.count(this.#host, bytes)
+    this.#host.totals.judge(this.#host, this.#counted)
   }
 
   #uncount(bytes: number): void {
     const counted = Math.min(bytes, this.#counted)
     if (counted === 0) return
     this.#counted -= counted
-    this.#link.totals.count(this.#link, -counted)
+    this.#host.totals.count(this.#host, -counted)
   }
 
   #grantIfDue(): void {
@@ -192,9 +192,9 @@ export class Receiver {
 
   /** The window follows the path: what one sender fills in a round trip of a long one, a share of little for a short one. */
   #resize(): void {
-    const took = this.#window.turn(this.#link.clock.now())
+    const took = this.#window.turn(this.#host.clock.now())
     const roundTripMs = took === undefined ? undefined : this.#events.roundTripMs()
-    if (this.#link.totals.pressing) this.#shrink(INITIAL_WINDOW_BYTES)
+    if (this.#host.totals.pressing) this.#shrink(INITIAL_WINDOW_BYTES)
     else if (took === undefined || roundTripMs === undefined) return
     else if (roundTripMs < SHORT_PATH_MS) this.#share()
     else if (took < roundTripMs * WAITING_ROUND_TRIPS) this.#grow()
@@ -202,13 +202,13 @@ export class Receiver {
 
   #grow(): void {
     const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
-    if (more <= 0 || !this.#link.totals.grow(this.#link, more)) return
+    if (more <= 0 || !this.#host.totals.grow(this.#host, more)) return
     this.#grown += more
     this.#window.grow(more)
   }
 
   #share(): void {
-    const share = SHORT_PATH_BYTES / this.#link.busyReaders.note(this)
+    const share = SHORT_PATH_BYTES / this.#host.busyReaders.note(this)
     const size = Math.min(INITIAL_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.floor(share)))
     if (this.#window.size > size) this.#shrink(size)
     else this.#window.grow(size - this.#window.size)
@@ -221,7 +221,7 @@ export class Receiver {
   #giveBackGrowth(bytes: number): void {
     const returned = Math.min(bytes, this.#grown)
     this.#grown -= returned
-    this.#link.totals.grow(this.#link, -returned)
+    this.#host.totals.grow(this.#host, -returned)
   }
 
   #tellUnwanted(): void {

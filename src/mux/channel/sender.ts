@@ -4,7 +4,7 @@ import { encodeDataHead, encodeDisconnect } from '../../protocol/messages.js'
 import { ChunkQueue } from '../../streams/chunk-queue.js'
 import type { Lane, Outgoing, Source } from '../flow/scheduler.js'
 import { SendWindow } from '../flow/window.js'
-import type { Link } from './channel-host.js'
+import type { ChannelHost } from './channel-host.js'
 
 /** Chunks below this are joined with those behind them that are as small. */
 const JOIN_BELOW_BYTES = 16 * KIB
@@ -39,11 +39,11 @@ export class Sender implements Source {
   #ended = false
   #endLeft = false
 
-  constructor(channelId: Uint8Array, link: Pick<Link, 'lane'>, mode: SendMode, events: SenderEvents) {
+  constructor(channelId: Uint8Array, host: Pick<ChannelHost, 'lane'>, mode: SendMode, events: SenderEvents) {
     this.#channelId = channelId
     this.#mode = mode
     this.#events = events
-    this.#lane = link.lane(this)
+    this.#lane = host.lane(this)
   }
 
   /** Bytes of the stream that have been given to the link. */

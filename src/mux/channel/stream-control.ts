@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import { type ControlFrame, ControlOp, decodeControl, encodeControl } from '../../protocol/control.js'
 import { LONG_PATH_MS, type Measurement } from '../flow/round-trips.js'
-import type { Link } from './channel-host.js'
+import type { ChannelHost } from './channel-host.js'
 import { CreditProbe } from './credit-probe.js'
 import type { Receiver } from './receiver.js'
 import type { Sender } from './sender.js'
@@ -29,7 +29,7 @@ export interface StreamControlEvents {
 
 /** The control frames of a channel with credit, both ways, and the watch over a sender that has none left (B.2). */
 export class StreamControl {
-  readonly #link: Pick<Link, 'control' | 'clock' | 'roundTrips'>
+  readonly #host: Pick<ChannelHost, 'control' | 'clock' | 'roundTrips'>
   readonly #channelId: Uint8Array
   readonly #sender: Sender
   readonly #receiver: Receiver
@@ -49,12 +49,12 @@ export class StreamControl {
   #pongs = 0
 
   constructor(
-    link: Pick<Link, 'control' | 'clock' | 'roundTrips'>,
+    host: Pick<ChannelHost, 'control' | 'clock' | 'roundTrips'>,
     channelId: Uint8Array,
     halves: { readonly sender: Sender; readonly receiver: Receiver },
     events: StreamControlEvents,
   ) {
-    this.#link = link
+    this.#host = host
     this.#channelId = channelId
     this.#sender = halves.sender
     this.#receiver = halves.receiver
@@ -92,8 +92,8 @@ export class StreamControl {
 
   /** What the path of this channel takes there and back; another channel's of the same link where it was not measured. */
   roundTripMs(): number | undefined {
-    if (this.#link.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
-    const known = this.#ownMs ?? this.#link.roundTrips.shortestMs
+    if (this.#host.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
+    const known = this.#ownMs ?? this.#host.roundTrips.shortestMs
     return this.#queued && (known ?? 0) < LONG_PATH_MS ? 0 : known
   }
 
@@ -119,7 +119,7 @@ export class StreamControl {
   }
 
   #creditProbe(): CreditProbe {
-    this.#probe ??= new CreditProbe(this.#link.clock, {
+    this.#probe ??= new CreditProbe(this.#host.clock, {
       ask: () => this.grant(0),
       unanswered: () => this.#events.unanswered(),
     })
@@ -127,19 +127,19 @@ export class StreamControl {
   }
 
   #send(frame: ControlFrame): void {
-    if (!this.#stopped) this.#link.control(encodeControl(this.#channelId, frame))
+    if (!this.#stopped) this.#host.control(encodeControl(this.#channelId, frame))
   }
 
   #measure(): void {
     if (this.#measuring?.isOlderThan(PONG_PATIENCE_MS)) this.#learn(this.#measuring.giveUp())
     if (this.#measuring !== undefined) return
-    this.#measuring = this.#link.roundTrips.begin()
+    this.#measuring = this.#host.roundTrips.begin()
     if (this.#measuring !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
   }
 
   /** More are not answered: pongs go ahead of all data of all channels. */
   #onPing(id: number): void {
-    const now = this.#link.clock.now()
+    const now = this.#host.clock.now()
     if (now - this.#pongsSince >= PONG_INTERVAL_MS) {
       this.#pongsSince = now
       this.#pongs = 0
@@ -159,7 +159,7 @@ export class StreamControl {
   /** The measurement is over. */
   #learn(took: number | undefined): void {
     this.#measuring = undefined
-    this.#measuredAt = this.#link.clock.now()
+    this.#measuredAt = this.#host.clock.now()
     if (took === undefined) return
     this.#queued = took === 0
     if (took > 0) this.#ownMs = Math.min(took, this.#ownMs ?? took)

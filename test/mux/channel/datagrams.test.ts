@@ -24,7 +24,7 @@ const TARGET = { host: 'dns.example', port: 53 }
 async function associated() {
   const accepted: DatagramChannel[] = []
   const connect = (message: ConnectMessage): void => {
-    const channel = new DatagramChannel({ link: pair.far.session, id: message.channelId, opener: false })
+    const channel = new DatagramChannel({ host: pair.far.session, id: message.channelId, opener: false })
     channel.accept()
     accepted.push(channel)
   }
@@ -206,7 +206,7 @@ describe('DatagramChannel of the accepting end', () => {
     const cancels: (LinkSocksError | undefined)[] = []
     const channels: DatagramChannel[] = []
     const connect = (message: ConnectMessage): void => {
-      const channel = new DatagramChannel({ link: peer.end.session, id: message.channelId, opener: false })
+      const channel = new DatagramChannel({ host: peer.end.session, id: message.channelId, opener: false })
       channel.onCancel((error) => cancels.push(error))
       channels.push(channel)
     }

@@ -232,7 +232,7 @@ export class ResumeWorld {
   }
 
   #accept(session: Session, { channelId: id, trailer }: ConnectMessage): void {
-    const channel = new Channel({ link: session, id, opener: false, offer: trailer?.streamControl, fastOpen: false })
+    const channel = new Channel({ host: session, id, opener: false, offer: trailer?.streamControl, fastOpen: false })
     channel.accept()
     const mine = this.channels[this.#accepted]
     if (mine === undefined) throw new Error('a channel that nobody opened')

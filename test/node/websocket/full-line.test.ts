@@ -47,7 +47,7 @@ async function openChannel(streamControl: number | undefined) {
     handler: {
       connect: ({ channelId, trailer }) => {
         const offer = trailer?.streamControl
-        const channel = new Channel({ link: session, id: channelId, opener: false, offer, fastOpen: false })
+        const channel = new Channel({ host: session, id: channelId, opener: false, offer, fastOpen: false })
         channel.accept()
         pump(channel, new TcpStream(own))
       },
