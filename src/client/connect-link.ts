@@ -55,7 +55,7 @@ export interface LinkSurroundings {
 }
 
 /** A WebSocket on which the server admitted us. */
-export interface AdmittedLink {
+export interface Admitted {
   /** Of the server, as it was given. */
   readonly url: string
   /** It was redirected to another host, which the first message of a later connection would not follow: no coming back. */
@@ -81,7 +81,7 @@ export async function connectLink(
   credentials: LinkCredentials,
   { openTransport, clock, crypto }: LinkSurroundings,
   { signal }: AbortOptions = {},
-): Promise<AdmittedLink> {
+): Promise<Admitted> {
   const server = parseServerUrl(credentials.url)
   const { reverse, instance, resumable } = credentials
   const ticket = credentials.ticket?.url === credentials.url ? credentials.ticket : undefined

@@ -2,8 +2,8 @@ import { LinkSocksError } from '../errors.js'
 import { type ResumableOptions, ResumableTransport } from '../mux/resume/resumable-transport.js'
 import { Session, type SessionOptions } from '../mux/session.js'
 import type { MessageTransport, Timer } from '../ports.js'
-import type { AdmittedLink, Ticket } from './connect-link.js'
-import type { LiveLink } from './link-keeper.js'
+import type { Admitted, Ticket } from './connect-link.js'
+import type { LiveSession } from './connection-keeper.js'
 
 /** How often a session that is to end with its last channel is looked at. */
 const DRAIN_LOOK_MS = 250
@@ -31,12 +31,7 @@ export class ServedSession {
   #gone: (reason: LinkSocksError | undefined) => void = () => {}
   #receivedBefore = 0
 
-  constructor(
-    admitted: AdmittedLink,
-    resumable: ResumableOptions,
-    options: SessionOptions,
-    events: ServedSessionEvents,
-  ) {
+  constructor(admitted: Admitted, resumable: ResumableOptions, options: SessionOptions, events: ServedSessionEvents) {
     this.#url = admitted.url
     this.#id = admitted.sessionId
     this.#events = events
@@ -69,12 +64,12 @@ export class ServedSession {
   }
 
   /** Begins to receive. */
-  start(): LiveLink {
+  start(): LiveSession {
     // first: what came right behind the answer may end it
-    const link = this.#link()
+    const live = this.#live()
     this.#back()
     this.session.start()
-    return link
+    return live
   }
 
   /** The server lets it end by itself: no new channels, and another link beside it. */
@@ -91,14 +86,14 @@ export class ServedSession {
    * Goes on with another WebSocket.
    * @returns `undefined` when the server has lost messages, or claims some that were never sent
    */
-  resume({ transport, url, sessionId, received = 0 }: AdmittedLink): LiveLink | undefined {
+  resume({ transport, url, sessionId, received = 0 }: Admitted): LiveSession | undefined {
     if (this.#transport?.accepts(received) !== true) return undefined
     this.#url = url
     this.#id = sessionId
     this.#receivedBefore = this.#transport.received
-    const link = this.#link()
+    const live = this.#live()
     this.#transport.attach(transport, received)
-    return link
+    return live
   }
 
   #back(): void {
@@ -129,7 +124,7 @@ export class ServedSession {
     else this.#look = session.clock.after(DRAIN_LOOK_MS, () => this.#closeWhenIdle())
   }
 
-  #link(): LiveLink {
+  #live(): LiveSession {
     const gone = new Promise<LinkSocksError | undefined>((resolve) => {
       this.#gone = resolve
     })

@@ -22,10 +22,10 @@ import { type ConnectMessage, type Message, MessageType } from '../protocol/mess
 import { encodeRefusal } from '../protocol/refusal.js'
 import { encodeSessionControl, SessionOp } from '../protocol/session-control.js'
 import { newUuid } from '../protocol/uuid.js'
-import { type AdmittedLink, connectLink, type OpenTransport } from './connect-link.js'
+import { type Admitted, connectLink, type OpenTransport } from './connect-link.js'
+import { ConnectionKeeper, type LiveSession } from './connection-keeper.js'
 import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
-import { LinkKeeper, type LiveLink } from './link-keeper.js'
 import { LinkPool } from './link-pool.js'
 import { RemoteLog } from './remote-log.js'
 import { ServedSession } from './served-session.js'
@@ -64,7 +64,7 @@ export class Tunnel implements Dialer {
   readonly #instance: Uint8Array
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
   readonly #pool: LinkPool
-  readonly #keepers: readonly LinkKeeper[]
+  readonly #keepers: readonly ConnectionKeeper[]
   /** The session of each link, also while it is suspended. */
   readonly #served: (ServedSession | undefined)[] = []
   /** Every session that has not ended: those of draining servers, too. */
@@ -152,10 +152,10 @@ export class Tunnel implements Dialer {
     this.#end(reason)
   }
 
-  #keeper(index: number): LinkKeeper {
+  #keeper(index: number): ConnectionKeeper {
     const { clock, crypto, reconnect, retryAuth, watchWake } = this.#options
     const log = this.#options.threads > 1 ? logWith(this.#log, { link: index + 1 }) : this.#log
-    return new LinkKeeper({
+    return new ConnectionKeeper({
       open: (signal) => this.#open(index, log, signal),
       clock,
       crypto,
@@ -167,7 +167,7 @@ export class Tunnel implements Dialer {
     })
   }
 
-  async #open(index: number, log: Logger, signal: AbortSignal): Promise<LiveLink> {
+  async #open(index: number, log: Logger, signal: AbortSignal): Promise<LiveSession> {
     const { urls, token, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
     const resumable = reconnect && this.#options.resumeTimeoutMs > 0
     const ticket = this.#served[index]?.ticket
@@ -184,7 +184,7 @@ export class Tunnel implements Dialer {
   }
 
   /** Goes on with the session of this link, or ends it: the server has forgotten it. */
-  #resume(admitted: AdmittedLink, index: number): LiveLink | undefined {
+  #resume(admitted: Admitted, index: number): LiveSession | undefined {
     const served = this.#served[index]
     const link = admitted.received === undefined ? undefined : served?.resume(admitted)
     if (link !== undefined) return link
@@ -197,7 +197,7 @@ export class Tunnel implements Dialer {
     throw new LinkSocksError('ERR_LINK_LOST', 'the session ended before the server went on with it')
   }
 
-  #serve(admitted: AdmittedLink, index: number, log: Logger): LiveLink {
+  #serve(admitted: Admitted, index: number, log: Logger): LiveSession {
     const { clock, crypto, inflate, trace, pings, reverse, resumeTimeoutMs } = this.#options
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)

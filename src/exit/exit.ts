@@ -20,7 +20,7 @@ interface Answering {
 /** Told of each channel that a peer opens; `target` is absent for UDP. */
 export type ObserveExit = (target?: Target) => Observe
 
-/** The exit side of a link: dials what the peer asks for and answers every Connect. */
+/** The exit side of a session: dials what the peer asks for and answers every Connect. */
 export class Exit {
   readonly #dialer: Dialer
   readonly #log: Logger

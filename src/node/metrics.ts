@@ -115,9 +115,9 @@ function registerState(prom: PromClient, registers: Registry[], options: Metrics
     for (const [key, count] of countBy(relay.streams(), keyOf, STREAM_KINDS)) set(split(key, 'mode', 'protocol'), count)
   })
   gauge('queue_bytes', 'Bytes that wait in the server', ['kind'], (set) => {
-    set({ kind: 'spliced' }, relay.links.spliced.bytes)
-    set({ kind: 'received' }, relay.links.received.bytes)
-    set({ kind: 'replay' }, relay.links.replayBytes)
+    set({ kind: 'spliced' }, relay.clientTable.spliced.bytes)
+    set({ kind: 'received' }, relay.clientTable.received.bytes)
+    set({ kind: 'replay' }, relay.clientTable.replayBytes)
   })
   gauge('alarms', 'Alarms that are on', [], (set) => set({}, relay.alarms().length))
   gauge('event_streams', 'Readers of the events', [], (set) => set({}, eventReaders()))
@@ -141,7 +141,8 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
     counter(name, help, ['role'], (set) => {
       for (const [role, value] of Object.entries(read())) set({ role }, value)
     })
-  const totals = (): Pick<Statistics, 'receivedBytes' | 'sentBytes'> => totalsOf(relay.links.all, relay.statistics)
+  const totals = (): Pick<Statistics, 'receivedBytes' | 'sentBytes'> =>
+    totalsOf(relay.clientTable.all, relay.statistics)
   perRole('sessions_opened_total', 'Sessions since the start', () => relay.statistics.sessionsOpened)
   perRole(
     'sessions_resumed_total',

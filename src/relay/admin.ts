@@ -13,7 +13,7 @@ export interface TokenAdmin {
    */
   addToken(spec: TokenSpec): Promise<AddedToken>
   /**
-   * Ends the token's links and streams at once, frees its port, and takes a reverse token's connector tokens with it.
+   * Ends the token's clients and streams at once, frees its port, and takes a reverse token's connector tokens with it.
    * @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_NOT_STORED
    */
   removeToken(token: string): Promise<void>

@@ -5,7 +5,7 @@ import type { TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
 import { authenticate, type Knock } from './admission/authenticate.js'
 import type { FailedAttempts } from './admission/failed-attempts.js'
-import { Links, type LinksOptions } from './links.js'
+import { Clients, type ClientsOptions } from './clients.js'
 import { Alarms } from './observe/alarms.js'
 import type { ClientInfo, RelayTotals } from './observe/client-info.js'
 import { clientInfo, sumOf, totalsOf } from './observe/client-info.js'
@@ -27,7 +27,7 @@ import { sessionsOf, stateOf, type Token, TokenTable } from './tokens/tokens.js'
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
 export const CONNECTOR_WAIT_MS = 5_000
 
-export interface RelayOptions extends LinksOptions {
+export interface RelayOptions extends ClientsOptions {
   readonly openPort: OpenSocksPort
   /** Where SOCKS ports are allocated, both ends included. */
   readonly portRange: readonly [number, number]
@@ -39,11 +39,11 @@ export interface RelayOptions extends LinksOptions {
   readonly store: TokenStore
 }
 
-/** The relay server's core: admits links, and lets operators see and change what there is. */
+/** The relay server's core: admits clients, and lets operators see and change what there is. */
 export class Relay implements RelayAdmin {
   readonly events: EventLog
   readonly statistics = new Statistics()
-  readonly links: Links
+  readonly clientTable: Clients
   readonly warnings: Alarms
   readonly #options: RelayOptions
   readonly #log: Logger
@@ -89,7 +89,7 @@ export class Relay implements RelayAdmin {
       changed: (token) => this.#judge(token),
       drop: (token) => this.#drop(token),
     })
-    this.links = new Links(options, {
+    this.clientTable = new Clients(options, {
       instances: this.#instances,
       streams: this.#streams,
       events: this.events,
@@ -155,18 +155,18 @@ export class Relay implements RelayAdmin {
   }
 
   clients(): readonly ClientInfo[] {
-    return Array.from(this.links.all, clientInfo)
+    return Array.from(this.clientTable.all, clientInfo)
   }
 
   clientPage(query: PageQuery): Page<ClientInfo> {
-    const page = pageOf([...this.links.all], ({ identity }) => identity.number, query)
+    const page = pageOf([...this.clientTable.all], ({ identity }) => identity.number, query)
     return mapPage(page, clientInfo)
   }
 
   disconnect(id: string): void {
-    const link = this.links.byId(id)
-    if (link === undefined) throw new LinkSocksError('ERR_CLIENT_NOT_FOUND', 'client not found')
-    void link.session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'disconnected by the operator'))
+    const client = this.clientTable.byId(id)
+    if (client === undefined) throw new LinkSocksError('ERR_CLIENT_NOT_FOUND', 'client not found')
+    void client.session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'disconnected by the operator'))
   }
 
   streams(): Iterable<StreamInfo> {
@@ -182,10 +182,10 @@ export class Relay implements RelayAdmin {
   }
 
   totals(): RelayTotals {
-    const { receivedBytes, sentBytes } = totalsOf(this.links.all, this.statistics)
+    const { receivedBytes, sentBytes } = totalsOf(this.clientTable.all, this.statistics)
     return {
       tokens: this.#tokens.size,
-      clients: this.links.size,
+      clients: this.clientTable.size,
       streams: this.#streams.size,
       receivedBytes: sumOf(receivedBytes),
       sentBytes: sumOf(sentBytes),
@@ -205,7 +205,7 @@ export class Relay implements RelayAdmin {
       // the calendar may have been set back since its time was over
       void this.#judge(token)
       if (token.type === 'connector') void this.#judge(token.reverse)
-      this.links.admit(admission, remoteAddress)
+      this.clientTable.admit(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
       this.#strangersLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
@@ -217,11 +217,11 @@ export class Relay implements RelayAdmin {
     this.#draining = true
     const tokens = [...this.#tokens.all()]
     for (const token of tokens) if (token.type === 'reverse') token.port?.stopAccepting()
-    this.links.drain()
+    this.clientTable.drain()
     await drained(() => tokens.flatMap((token) => sessionsOf(token)), limitMs, this.#options.clock)
   }
 
-  /** Ends every link and port, and closes the store. */
+  /** Ends every client and port, and closes the store. */
   async close(): Promise<void> {
     this.#closed = true
     this.#instances.close()
@@ -265,7 +265,7 @@ export class Relay implements RelayAdmin {
     this.#log.info('token.shut', { token: token.id, reason })
   }
 
-  /** Takes a token and all that hangs on it out of the tables, and ends the links. */
+  /** Takes a token and all that hangs on it out of the tables, and ends the clients. */
   #drop(token: Token): void {
     if (!this.#tokens.remove(token)) return
     if (token.type === 'reverse') for (const connector of [...token.connectors]) this.#drop(connector)

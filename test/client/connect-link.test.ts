@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type AdmittedLink, connectLink, type LinkCredentials } from '../../src/client/connect-link.js'
+import { type Admitted, connectLink, type LinkCredentials } from '../../src/client/connect-link.js'
 import { LinkSocksError } from '../../src/errors.js'
 import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { AUTH_TIMEOUT_MS } from '../../src/protocol/limits.js'
@@ -16,7 +16,7 @@ const ANONYMOUS_HASH = '2f183a4e64493af3f377f745eda502363cd3e7ef6e4d266d444758de
 interface Started {
   readonly server: ScriptedServer
   readonly clock: ManualClock
-  readonly result: Promise<AdmittedLink>
+  readonly result: Promise<Admitted>
 }
 
 function begin(changes: Partial<LinkCredentials> = {}, signal?: AbortSignal, server = new ScriptedServer()): Started {
@@ -41,14 +41,14 @@ async function asked(changes: Partial<LinkCredentials>): Promise<ScriptedLink> {
   return server.link()
 }
 
-async function answeredWith(...messages: readonly Uint8Array[]): Promise<AdmittedLink> {
+async function answeredWith(...messages: readonly Uint8Array[]): Promise<Admitted> {
   const { server, result } = begin()
   await settle()
   server.link().send(...messages)
   return result
 }
 
-function refusedWith(error: string, token?: string): Promise<AdmittedLink> {
+function refusedWith(error: string, token?: string): Promise<Admitted> {
   const { server, result } = begin(token === undefined ? {} : { token })
   void settle().then(() => server.link().send(encodeAuthResponse({ success: false, error })))
   return result

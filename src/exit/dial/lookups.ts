@@ -3,7 +3,7 @@ import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
 import type { AbortOptions, Clock, Resolve, Timer } from '../../ports.js'
 
-/** Look-ups of one link running at a time: a quarter of the resolver threads that the command gives the process. */
+/** Look-ups of one session running at a time: a quarter of the resolver threads that the command gives the process. */
 export const MAX_RUNNING_LOOKUPS = 8
 /** Names that wait for their turn, first come first served; one more fails at once. */
 export const MAX_WAITING_LOOKUPS = 1_024

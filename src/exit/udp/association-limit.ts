@@ -1,10 +1,10 @@
 import { LinkSocksError } from '../../errors.js'
 import type { DatagramSocket } from '../../ports.js'
 
-/** UDP associations of one SOCKS port or of one link at a time. */
+/** UDP associations of one SOCKS port or of one session at a time. */
 const MAX_ASSOCIATIONS = 1_024
 
-/** Bounds the UDP sockets that one port or link has open: each is a file descriptor. */
+/** Bounds the UDP sockets that one port or session has open: each is a file descriptor. */
 export class AssociationLimit {
   readonly #max: number
   #open = 0

@@ -19,7 +19,7 @@ import type { ChannelEntry, ChannelHost } from './channel-host.js'
 import { Inbox } from './inbox.js'
 import type { ChannelObserver, Observe, Traffic } from './observer.js'
 
-/** Datagrams of one channel that may wait for the link; the oldest gives way. */
+/** Datagrams of one channel that may wait for the session; the oldest gives way. */
 export const MAX_WAITING_DATAGRAM_BYTES = 1 * MIB
 
 /** Messages of which the oldest are dropped, and counted, when too many bytes wait. */

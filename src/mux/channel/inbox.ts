@@ -3,7 +3,7 @@ import type { Inflate } from '../../ports.js'
 import { MAX_INFLATED_BYTES, MIB } from '../../protocol/limits.js'
 import { Compression, type DataMessage, decodeMessage, type Message, MessageType } from '../../protocol/messages.js'
 
-/** When so much of one channel waits for the inflation of an earlier message, the link is not read any more. */
+/** When so much of one channel waits for the inflation of an earlier message, the transport is not read any more. */
 export const CROWDED_INBOX_BYTES = 4 * MIB
 /** What may come all the same: it had been read already. */
 export const MAX_EXCESS_BYTES = 4 * MIB
@@ -71,7 +71,7 @@ export class Inbox {
     this.#events.crowded()
   }
 
-  /** The message that made it crowded has any size; behind it the link stands still. */
+  /** The message that made it crowded has any size; behind it the transport stands still. */
   #excess(bytes: number): void {
     const excess = (this.#excessBytes ?? 0) + bytes
     if (excess > MAX_EXCESS_BYTES) throw new LinkSocksError('ERR_LIMIT', 'too much data waits for inflation')

@@ -49,7 +49,7 @@ export class Receiver {
   /** Received bytes that were counted against the window. */
   #judged = 0
   #unconsumed = 0
-  /** Of these, what the totals of the link count. */
+  /** Of these, what the totals of the session count. */
   #counted = 0
   readonly #host: ReceiverHost
   /** Made when there is something to hold: most channels have credit. */

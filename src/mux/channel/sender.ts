@@ -46,7 +46,7 @@ export class Sender implements Source {
     this.#lane = host.lane(this)
   }
 
-  /** Bytes of the stream that have been given to the link. */
+  /** Bytes of the stream that have been given to the session. */
   get sent(): number {
     return this.#sent
   }

@@ -90,7 +90,7 @@ export class StreamControl {
     for (const data of this.#early.splice(0)) if (!this.#stopped) this.frame(data)
   }
 
-  /** What the path of this channel takes there and back; another channel's of the same link where it was not measured. */
+  /** What the path of this channel takes there and back; another channel's of the same session where it was not measured. */
   roundTripMs(): number | undefined {
     if (this.#host.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
     const known = this.#ownMs ?? this.#host.roundTrips.shortestMs

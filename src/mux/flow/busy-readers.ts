@@ -3,7 +3,7 @@ import type { Clock } from '../../ports.js'
 /** Who took no whole window for this long is not busy any more. */
 const BUSY_MS = 200
 
-/** Readers of one link that take data as fast as it comes. What is on its way for all of them is what others wait behind. */
+/** Readers of one session that take data as fast as it comes. What is on its way for all of them is what others wait behind. */
 export class BusyReaders {
   readonly #clock: Pick<Clock, 'now'>
   readonly #seenAt = new Map<object, number>()

@@ -9,20 +9,20 @@ import {
 } from '../../protocol/limits.js'
 import type { ReadGate } from './read-gate.js'
 
-/** What one link may hold in spite of the pauses; the channel that then still adds to it without moving is at fault. */
+/** What one session may hold in spite of the pauses; the channel that then still adds to it without moving is at fault. */
 export const MAX_LINK_HELD_BYTES = 2 * BASE_LINK_BUFFER_BYTES
 /** A channel that holds no more than this is not. */
 const MODEST_BYTES = 64 * KIB
 
 /**
- * Counts what one channel without credit holds back, in the total of its link. While it is more than a limit, or the
- * total is, the link is read in steps only; a channel of which nothing moves then is given up.
+ * Counts what one channel without credit holds back, in the total of its session. While it is more than a limit, or the
+ * total is, the transport is read in steps only; a channel of which nothing moves then is given up.
  */
 export class Hold {
   readonly #gate: ReadGate
   readonly #clock: Clock
   readonly #stalled: () => void
-  /** Above this the link is read in steps. */
+  /** Above this the transport is read in steps. */
   limitBytes = BASE_CHANNEL_BUFFER_BYTES
   #bytes = 0
   /** When something was released last, or began to be held. */

@@ -1,15 +1,15 @@
 import type { Clock } from '../../ports.js'
 import { KIB, MAX_DATA_BYTES, MIB } from '../../protocol/limits.js'
 
-/** Data of one message where nothing is known about the link: small enough to take turns. */
+/** Data of one message where nothing is known about the path: small enough to take turns. */
 const LEAST_BYTES = 64 * KIB
-/** What a message may occupy the link. */
+/** What a message may occupy the transport. */
 const SHARE_MS = 0.25
 /** The rate is known anew after so many bytes. */
 const SAMPLE_BYTES = MIB
 
 /**
- * How large messages are: large ones cost less, and what comes behind one waits for it. On a fast link they may grow up to
+ * How large messages are: large ones cost less, and what comes behind one waits for it. On a fast path they may grow up to
  * {@link MAX_DATA_BYTES} for the same wait.
  */
 export class Pace {

@@ -2,9 +2,9 @@ import type { Clock, MessageTransport, Timer } from '../../ports.js'
 import { BASE_LINK_BUFFER_BYTES, BASE_READ_ON_BYTES, BASE_READ_PAUSE_MS } from '../../protocol/limits.js'
 
 /**
- * Stops reading a link while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:
+ * Stops reading a transport while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:
  * some deployed servers freeze for everybody when one peer stops reading (docs/protocol.md B.2). Between two pauses
- * {@link BASE_READ_ON_BYTES} are taken: the other channels of the link live on what is read then.
+ * {@link BASE_READ_ON_BYTES} are taken: the other channels of the session live on what is read then.
  */
 export class ReadGate {
   readonly #transport: Pick<MessageTransport, 'pause' | 'resume'>
@@ -32,7 +32,7 @@ export class ReadGate {
     return this.#bytes
   }
 
-  /** Since when the link has held more than all its channels together may. */
+  /** Since when the session has held more than all its channels together may. */
   get fullSince(): number | undefined {
     return this.#fullSince
   }

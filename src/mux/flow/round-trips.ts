@@ -1,6 +1,6 @@
 import type { Clock } from '../../ports.js'
 
-/** Channels of one link measure at least this far apart: one that opens among hundreds has no need to. */
+/** Channels of one session measure at least this far apart: one that opens among hundreds has no need to. */
 const INTERVAL_MS = 250
 
 /** A path of less is short: windows as they begin carry 500 MB/s through it, and larger ones would only be queues. */
@@ -29,7 +29,7 @@ export class RoundTrips {
     this.#clock = clock
   }
 
-  /** Bytes that came on the link. */
+  /** Bytes that came on the transport. */
   get receivedBytes(): number {
     return this.#received
   }
@@ -39,7 +39,7 @@ export class RoundTrips {
     return this.#shortestMs
   }
 
-  /** So many bytes came on the link. */
+  /** So many bytes came on the transport. */
   received(bytes: number): void {
     this.#received += bytes
   }
@@ -60,7 +60,7 @@ export class RoundTrips {
 
 interface Moment {
   readonly at: number
-  /** Bytes that had come on the link. */
+  /** Bytes that had come on the transport. */
   readonly received: number
 }
 

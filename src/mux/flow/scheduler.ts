@@ -5,7 +5,7 @@ import type { Pace } from './pace.js'
 export const TRANSPORT_HIGH_WATER_BYTES = 128 * KIB
 /** Deficit round robin: what each source may send in one round. */
 export const QUANTUM_BYTES = 64 * KIB
-/** Control messages that may wait for one transport; a peer that provokes more without reading loses the link. */
+/** Control messages that may wait for one transport; a peer that provokes more without reading loses the session. */
 export const MAX_CONTROL_QUEUE_BYTES = 8 * MIB
 
 /** One message to send: `head` followed by `body`. */

@@ -6,7 +6,7 @@ import { decodeMessage, encodeAuthResponse, MessageType } from '../../protocol/m
 import type { Trailer } from '../../protocol/trailer.js'
 import { formatUuid, NIL_UUID } from '../../protocol/uuid.js'
 import { HandshakeTransport } from '../../streams/handshake-transport.js'
-import type { Role } from '../clients/relay-link.js'
+import type { Role } from '../clients/relay-client.js'
 import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
 import type { FailedAttempts } from './failed-attempts.js'
 

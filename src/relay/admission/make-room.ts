@@ -7,7 +7,7 @@ import type { Admission } from './authenticate.js'
  * @throws {LinkSocksError} ERR_LIMIT
  */
 export function makeRoom({ token, refuse }: Pick<Admission, 'token' | 'refuse'>): void {
-  if (token.links.size + token.suspended.size < MAX_SESSIONS_PER_TOKEN) return
+  if (token.clients.size + token.suspended.size < MAX_SESSIONS_PER_TOKEN) return
   const [oldest] = token.suspended
   if (oldest !== undefined) {
     oldest.session.abort(new LinkSocksError('ERR_LIMIT', 'the token has too many sessions'))

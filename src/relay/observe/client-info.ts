@@ -1,4 +1,4 @@
-import type { RelayLink, Role } from '../clients/relay-link.js'
+import type { RelayClient, Role } from '../clients/relay-client.js'
 import type { Statistics } from './statistics.js'
 
 /** A client with its session. */
@@ -29,7 +29,7 @@ export interface RelayTotals {
   readonly sentBytes: number
 }
 
-export function clientInfo({ identity, session, streams }: RelayLink): ClientInfo {
+export function clientInfo({ identity, session, streams }: RelayClient): ClientInfo {
   const { id, number, role, tokenId, address, since } = identity
   const { receivedBytes, sentBytes, roundTripMs } = session.usage
   const state = session.clock.stopped ? 'suspended' : 'connected'
@@ -38,12 +38,12 @@ export function clientInfo({ identity, session, streams }: RelayLink): ClientInf
 
 /** Bytes of all sessions, those that are over included. */
 export function totalsOf(
-  links: Iterable<RelayLink>,
+  clients: Iterable<RelayClient>,
   statistics: Statistics,
 ): Pick<Statistics, 'receivedBytes' | 'sentBytes'> {
   const receivedBytes: Record<Role, number> = { ...statistics.receivedBytes }
   const sentBytes: Record<Role, number> = { ...statistics.sentBytes }
-  for (const { identity, session } of links) {
+  for (const { identity, session } of clients) {
     receivedBytes[identity.role] += session.usage.receivedBytes
     sentBytes[identity.role] += session.usage.sentBytes
   }

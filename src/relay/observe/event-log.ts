@@ -1,5 +1,5 @@
 import type { Clock } from '../../ports.js'
-import type { Role, StreamMode } from '../clients/relay-link.js'
+import type { Role, StreamMode } from '../clients/relay-client.js'
 
 /** Events that are kept for those who come (back) later. */
 export const MAX_EVENTS = 1_000

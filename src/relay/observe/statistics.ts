@@ -1,4 +1,4 @@
-import type { Role, StreamMode } from '../clients/relay-link.js'
+import type { Role, StreamMode } from '../clients/relay-client.js'
 
 /** How a dial came out: a REP (RFC 1928 section 6), or the asker left before. */
 export type DialResult = number | 'cancelled'

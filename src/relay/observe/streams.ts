@@ -3,7 +3,7 @@ import type { ErrorCode, LinkSocksError } from '../../errors.js'
 import type { ChannelObserver, Observe, Traffic } from '../../mux/channel/observer.js'
 import type { Clock, Target } from '../../ports.js'
 import { Rep, repOf } from '../../protocol/rep.js'
-import type { RelayLink, StreamMode } from '../clients/relay-link.js'
+import type { RelayClient, StreamMode } from '../clients/relay-client.js'
 import type { EventLog, StreamEvent } from './event-log.js'
 import type { PageQuery } from './page.js'
 import { mapPage, type Page, pageOf } from './page.js'
@@ -42,8 +42,8 @@ export interface StreamBeginning {
   /** Absent for UDP. */
   readonly target: Target | undefined
   /** Who asked; `undefined` on the SOCKS port of a reverse token. */
-  readonly client?: RelayLink | undefined
-  readonly provider?: RelayLink | undefined
+  readonly client?: RelayClient | undefined
+  readonly provider?: RelayClient | undefined
 }
 
 export interface StreamsOptions {
@@ -61,7 +61,7 @@ export class TrackedStream implements ChannelObserver {
   readonly #begunAt: number
   /** The calendar may be set, and goes in steps of its own: what was told of a beginning stays. */
   readonly #since: number
-  #provider: RelayLink | undefined
+  #provider: RelayClient | undefined
   #opened = false
 
   constructor(id: number, beginning: StreamBeginning, traffic: Traffic, streams: Streams) {
@@ -76,7 +76,7 @@ export class TrackedStream implements ChannelObserver {
   }
 
   /** A provider was chosen for it, or another one. */
-  provide(provider: RelayLink | undefined): void {
+  provide(provider: RelayClient | undefined): void {
     if (this.#provider !== undefined) this.#provider.streams -= 1
     if (provider !== undefined) provider.streams += 1
     this.#provider = provider

@@ -40,7 +40,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   readonly #totals: HeldTotals
   /** What this end sent and the other end's session has not taken yet. */
   #heldBytes = 0
-  /** Stops the reading of the link for it, until credit bounds the channel. */
+  /** Stops the reading of the session for it, until credit bounds the channel. */
   #hold: Hold | undefined
   readonly #withheld: WithheldCredit
   /** Credit that this end was granted; none without stream control. */
@@ -89,7 +89,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     return this.nextBytes() === 0
   }
 
-  /** So much of what this end's link brought waits that datagrams have to go. */
+  /** So much of what this end's session brought waits that datagrams have to go. */
   get crowded(): boolean {
     const { gate } = this.session
     return gate.bufferedBytes > BASE_LINK_BUFFER_BYTES / 2 || this.#totals.exceeds(this.session, this.#heldBytes)

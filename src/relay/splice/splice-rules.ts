@@ -15,13 +15,13 @@ import {
   PROTOCOL_VERSION,
 } from '../../protocol/messages.js'
 import { isOrderlyEnd } from '../../protocol/refusal.js'
-import type { RelayLink } from '../clients/relay-link.js'
+import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
 
 /** Largest message that a relay passes on, but for Data: all have short fields, what may follow them is a trailer. */
 export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB
 
-/** Providers tried for one channel when link after link is lost under it. */
+/** Providers tried for one channel when session after session is lost under it. */
 export const MAX_ATTEMPTS = 4
 
 /** What a connector may send before a provider is found: its 64 KiB in pieces that are not too small. */
@@ -33,7 +33,7 @@ export interface SpliceOptions {
   /** The Connect as it came; it goes on byte for byte. */
   readonly raw: Uint8Array
   /** Finds a provider, waiting for one if need be; asked again when one is lost before it was sent anything but the Connect. */
-  readonly choose: (options: AbortOptions) => Promise<RelayLink>
+  readonly choose: (options: AbortOptions) => Promise<RelayClient>
   /** Called once the connector's channel stands. */
   readonly observe: (traffic: Traffic) => TrackedStream
   /** Bounds what waits in the relay, this splice's part included. */
@@ -60,7 +60,7 @@ export function checkCredit(credit: SendWindow | undefined): void {
   throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent more than it had credit for')
 }
 
-/** The end that gets it may know this minor version alone; deployed ones end their link on another. */
+/** The end that gets it may know this minor version alone; deployed ones end their session on another. */
 export function inOurVersion(raw: Uint8Array): Uint8Array {
   raw[0] = PROTOCOL_VERSION
   return raw

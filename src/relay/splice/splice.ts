@@ -7,7 +7,7 @@ import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
 import { encodeRefusal, failureOf } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
-import type { RelayLink } from '../clients/relay-link.js'
+import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
 import { MessageQueue } from './message-queue.js'
 import { SpliceEnd } from './splice-end.js'
@@ -96,24 +96,24 @@ export class Splice {
   #choose(): void {
     this.#attempts += 1
     this.#options.choose({ signal: this.#cancelled.signal }).then(
-      (link) => this.#ended || this.#join(link),
+      (client) => this.#ended || this.#join(client),
       (thrown: unknown) => this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
     )
   }
 
-  #join(link: RelayLink): void {
-    if (!link.session.available && this.#attempts < MAX_ATTEMPTS) return this.#choose() // lost since it was chosen
+  #join(client: RelayClient): void {
+    if (!client.session.available && this.#attempts < MAX_ATTEMPTS) return this.#choose() // lost since it was chosen
     try {
-      this.#provider = this.#end(link.session, () => this.#connector)
+      this.#provider = this.#end(client.session, () => this.#connector)
       this.#connector.hold(this.#options.raw)
-      this.#stream.provide(link)
+      this.#stream.provide(client)
     } catch (thrown) {
       return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
     }
     if (this.#offered !== undefined) this.#provider.credit = new SendWindow(this.#offered)
     const waiting = this.#waiting.takeAll()
     this.#touched = waiting.length > 0
-    // in turn with the data of other channels: nobody can fill the provider's link with Connects
+    // in turn with the data of other channels: nobody can fill the provider's session with Connects
     for (const raw of [inOurVersion(this.#options.raw), ...waiting]) this.#provider.send(raw)
     if (this.#connector.done && !this.#ended) this.#linger.begin()
   }

@@ -6,7 +6,7 @@ import {
   MAX_CONNECTOR_TOKENS_PER_REVERSE_TOKEN,
 } from '../../protocol/limits.js'
 import { type ConnectorMessage, ConnectorOperation } from '../../protocol/messages.js'
-import type { RelayLink } from '../clients/relay-link.js'
+import type { RelayClient } from '../clients/relay-client.js'
 import { checkToken, generateToken } from './token-text.js'
 import { type ConnectorToken, newToken, type ReverseToken, type TokenTable } from './tokens.js'
 
@@ -19,7 +19,7 @@ export interface InstanceTokensOptions {
   readonly crypto: Crypto
   /** A token is in the table now. */
   readonly added: (token: ConnectorToken) => void
-  /** Removes a token and ends its links. */
+  /** Removes a token and ends its clients. */
   readonly drop: (token: ConnectorToken) => void
 }
 
@@ -35,7 +35,7 @@ export class InstanceTokens {
   readonly #crypto: Crypto
   readonly #added: (token: ConnectorToken) => void
   readonly #drop: (token: ConnectorToken) => void
-  /** Instances whose last link is gone, by group: their tokens stay reserved until the timer fires. */
+  /** Instances whose last client is gone, by group: their tokens stay reserved until the timer fires. */
   readonly #reserved = new Map<string, Timer>()
   readonly #refusals = new WeakMap<ReverseToken, Refusals>()
   #closed = false
@@ -58,22 +58,22 @@ export class InstanceTokens {
    * @returns the token concerned; for an addition without one, the generated one
    * @throws {LinkSocksError} whose message goes to the provider
    */
-  handle(tenant: ReverseToken, link: RelayLink, message: ConnectorMessage): ConnectorToken {
-    // its links are being closed: what they added now would outlive it
+  handle(tenant: ReverseToken, client: RelayClient, message: ConnectorMessage): ConnectorToken {
+    // its clients are being closed: what they added now would outlive it
     if (!this.#tokens.has(tenant)) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'the token was removed')
     if (!tenant.autonomy) throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'Unauthorized connector management attempt')
-    if (message.operation === ConnectorOperation.Add) return this.#add(tenant, link, message.token)
-    if (message.operation === ConnectorOperation.Remove) return this.#remove(link, message.token)
+    if (message.operation === ConnectorOperation.Add) return this.#add(tenant, client, message.token)
+    if (message.operation === ConnectorOperation.Remove) return this.#remove(client, message.token)
     throw new LinkSocksError('ERR_MESSAGE_INVALID', `unknown connector operation ${message.operation}`)
   }
 
-  /** A provider link came: its instance is back. */
+  /** A provider client came: its instance is back. */
   arrived(group: string): void {
     this.#reserved.get(group)?.cancel()
     this.#reserved.delete(group)
   }
 
-  /** The last link of an instance is gone. An instance without a UUID cannot come back. */
+  /** The last client of an instance is gone. An instance without a UUID cannot come back. */
   vanished(tenant: ReverseToken, group: string, returns: boolean): void {
     const owned = (): ConnectorToken[] => [...tenant.connectors].filter((token) => token.owner === group)
     if (owned().length === 0) return
@@ -92,29 +92,30 @@ export class InstanceTokens {
     this.#reserved.clear()
   }
 
-  #add(tenant: ReverseToken, link: RelayLink, wanted: string): ConnectorToken {
+  #add(tenant: ReverseToken, client: RelayClient, wanted: string): ConnectorToken {
     const token = wanted === '' ? generateToken(this.#crypto) : wanted
     checkToken(token, 'connector token')
     const existing = this.#tokens.find(token)
-    if (existing?.type === 'connector' && existing.owner === link.group && existing.reverse === tenant) return existing
+    if (existing?.type === 'connector' && existing.owner === client.group && existing.reverse === tenant)
+      return existing
     this.#judgeRefusals(tenant)
     if (existing !== undefined) throw this.#refused(tenant, 'connector token already exists')
-    this.#judgeCount(tenant, link.group)
+    this.#judgeCount(tenant, client.group)
     const added: ConnectorToken = {
       type: 'connector',
       ...newToken(token, 'provider', this.#clock, this.#crypto),
       reverse: tenant,
-      owner: link.group,
+      owner: client.group,
     }
     this.#tokens.add(added)
     this.#added(added)
     return added
   }
 
-  #remove(link: RelayLink, wanted: string): ConnectorToken {
+  #remove(client: RelayClient, wanted: string): ConnectorToken {
     const token = this.#tokens.find(wanted)
     // somebody else's token and no token look the same
-    if (token?.type !== 'connector' || token.owner !== link.group) {
+    if (token?.type !== 'connector' || token.owner !== client.group) {
       throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'connector token not found')
     }
     // adding it again would switch it on

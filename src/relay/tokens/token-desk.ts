@@ -22,7 +22,7 @@ export interface TokenDeskOptions {
   readonly added: (token: Token) => void
   /** Its traits may be others than before. */
   readonly changed: (token: Token) => Promise<void>
-  /** Takes a token and what hangs on it out of the table, and ends the links. */
+  /** Takes a token and what hangs on it out of the table, and ends the clients. */
   readonly drop: (token: Token) => void
 }
 
@@ -229,7 +229,7 @@ export class TokenDesk {
   /** @returns `undefined` for a connector token without its reverse token */
   #awaken(record: TokenRecord): Token | undefined {
     const { id, createdAt, type } = record
-    const empty = { links: new Set<never>(), suspended: new Set<never>() }
+    const empty = { clients: new Set<never>(), suspended: new Set<never>() }
     const base: TokenBase = {
       id,
       number: 0,

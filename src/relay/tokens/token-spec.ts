@@ -88,7 +88,7 @@ export interface TokenInfo {
   /** It is there again after a restart. */
   readonly stored: boolean
   readonly createdAt: number
-  /** Authenticated living links. */
+  /** Authenticated living clients. */
   readonly clients: number
   readonly streams: number
   /** Of reverse tokens. */

@@ -3,7 +3,7 @@ import { stateOf, type Token } from './tokens.js'
 
 /** The documented status; connector tokens stand with their reverse token. */
 export function statusOf(token: Token): TokenStatus | undefined {
-  const common = { token: token.token, clientsCount: token.links.size }
+  const common = { token: token.token, clientsCount: token.clients.size }
   if (token.type === 'forward') return { ...common, type: 'forward' }
   if (token.type === 'connector') return undefined
   const connectorTokens = Array.from(token.connectors, (connector) => connector.token)
@@ -18,14 +18,14 @@ export function statusOf(token: Token): TokenStatus | undefined {
  * @param durable whether the store outlives the process
  */
 export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
-  const { id, number, type, label, enabled, expiresAt, source, createdAt, links, suspended } = token
+  const { id, number, type, label, enabled, expiresAt, source, createdAt, clients, suspended } = token
   let streams = 0
-  for (const link of [...links, ...suspended]) streams += link.streams
+  for (const client of [...clients, ...suspended]) streams += client.streams
   return {
     ...{ id, number, type, token: token.token, label, enabled, expiresAt, source, createdAt },
     state: stateOf(token, time),
     stored: durable && source === 'api',
-    clients: links.size,
+    clients: clients.size,
     streams,
     ...detailsOf(token),
   }

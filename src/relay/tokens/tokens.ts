@@ -4,7 +4,7 @@ import type { Clock, Crypto, TokenRecord } from '../../ports.js'
 import { encodeUtf8 } from '../../protocol/text.js'
 import { hex, tokenHash } from '../../protocol/token-hash.js'
 import type { ProviderPool } from '../clients/provider-pool.js'
-import type { RelayLink } from '../clients/relay-link.js'
+import type { RelayClient } from '../clients/relay-client.js'
 import type { ReversePort, SocksCredentials } from '../reverse/reverse-port.js'
 import type { TokenSource, TokenState } from './token-spec.js'
 import { newId } from './token-text.js'
@@ -29,10 +29,10 @@ export interface TokenBase extends TokenTraits {
   readonly source: TokenSource
   /** Unix milliseconds. */
   readonly createdAt: number
-  /** Authenticated living links of this token itself. */
-  readonly links: Set<RelayLink>
+  /** Authenticated living clients of this token itself. */
+  readonly clients: Set<RelayClient>
   /** Those that lost their connection and may come back. */
-  readonly suspended: Set<RelayLink>
+  readonly suspended: Set<RelayClient>
 }
 
 export interface ForwardToken extends TokenBase {
@@ -70,7 +70,18 @@ export function newToken(
 ): TokenBase {
   const createdAt = clock.wallTime()
   const id = newId(crypto)
-  return { id, number: 0, token, source, createdAt, label, enabled, expiresAt, links: new Set(), suspended: new Set() }
+  return {
+    id,
+    number: 0,
+    token,
+    source,
+    createdAt,
+    label,
+    enabled,
+    expiresAt,
+    clients: new Set(),
+    suspended: new Set(),
+  }
 }
 
 /** What a store keeps of a token. */
@@ -196,5 +207,5 @@ export class TokenTable {
 
 /** Living and suspended. */
 export function sessionsOf(token: Token): Session[] {
-  return [...token.links, ...token.suspended].map((link) => link.session)
+  return [...token.clients, ...token.suspended].map((client) => client.session)
 }

@@ -33,7 +33,7 @@ const code = (expected: string) => expect.objectContaining({ code: expected })
 
 describe('Receiver', () => {
   it('with credit counts what is not used up in the totals of the links, and takes no more than they allow', () => {
-    const totals = new HeldTotals({ linkBytes: 100_000, totalBytes: 1_000_000 })
+    const totals = new HeldTotals({ sessionBytes: 100_000, totalBytes: 1_000_000 })
     const { receiver, handler } = setUp(false, totals)
     receiver.useCredit()
     receiver.start(handler)
@@ -45,7 +45,7 @@ describe('Receiver', () => {
     receiver.finish()
     expect(totals.bytes).toBe(50_002)
     receiver.stop()
-    expect([totals.bytes, totals.links]).toEqual([0, 0])
+    expect([totals.bytes, totals.sessions]).toEqual([0, 0])
   })
 
   it('keeps what comes before start(), then delivers it and the end in order', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Receiver } from '../../../src/mux/channel/receiver.js'
 import { BusyReaders } from '../../../src/mux/flow/busy-readers.js'
-import { HeldTotals, MAX_LINK_GROWTH_BYTES, RECEIVED_LIMITS } from '../../../src/mux/flow/held-totals.js'
+import { HeldTotals, MAX_SESSION_GROWTH_BYTES, RECEIVED_LIMITS } from '../../../src/mux/flow/held-totals.js'
 import { ReadGate } from '../../../src/mux/flow/read-gate.js'
 import { INITIAL_WINDOW_BYTES, KIB, MAX_WINDOW_BYTES, MIB } from '../../../src/protocol/limits.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -77,7 +77,7 @@ describe('a window', () => {
   it('grows only as far as there is room for its link', () => {
     const totals = new HeldTotals(RECEIVED_LIMITS)
     const link = {}
-    expect([totals.grow(link, MAX_LINK_GROWTH_BYTES), totals.grow(link, 1), totals.grow({}, 1)]).toEqual([
+    expect([totals.grow(link, MAX_SESSION_GROWTH_BYTES), totals.grow(link, 1), totals.grow({}, 1)]).toEqual([
       true,
       false,
       true,
@@ -87,7 +87,7 @@ describe('a window', () => {
   })
 
   it('grows only as far as there is room for all windows of the process, and gives it back', () => {
-    const totals = new HeldTotals({ linkBytes: 64 * MIB, totalBytes: 64 * MIB })
+    const totals = new HeldTotals({ sessionBytes: 64 * MIB, totalBytes: 64 * MIB })
     const ends = Array.from({ length: 4 }, () => new PathEnd(totals))
     for (let i = 0; i < 8; i += 1) for (const end of ends) end.fill(ROUND_TRIP_MS)
     const grown = ends.reduce((sum, end) => sum + end.window - INITIAL_WINDOW_BYTES, 0)
@@ -101,7 +101,7 @@ describe('a window', () => {
   })
 
   it('shrinks to what it began with when much waits for slow readers', () => {
-    const totals = new HeldTotals({ linkBytes: 64 * MIB, totalBytes: 64 * MIB })
+    const totals = new HeldTotals({ sessionBytes: 64 * MIB, totalBytes: 64 * MIB })
     const end = new PathEnd(totals)
     for (let i = 0; i < 4; i += 1) end.fill(ROUND_TRIP_MS)
     expect(end.window).toBeGreaterThan(INITIAL_WINDOW_BYTES)
@@ -154,7 +154,7 @@ describe('a window', () => {
       run(ends)
       for (const { receiver } of ends) receiver.stop()
       const link = {}
-      expect([totals.grow(link, MAX_LINK_GROWTH_BYTES), totals.grow(link, 1)]).toEqual([true, false])
+      expect([totals.grow(link, MAX_SESSION_GROWTH_BYTES), totals.grow(link, 1)]).toEqual([true, false])
     })
   })
 })

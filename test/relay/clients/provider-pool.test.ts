@@ -1,45 +1,45 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_WAITING_FOR_PROVIDER, ProviderPool } from '../../../src/relay/clients/provider-pool.js'
-import type { RelayLink } from '../../../src/relay/clients/relay-link.js'
+import type { RelayClient } from '../../../src/relay/clients/relay-client.js'
 import { countListeners } from '../../support/count-listeners.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
-const link = (group: string, ended = false): RelayLink =>
-  ({ group, session: { available: !ended } }) as unknown as RelayLink
+const client = (group: string, ended = false): RelayClient =>
+  ({ group, session: { available: !ended } }) as unknown as RelayClient
 
-function setUp(...links: RelayLink[]): { pool: ProviderPool; clock: ManualClock } {
+function setUp(...clients: RelayClient[]): { pool: ProviderPool; clock: ManualClock } {
   const clock = new ManualClock()
   const pool = new ProviderPool(clock)
-  for (const each of links) pool.add(each)
+  for (const each of clients) pool.add(each)
   return { pool, clock }
 }
 
 describe('ProviderPool', () => {
   it('picks in turn, also after one is gone, and skips ended links', () => {
-    const [a, b, c] = [link('a'), link('b'), link('c')]
-    const { pool } = setUp(a, b, c, link('d', true))
+    const [a, b, c] = [client('a'), client('b'), client('c')]
+    const { pool } = setUp(a, b, c, client('d', true))
     const picks = (count: number): string[] => Array.from({ length: count }, () => pool.pick()?.group ?? '-')
     expect(picks(6).sort()).toEqual(['a', 'a', 'b', 'b', 'c', 'c'])
     pool.remove(b)
     pool.remove(b)
     expect(picks(4).sort()).toEqual(['a', 'a', 'c', 'c'])
-    expect([pool.links.length, pool.has('b'), pool.has('c')]).toEqual([3, false, true])
+    expect([pool.clients.length, pool.has('b'), pool.has('c')]).toEqual([3, false, true])
   })
 
   it('confines a choice to one group', () => {
-    const { pool } = setUp(link('a'), link('b'), link('a'))
+    const { pool } = setUp(client('a'), client('b'), client('a'))
     expect([1, 2, 3].map(() => pool.pick('b')?.group)).toEqual(['b', 'b', 'b'])
     expect(pool.pick('c')).toBeUndefined()
   })
 
   it('waits for a link of the right group and leaves neither timer nor listener', async () => {
-    const { pool, clock } = setUp(link('other'))
+    const { pool, clock } = setUp(client('other'))
     const controller = new AbortController()
     const listeners = countListeners(controller.signal)
     const choice = pool.choose(1_000, 'a', { signal: controller.signal })
-    pool.add(link('b'))
+    pool.add(client('b'))
     expect(clock.pending).toBe(1)
-    const right = link('a')
+    const right = client('a')
     pool.add(right)
     expect(await choice).toBe(right)
     expect([clock.pending, listeners()]).toEqual([0, 0])
@@ -57,7 +57,7 @@ describe('ProviderPool', () => {
       pool.choose(1_000, undefined).catch(() => 'none'),
     )
     await expect(pool.choose(1_000, undefined)).rejects.toMatchObject({ code: 'ERR_LIMIT' })
-    const last = link('a')
+    const last = client('a')
     pool.add(last)
     expect(new Set(await Promise.all(waiting))).toEqual(new Set([last]))
     pool.remove(last)

@@ -6,8 +6,8 @@ import { HeldTotals } from '../../../src/mux/flow/held-totals.js'
 import type { Session } from '../../../src/mux/session.js'
 import { KIB, MIB } from '../../../src/protocol/limits.js'
 import { decodeMessage, MessageType } from '../../../src/protocol/messages.js'
-import { RelayLink } from '../../../src/relay/clients/relay-link.js'
-import { SPLICED_LIMITS } from '../../../src/relay/links.js'
+import { RelayClient } from '../../../src/relay/clients/relay-client.js'
+import { SPLICED_LIMITS } from '../../../src/relay/clients.js'
 import { EventLog } from '../../../src/relay/observe/event-log.js'
 import { Statistics } from '../../../src/relay/observe/statistics.js'
 import { Streams } from '../../../src/relay/observe/streams.js'
@@ -18,35 +18,35 @@ import { accept, connectTcp, data, disconnect, endingsOf, openChannel, windowUpd
 
 const MODEST = 64 * KIB
 const BULKY = MODEST + 1
-const { linkBytes: MAX_LINK_HELD_BYTES, totalBytes: MAX_RELAY_HELD_BYTES } = SPLICED_LIMITS
+const { sessionBytes: MAX_LINK_HELD_BYTES, totalBytes: MAX_RELAY_HELD_BYTES } = SPLICED_LIMITS
 
 describe('HeldTotals', () => {
   it('lets one link hold its limit, and refuses its bulky channels one byte more', () => {
     const totals = new HeldTotals(SPLICED_LIMITS)
-    const link = {}
-    totals.count(link, MAX_LINK_HELD_BYTES)
-    expect(totals.exceeds(link, BULKY)).toBe(false)
-    totals.count(link, 1)
-    expect(() => totals.judge(link, BULKY)).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
-    expect(totals.exceeds(link, MODEST)).toBe(false)
+    const client = {}
+    totals.count(client, MAX_LINK_HELD_BYTES)
+    expect(totals.exceeds(client, BULKY)).toBe(false)
+    totals.count(client, 1)
+    expect(() => totals.judge(client, BULKY)).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    expect(totals.exceeds(client, MODEST)).toBe(false)
   })
 
   it('takes a bulky channel that moves for a modest one', () => {
     const totals = new HeldTotals(SPLICED_LIMITS)
-    const link = {}
-    totals.count(link, 2 * MAX_LINK_HELD_BYTES)
-    expect(totals.exceeds(link, BULKY, true)).toBe(false)
-    totals.count(link, 1)
-    expect(totals.exceeds(link, BULKY, true)).toBe(true)
+    const client = {}
+    totals.count(client, 2 * MAX_LINK_HELD_BYTES)
+    expect(totals.exceeds(client, BULKY, true)).toBe(false)
+    totals.count(client, 1)
+    expect(totals.exceeds(client, BULKY, true)).toBe(true)
   })
 
   it('spares modest channels up to the double, and no further', () => {
     const totals = new HeldTotals(SPLICED_LIMITS)
-    const link = {}
-    totals.count(link, 2 * MAX_LINK_HELD_BYTES)
-    expect(totals.exceeds(link, MODEST)).toBe(false)
-    totals.count(link, 1)
-    expect(totals.exceeds(link, MODEST)).toBe(true)
+    const client = {}
+    totals.count(client, 2 * MAX_LINK_HELD_BYTES)
+    expect(totals.exceeds(client, MODEST)).toBe(false)
+    totals.count(client, 1)
+    expect(totals.exceeds(client, MODEST)).toBe(true)
   })
 
   it('above the total of the relay refuses links with more than their share, and spares the others', () => {
@@ -54,16 +54,16 @@ describe('HeldTotals', () => {
     const greedy = Array.from({ length: 32 }, () => ({}))
     const small = {}
     totals.count(small, MIB)
-    for (const link of greedy) totals.count(link, MAX_RELAY_HELD_BYTES / 32)
+    for (const client of greedy) totals.count(client, MAX_RELAY_HELD_BYTES / 32)
     expect(totals.bytes).toBe(MAX_RELAY_HELD_BYTES + MIB)
-    for (const link of greedy) expect(totals.exceeds(link, BULKY)).toBe(true)
+    for (const client of greedy) expect(totals.exceeds(client, BULKY)).toBe(true)
     expect(totals.exceeds(small, BULKY)).toBe(false)
   })
 
   it('above the total of the relay refuses modest channels too, when their link has twice its share', () => {
     const totals = new HeldTotals(SPLICED_LIMITS)
     const [many, hog] = [Array.from({ length: 40 }, () => ({})), {}]
-    for (const link of many) totals.count(link, MAX_RELAY_HELD_BYTES / 40)
+    for (const client of many) totals.count(client, MAX_RELAY_HELD_BYTES / 40)
     totals.count(hog, (2 * MAX_RELAY_HELD_BYTES) / 41)
     expect(totals.exceeds(hog, MODEST)).toBe(false)
     totals.count(hog, 1)
@@ -72,12 +72,12 @@ describe('HeldTotals', () => {
 
   it('forgets links of which nothing waits', () => {
     const totals = new HeldTotals(SPLICED_LIMITS)
-    const link = {}
-    totals.count(link, 5)
-    totals.count(link, 0)
-    totals.count(link, -5)
-    totals.count(link, 0)
-    expect([totals.links, totals.bytes]).toEqual([0, 0])
+    const client = {}
+    totals.count(client, 5)
+    totals.count(client, 0)
+    totals.count(client, -5)
+    totals.count(client, 0)
+    expect([totals.sessions, totals.bytes]).toEqual([0, 0])
   })
 })
 
@@ -139,12 +139,12 @@ describe('what a splice holds', () => {
       group: 'g',
       returns: false,
     } as const
-    const link = new RelayLink(identity, provider as unknown as Session, { extensions: true, drain: () => {} })
+    const client = new RelayClient(identity, provider as unknown as Session, { extensions: true, drain: () => {} })
     const clock = new ManualClock()
     const streams = new Streams({ clock, events: new EventLog(clock), statistics: new Statistics() })
     const observe = (traffic: Traffic) =>
       streams.begin({ mode: 'agent', tokenId: 't', target: connect.target }, traffic)
-    new Splice({ connector: session, connect, raw, held, choose: async () => link, observe })
+    new Splice({ connector: session, connect, raw, held, choose: async () => client, observe })
     await settle()
     provider.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
     return { connector, provider, held }
@@ -162,11 +162,11 @@ describe('what a splice holds', () => {
     provider.entry?.sessionClosed(lost)
     expect(held.bytes).toBeGreaterThan(50_000)
     connector.entry?.sessionClosed(lost)
-    expect([held.links, held.bytes]).toEqual([0, 0])
+    expect([held.sessions, held.bytes]).toEqual([0, 0])
   })
 
   it('ends one channel when its withheld credit comes and there is no room for it, and nobody else', async () => {
-    const limits = { linkBytes: 200_000, totalBytes: 10_000_000 }
+    const limits = { sessionBytes: 200_000, totalBytes: 10_000_000 }
     const { connector, provider, held } = await spliced(limits)
     held.count(provider, 150_000)
     connector.entry?.message(windowUpdate(id, 1_000), MessageType.Data)
@@ -184,6 +184,6 @@ describe('what a splice holds', () => {
     expect(held.bytes).toBeLessThan(1_000)
     connector.entry?.sessionClosed(lost)
     provider.entry?.sessionClosed(lost)
-    expect([held.links, held.bytes]).toEqual([0, 0])
+    expect([held.sessions, held.bytes]).toEqual([0, 0])
   })
 })

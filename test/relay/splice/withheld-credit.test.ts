@@ -9,7 +9,7 @@ import { agentWorld, type Peer } from '../world.js'
 import { data, endingsOf, openChannel, windowUpdate } from './channels.js'
 
 function setUp() {
-  const totals = new HeldTotals({ linkBytes: 1_000, totalBytes: 10_000 })
+  const totals = new HeldTotals({ sessionBytes: 1_000, totalBytes: 10_000 })
   const link = {}
   const given: number[] = []
   const credit = new WithheldCredit(totals, link, (bytes) => void given.push(bytes))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeConnector, MessageType } from '../../../src/protocol/messages.js'
-import type { RelayLink } from '../../../src/relay/clients/relay-link.js'
+import type { RelayClient } from '../../../src/relay/clients/relay-client.js'
 import { tellPartners } from '../../../src/relay/tokens/partners.js'
 import type { ReverseToken } from '../../../src/relay/tokens/tokens.js'
 import { settle } from '../../support/manual-clock.js'
@@ -105,20 +105,20 @@ describe('Partners', () => {
 
   it('cost one look at each link, however many providers and connectors there are', () => {
     let looks = 0
-    const link = (group: string): RelayLink =>
+    const client = (group: string): RelayClient =>
       ({
         get group() {
           looks += 1
           return group
         },
         tellPartners: () => {},
-      }) as unknown as RelayLink
-    const links = Array.from({ length: 500 }, (_, index) => link(`provider ${index}`))
+      }) as unknown as RelayClient
+    const clients = Array.from({ length: 500 }, (_, index) => client(`provider ${index}`))
     const connectors = Array.from({ length: 500 }, (_, index) => ({
       owner: `provider ${index}`,
-      links: new Set([link(`connector ${index}`)]),
+      clients: new Set([client(`connector ${index}`)]),
     }))
-    const tenant = { connectors: new Set(connectors), providers: { links, has: () => true } }
+    const tenant = { connectors: new Set(connectors), providers: { clients, has: () => true } }
     tellPartners(tenant as unknown as ReverseToken)
     expect(looks).toBeLessThan(2_000)
   })

@@ -4,7 +4,7 @@ import type { Clock, Crypto, WatchWake } from '../ports.js'
 import { Backoff, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from './backoff.js'
 
 /** One link while it lives. */
-export interface LiveLink {
+export interface LiveSession {
   /** Settles when the link is gone; `undefined` when it was closed in order. */
   readonly gone: Promise<LinkSocksError | undefined>
   /** It carried something: what ended it so soon was not the way it began. */
@@ -12,9 +12,9 @@ export interface LiveLink {
   close(): Promise<void>
 }
 
-export interface LinkKeeperOptions {
+export interface ConnectionKeeperOptions {
   /** Connects and authenticates once. */
-  readonly open: (signal: AbortSignal) => Promise<LiveLink>
+  readonly open: (signal: AbortSignal) => Promise<LiveSession>
   readonly clock: Clock
   readonly crypto: Crypto
   readonly log: Logger
@@ -29,15 +29,15 @@ export interface LinkKeeperOptions {
 }
 
 /** Keeps one link up until it is told to stop or there is no point in going on. */
-export class LinkKeeper {
-  readonly #options: LinkKeeperOptions
+export class ConnectionKeeper {
+  readonly #options: ConnectionKeeperOptions
   readonly #stop = new AbortController()
   readonly #backoff: Backoff
-  #link: LiveLink | undefined
+  #live: LiveSession | undefined
   #lastUp = Number.NEGATIVE_INFINITY
   #running: Promise<LinkSocksError | undefined> | undefined
 
-  constructor(options: LinkKeeperOptions) {
+  constructor(options: ConnectionKeeperOptions) {
     this.#options = options
     this.#backoff = new Backoff(options.crypto)
   }
@@ -51,7 +51,7 @@ export class LinkKeeper {
   /** Ends the link and the trying. */
   async close(): Promise<void> {
     this.#stop.abort(new LinkSocksError('ERR_CANCELLED', 'closed'))
-    await this.#link?.close()
+    await this.#live?.close()
     await this.#running
   }
 
@@ -71,15 +71,15 @@ export class LinkKeeper {
   async #once(): Promise<LinkSocksError> {
     const { open, clock } = this.#options
     try {
-      const link = await open(this.#stop.signal)
-      this.#link = link
-      if (this.#stop.signal.aborted) await link.close()
+      const session = await open(this.#stop.signal)
+      this.#live = session
+      if (this.#stop.signal.aborted) await session.close()
       const since = clock.now()
-      const error = await link.gone
-      this.#link = undefined
+      const error = await session.gone
+      this.#live = undefined
       this.#lastUp = clock.now()
       if (clock.now() - since >= STABLE_AFTER_MS) this.#backoff.reset()
-      else if (link.useful()) this.#backoff.calm()
+      else if (session.useful()) this.#backoff.calm()
       return error ?? new LinkSocksError('ERR_LINK_LOST', 'the server closed the link')
     } catch (thrown) {
       return LinkSocksError.from(thrown, 'ERR_CONNECT')

@@ -14,7 +14,7 @@ import type { Admission } from './admission/authenticate.js'
 import { makeRoom } from './admission/make-room.js'
 import { Answers } from './admission/session-transports.js'
 import { UnknownChannels } from './admission/unknown-channels.js'
-import { RelayLink } from './clients/relay-link.js'
+import { RelayClient } from './clients/relay-client.js'
 import type { ClientEvent, EventLog } from './observe/event-log.js'
 import type { Statistics } from './observe/statistics.js'
 import type { Streams, TrackedStream } from './observe/streams.js'
@@ -24,11 +24,11 @@ import { tellPartners } from './tokens/partners.js'
 import { newId } from './tokens/token-text.js'
 import type { ConnectorToken, Token } from './tokens/tokens.js'
 
-/** What the links of a relay brought and their partners have not taken yet. */
-export const SPLICED_LIMITS: HeldLimits = { linkBytes: 128 * MIB, totalBytes: 512 * MIB }
+/** What the clients of a relay brought and their partners have not taken yet. */
+export const SPLICED_LIMITS: HeldLimits = { sessionBytes: 128 * MIB, totalBytes: 512 * MIB }
 
-export interface LinksOptions extends HostEnvironment {
-  /** The way out of forward clients, one for each link. */
+export interface ClientsOptions extends HostEnvironment {
+  /** The way out of forward clients, one for each client. */
   readonly createExitDialer: () => Dialer
   readonly connectorWaitMs: number
   readonly trace: boolean
@@ -37,44 +37,44 @@ export interface LinksOptions extends HostEnvironment {
   readonly resumeTimeoutMs: number
 }
 
-/** What links have to do with. */
-export interface LinksSurroundings {
+/** What clients have to do with. */
+export interface ClientsSurroundings {
   readonly instances: InstanceTokens
   readonly streams: Streams
   readonly events: EventLog
   readonly statistics: Statistics
 }
 
-/** The authenticated links of a relay: gives each what its role allows, and joins them. */
-export class Links {
-  readonly #options: LinksOptions
-  readonly #around: LinksSurroundings
-  readonly #links = new Map<string, RelayLink>()
+/** The authenticated clients of a relay: gives each what its role allows, and joins them. */
+export class Clients {
+  readonly #options: ClientsOptions
+  readonly #around: ClientsSurroundings
+  readonly #clients = new Map<string, RelayClient>()
   readonly #answers: Answers
-  /** Bytes on their way from one link to another. */
+  /** Bytes on their way from one client to another. */
   readonly spliced = new HeldTotals(SPLICED_LIMITS)
   /** Bytes that wait for what the relay itself opened. */
   readonly received = new HeldTotals(RECEIVED_LIMITS)
   #last = 0
   #draining = false
 
-  constructor(options: LinksOptions, around: LinksSurroundings) {
+  constructor(options: ClientsOptions, around: ClientsSurroundings) {
     this.#options = options
     this.#around = around
     this.#answers = new Answers(options)
   }
 
   /** Living and suspended ones, in the order in which they came. */
-  get all(): Iterable<RelayLink> {
-    return this.#links.values()
+  get all(): Iterable<RelayClient> {
+    return this.#clients.values()
   }
 
   get size(): number {
-    return this.#links.size
+    return this.#clients.size
   }
 
-  byId(id: string): RelayLink | undefined {
-    return this.#links.get(id)
+  byId(id: string): RelayClient | undefined {
+    return this.#clients.get(id)
   }
 
   /** Bytes kept to be sent again. */
@@ -85,7 +85,7 @@ export class Links {
   /** Refuses new channels, and tells the peers. */
   drain(): void {
     this.#draining = true
-    for (const link of this.#links.values()) link.drain()
+    for (const client of this.#clients.values()) client.drain()
   }
 
   /** Lets a peer in that has authenticated, or go on with the session it had. */
@@ -103,33 +103,33 @@ export class Links {
     const limited = limitedLog(log, () => clock.now())
     // warnings are the peer's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
-    const { transport, forget, drain } = this.#answers.admit(admission, () => this.#peerDrains(token, link))
+    const { transport, forget, drain } = this.#answers.admit(admission, () => this.#peerDrains(token, client))
     const handler: SessionHandler = {
-      ...this.#rights(token, () => link, peerLog),
-      ...this.#life(token, () => link, log, forget),
-      control: (message) => this.#onControl(token, link, message, limited),
+      ...this.#rights(token, () => client, peerLog),
+      ...this.#life(token, () => client, log, forget),
+      control: (message) => this.#onControl(token, client, message, limited),
     }
     const environment = { clock, crypto, inflate, trace, pings, totals: this.received }
     const session = new Session(transport, { ...environment, log: peerLog, pongs: false, handler })
     const identity = {
       ...{ id: newId(crypto), number: this.#last, role, tokenId: token.id, address, since: clock.wallTime() },
-      // an instance is one of its token; without a UUID each link is one of its own
+      // an instance is one of its token; without a UUID each client is one of its own
       group: `${token.token}\n${instance ?? this.#last}`,
       returns: instance !== undefined,
     }
-    const link = new RelayLink(identity, session, { extensions, drain })
-    log.info('link.admitted', { client: link.id, role, token: token.id, address })
+    const client = new RelayClient(identity, session, { extensions, drain })
+    log.info('link.admitted', { client: client.id, role, token: token.id, address })
     this.#around.statistics.sessionsOpened[role] += 1
-    this.#links.set(link.id, link)
-    this.#came(token, link)
-    this.#emit('client.connected', link)
+    this.#clients.set(client.id, client)
+    this.#came(token, client)
+    this.#emit('client.connected', client)
     session.start()
-    if (this.#draining) link.drain()
+    if (this.#draining) client.drain()
   }
 
   #life(
     token: Token,
-    link: () => RelayLink,
+    client: () => RelayClient,
     log: Logger,
     forget: () => void,
   ): Pick<SessionHandler, 'suspended' | 'resumed' | 'close'> {
@@ -137,70 +137,73 @@ export class Links {
     return {
       suspended: (reason) => {
         log.info('link.suspended', {
-          role: link().identity.role,
+          role: client().identity.role,
           code: reason.code,
           reason: remoteText(reason.message),
         })
-        token.suspended.add(link())
-        this.#left(token, link())
-        this.#emit('client.suspended', link(), reason)
+        token.suspended.add(client())
+        this.#left(token, client())
+        this.#emit('client.suspended', client(), reason)
       },
       resumed: () => {
-        log.info('link.resumed', { role: link().identity.role })
-        token.suspended.delete(link())
-        statistics.sessionsResumed[link().identity.role] += 1
-        this.#came(token, link())
-        this.#emit('client.resumed', link())
-        if (this.#draining) link().drain()
+        log.info('link.resumed', { role: client().identity.role })
+        token.suspended.delete(client())
+        statistics.sessionsResumed[client().identity.role] += 1
+        this.#came(token, client())
+        this.#emit('client.resumed', client())
+        if (this.#draining) client().drain()
       },
       close: (error) => {
         log.info('link.closed', {
-          role: link().identity.role,
+          role: client().identity.role,
           code: error?.code,
           reason: error && remoteText(error.message),
         })
         forget()
-        if (token.suspended.delete(link())) this.#judgeInstance(token, link())
-        else this.#left(token, link())
-        this.#over(link(), error)
+        if (token.suspended.delete(client())) this.#judgeInstance(token, client())
+        else this.#left(token, client())
+        this.#over(client(), error)
       },
     }
   }
 
-  /** What a link may do follows from its token alone. */
-  #rights(token: Token, link: () => RelayLink, log: Logger): Pick<SessionHandler, 'connect' | 'unknownChannel'> {
+  /** What a client may do follows from its token alone. */
+  #rights(token: Token, client: () => RelayClient, log: Logger): Pick<SessionHandler, 'connect' | 'unknownChannel'> {
     const unknown = new UnknownChannels(this.#options.clock)
     const common = {
       unknownChannel: (raw: Uint8Array, type: number): void => {
         const answer = unknown.answer(raw, type)
-        if (answer !== undefined) link().session.control(answer)
+        if (answer !== undefined) client().session.control(answer)
       },
     }
     if (token.type === 'forward') {
       const exit = new Exit(this.#options.createExitDialer(), log, (target) =>
-        this.#around.streams.observe({ mode: 'forward', tokenId: token.id, target, client: link() }),
+        this.#around.streams.observe({ mode: 'forward', tokenId: token.id, target, client: client() }),
       )
-      return { ...common, connect: (message) => this.#unlessDraining(link(), message, (s) => exit.connect(s, message)) }
+      return {
+        ...common,
+        connect: (message) => this.#unlessDraining(client(), message, (s) => exit.connect(s, message)),
+      }
     }
     if (token.type === 'connector') {
       return {
         ...common,
         connect: (message, raw) =>
-          this.#unlessDraining(link(), message, () => this.#splice(token, link(), message, raw, log)),
+          this.#unlessDraining(client(), message, () => this.#splice(token, client(), message, raw, log)),
       }
     }
     return common
   }
 
-  #unlessDraining({ session }: RelayLink, { channelId }: ConnectMessage, open: (session: Session) => void): void {
+  #unlessDraining({ session }: RelayClient, { channelId }: ConnectMessage, open: (session: Session) => void): void {
     if (!this.#draining) return open(session)
     session.control(encodeRefusal(channelId, new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')))
   }
 
-  #splice(token: ConnectorToken, client: RelayLink, connect: ConnectMessage, raw: Uint8Array, log: Logger): void {
+  #splice(token: ConnectorToken, client: RelayClient, connect: ConnectMessage, raw: Uint8Array, log: Logger): void {
     const { providers } = token.reverse
     const { streams } = this.#around
-    const choose = (options: AbortOptions): Promise<RelayLink> =>
+    const choose = (options: AbortOptions): Promise<RelayClient> =>
       providers.choose(this.#options.connectorWaitMs, token.owner, options)
     const observe = (traffic: Traffic): TrackedStream =>
       streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
@@ -214,7 +217,7 @@ export class Links {
     }
   }
 
-  #onControl(token: Token, link: RelayLink, message: Message, log: Logger): void {
+  #onControl(token: Token, client: RelayClient, message: Message, log: Logger): void {
     if (message.type === MessageType.Log) {
       log.debug('link.remote', { level: message.level, remote: remoteText(message.message) })
     } else if (message.type === MessageType.Connector) {
@@ -223,61 +226,61 @@ export class Links {
         if (token.type !== 'reverse') {
           throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'Unauthorized connector management attempt')
         }
-        const changed = this.#around.instances.handle(token, link, message)
+        const changed = this.#around.instances.handle(token, client, message)
         log.info('connector.changed', { operation, token: changed.id })
-        link.session.control(encodeConnectorResponse({ requestId, success: true, token: changed.token }))
+        client.session.control(encodeConnectorResponse({ requestId, success: true, token: changed.token }))
       } catch (thrown) {
         const error = LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID')
         log.warn('connector.refused', { code: error.code, reason: error.message })
-        link.session.control(encodeConnectorResponse({ requestId, success: false, error: error.message }))
+        client.session.control(encodeConnectorResponse({ requestId, success: false, error: error.message }))
       }
     }
   }
 
-  /** A link is there, or there again. */
-  #came(token: Token, link: RelayLink): void {
-    token.links.add(link)
+  /** A client is there, or there again. */
+  #came(token: Token, client: RelayClient): void {
+    token.clients.add(client)
     if (token.type === 'connector') tellPartners(token.reverse)
     if (token.type !== 'reverse') return
-    this.#around.instances.arrived(link.group)
-    if (!link.draining) token.providers.add(link)
+    this.#around.instances.arrived(client.group)
+    if (!client.draining) token.providers.add(client)
     void token.port?.open()
     tellPartners(token)
   }
 
-  #peerDrains(token: Token, link: RelayLink): void {
-    link.draining = true
-    if (token.type === 'reverse') token.providers.remove(link)
+  #peerDrains(token: Token, client: RelayClient): void {
+    client.draining = true
+    if (token.type === 'reverse') token.providers.remove(client)
   }
 
-  /** A link is gone, perhaps to come back. */
-  #left(token: Token, link: RelayLink): void {
-    token.links.delete(link)
+  /** A client is gone, perhaps to come back. */
+  #left(token: Token, client: RelayClient): void {
+    token.clients.delete(client)
     if (token.type === 'connector') tellPartners(token.reverse)
     if (token.type !== 'reverse') return
-    token.providers.remove(link)
-    this.#judgeInstance(token, link)
+    token.providers.remove(client)
+    this.#judgeInstance(token, client)
     tellPartners(token)
   }
 
-  /** An instance is there as long as one of its links is, or may come back. */
-  #judgeInstance(token: Token, { identity: { group, returns } }: RelayLink): void {
+  /** An instance is there as long as one of its clients is, or may come back. */
+  #judgeInstance(token: Token, { identity: { group, returns } }: RelayClient): void {
     if (token.type !== 'reverse') return
-    const there = [...token.links, ...token.suspended].some((link) => link.group === group)
+    const there = [...token.clients, ...token.suspended].some((client) => client.group === group)
     if (!there) this.#around.instances.vanished(token, group, returns)
   }
 
-  #over(link: RelayLink, error: LinkSocksError | undefined): void {
+  #over(client: RelayClient, error: LinkSocksError | undefined): void {
     const { statistics } = this.#around
-    const { receivedBytes, sentBytes } = link.session.usage
-    const { role } = link.identity
-    this.#links.delete(link.id)
+    const { receivedBytes, sentBytes } = client.session.usage
+    const { role } = client.identity
+    this.#clients.delete(client.id)
     statistics.receivedBytes[role] += receivedBytes
     statistics.sentBytes[role] += sentBytes
-    this.#emit('client.closed', link, error)
+    this.#emit('client.closed', client, error)
   }
 
-  #emit(type: ClientEvent['type'], { identity }: RelayLink, reason?: LinkSocksError): void {
+  #emit(type: ClientEvent['type'], { identity }: RelayClient, reason?: LinkSocksError): void {
     const { id, role, tokenId, address } = identity
     this.#around.events.emit({ type, clientId: id, role, tokenId, address, reason: reason?.code })
   }

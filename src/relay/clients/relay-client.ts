@@ -6,7 +6,7 @@ export type Role = 'forward' | 'provider' | 'connector'
 export type StreamMode = 'forward' | 'reverse' | 'agent'
 
 /** Who is at the other end. */
-export interface LinkIdentity {
+export interface ClientIdentity {
   /** Random and public: 24 hex digits. */
   readonly id: string
   /** Ascending in the order in which they came. */
@@ -17,15 +17,15 @@ export interface LinkIdentity {
   readonly address: string
   /** Unix milliseconds. */
   readonly since: number
-  /** Links of one client instance share it; a secret towards everybody else. */
+  /** Clients of one client instance share it; a secret towards everybody else. */
   readonly group: string
   /** It named its instance, and can come back as the same one. */
   readonly returns: boolean
 }
 
-/** One authenticated link of the relay. */
-export class RelayLink {
-  readonly identity: LinkIdentity
+/** One authenticated client of the relay. */
+export class RelayClient {
+  readonly identity: ClientIdentity
   readonly session: Session
   /** The client asked for extensions: it keeps order and early data. */
   readonly extensions: boolean
@@ -38,7 +38,7 @@ export class RelayLink {
   #partners: number | undefined
 
   constructor(
-    identity: LinkIdentity,
+    identity: ClientIdentity,
     session: Session,
     { extensions, drain }: { extensions: boolean; drain: () => void },
   ) {

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from '../../src/client/backoff.js'
-import { LinkKeeper, type LinkKeeperOptions, type LiveLink } from '../../src/client/link-keeper.js'
+import { ConnectionKeeper, type ConnectionKeeperOptions, type LiveSession } from '../../src/client/connection-keeper.js'
 import { type ErrorCode, LinkSocksError } from '../../src/errors.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { constantCrypto, LogRecorder } from './fixture.js'
 
 const failure = (code: ErrorCode): LinkSocksError => new LinkSocksError(code, code)
 
-class FakeLink implements LiveLink {
+class FakeLink implements LiveSession {
   closes = 0
   /** What it says of itself. */
   carried = false
@@ -37,14 +37,14 @@ class Stage {
   readonly plan: (LinkSocksError | 'stall')[] = []
   admitted = false
   result: { readonly error: LinkSocksError | undefined } | undefined
-  readonly keeper: LinkKeeper
+  readonly keeper: ConnectionKeeper
 
-  constructor(options: Partial<LinkKeeperOptions> = {}) {
+  constructor(options: Partial<ConnectionKeeperOptions> = {}) {
     const { clock, log } = this
-    const open = (signal: AbortSignal): Promise<LiveLink> => this.#open(signal)
+    const open = (signal: AbortSignal): Promise<LiveSession> => this.#open(signal)
     const wasAdmitted = (): boolean => this.admitted
     const defaults = { crypto: constantCrypto(255), reconnect: true, retryAuth: false }
-    this.keeper = new LinkKeeper({ ...defaults, open, clock, log, wasAdmitted, ...options })
+    this.keeper = new ConnectionKeeper({ ...defaults, open, clock, log, wasAdmitted, ...options })
   }
 
   async run(): Promise<this> {
@@ -61,7 +61,7 @@ class Stage {
     return link
   }
 
-  async #open(signal: AbortSignal): Promise<LiveLink> {
+  async #open(signal: AbortSignal): Promise<LiveSession> {
     this.attempts.push(this.clock.now())
     const next = this.plan.shift()
     if (next === 'stall')
@@ -73,7 +73,7 @@ class Stage {
   }
 }
 
-describe('LinkKeeper', () => {
+describe('ConnectionKeeper', () => {
   it('connects again at once after a loss', async () => {
     const stage = await new Stage().run()
     stage.link.lose(failure('ERR_LINK_LOST'))
@@ -159,7 +159,7 @@ describe('LinkKeeper', () => {
   )
 
   it('wraps what is no error of ours', async () => {
-    const open = (): Promise<LiveLink> => Promise.reject(new TypeError('broken'))
+    const open = (): Promise<LiveSession> => Promise.reject(new TypeError('broken'))
     const stage = await new Stage({ reconnect: false, open }).run()
     expect(stage.result?.error).toMatchObject({ code: 'ERR_CONNECT', message: 'broken' })
   })
@@ -171,7 +171,7 @@ describe('LinkKeeper', () => {
   })
 })
 
-describe('LinkKeeper.close()', () => {
+describe('ConnectionKeeper.close()', () => {
   it('ends a link that is up', async () => {
     const stage = await new Stage().run()
     await stage.keeper.close()
@@ -209,8 +209,8 @@ describe('LinkKeeper.close()', () => {
 
   it('ends the link that an attempt brought all the same', async () => {
     const link = new FakeLink()
-    let finish: (link: LiveLink) => void = () => {}
-    const open = (): Promise<LiveLink> => new Promise((resolve) => (finish = resolve))
+    let finish: (link: LiveSession) => void = () => {}
+    const open = (): Promise<LiveSession> => new Promise((resolve) => (finish = resolve))
     const stage = await new Stage({ open }).run()
     const closed = stage.keeper.close()
     finish(link)
