@@ -116,7 +116,7 @@ class RelayApi implements Api {
   /** Answers what a call threw: the caller's fault as such, anything else as 500 with the cause in the log only. */
   async #settle(request: Request, context: ApiContext): Promise<Answer> {
     try {
-      return await this.#judge(request, context)
+      return await this.#authorize(request, context)
     } catch (thrown) {
       const refusal = refusalFor(thrown)
       if (refusal !== undefined) return refusal
@@ -127,7 +127,7 @@ class RelayApi implements Api {
   }
 
   /** Judges in this order: key, path, method, right, query, size; what is left, JSON and fields, is the call's to judge. */
-  #judge(request: Request, context: ApiContext): Promise<Answer> | Answer {
+  #authorize(request: Request, context: ApiContext): Promise<Answer> | Answer {
     const { rawPath, remoteAddress, admitted } = context
     let key: KeyHolder | undefined
     if (rawPath.startsWith(API_PREFIX) || rawPath === METRICS_PATH) {

@@ -29,7 +29,7 @@ export class Backoff {
   }
 
   /** The next delay is a short one. */
-  calm(): void {
+  forgive(): void {
     this.#attempts = Math.min(this.#attempts, 1)
   }
 

@@ -79,7 +79,7 @@ export class ConnectionKeeper {
       this.#live = undefined
       this.#lastUp = clock.now()
       if (clock.now() - since >= STABLE_AFTER_MS) this.#backoff.reset()
-      else if (session.useful()) this.#backoff.calm()
+      else if (session.useful()) this.#backoff.forgive()
       return error ?? new LinkSocksError('ERR_LINK_LOST', 'the server closed the link')
     } catch (thrown) {
       return LinkSocksError.from(thrown, 'ERR_CONNECT')

@@ -41,7 +41,7 @@ export class Keepalive {
     this.#times = options.times ?? PING_TIMES
     this.#lastActivity = options.clock.now()
     this.#pingTimer = options.clock.after(Math.min(FIRST_PING_MS, this.#times.intervalMs), () => this.#ping())
-    this.#deadlineTimer = options.clock.after(this.#times.timeoutMs, () => this.#judge())
+    this.#deadlineTimer = options.clock.after(this.#times.timeoutMs, () => this.#checkSilence())
   }
 
   /** What the last ping took to be answered, in milliseconds; `undefined` before the first answer. */
@@ -78,7 +78,7 @@ export class Keepalive {
     this.#lastActivity = this.#options.clock.now()
     if (this.#pausedAt !== undefined) this.#pausedAt = this.#lastActivity
     this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
-    this.#deadlineTimer = this.#options.clock.after(this.#times.timeoutMs, () => this.#judge())
+    this.#deadlineTimer = this.#options.clock.after(this.#times.timeoutMs, () => this.#checkSilence())
   }
 
   stop(): void {
@@ -94,7 +94,7 @@ export class Keepalive {
     this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
   }
 
-  #judge(): void {
+  #checkSilence(): void {
     const now = this.#pausedAt ?? this.#options.clock.now()
     const left = this.#lastActivity + this.#times.timeoutMs - now
     if (left <= 0) {
@@ -102,6 +102,6 @@ export class Keepalive {
       this.#options.dead()
       return
     }
-    this.#deadlineTimer = this.#options.clock.after(left, () => this.#judge())
+    this.#deadlineTimer = this.#options.clock.after(left, () => this.#checkSilence())
   }
 }

@@ -18,7 +18,7 @@ export interface SessionDialerOptions {
   readonly observe?: ((target?: Target) => Observe) | undefined
 }
 
-interface Opening {
+interface Abortable {
   abort(reason: LinkSocksError): void
 }
 
@@ -70,7 +70,7 @@ export class SessionDialer implements Dialer {
 
   /** Waits for the far end's answer; on time-out or cancel the channel is aborted, so that no orphan stays. */
   async #answer(
-    channel: Opening,
+    channel: Abortable,
     connect: (onAnswer: (error?: LinkSocksError) => void) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {

@@ -15,7 +15,7 @@ import { pingTimes } from './ping-times.js'
 import { resumeTimeout } from './resume-options.js'
 import type { ServerHttp } from './server-http.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
-import { LaterTokenStore } from './store/lazy-token-store.js'
+import { LazyTokenStore } from './store/lazy-token-store.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
@@ -166,7 +166,7 @@ export class Server implements AsyncDisposable {
 
   #crowded(address: string): void {
     const message = 'so many wrong tokens or API keys came from there that they get no reason any more'
-    this.#relay.warnings.flash('authentication-failures', address, message, CROWDED_MS)
+    this.#relay.warnings.raiseFor('authentication-failures', address, message, CROWDED_MS)
   }
 
   #checkOpen(): void {
@@ -201,5 +201,5 @@ function storeOf({ dataDir: directory, dataKey: key }: ServerOptions, log: Logge
     const { openTokenDatabase } = await import('./store/token-database.js')
     return openTokenDatabase({ directory, key, log })
   }
-  return new LaterTokenStore(open, true)
+  return new LazyTokenStore(open, true)
 }

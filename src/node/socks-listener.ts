@@ -5,7 +5,7 @@ import { type Logger, limitedLog } from '../log.js'
 import type { BindDatagrams, Dialer } from '../ports.js'
 import type { SocksCredentials } from '../socks/credentials.js'
 import { serveSocks } from '../socks/server.js'
-import { Strangers } from './net/pending-connections.js'
+import { PendingConnections } from './net/pending-connections.js'
 import { listenTcp, type TcpListener } from './net/tcp-listener.js'
 import { bindDatagrams } from './net/udp-socket.js'
 import { nodeClock } from './system/clock.js'
@@ -21,7 +21,7 @@ export interface SocksListenerOptions {
   /** Called when a client gave a wrong user name or password. */
   readonly unauthorized?: (() => void) | undefined
   /** Clients at a time whose request is still to come. @default 1_024 */
-  readonly maxStrangers?: number | undefined
+  readonly maxPending?: number | undefined
 }
 
 /**
@@ -35,10 +35,10 @@ export function listenSocks({
   dialer,
   log,
   unauthorized,
-  maxStrangers,
+  maxPending,
 }: SocksListenerOptions): Promise<TcpListener> {
   const limited = limitedLog(log, () => nodeClock.now())
-  const strangers = new Strangers(maxStrangers, (address) => limited.warn('socks.crowded', { address }))
+  const pendingConnections = new PendingConnections(maxPending, (address) => limited.warn('socks.crowded', { address }))
   const associations = new AssociationLimit()
   const bind: BindDatagrams = async (address) => {
     const bound = await associations.take(() => bindDatagrams(address))
@@ -49,7 +49,7 @@ export function listenSocks({
     port,
     logger: log,
     onConnection: (stream, { localAddress, remoteAddress }) => {
-      const stranger = strangers.add(remoteAddress.host, () => stream.terminate(crowded()))
+      const pending = pendingConnections.add(remoteAddress.host, () => stream.terminate(crowded()))
       const served = serveSocks(stream, {
         dialer,
         clock: nodeClock,
@@ -59,9 +59,9 @@ export function listenSocks({
         bindDatagrams: bind,
         localAddress,
         remoteAddress,
-        requested: () => stranger.leave(),
+        requested: () => pending.settled(),
       })
-      void served.then(() => stranger.leave())
+      void served.then(() => pending.settled())
     },
   })
 }

@@ -13,7 +13,7 @@ export function encodeRefusal(channelId: Uint8Array, reason: LinkSocksError): Ui
 }
 
 /** What a text, and a REP if there is one, say about a destination that could not be opened. */
-export function failureOf(text = '', rep = repOfText(text)): LinkSocksError {
+export function errorOfRefusal(text = '', rep = repOfText(text)): LinkSocksError {
   return dialErrorOf(rep, text)
 }
 

@@ -12,7 +12,7 @@ import { type ConnectMessage, encodeConnectorResponse, type Message, MessageType
 import { encodeRefusal } from '../protocol/refusal.js'
 import type { Admission } from './admission/authenticate.js'
 import { makeRoom } from './admission/make-room.js'
-import { Answers } from './admission/session-transports.js'
+import { SessionTransports } from './admission/session-transports.js'
 import { UnknownChannels } from './admission/unknown-channels.js'
 import { RelayClient } from './clients/relay-client.js'
 import type { ClientEvent, EventLog } from './observe/event-log.js'
@@ -50,7 +50,7 @@ export class Clients {
   readonly #options: ClientsOptions
   readonly #around: ClientsSurroundings
   readonly #clients = new Map<string, RelayClient>()
-  readonly #answers: Answers
+  readonly #transports: SessionTransports
   /** Bytes on their way from one client to another. */
   readonly spliced = new HeldTotals(SPLICED_LIMITS)
   /** Bytes that wait for what the relay itself opened. */
@@ -61,7 +61,7 @@ export class Clients {
   constructor(options: ClientsOptions, around: ClientsSurroundings) {
     this.#options = options
     this.#around = around
-    this.#answers = new Answers(options)
+    this.#transports = new SessionTransports(options)
   }
 
   /** Living and suspended ones, in the order in which they came. */
@@ -79,7 +79,7 @@ export class Clients {
 
   /** Bytes kept to be sent again. */
   get replayBytes(): number {
-    return this.#answers.replayBytes
+    return this.#transports.replayBytes
   }
 
   /** Refuses new channels, and tells the peers. */
@@ -89,8 +89,8 @@ export class Clients {
   }
 
   /** Lets a peer in that has authenticated, or go on with the session it had. */
-  admit(admission: Admission, remoteAddress: string): void {
-    if (this.#answers.resume(admission)) return
+  add(admission: Admission, remoteAddress: string): void {
+    if (this.#transports.resume(admission)) return
     makeRoom(admission)
     this.#open(admission, remoteAddress)
   }
@@ -103,7 +103,7 @@ export class Clients {
     const limited = limitedLog(log, () => clock.now())
     // warnings are the peer's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
-    const { transport, forget, drain } = this.#answers.admit(admission, () => this.#peerDrains(token, client))
+    const { transport, forget, drain } = this.#transports.open(admission, () => this.#peerDrains(token, client))
     const handler: SessionHandler = {
       ...this.#rights(token, () => client, peerLog),
       ...this.#life(token, () => client, log, forget),
@@ -160,7 +160,7 @@ export class Clients {
           reason: error && remoteText(error.message),
         })
         forget()
-        if (token.suspended.delete(client())) this.#judgeInstance(token, client())
+        if (token.suspended.delete(client())) this.#checkInstance(token, client())
         else this.#left(token, client())
         this.#over(client(), error)
       },
@@ -259,12 +259,12 @@ export class Clients {
     if (token.type === 'connector') tellPartners(token.reverse)
     if (token.type !== 'reverse') return
     token.providers.remove(client)
-    this.#judgeInstance(token, client)
+    this.#checkInstance(token, client)
     tellPartners(token)
   }
 
   /** An instance is there as long as one of its clients is, or may come back. */
-  #judgeInstance(token: Token, { identity: { group, returns } }: RelayClient): void {
+  #checkInstance(token: Token, { identity: { group, returns } }: RelayClient): void {
     if (token.type !== 'reverse') return
     const there = [...token.clients, ...token.suspended].some((client) => client.group === group)
     if (!there) this.#around.instances.vanished(token, group, returns)

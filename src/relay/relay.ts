@@ -3,7 +3,7 @@ import { type Logger, limitedLog } from '../log.js'
 import { drained } from '../mux/drained.js'
 import type { TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
-import { authenticate, type Knock } from './admission/authenticate.js'
+import { authenticate, type ConnectionAttempt } from './admission/authenticate.js'
 import type { FailedAttempts } from './admission/failed-attempts.js'
 import { Clients, type ClientsOptions } from './clients.js'
 import { Alarms } from './observe/alarms.js'
@@ -53,7 +53,7 @@ export class Relay implements RelayAdmin {
   readonly #desk: TokenDesk
   readonly #expiry: TokenExpiry
   readonly #instances: InstanceTokens
-  readonly #strangersLog: Logger
+  readonly #attemptsLog: Logger
   #draining = false
   #closed = false
 
@@ -61,13 +61,13 @@ export class Relay implements RelayAdmin {
     const { clock, crypto, log } = options
     this.#options = options
     this.#log = log
-    this.#strangersLog = limitedLog(log, () => clock.now())
+    this.#attemptsLog = limitedLog(log, () => clock.now())
     this.events = new EventLog(clock)
     this.warnings = new Alarms(clock, this.events)
     this.#tokens = new TokenTable(crypto)
     this.#streams = new Streams({ clock, events: this.events, statistics: this.statistics })
     this.#expiry = new TokenExpiry(clock, (token) => {
-      void this.#judge(token)
+      void this.#reconsider(token)
       this.#emit('token.changed', token)
     })
     this.#instances = new InstanceTokens(this.#tokens, {
@@ -86,7 +86,7 @@ export class Relay implements RelayAdmin {
       ports: this.#ports,
       alarms: this.warnings,
       added: (token) => this.#added(token),
-      changed: (token) => this.#judge(token),
+      changed: (token) => this.#reconsider(token),
       drop: (token) => this.#drop(token),
     })
     this.clientTable = new Clients(options, {
@@ -193,22 +193,22 @@ export class Relay implements RelayAdmin {
   }
 
   /** Admits one WebSocket, or answers why not. Never rejects. */
-  async accept(knock: Knock, remoteAddress: string): Promise<void> {
+  async accept(attempt: ConnectionAttempt, remoteAddress: string): Promise<void> {
     const { clock, attempts } = this.#options
     try {
-      const gate = { tokens: this.#tokens, clock, attempts, address: remoteAddress }
-      const admission = await authenticate(knock, gate)
+      const context = { tokens: this.#tokens, clock, attempts, address: remoteAddress }
+      const admission = await authenticate(attempt, context)
       // between the look-up and here the token may have gone
       const { token } = admission
       const usable = this.#tokens.has(token) && stateOf(token, clock.wallTime()) === 'active'
       if (this.#closed || !usable) return admission.close()
       // the calendar may have been set back since its time was over
-      void this.#judge(token)
-      if (token.type === 'connector') void this.#judge(token.reverse)
-      this.clientTable.admit(admission, remoteAddress)
+      void this.#reconsider(token)
+      if (token.type === 'connector') void this.#reconsider(token.reverse)
+      this.clientTable.add(admission, remoteAddress)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
-      this.#strangersLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
+      this.#attemptsLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
     }
   }
 
@@ -240,11 +240,11 @@ export class Relay implements RelayAdmin {
     const port = token.type === 'reverse' ? token.port?.port : undefined
     this.#log.info('token.added', { type: token.type, token: token.id, port })
     this.#emit('token.added', token)
-    void this.#judge(token)
+    void this.#reconsider(token)
   }
 
   /** Its traits are new, its time is over, or somebody comes with it. */
-  async #judge(token: Token): Promise<void> {
+  async #reconsider(token: Token): Promise<void> {
     const { clock, socksNowait } = this.#options
     this.#expiry.watch(token)
     const state = stateOf(token, clock.wallTime())

@@ -11,10 +11,10 @@ import type {
 import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
-import { plainIp } from './address.js'
 import { encodeReply } from './codec.js'
 import { flushAndClose, openFor, type ServeSocksOptions, type SocksConnection } from './connection.js'
 import { decodeDatagram, encodeDatagram } from './datagram.js'
+import { plainIp } from './socks-address.js'
 
 /**
  * UDP ASSOCIATE (RFC 1928 sections 4 and 7): opens the far end, binds a socket to the address the control connection came

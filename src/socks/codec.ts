@@ -2,7 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { Decoded } from '../streams/handshake-stream.js'
-import { decodeAddress, encodeAddress } from './address.js'
+import { decodeAddress, encodeAddress } from './socks-address.js'
 
 /*
  * SOCKS5 messages of both sides (RFC 1928, RFC 1929). Every decode function takes the received bytes and gives `undefined`

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
-import { decodeAddress, encodeAddress } from './address.js'
+import { decodeAddress, encodeAddress } from './socks-address.js'
 
 /** RSV(2) FRAG(1), before the address. */
 const FIXED_HEADER_BYTES = 3

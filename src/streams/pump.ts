@@ -6,12 +6,12 @@ import type { ByteStream, ByteStreamHandler, DatagramHandler, DatagramSocket } f
  * side is read only as fast as the other takes the bytes.
  */
 export function pump(a: ByteStream, b: ByteStream): void {
-  a.start(new Into(b))
-  b.start(new Into(a))
+  a.start(new Forward(b))
+  b.start(new Forward(a))
 }
 
 /** Passes on to one stream what the other one tells. */
-class Into implements ByteStreamHandler {
+class Forward implements ByteStreamHandler {
   readonly #to: ByteStream
 
   constructor(to: ByteStream) {
@@ -39,10 +39,10 @@ class Into implements ByteStreamHandler {
 
 /** Joins two datagram sockets until one is gone. */
 export function pumpDatagrams(a: DatagramSocket, b: DatagramSocket): void {
-  const into = (to: DatagramSocket): DatagramHandler => ({
+  const forward = (to: DatagramSocket): DatagramHandler => ({
     datagram: (data, source) => to.send(data, source),
     close: () => to.close(),
   })
-  a.start(into(b))
-  b.start(into(a))
+  a.start(forward(b))
+  b.start(forward(a))
 }

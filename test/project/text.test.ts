@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { CORE, isFile } from './layer-order.js'
 import { readText, repositoryFiles } from './support.js'
@@ -11,6 +12,11 @@ const CASTS: Readonly<Record<string, string>> = {
   'src/node/net/end-of-input.ts': 'two internals of a socket tell a reset from an end, and have no type',
   'src/node/net/socket-reader.ts': 'what lies below `onread` has no type for sockets that are there already',
 }
+
+/** Names that more than one source file has: each layer that has one means its own. */
+const SAME_NAMES = ['client.ts', 'clients.ts', 'server.ts', 'streams.ts', 'tokens.ts']
+/** Files of one folder of `src` or `test`: beyond that a listing is not read any more. */
+const MAX_FILES_OF_FOLDER = 24
 
 const BINARY = /\.(png|ico|gz|bin|woff2?)$/
 
@@ -65,6 +71,20 @@ describe('repository text', () => {
   it('keeps source files short', () => {
     const long = [...source].filter(([name, text]) => lineCount(text) > MAX_SOURCE_LINES && !(name in LONGER))
     expect(long.map(([name, text]) => `${name} ${lineCount(text)}`)).toEqual([])
+  })
+
+  it('gives every source file a name of its own', () => {
+    const bases = [...source.keys()].map((name) => basename(name))
+    const twice = bases.filter((name, index) => bases.indexOf(name) !== index)
+    expect(twice.filter((name) => !SAME_NAMES.includes(name))).toEqual([])
+  })
+
+  it('keeps folders short', () => {
+    const sizes = new Map<string, number>()
+    for (const name of under(files, 'src/', 'test/').keys()) {
+      sizes.set(dirname(name), (sizes.get(dirname(name)) ?? 0) + 1)
+    }
+    expect([...sizes].filter(([, count]) => count > MAX_FILES_OF_FOLDER)).toEqual([])
   })
 
   it('switches no check off in sources, but for control characters in a pattern that looks for them', () => {

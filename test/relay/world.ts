@@ -118,7 +118,7 @@ export class World {
   }
 
   /** A WebSocket that has not been admitted yet. */
-  async knock(query: string | URLSearchParams | Record<string, string> = ''): Promise<Peer> {
+  async attempt(query: string | URLSearchParams | Record<string, string> = ''): Promise<Peer> {
     const pair = memoryTransportPair({ clock: this.clock })
     const peer = new Peer(pair)
     this.peers.push(peer)
@@ -132,11 +132,11 @@ export class World {
 
   async join(token: string, { reverse, instance, extensions, inBand }: JoinOptions = {}): Promise<Peer> {
     if (inBand === true) {
-      const peer = await this.knock(extensions === true ? 'ext=1' : '')
+      const peer = await this.attempt(extensions === true ? 'ext=1' : '')
       await peer.send(encodeAuth({ token, reverse: reverse ?? false, instance: instance ?? new Uint8Array(16) }))
       return peer
     }
-    return this.knock(this.query(token, { reverse, instance, extensions: extensions ?? false }))
+    return this.attempt(this.query(token, { reverse, instance, extensions: extensions ?? false }))
   }
 
   query(token: string, { reverse, instance, extensions }: JoinOptions = {}): URLSearchParams {

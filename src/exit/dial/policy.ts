@@ -13,13 +13,13 @@ export const defaultEgressPolicy: EgressPolicy = ({ host }) => {
   const ip = parseIp(host)
   // a zone names an interface of this machine, which is no business of the far side
   if (ip === undefined) return NOT_AN_ADDRESS
-  return ip.kind() === 'ipv4' ? judgeIpv4(ip as ipaddr.IPv4) : judgeIpv6(ip as ipaddr.IPv6)
+  return ip.kind() === 'ipv4' ? problemOfIpv4(ip as ipaddr.IPv4) : problemOfIpv6(ip as ipaddr.IPv6)
 }
 
 /** Leaves every decision to whoever named the address: for the way to a proxy that the operator chose. */
 export const allowAll: EgressPolicy = () => undefined
 
-function judgeIpv4(ip: ipaddr.IPv4): string | undefined {
+function problemOfIpv4(ip: ipaddr.IPv4): string | undefined {
   switch (ip.range()) {
     case 'unspecified':
       return 'unspecified address'
@@ -34,7 +34,7 @@ function judgeIpv4(ip: ipaddr.IPv4): string | undefined {
   }
 }
 
-function judgeIpv6(ip: ipaddr.IPv6): string | undefined {
+function problemOfIpv6(ip: ipaddr.IPv6): string | undefined {
   switch (ip.range()) {
     case 'loopback':
       return undefined
@@ -46,7 +46,7 @@ function judgeIpv6(ip: ipaddr.IPv6): string | undefined {
       return 'link-local address'
     default: {
       const embedded = embeddedIpv4(ip.parts)
-      const why = embedded === undefined ? undefined : judgeIpv4(embedded)
+      const why = embedded === undefined ? undefined : problemOfIpv4(embedded)
       return why === undefined ? undefined : `${why} inside an IPv6 address`
     }
   }

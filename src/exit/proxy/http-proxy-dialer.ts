@@ -1,9 +1,9 @@
 import { addressText } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { AbortOptions, ByteStream, Clock, DatagramSocket, Dialer, EgressPolicy, Target } from '../../ports.js'
-import { requestOfHttp } from './http-client.js'
 import { encodeHttpConnect } from './http-connect.js'
-import { checkProxiedTarget, exchangeWithProxy } from './proxy-handshake.js'
+import { requestOfHttp } from './http-connect-client.js'
+import { checkProxiedTarget, exchangeWithProxy } from './proxy-exchange.js'
 import type { ProxyUrl } from './proxy-url.js'
 
 export interface HttpProxyDialerOptions {

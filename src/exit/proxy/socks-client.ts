@@ -9,7 +9,7 @@ import {
   encodeUserPassword,
   Method,
 } from '../../socks/codec.js'
-import type { ProxyConversation } from './proxy-handshake.js'
+import type { ProxyConversation } from './proxy-exchange.js'
 import type { ProxyCredentials } from './proxy-url.js'
 
 /**

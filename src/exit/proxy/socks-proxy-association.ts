@@ -15,7 +15,7 @@ import { MAX_DATAGRAM_BYTES } from '../../protocol/limits.js'
 import { decodeDatagram, encodeDatagram, type SocksDatagram } from '../../socks/datagram.js'
 import { IdleTimer } from '../udp/idle-timer.js'
 import { UDP_TIMEOUT_MS } from '../udp/udp-relay.js'
-import { refusalOf } from './proxy-handshake.js'
+import { refusalOf } from './proxy-exchange.js'
 
 export interface SocksProxyAssociationOptions {
   readonly socket: BoundDatagramSocket

@@ -16,7 +16,7 @@ import type {
 import { Cmd, encodeRequest } from '../../socks/codec.js'
 import { interleaveFamilies, raceConnect } from '../dial/race.js'
 import { bindUdp } from '../udp/udp-relay.js'
-import { checkProxiedTarget, exchangeWithProxy } from './proxy-handshake.js'
+import { checkProxiedTarget, exchangeWithProxy } from './proxy-exchange.js'
 import type { ProxyUrl } from './proxy-url.js'
 import { requestOfSocks } from './socks-client.js'
 import { SocksProxyAssociation } from './socks-proxy-association.js'

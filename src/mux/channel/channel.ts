@@ -11,15 +11,15 @@ import {
   type Message,
   MessageType,
 } from '../../protocol/messages.js'
-import { failureOf, isOrderlyEnd } from '../../protocol/refusal.js'
+import { errorOfRefusal, isOrderlyEnd } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
 import type { ChannelEntry, ChannelHost } from './channel-host.js'
 import type { ChannelOptions } from './channel-options.js'
+import { HandlerEvents } from './handler-events.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
 import { type ChannelObserver, ChannelTraffic } from './observer.js'
 import { type OnAnswer, Opening } from './opening.js'
-import { Outlet } from './outlet.js'
 import { Receiver } from './receiver.js'
 import { Sender } from './sender.js'
 import { StreamControl } from './stream-control.js'
@@ -40,7 +40,7 @@ export class Channel implements ByteStream, ChannelEntry {
   #inbox: Inbox | undefined
   readonly #opening: Opening
   #linger: Linger | undefined
-  readonly #outlet = new Outlet()
+  readonly #handlerEvents = new HandlerEvents()
   readonly #observer: ChannelObserver | undefined
   #mode: 'undecided' | 'credit' | 'base' = 'undecided'
   #leaving = false
@@ -52,7 +52,7 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#offer = options.offer
     this.#opening = new Opening(options.host, options.id)
     this.#sender = new Sender(options.id, options.host, options.fastOpen ? 'early' : 'held', {
-      written: (bytes) => this.#outlet.written(bytes),
+      written: (bytes) => this.#handlerEvents.written(bytes),
       ended: () => this.#sentEnd(),
       blocked: () => this.#control.watch(),
     })
@@ -79,12 +79,12 @@ export class Channel implements ByteStream, ChannelEntry {
 
   /** The accepter hears here when the asker gave up before `accept()` or `refuse()`. */
   onCancel(callback: OnAnswer): void {
-    this.#opening.listen(callback)
+    this.#opening.onAnswer(callback)
   }
 
   /** Answers the Connect with success. */
   accept(): void {
-    if (this.#outlet.closed || this.#mode !== 'undecided') return
+    if (this.#handlerEvents.closed || this.#mode !== 'undecided') return
     this.#opening.accept(this.#offer)
     this.#decide(this.#offer)
     // the asker sent all it had and left while the destination was being dialled
@@ -93,13 +93,13 @@ export class Channel implements ByteStream, ChannelEntry {
 
   /** Answers the Connect with a failure. */
   refuse(reason: LinkSocksError): void {
-    if (this.#outlet.closed || this.#mode !== 'undecided') return
+    if (this.#handlerEvents.closed || this.#mode !== 'undecided') return
     this.#opening.refuse(reason)
     this.#finish(reason)
   }
 
   start(handler: ByteStreamHandler): void {
-    this.#outlet.start(handler, () => this.#receiver.start(handler))
+    this.#handlerEvents.start(handler, () => this.#receiver.start(handler))
   }
 
   consume(bytes: number): void {
@@ -107,16 +107,16 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   write(chunk: Uint8Array): void {
-    if (!this.#outlet.closed) this.#sender.write(chunk)
+    if (!this.#handlerEvents.closed) this.#sender.write(chunk)
   }
 
   end(): void {
-    if (!this.#outlet.closed) this.#sender.end()
+    if (!this.#handlerEvents.closed) this.#sender.end()
   }
 
   close(): void {
     // what a stream that is over delivered no longer counts
-    if (this.#outlet.closed) return this.#receiver.stop()
+    if (this.#handlerEvents.closed) return this.#receiver.stop()
     if (this.#leaving) return
     this.#leaving = true
     this.#receiver.discard()
@@ -125,7 +125,7 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   abort(reason: LinkSocksError): void {
-    if (this.#outlet.closed) return this.#receiver.stop()
+    if (this.#handlerEvents.closed) return this.#receiver.stop()
     if (this.#mode === 'undecided' && !this.#opener) {
       const onCancel = this.#opening.refuse(reason)
       this.#finish(reason)
@@ -173,7 +173,7 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   #dispatch(message: Message): void {
-    if (this.#outlet.closed) return
+    if (this.#handlerEvents.closed) return
     switch (message.type) {
       case MessageType.Data:
         return this.#onData(message)
@@ -186,7 +186,7 @@ export class Channel implements ByteStream, ChannelEntry {
 
   #onData(message: DataMessage): void {
     if (message.compression === Compression.Control) return this.#onControl(message.data)
-    this.#control.heard()
+    this.#control.sawTraffic()
     if (message.compression !== Compression.None) {
       throw new LinkSocksError('ERR_MESSAGE_INVALID', `unknown compression ${message.compression}`)
     }
@@ -206,7 +206,7 @@ export class Channel implements ByteStream, ChannelEntry {
   #onConnectResponse(message: ConnectResponseMessage): void {
     if (!this.#opener) return
     if (!message.success) {
-      if (this.#mode === 'undecided') this.#finish(failureOf(message.error, message.trailer?.rep))
+      if (this.#mode === 'undecided') this.#finish(errorOfRefusal(message.error, message.trailer?.rep))
       return
     }
     const credit = message.trailer?.streamControl
@@ -236,14 +236,14 @@ export class Channel implements ByteStream, ChannelEntry {
       const both = this.#sender.ended && this.#receiver.ended
       return both && orderly ? this.#finish() : this.#onAbort()
     }
-    if (!orderly) return this.#onAbort(this.#mode === 'undecided' && this.#opener ? failureOf(error) : undefined)
+    if (!orderly) return this.#onAbort(this.#mode === 'undecided' && this.#opener ? errorOfRefusal(error) : undefined)
     if (this.#mode === 'undecided' && !this.#opener) {
       // the asker left before the answer: it gave up, unless it sent data early and that was all
       return this.#offer !== undefined || this.#receiver.received === 0 ? this.#onAbort() : this.#receiver.end()
     }
     if (this.#mode === 'undecided') this.#decide(undefined)
     this.#receiver.end()
-    if (this.#outlet.closed) return
+    if (this.#handlerEvents.closed) return
     if (!this.#sender.ended) this.#host.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     this.#finish()
   }
@@ -256,14 +256,14 @@ export class Channel implements ByteStream, ChannelEntry {
 
   /** Our end has left. */
   #sentEnd(): void {
-    if (this.#outlet.closed) return
+    if (this.#handlerEvents.closed) return
     const half = this.#mode === 'credit' && !this.#leaving
     if (half || this.#receiver.ended) this.#finishIfBothEnded()
     else this.#waitForEnd().start(this.#mode === 'base')
   }
 
   #finishIfBothEnded(): void {
-    if (this.#outlet.closed || !this.#sender.endLeft || !this.#receiver.ended) return
+    if (this.#handlerEvents.closed || !this.#sender.endLeft || !this.#receiver.ended) return
     this.#host.control(encodeDisconnect({ channelId: this.#id, error: 'EOF' }))
     this.#finish()
   }
@@ -284,7 +284,7 @@ export class Channel implements ByteStream, ChannelEntry {
   }
 
   #finish(error?: LinkSocksError): void {
-    if (!this.#outlet.close(error)) return
+    if (!this.#handlerEvents.close(error)) return
     this.#observer?.closed(error)
     this.#linger?.stop()
     this.#opening.stop()
@@ -295,6 +295,6 @@ export class Channel implements ByteStream, ChannelEntry {
     if (error === undefined) this.#receiver.finish()
     else this.#receiver.stop()
     this.#opening.fail(error)
-    this.#outlet.tell()
+    this.#handlerEvents.emitClose()
   }
 }

@@ -36,7 +36,7 @@ export class CreditProbe {
    * A frame came on the channel, which answers a question.
    * @returns whether one was open.
    */
-  heard(): boolean {
+  sawTraffic(): boolean {
     const asked = this.#asked
     this.stop()
     return asked

@@ -12,7 +12,7 @@ import {
   type Message,
   MessageType,
 } from '../../protocol/messages.js'
-import { encodeRefusal, failureOf } from '../../protocol/refusal.js'
+import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { type ChannelKey, channelKey } from '../../protocol/uuid.js'
 import type { Lane, Outgoing, Source } from '../flow/scheduler.js'
 import type { ChannelEntry, ChannelHost } from './channel-host.js'
@@ -194,7 +194,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     else if (message.type === MessageType.Disconnect) this.#onDisconnect()
     else if (message.type === MessageType.ConnectResponse && this.#opener) {
       if (message.success) return this.#answer()
-      this.#finish(failureOf(message.error, message.trailer?.rep))
+      this.#finish(errorOfRefusal(message.error, message.trailer?.rep))
     }
   }
 

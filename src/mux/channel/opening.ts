@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Target, Timer } from '../../ports.js'
 import { INITIAL_WINDOW_BYTES, OPEN_TIMEOUT_MS } from '../../protocol/limits.js'
-import { encodeConnect, encodeConnectResponse } from '../../protocol/messages.js'
+import { ChannelProtocol, encodeConnect, encodeConnectResponse } from '../../protocol/messages.js'
 import { encodeRefusal } from '../../protocol/refusal.js'
 import type { ChannelHost } from './channel-host.js'
 
@@ -24,12 +24,12 @@ export class Opening {
   connect(target: Target, onAnswer: OnAnswer): void {
     this.#onAnswer = onAnswer
     const trailer = { streamControl: INITIAL_WINDOW_BYTES }
-    this.#host.control(encodeConnect({ protocol: 1, channelId: this.#channelId, target, trailer }))
+    this.#host.control(encodeConnect({ protocol: ChannelProtocol.Tcp, channelId: this.#channelId, target, trailer }))
   }
 
   /** Who is told by `answer()`, in place of the one before. */
-  listen(onAnswer: OnAnswer): void {
-    this.#onAnswer = onAnswer
+  onAnswer(callback: OnAnswer): void {
+    this.#onAnswer = callback
   }
 
   /** Sends a success; stream control is granted to who offered it. Nobody is told. */

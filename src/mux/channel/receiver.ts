@@ -101,7 +101,7 @@ export class Receiver {
     if (this.#ended) throw new LinkSocksError('ERR_CHANNEL_PROTOCOL', 'data after the end of the stream')
     this.#received += bytes
     this.#unconsumed += bytes
-    if (this.#mode === 'credit' || (this.#mode === 'undecided' && this.#answering)) this.#judge(bytes)
+    if (this.#mode === 'credit' || (this.#mode === 'undecided' && this.#answering)) this.#checkCredit(bytes)
     if (this.#mode === 'credit') this.#count(bytes)
     else this.#held().add(bytes)
     this.#deliver(chunk)
@@ -172,7 +172,7 @@ export class Receiver {
   #count(bytes: number): void {
     this.#counted += bytes
     this.#host.totals.count(this.#host, bytes)
-    this.#host.totals.judge(this.#host, this.#counted)
+    this.#host.totals.check(this.#host, this.#counted)
   }
 
   #uncount(bytes: number): void {
@@ -229,7 +229,7 @@ export class Receiver {
     if (wanting && this.#window.exhausted) this.#events.unwanted()
   }
 
-  #judge(bytes: number): void {
+  #checkCredit(bytes: number): void {
     this.#judged += bytes
     const granted = this.#window.receive(bytes)
     if (!granted || (this.#mode === 'undecided' && this.#received > EARLY_DATA_BYTES)) {

@@ -63,7 +63,7 @@ export class StreamControl {
 
   /** @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL, ERR_MESSAGE_* */
   frame(data: Uint8Array): void {
-    const answered = this.#probe?.heard() ?? false
+    const answered = this.#probe?.sawTraffic() ?? false
     const frame = decodeControl(data)
     if (frame?.op === ControlOp.EndOfStream) this.#onEnd(frame.total)
     else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
@@ -98,8 +98,8 @@ export class StreamControl {
   }
 
   /** Data came, which answers a credit probe like any frame. */
-  heard(): void {
-    this.#probe?.heard()
+  sawTraffic(): void {
+    this.#probe?.sawTraffic()
     this.watch()
   }
 

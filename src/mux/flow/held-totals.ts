@@ -99,7 +99,7 @@ export class HeldTotals {
   }
 
   /** @throws {LinkSocksError} ERR_LIMIT when {@link exceeds} */
-  judge(session: object, bytes: number, moves = false): void {
+  check(session: object, bytes: number, moves = false): void {
     if (this.exceeds(session, bytes, moves))
       throw new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
   }

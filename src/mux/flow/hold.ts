@@ -54,7 +54,7 @@ export class Hold {
     this.#bytes += bytes
     this.#gate.hold(bytes)
     if (this.#bytes > MODEST_BYTES) {
-      this.#judgeTotal()
+      this.#checkTotal()
       if (!this.#left) this.#watch ??= this.#clock.after(BASE_STALL_TIMEOUT_MS, () => this.#look())
     }
     if (this.#bytes <= this.limitBytes) return
@@ -80,7 +80,7 @@ export class Hold {
   }
 
   /** Who still moves may have twice as much of it: the others are at fault. */
-  #judgeTotal(): void {
+  #checkTotal(): void {
     if (this.#gate.bufferedBytes <= MAX_LINK_HELD_BYTES * (this.moves ? 2 : 1)) return
     throw new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
   }

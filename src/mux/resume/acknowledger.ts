@@ -33,7 +33,7 @@ export class Acknowledger {
   }
 
   /** Something small is about to leave. */
-  beside(): void {
+  piggyback(): void {
     if (this.#bytes >= BESIDE_BYTES) this.flush()
   }
 

@@ -138,7 +138,7 @@ export class ResumableTransport implements MessageTransport {
       this.#replay.push(head, body)
       if (!waits) {
         this.#replay.giveNext(this.#inner)
-        if (body === undefined && head.byteLength < SMALL_BYTES) this.#acks.beside()
+        if (body === undefined && head.byteLength < SMALL_BYTES) this.#acks.piggyback()
       }
     }
     sent?.()

@@ -6,7 +6,7 @@ import { type ProxyUrl, parseProxyUrl } from '../../exit/proxy/proxy-url.js'
 import type { Target } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
 
-import { phase } from './phase.js'
+import { connectStep } from './connect-step.js'
 import { askProxy } from './proxy-handshake.js'
 import { type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
 import { connectToFirst, resolveHost } from './socket-connect.js'
@@ -20,7 +20,7 @@ export interface TlsOptions {
   readonly insecure?: boolean | undefined
 }
 
-/** Milliseconds each phase of reaching a server may take. */
+/** Milliseconds each step of reaching a server may take. */
 export interface PhaseTimeouts {
   /** Name resolution of the server or its proxy. @default 10_000 */
   readonly lookupMs?: number | undefined
@@ -67,7 +67,7 @@ export function shownOrigin(url: string): string {
 /**
  * Opens the connection to the server at `url` (ws, wss, http or https): through a proxy or directly, with TLS for wss and
  * https.
- * @throws {LinkSocksError} ERR_CONNECT, naming the phase that failed; ERR_OPTION for a proxy that can't be read; the
+ * @throws {LinkSocksError} ERR_CONNECT, naming the step that failed; ERR_OPTION for a proxy that can't be read; the
  *   reason of `signal`
  */
 export async function openServerSocket(
@@ -113,7 +113,7 @@ async function throughProxy(
   const socket = await connectPhase(proxy, `cannot reach the ${name}`, options, signal)
   const problem = `the ${name} gave no connection to ${addressText(target)}`
   const timeoutMs = options.timeouts?.proxyMs ?? DEFAULT_PHASE_TIMEOUTS.proxyMs
-  return phase(problem, { timeoutMs, signal, socket }, async (deadline) => {
+  return connectStep(problem, { timeoutMs, signal, socket }, async (deadline) => {
     await askProxy(socket, proxy, target, deadline)
     return socket
   })
@@ -127,9 +127,9 @@ async function connectPhase(
 ): Promise<Socket> {
   const lookupMs = timeouts?.lookupMs ?? DEFAULT_PHASE_TIMEOUTS.lookupMs
   const lookup = { timeoutMs: lookupMs, step: 'looking up the name', signal }
-  const addresses = await phase(problem, lookup, (deadline) => resolveHost(target, { signal: deadline }))
+  const addresses = await connectStep(problem, lookup, (deadline) => resolveHost(target, { signal: deadline }))
   const timeoutMs = timeouts?.connectMs ?? DEFAULT_PHASE_TIMEOUTS.connectMs
-  return phase(problem, { timeoutMs, signal }, (deadline) => connectToFirst(addresses, { signal: deadline }))
+  return connectStep(problem, { timeoutMs, signal }, (deadline) => connectToFirst(addresses, { signal: deadline }))
 }
 
 function tlsPhase(
@@ -140,7 +140,7 @@ function tlsPhase(
 ): Promise<Socket> {
   const name = tls.serverName ?? target.host
   const timeoutMs = timeouts?.tlsMs ?? DEFAULT_PHASE_TIMEOUTS.tlsMs
-  return phase(`TLS with ${addressText(target)} failed`, { timeoutMs, signal, socket }, (deadline) => {
+  return connectStep(`TLS with ${addressText(target)} failed`, { timeoutMs, signal, socket }, (deadline) => {
     const secure = connectTls({
       socket,
       host: name,
@@ -171,7 +171,7 @@ function secured(socket: TLSSocket, signal: AbortSignal): Promise<Socket> {
     }
     signal.addEventListener('abort', onAbort)
     socket.on('close', onClose)
-    // stays, as long as the connection: an error after this phase shows as 'close'
+    // stays, as long as the connection: an error after this step shows as 'close'
     socket.on('error', (error) => {
       settle()
       reject(new LinkSocksError('ERR_CONNECT', tlsProblem(error), { cause: error }))

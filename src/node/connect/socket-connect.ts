@@ -27,7 +27,7 @@ export async function connectToFirst(
 
 async function connectOne(address: SocketAddress, options: AbortOptions) {
   const socket = await connectSocket(address, options)
-  // stays: an error between two phases must not be an uncaught one; whoever waits then sees 'close'
+  // stays: an error between two steps must not be an uncaught one; whoever waits then sees 'close'
   socket.on('error', () => {})
   return { socket, abort: () => void socket.destroy() }
 }

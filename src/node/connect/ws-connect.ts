@@ -2,7 +2,7 @@ import { LinkSocksError } from '../../errors.js'
 import type { AbortOptions } from '../../ports.js'
 import { isDowngrade, redirectUrl, sameHost } from '../../protocol/handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
-import { phase } from './phase.js'
+import { connectStep } from './connect-step.js'
 import {
   DEFAULT_PHASE_TIMEOUTS,
   openServerSocket,
@@ -27,7 +27,7 @@ export interface ConnectWebSocketOptions extends ServerSocketOptions {
 }
 
 /**
- * Opens a WebSocket: proxy, TCP, TLS, upgrade, and up to {@link MAX_REDIRECTS} redirects, each phase with a deadline. The
+ * Opens a WebSocket: proxy, TCP, TLS, upgrade, and up to {@link MAX_REDIRECTS} redirects, each step with a deadline. The
  * query goes to the first URL alone; a redirecting server copies what it wants to keep.
  * @throws {LinkSocksError} ERR_CONNECT, saying what failed and never repeating the query; ERR_OPTION for a proxy or header
  *   that can't be used; ERR_URL for a Location that is none; the reason of `signal`
@@ -55,7 +55,7 @@ async function connectOnce(
 ): Promise<WsTransport | Redirect> {
   const socket = await openServerSocket(url, options, signal)
   const timeoutMs = options.timeouts?.upgradeMs ?? DEFAULT_PHASE_TIMEOUTS.upgradeMs
-  return phase(`no WebSocket at ${shownUrl(url)}`, { timeoutMs, signal, socket }, (deadline) =>
+  return connectStep(`no WebSocket at ${shownUrl(url)}`, { timeoutMs, signal, socket }, (deadline) =>
     upgrade({ url, socket, headers: options.headers ?? {}, signal: deadline }),
   )
 }

@@ -1,28 +1,28 @@
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
-import { type Stranger, Strangers } from '../net/pending-connections.js'
+import { type PendingConnection, PendingConnections } from '../net/pending-connections.js'
 import { nodeClock } from '../system/clock.js'
 import { plainIp } from '../system/error-code.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 
 /** From the accepted connection to the authentication of its WebSocket. */
-const STRANGER_TIMEOUT_MS = 10_000
+const PENDING_TIMEOUT_MS = 10_000
 
 /** The connections of one HTTP port that are no WebSockets, and all whose peer has proven nothing yet. */
 export class HttpConnections {
   readonly #sockets = new Set<Socket>()
-  readonly #strangers: Strangers
+  readonly #pendingConnections: PendingConnections
   readonly #timeoutMs: number
-  /** Since when each stranger is one. */
-  readonly #places = new WeakMap<Socket, { readonly stranger: Stranger; since: number }>()
+  /** Since when each is pending. */
+  readonly #places = new WeakMap<Socket, { readonly pending: PendingConnection; since: number }>()
 
   /**
-   * @param maxStrangers strangers at a time. @default 1_024
-   * @param timeoutMs how long a WebSocket may be one. @default {@link STRANGER_TIMEOUT_MS}
+   * @param maxPending pending connections at a time. @default 1_024
+   * @param timeoutMs how long a WebSocket may be one. @default {@link PENDING_TIMEOUT_MS}
    */
-  constructor(log: Logger, maxStrangers?: number, timeoutMs = STRANGER_TIMEOUT_MS) {
-    this.#strangers = new Strangers(maxStrangers, (address) => log.warn('http.crowded', { address }))
+  constructor(log: Logger, maxPending?: number, timeoutMs = PENDING_TIMEOUT_MS) {
+    this.#pendingConnections = new PendingConnections(maxPending, (address) => log.warn('http.crowded', { address }))
     this.#timeoutMs = timeoutMs
   }
 
@@ -33,7 +33,7 @@ export class HttpConnections {
     this.estrange(socket)
     socket.once('close', () => {
       this.#sockets.delete(socket)
-      this.admit(socket)
+      this.accept(socket)
     })
   }
 
@@ -46,13 +46,13 @@ export class HttpConnections {
       known.since = nodeClock.now()
       return
     }
-    const stranger = this.#strangers.add(plainIp(socket.remoteAddress ?? ''), () => socket.destroy())
-    this.#places.set(socket, { stranger, since: nodeClock.now() })
+    const pending = this.#pendingConnections.add(plainIp(socket.remoteAddress ?? ''), () => socket.destroy())
+    this.#places.set(socket, { pending, since: nodeClock.now() })
   }
 
   /** They have proven to be allowed here. */
-  admit(socket: Socket): void {
-    this.#places.get(socket)?.stranger.leave()
+  accept(socket: Socket): void {
+    this.#places.get(socket)?.pending.settled()
     this.#places.delete(socket)
   }
 
@@ -61,7 +61,7 @@ export class HttpConnections {
     const { socket } = transport
     this.#sockets.delete(socket)
     const place = this.#places.get(socket)
-    place?.stranger.moveTo(remoteAddress)
+    place?.pending.moveTo(remoteAddress)
     const now = nodeClock.now()
     const timer = nodeClock.after((place?.since ?? now) + this.#timeoutMs - now, () => {
       transport.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no authentication came in time'))
@@ -69,7 +69,7 @@ export class HttpConnections {
     socket.once('close', () => timer.cancel())
     return () => {
       timer.cancel()
-      this.admit(socket)
+      this.accept(socket)
     }
   }
 

@@ -74,7 +74,7 @@ export interface HttpServerOptions {
   /** @default {@link HEADER_TIMEOUT_MS} */
   readonly headerTimeoutMs?: number | undefined
   /** Connections at a time whose peer has not authenticated. @default 1_024 */
-  readonly maxStrangers?: number | undefined
+  readonly maxPending?: number | undefined
 }
 
 export interface HttpServer {
@@ -112,7 +112,7 @@ class NodeHttpServer implements HttpServer {
   constructor(options: HttpServerOptions) {
     this.#options = options
     this.#limitedLog = limitedLog(options.log, () => nodeClock.now())
-    this.#connections = new HttpConnections(this.#limitedLog, options.maxStrangers)
+    this.#connections = new HttpConnections(this.#limitedLog, options.maxPending)
     const headersTimeout = options.headerTimeoutMs ?? HEADER_TIMEOUT_MS
     const settings = {
       // known to Node 24.9 and later
@@ -246,7 +246,7 @@ class NodeHttpServer implements HttpServer {
     const rawPath = rawTarget(message.url ?? '/').path
     if (this.#options.isSocketPath(rawPath)) return responseOf(noHandshake())
     try {
-      const admitted = (): void => this.#connections.admit(message.socket)
+      const admitted = (): void => this.#connections.accept(message.socket)
       return await this.#options.handle(request, { rawPath, remoteAddress: this.#remoteAddress(message), admitted })
     } catch (thrown) {
       this.#options.log.error('http.handler.failed', { error: remoteText(String(thrown)) })

@@ -1,21 +1,21 @@
 import { networkOf } from '../../address.js'
 
 /** Connections of one port that have not said yet what they are entitled to. */
-const MAX_STRANGERS = 1_024
+const MAX_PENDING_CONNECTIONS = 1_024
 
-export interface Stranger {
+export interface PendingConnection {
   /** It comes from this address, as a trusted proxy says. */
   moveTo(address: string): void
-  /** It is a stranger no more, or gone. Idempotent. */
-  leave(): void
+  /** The connection is entitled to something now, or gone. Idempotent. */
+  settled(): void
 }
 
-class Entry implements Stranger {
-  readonly #table: Strangers
+class Entry implements PendingConnection {
+  readonly #table: PendingConnections
   readonly close: () => void
   address: string
 
-  constructor(table: Strangers, address: string, close: () => void) {
+  constructor(table: PendingConnections, address: string, close: () => void) {
     this.#table = table
     this.address = address
     this.close = close
@@ -25,7 +25,7 @@ class Entry implements Stranger {
     this.#table.move(this, address)
   }
 
-  leave(): void {
+  settled(): void {
     this.#table.remove(this)
   }
 }
@@ -34,14 +34,14 @@ class Entry implements Stranger {
  * Bounds the connections of one port whose peer has proven nothing yet. Nobody is turned away at the door: when the table is
  * full, the oldest connection of the address that holds most is closed for the new one.
  */
-export class Strangers {
+export class PendingConnections {
   readonly #max: number
   readonly #onClosed: (address: string) => void
   readonly #entries = new Map<string, Set<Entry>>()
   #size = 0
 
   /** @param onClosed hears of each connection that had to go. */
-  constructor(max: number = MAX_STRANGERS, onClosed: (address: string) => void = () => {}) {
+  constructor(max: number = MAX_PENDING_CONNECTIONS, onClosed: (address: string) => void = () => {}) {
     this.#max = max
     this.#onClosed = onClosed
   }
@@ -51,7 +51,7 @@ export class Strangers {
   }
 
   /** @param close ends the connection, when another needs the room */
-  add(address: string, close: () => void): Stranger {
+  add(address: string, close: () => void): PendingConnection {
     if (this.#size >= this.#max) this.#closeOne()
     const entry = new Entry(this, networkOf(address), close)
     this.#put(entry)

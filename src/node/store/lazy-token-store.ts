@@ -1,7 +1,7 @@
 import type { TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
 
 /** A store that is opened when it is first asked for something: a server is made before it may wait. */
-export class LaterTokenStore implements TokenStore {
+export class LazyTokenStore implements TokenStore {
   readonly durable: boolean
   readonly #open: () => Promise<TokenStore>
   #store: Promise<TokenStore> | undefined

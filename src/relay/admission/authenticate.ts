@@ -11,7 +11,7 @@ import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
 import type { FailedAttempts } from './failed-attempts.js'
 
 /** A WebSocket that asks to be admitted. */
-export interface Knock {
+export interface ConnectionAttempt {
   readonly transport: MessageTransport
   /** The query of the WebSocket handshake. */
   readonly query: URLSearchParams
@@ -28,7 +28,7 @@ export interface ResumeWish {
 }
 
 /** What authentication asks of the relay. */
-export interface Gate {
+export interface AuthenticationContext {
   readonly tokens: TokenTable
   readonly clock: Clock
   readonly attempts: FailedAttempts
@@ -48,14 +48,14 @@ interface Identity {
 /** A peer that has proven to hold a token and waits for its answer. */
 export interface Admission extends Identity {
   /** Answers with success; `trailer` goes to those who asked for extensions. */
-  admit(trailer: Trailer): MessageTransport
+  confirm(trailer: Trailer): MessageTransport
   /** Answers with a failure. */
   refuse(reason: string): void
   /** Ends it without an answer: the peer is to come again. */
   close(): void
 }
 
-interface Claim {
+interface AuthClaim {
   readonly token: Token | undefined
   readonly reverse: boolean | undefined
   readonly instance: Uint8Array
@@ -67,10 +67,10 @@ interface Claim {
  * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it if it fails.
  * @throws {LinkSocksError} ERR_AUTH_REJECTED, ERR_TOKEN_DISABLED, ERR_AUTH_TIMEOUT, ERR_LINK_LOST; the transport is closed then
  */
-export async function authenticate(knock: Knock, gate: Gate): Promise<Admission> {
-  const { tokens, clock } = gate
-  const handshake = parseHandshake(knock.query)
-  const transport = new HandshakeTransport(knock.transport)
+export async function authenticate(attempt: ConnectionAttempt, context: AuthenticationContext): Promise<Admission> {
+  const { tokens, clock } = context
+  const handshake = parseHandshake(attempt.query)
+  const transport = new HandshakeTransport(attempt.transport)
   try {
     if (handshake.form === 'invalid') throw rejected(handshake.error)
     const claim =
@@ -82,11 +82,11 @@ export async function authenticate(knock: Knock, gate: Gate): Promise<Admission>
             resume: handshake.resumable ? { id: undefined, received: 0 } : undefined,
           }
         : await readAuth(transport, tokens, clock, handshake.extensions)
-    const identity = judge(claim, clock.wallTime())
-    knock.admitted?.()
+    const identity = identify(claim, clock.wallTime())
+    attempt.admitted?.()
     return {
       ...identity,
-      admit: (trailer) => {
+      confirm: (trailer) => {
         transport.send(encodeAuthResponse({ success: true, trailer: claim.extensions ? trailer : undefined }))
         return transport.release()
       },
@@ -95,15 +95,15 @@ export async function authenticate(knock: Knock, gate: Gate): Promise<Admission>
     }
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
-    if (error.code === 'ERR_AUTH_REJECTED') await refuseLate(transport, error.message, gate)
-    else if (error.code === 'ERR_TOKEN_DISABLED') refuseKnown(transport, error.message, gate)
+    if (error.code === 'ERR_AUTH_REJECTED') await refuseLate(transport, error.message, context)
+    else if (error.code === 'ERR_TOKEN_DISABLED') refuseKnown(transport, error.message, context)
     else transport.close(1008, '')
     throw error
   }
 }
 
 /** Who holds a token that is not to be used guesses nothing: it is told at once. */
-function refuseKnown(transport: HandshakeTransport, reason: string, { attempts }: Gate): void {
+function refuseKnown(transport: HandshakeTransport, reason: string, { attempts }: AuthenticationContext): void {
   attempts.count('disabled_token')
   refuse(transport, reason)
 }
@@ -112,7 +112,7 @@ function refuseKnown(transport: HandshakeTransport, reason: string, { attempts }
 async function refuseLate(
   transport: HandshakeTransport,
   reason: string,
-  { attempts, address, clock }: Gate,
+  { attempts, address, clock }: AuthenticationContext,
 ): Promise<void> {
   const { delayMs, refused } = attempts.note(address, 'token')
   if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
@@ -129,7 +129,7 @@ async function readAuth(
   tokens: TokenTable,
   clock: Clock,
   extensions: boolean,
-): Promise<Claim> {
+): Promise<AuthClaim> {
   const late = new AbortController()
   const timer = clock.after(AUTH_TIMEOUT_MS, () => {
     late.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth message came in time'))
@@ -164,7 +164,7 @@ function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
   return { id: isNil(trailer.sessionId) ? undefined : trailer.sessionId, received: trailer.received ?? 0 }
 }
 
-function judge({ token, reverse, instance, extensions, resume }: Claim, time: number): Identity {
+function identify({ token, reverse, instance, extensions, resume }: AuthClaim, time: number): Identity {
   if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
     throw rejected('invalid token')
   }

@@ -16,7 +16,7 @@ const MAX_IDS = 16
  * Finds sessions by their id, which only their own client may use (docs/protocol.md B.3). Ids are looked up by their hash, so
  * that the time it takes tells nothing about them.
  */
-export class Resumption {
+export class ResumableSessions {
   readonly #crypto: Crypto
   readonly #sessions = new Map<string, ResumableSession>()
   /** All that are good, the newest last: until the client is heard it may know any of them. */

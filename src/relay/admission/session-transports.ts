@@ -2,9 +2,9 @@ import { ReplayBudget } from '../../mux/resume/replay-budget.js'
 import { ResumableTransport } from '../../mux/resume/resumable-transport.js'
 import type { Clock, Crypto, MessageTransport } from '../../ports.js'
 import type { Admission } from './authenticate.js'
-import { type ResumableSession, Resumption } from './resumable-sessions.js'
+import { type ResumableSession, ResumableSessions } from './resumable-sessions.js'
 
-export interface AnswersOptions {
+export interface SessionTransportsOptions {
   readonly clock: Clock
   readonly crypto: Crypto
   /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
@@ -12,7 +12,7 @@ export interface AnswersOptions {
 }
 
 /** What a session of the relay lives on. */
-export interface AnsweredTransport {
+export interface OpenedTransport {
   readonly transport: MessageTransport
   /** The session is over. */
   readonly forget: () => void
@@ -21,14 +21,14 @@ export interface AnsweredTransport {
 }
 
 /** Answers who has authenticated: with a session of its own, or with the one it had. */
-export class Answers {
-  readonly #options: AnswersOptions
-  readonly #resumption: Resumption
+export class SessionTransports {
+  readonly #options: SessionTransportsOptions
+  readonly #resumable: ResumableSessions
   readonly #replays = new ReplayBudget()
 
-  constructor(options: AnswersOptions) {
+  constructor(options: SessionTransportsOptions) {
     this.#options = options
-    this.#resumption = new Resumption(options.crypto)
+    this.#resumable = new ResumableSessions(options.crypto)
   }
 
   /** Bytes of all sessions that are kept to be sent again. */
@@ -38,11 +38,11 @@ export class Answers {
 
   /** Goes on with a session of this peer that lost its WebSocket, or is about to. @returns whether it did */
   resume(admission: Admission): boolean {
-    const known = this.#resumption.find(admission)
+    const known = this.#resumable.find(admission)
     if (known === undefined || admission.resume === undefined) return false
-    const sessionId = this.#resumption.renew(known)
+    const sessionId = this.#resumable.renew(known)
     const { transport } = known
-    const inner = admission.admit({ sessionId, keepsOrder: true, received: transport.received })
+    const inner = admission.confirm({ sessionId, keepsOrder: true, received: transport.received })
     transport.attach(inner, admission.resume.received)
     return true
   }
@@ -51,22 +51,22 @@ export class Answers {
    * The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off.
    * @param draining called when the peer is about to shut down
    */
-  admit(admission: Admission, draining: () => void): AnsweredTransport {
+  open(admission: Admission, draining: () => void): OpenedTransport {
     const { resumeTimeoutMs: timeoutMs, clock } = this.#options
     if (admission.resume === undefined || timeoutMs === 0) {
-      return { transport: admission.admit({ keepsOrder: true }), forget: () => {}, drain: () => {} }
+      return { transport: admission.confirm({ keepsOrder: true }), forget: () => {}, drain: () => {} }
     }
     const { token, role, instance } = admission
-    const sessionId = this.#resumption.newId()
-    const transport = new ResumableTransport(admission.admit({ sessionId, keepsOrder: true }), {
+    const sessionId = this.#resumable.newId()
+    const transport = new ResumableTransport(admission.confirm({ sessionId, keepsOrder: true }), {
       clock,
       timeoutMs,
       budget: this.#replays,
       draining,
-      confirmed: () => this.#resumption.confirmed(session),
+      confirmed: () => this.#resumable.confirmed(session),
     })
     const session: ResumableSession = { token, role, instance, transport }
-    this.#resumption.add(sessionId, session)
-    return { transport, forget: () => this.#resumption.remove(session), drain: () => transport.drain() }
+    this.#resumable.add(sessionId, session)
+    return { transport, forget: () => this.#resumable.remove(session), drain: () => transport.drain() }
   }
 }

@@ -31,7 +31,7 @@ export class Alarms {
   }
 
   /** As raise(), for something that has no end of its own: cleared when it has not been raised for `ms`. */
-  flash(code: AlarmCode, subject: string | undefined, message: string, ms: number): void {
+  raiseFor(code: AlarmCode, subject: string | undefined, message: string, ms: number): void {
     this.raise(code, subject, message)
     const key = keyOf(code, subject)
     if (!this.#active.has(key)) return

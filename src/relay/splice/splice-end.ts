@@ -141,7 +141,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     const bytes = costOf(raw)
     this.#count(bytes)
     this.#hold?.add(bytes)
-    this.#totals.judge(this.session, this.#heldBytes, this.#hold?.moves)
+    this.#totals.check(this.session, this.#heldBytes, this.#hold?.moves)
   }
 
   release(bytes: number): void {

@@ -5,7 +5,7 @@ import type { Session } from '../../mux/session.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
-import { encodeRefusal, failureOf } from '../../protocol/refusal.js'
+import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
@@ -142,7 +142,7 @@ export class Splice {
     if (message?.type !== MessageType.Data || to?.gone === true) return
     if (this.#datagrams && from.crowded) return
     const control = !this.#datagrams && message.compression === Compression.Control
-    if (!control) this.#judge(from, message.data.byteLength)
+    if (!control) this.#checkCredit(from, message.data.byteLength)
     const urgent = control && this.#onControl(from, to, message.data)
     from.hold(raw)
     if (to === undefined) return this.#keepWaiting(raw)
@@ -183,7 +183,7 @@ export class Splice {
   }
 
   /** Counts bytes as they stand on the wire; gzip, which none of our ends sends with credit, counts compressed. */
-  #judge(from: SpliceEnd, bytes: number): void {
+  #checkCredit(from: SpliceEnd, bytes: number): void {
     this.#meter.add(bytes, from === this.#connector)
     if (this.#datagrams) return
     if (!this.#answered && from === this.#connector) {
@@ -219,7 +219,7 @@ export class Splice {
       provider.boundByCredit()
     } else provider.credit = undefined
     this.#connector.control(raw)
-    if (!message.success) return this.#finish(failureOf(message.error, message.trailer?.rep))
+    if (!message.success) return this.#finish(errorOfRefusal(message.error, message.trailer?.rep))
     this.#stream.opened()
     checkCredit(provider.credit)
   }

@@ -98,9 +98,9 @@ export class InstanceTokens {
     const existing = this.#tokens.find(token)
     if (existing?.type === 'connector' && existing.owner === client.group && existing.reverse === tenant)
       return existing
-    this.#judgeRefusals(tenant)
+    this.#checkRefusals(tenant)
     if (existing !== undefined) throw this.#refused(tenant, 'connector token already exists')
-    this.#judgeCount(tenant, client.group)
+    this.#checkCount(tenant, client.group)
     const added: ConnectorToken = {
       type: 'connector',
       ...newToken(token, 'provider', this.#clock, this.#crypto),
@@ -124,7 +124,7 @@ export class InstanceTokens {
     return token
   }
 
-  #judgeCount(tenant: ReverseToken, group: string): void {
+  #checkCount(tenant: ReverseToken, group: string): void {
     const own = [...tenant.connectors].filter((token) => token.owner === group).length
     if (own >= MAX_CONNECTOR_TOKENS_PER_INSTANCE) {
       throw new LinkSocksError('ERR_LIMIT', `at most ${MAX_CONNECTOR_TOKENS_PER_INSTANCE} connector tokens a provider`)
@@ -134,7 +134,7 @@ export class InstanceTokens {
     }
   }
 
-  #judgeRefusals(tenant: ReverseToken): void {
+  #checkRefusals(tenant: ReverseToken): void {
     const refusals = this.#refusals.get(tenant)
     if (refusals === undefined) return
     const recovered = Math.floor((this.#clock.now() - refusals.since) / REFUSAL_RECOVERY_MS)

@@ -114,7 +114,7 @@ class Scene {
 
   async #join(received?: number): Promise<void> {
     const [token, reverse] = [TOKENS[this.#role], this.#role === 'provider' || this.#role === 'autonomy']
-    if (this.#role === 'stranger') this.#hostile = await this.world.knock('ext=1')
+    if (this.#role === 'stranger') this.#hostile = await this.world.attempt('ext=1')
     else if (this.#resumable) {
       const from = { instance: this.#instance, reverse, id: this.#sessionId, received }
       this.#hostile = await joinResumable(this.world, token, received === undefined ? { ...from, id: undefined } : from)

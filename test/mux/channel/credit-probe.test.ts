@@ -29,10 +29,10 @@ describe('CreditProbe', () => {
   it('is answered by any frame, and can be used again', () => {
     const { clock, events, probe } = setUp()
     for (let i = 0; i < 2; i += 1) {
-      expect(probe.heard()).toBe(false)
+      expect(probe.sawTraffic()).toBe(false)
       probe.blocked()
       clock.advance(CREDIT_PROBE_MS)
-      expect(probe.heard()).toBe(true)
+      expect(probe.sawTraffic()).toBe(true)
     }
     clock.advance(10 * CREDIT_PROBE_MS)
     expect([events, clock.pending]).toEqual([['ask', 'ask'], 0])

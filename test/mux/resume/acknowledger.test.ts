@@ -57,13 +57,13 @@ describe('Acknowledger', () => {
 
   it('goes along with something small from a quarter of these bytes on', () => {
     const { told, acks } = acknowledger()
-    acks.beside()
+    acks.piggyback()
     acks.count(ACK_BYTES / 4 - 1)
-    acks.beside()
+    acks.piggyback()
     expect(told).toEqual([])
     acks.count(1)
-    acks.beside()
-    acks.beside()
+    acks.piggyback()
+    acks.piggyback()
     expect(told).toEqual([2])
   })
 

@@ -77,7 +77,7 @@ describe('HttpConnections', () => {
     const connections = new HttpConnections(silentLogger, 1)
     const [first, second] = [await accepted(), await accepted()]
     connections.track(first)
-    connections.admit(first)
+    connections.accept(first)
     connections.track(second)
     expect(first.destroyed).toBe(false)
     connections.estrange(first)

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { Strangers } from '../../../src/node/net/pending-connections.js'
+import { PendingConnections } from '../../../src/node/net/pending-connections.js'
 
 function setUp(max: number) {
   const closed: string[] = []
-  const strangers = new Strangers(max, (address) => closed.push(`told ${address}`))
-  const add = (name: string, address: string) => strangers.add(address, () => closed.push(name))
-  return { strangers, closed, add }
+  const pendingConnections = new PendingConnections(max, (address) => closed.push(`told ${address}`))
+  const add = (name: string, address: string) => pendingConnections.add(address, () => closed.push(name))
+  return { pendingConnections, closed, add }
 }
 
-describe('Strangers', () => {
+describe('PendingConnections', () => {
   it('closes the oldest of the address that holds most when it is full', () => {
-    const { strangers, closed, add } = setUp(4)
+    const { pendingConnections, closed, add } = setUp(4)
     add('a1', 'A')
     add('b1', 'B')
     add('b2', 'B')
@@ -18,25 +18,25 @@ describe('Strangers', () => {
     expect(closed).toEqual([])
     add('a2', 'A')
     expect(closed).toEqual(['told B', 'b1'])
-    expect(strangers.size).toBe(4)
+    expect(pendingConnections.size).toBe(4)
   })
 
   it('never turns the new one away, even when one address holds all', () => {
-    const { strangers, closed, add } = setUp(2)
+    const { pendingConnections, closed, add } = setUp(2)
     for (const name of ['1', '2', '3', '4']) add(name, 'A')
     expect(closed).toEqual(['told A', '1', 'told A', '2'])
-    expect(strangers.size).toBe(2)
+    expect(pendingConnections.size).toBe(2)
   })
 
   it('forgets who has left, once', () => {
-    const { strangers, closed, add } = setUp(2)
+    const { pendingConnections, closed, add } = setUp(2)
     const first = add('1', 'A')
-    first.leave()
-    first.leave()
+    first.settled()
+    first.settled()
     add('2', 'A')
     add('3', 'A')
     expect(closed).toEqual([])
-    expect(strangers.size).toBe(2)
+    expect(pendingConnections.size).toBe(2)
   })
 
   it('counts a connection for the address that a proxy names', () => {
@@ -50,20 +50,20 @@ describe('Strangers', () => {
   })
 
   it('leaves one that was closed alone', () => {
-    const { strangers, closed, add } = setUp(1)
+    const { pendingConnections, closed, add } = setUp(1)
     const first = add('1', 'A')
     add('2', 'A')
     first.moveTo('B')
-    first.leave()
-    expect(strangers.size).toBe(1)
+    first.settled()
+    expect(pendingConnections.size).toBe(1)
     expect(closed).toEqual(['told A', '1'])
   })
 
   it('may be left while it makes room', () => {
-    const strangers = new Strangers(1)
-    const first = strangers.add('A', () => first.leave())
-    strangers.add('A', () => {})
-    expect(strangers.size).toBe(1)
+    const pendingConnections = new PendingConnections(1)
+    const first = pendingConnections.add('A', () => first.settled())
+    pendingConnections.add('A', () => {})
+    expect(pendingConnections.size).toBe(1)
   })
 
   it('counts the addresses of one /64 as one', () => {

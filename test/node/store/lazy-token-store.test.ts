@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
-import { LaterTokenStore } from '../../../src/node/store/lazy-token-store.js'
+import { LazyTokenStore } from '../../../src/node/store/lazy-token-store.js'
 import { MemoryTokenStore } from '../../../src/relay/tokens/memory-token-store.js'
 
 const record = { id: 'a'.repeat(24), type: 'forward', token: 'a', createdAt: 1, enabled: true } as const
@@ -8,14 +8,14 @@ const record = { id: 'a'.repeat(24), type: 'forward', token: 'a', createdAt: 1, 
 function setUp() {
   const store = new MemoryTokenStore()
   const opened: number[] = []
-  const later = new LaterTokenStore(async () => {
+  const later = new LazyTokenStore(async () => {
     opened.push(1)
     return store
   }, true)
   return { store, later, opened }
 }
 
-describe('LaterTokenStore', () => {
+describe('LazyTokenStore', () => {
   it('opens its store with the first use, once for all who come at the same time', async () => {
     const { later, opened } = setUp()
     expect([later.durable, opened]).toEqual([true, []])
@@ -40,7 +40,7 @@ describe('LaterTokenStore', () => {
   })
 
   it('tells every user why it could not be opened, and closes all the same', async () => {
-    const failing = new LaterTokenStore(() => Promise.reject(new LinkSocksError('ERR_STORE', 'in use')), true)
+    const failing = new LazyTokenStore(() => Promise.reject(new LinkSocksError('ERR_STORE', 'in use')), true)
     await expect(failing.load()).rejects.toThrow('in use')
     await expect(failing.write({ put: [record] })).rejects.toThrow('in use')
     await failing.close()

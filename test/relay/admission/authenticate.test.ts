@@ -42,7 +42,7 @@ describe('URL form', () => {
 
   it('knows the hash that deployed clients send', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock(
+    const peer = await world.attempt(
       'instance=65c9bb62-d189-4ebc-a9e7-cb2d50827bb2&reverse=false&token=80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80',
     )
     expect(peer.raw.map(toHex)).toEqual([OK])
@@ -54,18 +54,18 @@ describe('URL form', () => {
     ['the hash of no token', '0'.repeat(64)],
   ])('rejects %s as an invalid token', async (_, token) => {
     const world = await forwardWorld()
-    await expectRejected(world, await world.knock({ token }), INVALID)
+    await expectRejected(world, await world.attempt({ token }), INVALID)
     expect(world.admitted).toBe(0)
   })
 
   it.each(['tok1', '0'.repeat(63), '0'.repeat(65)])('rejects %s for its length', async (token) => {
     const world = await forwardWorld()
-    await expectRejected(world, await world.knock({ token }), INVALID_FORMAT)
+    await expectRejected(world, await world.attempt({ token }), INVALID_FORMAT)
   })
 
   it('never lifts the size limit of a peer that it rejects, and keeps nothing of what that peer goes on to send', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock({ token: 'f'.repeat(64) })
+    const peer = await world.attempt({ token: 'f'.repeat(64) })
     await peer.send(...Array.from({ length: 200 }, () => new Uint8Array(1024)))
     expect(world.admitted).toBe(0)
     expect(peer.raw).toHaveLength(1)
@@ -84,7 +84,7 @@ describe('URL form', () => {
     const world = await agentWorld()
     const query = world.query(token)
     if (reverse !== undefined) query.set('reverse', reverse)
-    const peer = await world.knock(query)
+    const peer = await world.attempt(query)
     expect(toHex(peer.raw[0] ?? new Uint8Array())).toBe(answer)
   })
 
@@ -97,7 +97,7 @@ describe('URL form', () => {
 
   it('takes an empty token parameter for the in-band form', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock('token=&reverse=false')
+    const peer = await world.attempt('token=&reverse=false')
     expect(peer.raw).toEqual([])
     await peer.send(encodeAuth({ token: 'tok1', reverse: false, instance: uuid() }))
     expect(peer.raw.map(toHex)).toEqual([OK])
@@ -117,7 +117,7 @@ describe('in-band form', () => {
   it('takes the Auth message of a deployed provider', async () => {
     const world = new World()
     await world.relay.addToken({ type: 'reverse', token: 'tok1' })
-    const peer = await world.knock()
+    const peer = await world.attempt()
     await peer.send(hex('010104746f6b310175551400801746648e7113bfb97c5e53'))
     expect(toHex(peer.raw[0] ?? new Uint8Array())).toBe(OK)
     expect(clients(world)).toEqual([1])
@@ -125,7 +125,7 @@ describe('in-band form', () => {
 
   it('answers a trailer behind Auth with a trailer', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock()
+    const peer = await world.attempt()
     await peer.send(encodeAuth({ token: 'tok1', reverse: false, instance: uuid(), trailer: {} }))
     expect(peer.raw.map(toHex)).toEqual([OK_WITH_TRAILER])
   })
@@ -138,7 +138,7 @@ describe('in-band form', () => {
     ['an Auth followed by more than a kilobyte', new Uint8Array([...hex('010104746f6b3100'), ...new Uint8Array(2000)])],
   ])('rejects %s as first message', async (_, first) => {
     const world = await forwardWorld()
-    const peer = await world.knock()
+    const peer = await world.attempt()
     await peer.send(first)
     await expectRejected(world, peer, `01020014${toHex(new TextEncoder().encode('invalid auth message'))}`)
   })
@@ -156,7 +156,7 @@ describe('in-band form', () => {
 
   it('closes a link whose Auth does not come in time, and leaves no timer', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock()
+    const peer = await world.attempt()
     await world.clock.advanceAsync(AUTH_TIMEOUT_MS - 1)
     expect(peer.closed).toBeUndefined()
     await world.clock.advanceAsync(1)
@@ -167,7 +167,7 @@ describe('in-band form', () => {
 
   it('forgets a link that is lost before its Auth', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock()
+    const peer = await world.attempt()
     peer.transport.abort()
     await settle()
     expect(world.clock.pending).toBe(0)
@@ -176,7 +176,7 @@ describe('in-band form', () => {
 
   it('keeps messages that came right behind Auth', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock()
+    const peer = await world.attempt()
     const auth = encodeAuth({ token: 'tok1', reverse: false, instance: uuid() })
     await peer.send(auth, encodeConnect({ protocol: 1, channelId: uuid(), target: { host: 'one.test', port: 80 } }))
     expect(world.dials.asked).toEqual([{ host: 'one.test', port: 80 }])
@@ -192,7 +192,7 @@ describe('in-band form', () => {
 
   it('does nothing that is asked for before authentication', async () => {
     const world = await forwardWorld()
-    const peer = await world.knock()
+    const peer = await world.attempt()
     const connect = encodeConnect({ protocol: 1, channelId: uuid(), target: { host: 'a', port: 1 } })
     await peer.send(connect, encodeConnector({ requestId: uuid(), token: 'mine', operation: 1 }), connect)
     expect(world.dials.asked).toEqual([])
@@ -207,7 +207,7 @@ describe('logs of admission', () => {
     const instance = uuid()
     await world.join('tok1', { instance })
     await world.join('not-a-token', { inBand: true, instance })
-    await world.knock({ token: 'e'.repeat(64) })
+    await world.attempt({ token: 'e'.repeat(64) })
     const hash = world.query('tok1').get('token') ?? ''
     for (const secret of ['tok1', 'not-a-token', hash, 'eeee', Buffer.from(instance).toString('hex').slice(0, 8)]) {
       expect(world.logText).not.toContain(secret)
@@ -216,11 +216,11 @@ describe('logs of admission', () => {
 
   it('are not flooded by strangers, who are counted from then on', async () => {
     const world = await forwardWorld()
-    for (let count = 0; count < 200; count += 1) await world.knock({ token: 'e'.repeat(64) })
+    for (let count = 0; count < 200; count += 1) await world.attempt({ token: 'e'.repeat(64) })
     await world.clock.advanceAsync(3_000)
     expect(world.lines.filter(({ event }) => event === 'link.rejected')).toHaveLength(50)
     await world.clock.advanceAsync(10_000)
-    await world.knock({ token: 'e'.repeat(64) })
+    await world.attempt({ token: 'e'.repeat(64) })
     await world.clock.advanceAsync(3_000)
     expect(world.lines).toContainEqual({ event: 'log.suppressed', fields: { lines: 150 } })
     await world.join('tok1')
@@ -233,7 +233,7 @@ describe('an address that fails again and again', () => {
 
   it('is answered later and later, then without a reason', async () => {
     const world = await forwardWorld()
-    const guess = () => world.knock({ token: 'e'.repeat(64) })
+    const guess = () => world.attempt({ token: 'e'.repeat(64) })
     for (let count = 0; count < 10; count += 1) expect((await guess()).raw.map(toHex)).toEqual([INVALID])
     const late = await guess()
     await settle()
@@ -248,7 +248,7 @@ describe('an address that fails again and again', () => {
 
   it('is admitted at once with the right token', async () => {
     const world = await forwardWorld()
-    for (let count = 0; count < 100; count += 1) await world.knock({ token: 'e'.repeat(64) })
+    for (let count = 0; count < 100; count += 1) await world.attempt({ token: 'e'.repeat(64) })
     expect((await world.join('tok1', { reverse: false })).raw.map(toHex)).toEqual([OK])
   })
 })

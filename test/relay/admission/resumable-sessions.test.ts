@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { nodeCrypto } from '../../../src/node/system/crypto.js'
 import type { Admission } from '../../../src/relay/admission/authenticate.js'
-import { type ResumableSession, Resumption } from '../../../src/relay/admission/resumable-sessions.js'
+import { type ResumableSession, ResumableSessions } from '../../../src/relay/admission/resumable-sessions.js'
 import { newToken, type Token } from '../../../src/relay/tokens/tokens.js'
 import { ResumableLink } from '../../mux/resume/resumable-fixture.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
@@ -16,36 +16,36 @@ const token = (name: string): Token => ({
 })
 
 function desk() {
-  const resumption = new Resumption(nodeCrypto)
+  const resumable = new ResumableSessions(nodeCrypto)
   const owner = { token: token('a'), role: 'forward', instance: 'one' } as const
   const session: ResumableSession = { ...owner, transport: new ResumableLink().near.transport }
   const ask = (id: Uint8Array | undefined, other: Partial<Admission> = {}): ResumableSession | undefined =>
-    resumption.find({
+    resumable.find({
       ...owner,
       extensions: true,
       resume: { id, received: 0 },
-      admit: () => {
+      confirm: () => {
         throw new Error('nobody is admitted here')
       },
       refuse: () => {},
       close: () => {},
       ...other,
     })
-  return { resumption, session, ask }
+  return { resumable, session, ask }
 }
 
-describe('Resumption', () => {
+describe('ResumableSessions', () => {
   it('gives a new id each time, of 16 bytes', () => {
-    const { resumption } = desk()
-    const ids = Array.from({ length: 100 }, () => resumption.newId())
+    const { resumable } = desk()
+    const ids = Array.from({ length: 100 }, () => resumable.newId())
     expect(new Set(ids.map(String)).size).toBe(100)
     expect(ids.every((id) => id.length === 16)).toBe(true)
   })
 
   it('finds a session for its owner alone, from a count that fits', () => {
-    const { resumption, session, ask } = desk()
-    const id = resumption.newId()
-    resumption.add(id, session)
+    const { resumable, session, ask } = desk()
+    const id = resumable.newId()
+    resumable.add(id, session)
     expect(ask(id)).toBe(session)
     expect(ask(new Uint8Array(id))).toBe(session)
     const others: Partial<Admission>[] = [
@@ -54,7 +54,7 @@ describe('Resumption', () => {
       { instance: 'two' },
       { instance: undefined },
       { resume: { id, received: 1 } },
-      { resume: { id: resumption.newId(), received: 0 } },
+      { resume: { id: resumable.newId(), received: 0 } },
       { resume: { id: id.subarray(0, 15), received: 0 } },
       { resume: undefined },
     ]
@@ -63,28 +63,28 @@ describe('Resumption', () => {
   })
 
   it('keeps the id that was used until the client has the new one, which is good at once', () => {
-    const { resumption, session, ask } = desk()
-    const first = resumption.newId()
-    resumption.add(first, session)
-    const second = resumption.renew(session)
-    expect([ask(first), ask(second), resumption.size]).toEqual([session, session, 1])
-    resumption.confirmed(session)
-    resumption.confirmed(session)
+    const { resumable, session, ask } = desk()
+    const first = resumable.newId()
+    resumable.add(first, session)
+    const second = resumable.renew(session)
+    expect([ask(first), ask(second), resumable.size]).toEqual([session, session, 1])
+    resumable.confirmed(session)
+    resumable.confirmed(session)
     expect([ask(first), ask(second)]).toEqual([undefined, session])
-    const third = resumption.renew(session)
-    resumption.confirmed(session)
-    expect([ask(second), ask(third), resumption.size]).toEqual([undefined, session, 1])
+    const third = resumable.renew(session)
+    resumable.confirmed(session)
+    expect([ask(second), ask(third), resumable.size]).toEqual([undefined, session, 1])
   })
 
   it('forgets every id of a session that is gone', () => {
-    const { resumption, session, ask } = desk()
-    const first = resumption.newId()
-    resumption.add(first, session)
-    const second = resumption.renew(session)
-    resumption.remove(session)
-    resumption.remove(session)
-    resumption.confirmed(session)
-    expect([ask(first), ask(second), resumption.size]).toEqual([undefined, undefined, 0])
+    const { resumable, session, ask } = desk()
+    const first = resumable.newId()
+    resumable.add(first, session)
+    const second = resumable.renew(session)
+    resumable.remove(session)
+    resumable.remove(session)
+    resumable.confirmed(session)
+    expect([ask(first), ask(second), resumable.size]).toEqual([undefined, undefined, 0])
   })
 })
 

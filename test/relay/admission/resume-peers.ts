@@ -16,7 +16,7 @@ export interface ResumeOptions {
 /** A peer that asks for a session that survives its WebSocket, or to go on with one. */
 export async function joinResumable(world: World, token: string, options: ResumeOptions = {}): Promise<Peer> {
   const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false } = options
-  const peer = await world.knock('')
+  const peer = await world.attempt('')
   await peer.send(encodeAuth({ token, reverse, instance, trailer: { sessionId: id, received } }))
   return peer
 }

@@ -18,10 +18,10 @@ describe('Relay, whom it grants a session that survives', () => {
   async function grantedTo(query: Record<string, string>, trailer?: object): Promise<boolean> {
     const world = await agentWorld()
     if (trailer === undefined) {
-      const peer = await world.knock(new URLSearchParams([...world.query('member'), ...Object.entries(query)]))
+      const peer = await world.attempt(new URLSearchParams([...world.query('member'), ...Object.entries(query)]))
       return peer.of(MessageType.AuthResponse)[0]?.trailer?.sessionId !== undefined
     }
-    const peer = await world.knock(query)
+    const peer = await world.attempt(query)
     await peer.send(encodeAuth({ token: 'member', reverse: false, instance: uuid(), trailer }))
     return peer.of(MessageType.AuthResponse)[0]?.trailer?.sessionId !== undefined
   }
@@ -141,7 +141,7 @@ describe('Relay, as many sessions as a token may have', () => {
     const [first, second] = [await joinResumable(world, 'forward'), await joinResumable(world, 'forward')]
     await lose(second)
     await lose(first)
-    const rest = Array.from({ length: MAX_SESSIONS_PER_TOKEN - 2 }, () => world.knock(world.query('forward')))
+    const rest = Array.from({ length: MAX_SESSIONS_PER_TOKEN - 2 }, () => world.attempt(world.query('forward')))
     await Promise.all(rest)
     await settle()
     expect(world.relay.tokens()).toMatchObject([{ clientsCount: MAX_SESSIONS_PER_TOKEN - 2 }])

@@ -38,10 +38,10 @@ describe('Alarms', () => {
 
   it('clears one without an end of its own when it has not been raised for its time', () => {
     const { alarms, clock } = setUp()
-    const flash = (): void => alarms.flash('authentication-failures', '192.0.2.1', 'many', 1_000)
-    flash()
+    const raise = (): void => alarms.raiseFor('authentication-failures', '192.0.2.1', 'many', 1_000)
+    raise()
     clock.advance(999)
-    flash()
+    raise()
     clock.advance(999)
     expect(alarms.active).toHaveLength(1)
     clock.advance(1)
@@ -51,14 +51,14 @@ describe('Alarms', () => {
 
   it('leaves no timer behind for one that was cleared before its time', () => {
     const { alarms, clock } = setUp()
-    alarms.flash('authentication-failures', 'x', 'many', 1_000)
+    alarms.raiseFor('authentication-failures', 'x', 'many', 1_000)
     alarms.clear('authentication-failures', 'x')
     expect(clock.pending).toBe(0)
   })
 
   it('keeps a bounded number of each code, and hides none of another one behind them', () => {
     const { alarms, clock } = setUp()
-    for (let i = 0; i <= MAX_ALARMS_OF_A_CODE; i += 1) alarms.flash('authentication-failures', `${i}`, 'many', 1_000)
+    for (let i = 0; i <= MAX_ALARMS_OF_A_CODE; i += 1) alarms.raiseFor('authentication-failures', `${i}`, 'many', 1_000)
     expect(alarms.active).toHaveLength(MAX_ALARMS_OF_A_CODE)
     expect(clock.pending).toBe(MAX_ALARMS_OF_A_CODE)
     alarms.raise('not-stored', undefined, 'full')

@@ -27,7 +27,7 @@ describe('HeldTotals', () => {
     totals.count(client, MAX_LINK_HELD_BYTES)
     expect(totals.exceeds(client, BULKY)).toBe(false)
     totals.count(client, 1)
-    expect(() => totals.judge(client, BULKY)).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    expect(() => totals.check(client, BULKY)).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
     expect(totals.exceeds(client, MODEST)).toBe(false)
   })
 

@@ -151,7 +151,7 @@ describe('status', () => {
     await world.relay.addToken({ type: 'forward', token: 'forward' })
     const peers = [await world.join('tenant'), await world.join('member'), await world.join('forward')]
     await world.join('forward')
-    await world.knock()
+    await world.attempt()
     const counts = (): number[] => world.relay.tokens().map(({ clientsCount }) => clientsCount)
     expect(counts()).toEqual([1, 2])
     for (const peer of peers) peer.transport.abort()
@@ -258,7 +258,7 @@ describe('closing the relay', () => {
   it('ends every link and port, twice without harm, and admits nobody afterwards', async () => {
     const world = await agentWorld({ socksNowait: true })
     const peers = [await world.join('tenant'), await world.join('member')]
-    const waiting = await world.knock()
+    const waiting = await world.attempt()
     await Promise.all([world.relay.close(), world.relay.close()])
     await settle()
     expect(peers.every(({ closed }) => closed !== undefined)).toBe(true)

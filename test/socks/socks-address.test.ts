@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { decodeAddress, encodeAddress, plainIp } from '../../src/socks/address.js'
+import { decodeAddress, encodeAddress, plainIp } from '../../src/socks/socks-address.js'
 import { bytesOf, concat, hex } from '../support/test-peer.js'
 import { address, ipAddress, port } from './arbitraries.js'
 import { addressBytes, hostText } from './oracle.js'

@@ -58,7 +58,7 @@ async function serve(options: Partial<HttpServerOptions>) {
 
 describe('strangers on the HTTP port', () => {
   it('that say nothing make room for the next, the oldest first', async () => {
-    const { port } = await serve({ maxStrangers: 3 })
+    const { port } = await serve({ maxPending: 3 })
     const silent = [await open(port), await open(port), await open(port)]
     const [first, second] = silent.map((socket) => ended(socket))
     const response = await fetch(`http://127.0.0.1:${port}/`)
@@ -71,16 +71,16 @@ describe('strangers on the HTTP port', () => {
   })
 
   it('count until their WebSocket has authenticated', async () => {
-    const { port, upgrades } = await serve({ maxStrangers: 2 })
+    const { port, upgrades } = await serve({ maxPending: 2 })
     const known = await open(port)
     known.write(UPGRADE)
     await once(known, 'data')
     upgrades[0]?.info.admitted()
-    const stranger = await open(port)
-    stranger.write(UPGRADE)
-    await once(stranger, 'data')
+    const pending = await open(port)
+    pending.write(UPGRADE)
+    await once(pending, 'data')
     await open(port)
-    const gone = ended(stranger)
+    const gone = ended(pending)
     await open(port)
     await gone
     expect(known.destroyed).toBe(false)
@@ -94,7 +94,7 @@ describe('strangers on a SOCKS port', () => {
       port: 0,
       credentials: () => undefined,
       log: silentLogger,
-      maxStrangers: 2,
+      maxPending: 2,
       dialer: {
         dial: async () => memoryStreamPair()[0],
         associate: () => Promise.reject(new Error('no UDP here')),

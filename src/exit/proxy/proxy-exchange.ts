@@ -77,19 +77,19 @@ export function refusalOf(
 }
 
 function connectFailure(thrown: unknown, signal: AbortSignal): LinkSocksError {
-  const cause = failureOf(thrown, signal)
+  const cause = errorOfReply(thrown, signal)
   // refused or unreachable: true of the proxy, misleading about the destination
   if (signal.aborted || cause.code === 'ERR_DIAL_TIMEOUT') return cause
   return new LinkSocksError('ERR_PROXY_FAILED', `cannot reach the proxy: ${cause.message}`, { cause })
 }
 
 function talkFailure(thrown: unknown, signal: AbortSignal): LinkSocksError {
-  const cause = failureOf(thrown, signal)
+  const cause = errorOfReply(thrown, signal)
   // an ERR_DIAL_* code is the proxy's own answer about the destination
   if (signal.aborted || cause.code === 'ERR_PROXY_FAILED' || cause.code.startsWith('ERR_DIAL_')) return cause
   return new LinkSocksError('ERR_PROXY_FAILED', `the proxy failed: ${cause.message}`, { cause })
 }
 
-function failureOf(thrown: unknown, signal: AbortSignal): LinkSocksError {
+function errorOfReply(thrown: unknown, signal: AbortSignal): LinkSocksError {
   return signal.aborted ? LinkSocksError.cancelled(signal) : LinkSocksError.from(thrown, 'ERR_PROXY_FAILED')
 }

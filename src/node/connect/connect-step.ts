@@ -8,15 +8,15 @@ export interface PhaseOptions {
   /** What takes so long, for the message. @default the problem says it */
   readonly step?: string | undefined
   readonly signal: AbortSignal | undefined
-  /** Destroyed when the phase fails. */
+  /** Destroyed when the step fails. */
   readonly socket?: Socket | undefined
 }
 
 /**
- * Runs one phase within its time.
+ * Runs one step within its time.
  * @throws {LinkSocksError} ERR_CONNECT: `problem` and why; the reason of the caller's signal; ERR_OPTION as it is
  */
-export async function phase<T>(
+export async function connectStep<T>(
   problem: string,
   { timeoutMs, step, signal, socket }: PhaseOptions,
   run: (signal: AbortSignal) => Promise<T>,

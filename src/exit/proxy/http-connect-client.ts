@@ -1,6 +1,6 @@
 import { type ErrorCode, LinkSocksError } from '../../errors.js'
 import { decodeHttpAnswer, type HttpAnswer } from './http-connect.js'
-import type { ProxyConversation } from './proxy-handshake.js'
+import type { ProxyConversation } from './proxy-exchange.js'
 
 /** Interim (1xx) answers read before the final one. */
 const MAX_INTERIM_ANSWERS = 4

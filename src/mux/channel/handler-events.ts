@@ -2,7 +2,7 @@ import type { LinkSocksError } from '../../errors.js'
 import type { ByteStreamHandler } from '../../ports.js'
 
 /** What a channel tells its owner besides the data; before `start()` it is kept. */
-export class Outlet {
+export class HandlerEvents {
   #handler: ByteStreamHandler | undefined
   #writtenEarly = 0
   #over: { readonly error: LinkSocksError | undefined } | undefined
@@ -26,7 +26,7 @@ export class Outlet {
     else if (this.#over === undefined) this.#handler.written(bytes)
   }
 
-  /** Marks the end; `tell()` tells of it. @returns false when it had come before. */
+  /** Marks the end; `emitClose()` reports it. @returns false when it had come before. */
   close(error: LinkSocksError | undefined): boolean {
     if (this.#over !== undefined) return false
     this.#over = { error }
@@ -34,7 +34,7 @@ export class Outlet {
   }
 
   /** After `close()`, once. */
-  tell(): void {
+  emitClose(): void {
     if (this.#over !== undefined) this.#handler?.close(this.#over.error)
   }
 }
