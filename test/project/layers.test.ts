@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { CORE, folderOf, isFile, LAYERS, mayImport, packagesOf, TABLE } from './layer-order.js'
 import { type LintResult, lint } from './lint.js'
-import { inFolder, ROOT, readJson, run, tool } from './support.js'
+import { inFolder, ROOT, readJson, readText, run, tool } from './support.js'
 
 /** One planted line and whether the lint has to complain about it. */
 interface Planted {
@@ -176,6 +176,20 @@ describe('layer rule', () => {
       const importers = LAYERS.filter((from) => from !== layer && mayImport(from, layer)).map(folderOf)
       expect(new Set(importers), layer).toEqual(new Set([folderOf(layer)]))
     }
+  })
+
+  it('is drawn in docs/architecture.md, which says of every layer what is in it', async () => {
+    const page = await readText('docs/architecture.md')
+    const section = page.slice(page.indexOf('## Layers'), page.indexOf('## Life of a connection'))
+    const drawn = section.match(/(?<=\n\n)(?: {4}.+\n)+/)?.[0] ?? ''
+    const order = drawn.trimEnd().split('\n').reverse()
+    expect(order.map((line) => line.trim().split(/ {2,}/)[0]?.split(', '))).toEqual(TABLE.order)
+    for (const [folder, inside] of Object.entries(TABLE.inside)) {
+      const line = order.find((text) => new RegExp(`\\b${folder}\\b`).test(text)) ?? ''
+      expect(line, folder).toContain(` ${inside.map((names) => names.join(', ')).join(' < ')}`)
+    }
+    const named = [...section.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, names = '']) => names.match(/[\w/]+/g) ?? [])
+    expect([...named].sort()).toEqual([...LAYERS].sort())
   })
 
   it('is written into the configuration of the lint by scripts/layers.mjs', async () => {
