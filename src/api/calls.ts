@@ -73,12 +73,12 @@ function status({ admin, version }: CallOptions, show: (token: string) => string
 async function addToken({ admin, audit }: CallOptions, exchange: Exchange): Promise<Answer> {
   const body = await parseBody(addTokenSchema, exchange.request, { required: true })
   if (body instanceof Refusal) return body
-  const { token, port } = await admin.addToken(tokenSpec(body))
-  const id = admin.tokenId(token)
+  const { id, token, port } = await admin.addToken(tokenSpec(body))
   audit('token.add', exchange, { type: body.type, token: id, port })
-  // it may be gone again already
-  const headers = id === undefined ? {} : { location: `/api/tokens/${id}` }
-  return json({ success: true, token, ...(port !== undefined && { port }) }, { headers })
+  return json(
+    { success: true, token, ...(port !== undefined && { port }) },
+    { headers: { location: `/api/tokens/${id}` } },
+  )
 }
 
 async function removeNamedToken(options: CallOptions, exchange: Exchange): Promise<Answer> {

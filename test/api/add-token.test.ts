@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { addedTokenSchema } from '../../src/api/schemas.js'
 import type { TokenSpec } from '../../src/relay/tokens/token-spec.js'
-import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError, tokenInfo } from './fixture.js'
+import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError } from './fixture.js'
 
 const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
 const PORT_ERROR = 'port must be an integer from 1 to 65535'
@@ -62,6 +62,13 @@ describe('POST /api/token', () => {
     const body = await expectJson(await call('POST', '/api/token', { type: 'reverse', token: 'r' }))
     expect(body).toEqual({ success: true, token: 'r', port: 10_000 })
     expect(v.is(addedTokenSchema, body)).toBe(true)
+  })
+
+  it('says where the token is found by its id, though it may be gone again already', async () => {
+    const { call, admin } = createFixture()
+    admin.answer = { id: 'a'.repeat(24) }
+    const response = await call('POST', '/api/token', { type: 'forward' })
+    expect(response.headers.get('location')).toBe(`/api/tokens/${'a'.repeat(24)}`)
   })
 
   it.each(['anonymous', '..', '../x', 'ключ', '😀', 'a b', '"', 'x'.repeat(255), 'é'.repeat(127), ' '])(
@@ -141,11 +148,9 @@ describe('POST /api/token', () => {
 
   it('leaves one audit line with the key, the id and where it came from, and no secret', async () => {
     const { call, admin, lines } = createFixture()
-    admin.answer = { port: 10_000 }
-    admin.infos = [tokenInfo({ id: 'a'.repeat(24), token: 's3cret' })]
+    admin.answer = { id: 'a'.repeat(24), port: 10_000 }
     const body = { type: 'reverse', token: 's3cret', username: 'u5er', password: 'pa55' }
-    const response = await call('POST', '/api/token', body)
-    expect(response.headers.get('location')).toBe(`/api/tokens/${'a'.repeat(24)}`)
+    await call('POST', '/api/token', body)
     const fields = { key: 'default', action: 'token.add', type: 'reverse', token: 'a'.repeat(24), port: 10_000 }
     expect(lines).toEqual([{ level: 'info', event: 'api.audit', fields: { ...fields, remote: '192.0.2.7' } }])
   })

@@ -54,7 +54,8 @@ export class FakeAdmin implements RelayAdmin {
   async addToken(spec: TokenSpec): Promise<AddedToken> {
     this.#fail()
     this.added.push(spec)
-    return { token: spec.token ?? 'generated', ...this.answer }
+    const token = spec.token ?? 'generated'
+    return { id: this.tokenId(token) ?? '0'.repeat(24), token, ...this.answer }
   }
 
   async removeToken(token: string): Promise<void> {

@@ -182,7 +182,11 @@ describe('Server tokens', () => {
     expect([token.length, await isOpen(port)]).toEqual([32, true])
     await server.removeToken(token)
     expect(await isOpen(port)).toBe(false)
-    expect(await server.addToken({ type: 'reverse', token: 'other', port })).toEqual({ token: 'other', port })
+    expect(await server.addToken({ type: 'reverse', token: 'other', port })).toEqual({
+      id: expect.stringMatching(/^[0-9a-f]{24}$/),
+      token: 'other',
+      port,
+    })
   })
 })
 

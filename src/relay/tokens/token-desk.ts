@@ -140,7 +140,7 @@ export class TokenDesk {
       await this.#enter(token)
       // at the next start they would be there again
       if (source === 'api') for (const record of this.#dormant.dependingOn(text)) await this.#restore(record)
-      return { token: text, port: token.type === 'reverse' ? token.port?.port : undefined }
+      return { id: token.id, token: text, port: token.type === 'reverse' ? token.port?.port : undefined }
     } finally {
       reservation.release()
     }

@@ -33,6 +33,8 @@ export type TokenSpec = ForwardTokenSpec | ReverseTokenSpec | ConnectorTokenSpec
 export type TokenSource = 'api' | 'command-line' | 'provider'
 
 export interface AddedToken {
+  /** Random and public: 24 hex digits, which name the token in the HTTP API and in events. */
+  readonly id: string
   readonly token: string
   /** The SOCKS port of a reverse token that has one. */
   readonly port?: number | undefined

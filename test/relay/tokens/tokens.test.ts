@@ -27,6 +27,14 @@ describe('adding tokens', () => {
     for (const token of tokens) expect(token).toMatch(/^[0-9A-Za-z]{32}$/)
   })
 
+  it('answers the id under which the token is found', async () => {
+    const world = new World()
+    for (const type of ['forward', 'reverse'] as const) {
+      const { id, token } = await world.relay.addToken({ type })
+      expect(world.relay.tokenInfo(id)).toMatchObject({ id, type, token })
+    }
+  })
+
   it('uses every base62 character alike', () => {
     const counts = new Map<string, number>()
     for (let each = 0; each < 2_000; each += 1) {
