@@ -1,11 +1,14 @@
 /** How the HTTP API answers: JSON, never cached, never sniffed, no CORS headers. */
-import type { FailureAnswer } from './schemas.js'
+import * as v from 'valibot'
 
 interface Headers {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Why a call failed: returned by whatever judges it, never thrown. */
+/** The body of every failure. */
+export const failureSchema = v.object({ success: v.literal(false), error: v.string() })
+
+/** Why a request failed: returned by the check that refuses it, never thrown. */
 export class Refusal {
   readonly status: number
   readonly error: string
@@ -27,7 +30,7 @@ export function json(
   return answer(status, `${JSON.stringify(body)}\n`, { ...headers, 'content-type': 'application/json' })
 }
 
-/** Done, and there is nothing to say. */
+/** Success without a body. */
 export function noContent(): Response {
   return new Response(null, { status: 204, headers: { 'cache-control': 'no-store' } })
 }
@@ -41,7 +44,7 @@ export function optionsAnswer(allow: string): Response {
   return new Response(null, { status: 204, headers: { allow, 'cache-control': 'no-store' } })
 }
 
-/** Turns what a call came to into the response; `bodyless` (HEAD) keeps the headers and leaves the body out. */
+/** Turns the answer of a route into the response; `bodyless` (HEAD) keeps the headers and leaves the body out. */
 export function toResponse(result: Answer, bodyless: boolean): Response {
   const response = result instanceof Refusal ? refusalResponse(result) : result
   if (!bodyless) return response
@@ -50,7 +53,7 @@ export function toResponse(result: Answer, bodyless: boolean): Response {
 }
 
 function refusalResponse({ status, error, headers }: Refusal): Response {
-  const body: FailureAnswer = { success: false, error }
+  const body: v.InferOutput<typeof failureSchema> = { success: false, error }
   return answer(status, `${JSON.stringify(body)}\n`, { ...headers, 'content-type': 'application/json' })
 }
 

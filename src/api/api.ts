@@ -1,39 +1,36 @@
+/** One request after the other: its key, its route, and how what the route throws is answered. */
 import { type Logger, limitedLog, remoteText } from '../log.js'
 import type { Clock, Crypto } from '../ports.js'
 import type { RelayAdmin } from '../relay/admin.js'
 import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
-import { type Answer, json, optionsAnswer, plainText, Refusal, toResponse } from './answers.js'
+import { type Answer, optionsAnswer, Refusal, toResponse } from './answers.js'
 import { createAudit } from './audit.js'
 import { announcedTooLarge } from './body.js'
-import { documentedRoutes } from './calls.js'
-import { Events } from './events.js'
+import { disconnectClientRoute, listClientsRoute } from './clients.js'
+import { EventReaders, eventsRoute } from './events.js'
 import { refusalFor } from './failures.js'
-import { type ApiKey, createKeyCheck, type KeyHolder } from './keys.js'
-import { liveRoutes } from './live.js'
-import { openApiOf } from './openapi.js'
+import { type ApiKey, createKeyCheck, type KeyCheck, type KeyHolder } from './keys.js'
+import { METRICS_PATH, type MetricsSource, metricsRoute } from './metrics-route.js'
+import { openApiRoute } from './openapi.js'
 import { parseQuery } from './parse.js'
-import { noQuery } from './resources.js'
 import { matchPath, type Route } from './route.js'
-import { tokenRoutes } from './tokens.js'
-
-/** The metrics, as text for Prometheus. */
-export interface MetricsSource {
-  readonly contentType: string
-  render(): Promise<string>
-}
+import { greetingRoute, healthRoute, readinessRoute, serverRoute, statusRoute } from './server.js'
+import { listStreamsRoute } from './streams.js'
+import { changeTokenRoute, listTokensRoute, removeTokenRoute, tokenRoute } from './tokens.js'
+import { addTokenRoute, removeTokenInBodyRoute, removeTokenInPathRoute } from './tokens-by-text.js'
 
 export interface ApiOptions {
   readonly admin: RelayAdmin
   readonly version: string
   /** What `X-API-Key` may be. @default none: everything under `/api/` is 404 */
   readonly apiKeys?: readonly ApiKey[] | undefined
-  /** What `/metrics` takes besides. @default none */
+  /** What `/metrics` takes beside these. @default none */
   readonly metricsKey?: string | undefined
   readonly metrics?: MetricsSource | undefined
   readonly clock: Clock
   readonly crypto: Crypto
   readonly log: Logger
-  /** Shared with whoever else authenticates. */
+  /** Shared with all else that authenticates. */
   readonly attempts: FailedAttempts
 }
 
@@ -49,7 +46,7 @@ export interface ApiContext {
 export interface Api {
   /** Every route there is, for the documentation. */
   readonly routes: readonly Route[]
-  /** Who reads events now. */
+  /** How many read events now. */
   readonly eventReaders: number
   /** Answers one request. Never rejects. */
   handle(request: Request, context: ApiContext): Promise<Response>
@@ -58,7 +55,7 @@ export interface Api {
 }
 
 const API_PREFIX = '/api/'
-/** Told to who has failed too often. */
+/** For an address that has failed too often. */
 const RETRY_AFTER_S = '10'
 /** A 401 carries a challenge (RFC 9110 section 15.5.2); browsers ignore a scheme they don't know. */
 const CHALLENGE = 'X-API-Key realm="LinkSocks"'
@@ -71,16 +68,15 @@ export function createApi(options: ApiOptions): Api {
 class RelayApi implements Api {
   readonly routes: readonly Route[]
   readonly #options: ApiOptions
-  readonly #events: Events
-  readonly #keyOf: ReturnType<typeof createKeyCheck>
-  readonly #isMetricsKey: ReturnType<typeof createKeyCheck>
+  readonly #readers: EventReaders
+  readonly #keyOf: KeyCheck
+  readonly #isMetricsKey: KeyCheck
   readonly #enabled: boolean
-  #document: object | undefined
   /** Anybody may guess: one line each, as long as there are few. */
   readonly #guessLog: Logger
 
   constructor(options: ApiOptions) {
-    const { apiKeys = [], metricsKey, admin, version, clock, crypto, log } = options
+    const { apiKeys = [], metricsKey, clock, crypto, log } = options
     this.#options = options
     this.#keyOf = createKeyCheck(apiKeys, crypto)
     const metricsKeys =
@@ -88,21 +84,12 @@ class RelayApi implements Api {
     this.#isMetricsKey = createKeyCheck(metricsKeys, crypto)
     this.#enabled = apiKeys.length > 0
     this.#guessLog = limitedLog(log, () => clock.now())
-    this.#events = new Events({ admin, clock, crypto, version })
-    const audit = createAudit(log)
-    this.routes = [
-      { ...OPEN, path: '/', summary: 'Says that a relay is there', handle: () => plainText(this.#greeting) },
-      ...documentedRoutes({ admin, version, audit }),
-      ...tokenRoutes({ admin, audit }),
-      ...liveRoutes({ admin, audit, version, startedAt: clock.wallTime() }),
-      this.#events.route,
-      this.#metricsRoute,
-      this.#openApiRoute,
-    ]
+    this.#readers = new EventReaders(options)
+    this.routes = this.#createRoutes()
   }
 
   get eventReaders(): number {
-    return this.#events.readers
+    return this.#readers.size
   }
 
   async handle(request: Request, context: ApiContext): Promise<Response> {
@@ -110,10 +97,37 @@ class RelayApi implements Api {
   }
 
   close(): void {
-    this.#events.close()
+    this.#readers.close()
   }
 
-  /** Answers what a call threw: the caller's fault as such, anything else as 500 with the cause in the log only. */
+  /** In the order of the document. */
+  #createRoutes(): readonly Route[] {
+    const { admin, clock, log, metrics, version } = this.#options
+    const audit = createAudit(log)
+    const context = { admin, audit, version, startedAt: clock.wallTime(), enabled: this.#enabled }
+    return [
+      greetingRoute(context),
+      statusRoute(context),
+      addTokenRoute(context),
+      removeTokenInBodyRoute(context),
+      removeTokenInPathRoute(context),
+      listTokensRoute(context),
+      tokenRoute(context),
+      changeTokenRoute(context),
+      removeTokenRoute(context),
+      serverRoute(context),
+      listClientsRoute(context),
+      disconnectClientRoute(context),
+      listStreamsRoute(context),
+      healthRoute(),
+      readinessRoute(context),
+      eventsRoute(this.#readers),
+      metricsRoute(metrics),
+      openApiRoute(() => this.routes, version),
+    ]
+  }
+
+  /** Answers what a route threw: the caller's fault as such, anything else as 500 with the cause in the log only. */
   async #settle(request: Request, context: ApiContext): Promise<Answer> {
     try {
       return await this.#authorize(request, context)
@@ -126,17 +140,24 @@ class RelayApi implements Api {
     }
   }
 
-  /** Judges in this order: key, path, method, right, query, size; what is left, JSON and fields, is the call's to judge. */
+  /** Asks for the key where the path needs one, whether there is such a route or not. */
   #authorize(request: Request, context: ApiContext): Promise<Answer> | Answer {
     const { rawPath, remoteAddress, admitted } = context
-    let key: KeyHolder | undefined
-    if (rawPath.startsWith(API_PREFIX) || rawPath === METRICS_PATH) {
-      const metrics = rawPath === METRICS_PATH
-      if (!this.#serves(metrics)) return new Refusal(404, metrics ? 'metrics are not enabled' : 'API is not enabled')
-      key = this.#holderOf(request, metrics)
-      if (key === undefined) return this.#rejected(remoteAddress)
-      admitted?.()
-    }
+    const metrics = rawPath === METRICS_PATH
+    if (!metrics && !rawPath.startsWith(API_PREFIX)) return this.#route(request, context, undefined)
+    if (!this.#serves(metrics)) return new Refusal(404, metrics ? 'metrics are not enabled' : 'API is not enabled')
+    const key = this.#holderOf(request, metrics)
+    if (key === undefined) return this.#rejected(remoteAddress)
+    admitted?.()
+    return this.#route(request, context, key)
+  }
+
+  /** Checks in this order: path, method, right, query, size; the route itself then checks JSON and fields. */
+  #route(
+    request: Request,
+    { rawPath, remoteAddress }: ApiContext,
+    key: KeyHolder | undefined,
+  ): Promise<Answer> | Answer {
     const found = this.routes.flatMap((route) => {
       const segment = matchPath(route.path, rawPath)
       return segment === undefined ? [] : [{ route, segment }]
@@ -147,7 +168,7 @@ class RelayApi implements Api {
     if (match === undefined)
       return otherMethod(
         request,
-        found.map(({ route }) => route.method),
+        Array.from(found, ({ route }) => route.method),
       )
     const { route, segment } = match
     if (route.access === 'full' && key?.role !== 'full') return new Refusal(403, 'this API key may only read')
@@ -173,46 +194,7 @@ class RelayApi implements Api {
     if (refused) return new Refusal(429, 'too many failed attempts', { 'retry-after': RETRY_AFTER_S })
     return new Refusal(401, 'invalid API key', { 'www-authenticate': CHALLENGE })
   }
-
-  /** The deployed wording: programs recognise a relay by it. */
-  get #greeting(): string {
-    const rest = this.#enabled ? '. API endpoints available at /api/*' : ' but API is not enabled.'
-    return `LinkSocks ${this.#options.version} is running${rest}\n`
-  }
-
-  get #metricsRoute(): Route {
-    const { metrics } = this.#options
-    return {
-      ...OPEN,
-      path: METRICS_PATH,
-      access: 'metrics',
-      summary: 'Metrics in the text format of Prometheus',
-      failures: [404],
-      handle: async () =>
-        metrics === undefined
-          ? new Refusal(404, 'metrics are not enabled')
-          : plainText(await metrics.render(), metrics.contentType),
-    }
-  }
-
-  get #openApiRoute(): Route {
-    return {
-      ...OPEN,
-      path: '/api/openapi.json',
-      access: 'read',
-      summary: 'This document',
-      query: noQuery,
-      answer: { status: 200, type: 'application/json' },
-      handle: () => {
-        this.#document ??= openApiOf(this.routes, this.#options.version)
-        return json(this.#document)
-      },
-    }
-  }
 }
-
-const METRICS_PATH = '/metrics'
-const OPEN = { method: 'GET', access: 'open', answer: { status: 200, type: 'text/plain' } } as const
 
 function otherMethod({ method }: Request, methods: readonly string[]): Answer {
   const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')

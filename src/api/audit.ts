@@ -1,8 +1,13 @@
 import { type LogFields, type Logger, remoteText } from '../log.js'
-import type { Exchange } from './route.js'
+import type { KeyHolder } from './keys.js'
+
+interface Requester {
+  readonly key: KeyHolder | undefined
+  readonly remoteAddress: string
+}
 
 /** Writes the one line that every change leaves: whose key, what, from where. */
-export type Audit = (action: string, exchange: Pick<Exchange, 'key' | 'remoteAddress'>, fields: LogFields) => void
+export type Audit = (action: string, requester: Requester, fields: LogFields) => void
 
 export function createAudit(log: Logger): Audit {
   return (action, { key, remoteAddress }, fields) =>

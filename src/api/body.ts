@@ -10,7 +10,7 @@ export type JsonObject = Readonly<Record<string, unknown>>
 const invalidBody = () => new Refusal(400, 'invalid request body')
 const tooLarge = () => new Refusal(413, `request body is larger than ${MAX_BODY_BYTES} bytes`)
 
-/** Judges the announced length, before a byte of the body is read. */
+/** Checks the announced length, before a byte of the body is read. */
 export function announcedTooLarge(request: Request): Refusal | undefined {
   const length = request.headers.get('content-length')
   return length !== null && Number(length) > MAX_BODY_BYTES ? tooLarge() : undefined

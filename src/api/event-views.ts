@@ -1,12 +1,13 @@
+/** How events stand on the wire. Each field is named, so that a field that is added inside is never shown by accident. */
 import type { RelayEvent } from '../relay/observe/event-log.js'
-import { alarmView } from './views.js'
+import { alarmView } from './server.js'
 
-/** `token` of `token.added`. */
+/** What a reader asks for: `token` of `token.added`. */
 export function eventGroup({ type }: RelayEvent): string {
   return type.slice(0, type.indexOf('.'))
 }
 
-/** What stands in the data of an event, without its time. */
+/** The data of an event, without its time. */
 export function eventView(event: RelayEvent): object {
   if ('alarm' in event) return alarmView(event.alarm)
   if ('tokenType' in event) return { token_id: event.tokenId, type: event.tokenType, label: event.label ?? null }

@@ -1,62 +1,66 @@
+/** The events of the relay, for readers that stay. */
+import * as v from 'valibot'
 import type { Clock, Crypto } from '../ports.js'
 import { hex } from '../protocol/token-hash.js'
 import type { RelayAdmin } from '../relay/admin.js'
 import { type Answer, Refusal } from './answers.js'
 import { EventStream } from './event-stream.js'
-import { EVENT_GROUPS, eventsQuery } from './resources.js'
+import { queryOf } from './fields.js'
 import type { Exchange, Route } from './route.js'
-import { alarmView, totalsView } from './views.js'
+import { alarmView, totalsView } from './server.js'
 
 /** Readers of events at a time. */
 export const MAX_EVENT_READERS = 64
 
 const RUN_BYTES = 8
 
-export interface EventsOptions {
+const EVENT_GROUPS = ['token', 'client', 'stream', 'alarm', 'stats'] as const
+const TYPES_ERROR = `types must be some of ${EVENT_GROUPS.join(',')}`
+const oneGroup = `(?:${EVENT_GROUPS.join('|')})`
+const eventsQuery = queryOf({
+  types: v.optional(v.pipe(v.string(), v.regex(new RegExp(`^${oneGroup}(?:,${oneGroup})*$`), TYPES_ERROR))),
+})
+
+export function eventsRoute(readers: EventReaders): Route {
+  return {
+    method: 'GET',
+    path: '/api/events',
+    access: 'read',
+    summary: 'Server-sent events: the life of tokens, clients and streams, alarms, and the counts every second',
+    query: eventsQuery,
+    answer: { status: 200, type: 'text/event-stream' },
+    failures: [503],
+    handle: (exchange) => readers.open(exchange),
+  }
+}
+
+export interface EventReadersOptions {
   readonly admin: RelayAdmin
   readonly clock: Clock
   readonly crypto: Crypto
   readonly version: string
 }
 
-/** `GET /api/events`, and all who read there. */
-export class Events {
-  readonly #options: EventsOptions
+/** All who read events now. */
+export class EventReaders {
+  readonly #options: EventReadersOptions
   readonly #run: string
-  readonly #readers = new Set<EventStream>()
+  readonly #streams = new Set<EventStream>()
   #closed = false
 
-  constructor(options: EventsOptions) {
+  constructor(options: EventReadersOptions) {
     this.#options = options
     this.#run = hex(options.crypto.randomBytes(RUN_BYTES))
   }
 
-  get readers(): number {
-    return this.#readers.size
+  get size(): number {
+    return this.#streams.size
   }
 
-  get route(): Route {
-    return {
-      method: 'GET',
-      path: '/api/events',
-      access: 'read',
-      summary: 'Server-sent events: the life of tokens, clients and streams, alarms, and the counts every second',
-      query: eventsQuery,
-      answer: { status: 200, type: 'text/event-stream' },
-      failures: [503],
-      handle: (exchange) => this.#open(exchange),
-    }
-  }
-
-  /** Ends every stream. */
-  close(): void {
-    this.#closed = true
-    for (const reader of [...this.#readers]) reader.close()
-  }
-
-  #open({ request, query }: Exchange): Answer {
+  /** @returns an endless answer, or a refusal when there are {@link MAX_EVENT_READERS} already and after close() */
+  open({ request, query }: Exchange): Answer {
     if (this.#closed) return new Refusal(503, 'server is shutting down')
-    if (this.#readers.size >= MAX_EVENT_READERS) return new Refusal(503, 'too many readers of events')
+    if (this.#streams.size >= MAX_EVENT_READERS) return new Refusal(503, 'too many readers of events')
     const { admin, clock, version } = this.#options
     const stream: EventStream = new EventStream({
       clock,
@@ -66,9 +70,9 @@ export class Events {
       stats: () => ({ draining: admin.draining, ...totalsView(admin.totals()), alarms: admin.alarms().map(alarmView) }),
       wanted: new Set(query.types?.split(',') ?? EVENT_GROUPS),
       lastEventId: request.headers.get('last-event-id'),
-      over: () => this.#readers.delete(stream),
+      over: () => this.#streams.delete(stream),
     })
-    this.#readers.add(stream)
+    this.#streams.add(stream)
     return new Response(stream.body, {
       headers: {
         'content-type': 'text/event-stream',
@@ -78,5 +82,11 @@ export class Events {
         'x-accel-buffering': 'no',
       },
     })
+  }
+
+  /** Ends every stream, and refuses further readers. */
+  close(): void {
+    this.#closed = true
+    for (const stream of [...this.#streams]) stream.close()
   }
 }

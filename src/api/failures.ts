@@ -1,7 +1,8 @@
+/** How failures of the relay are answered. */
 import { type ErrorCode, LinkSocksError } from '../errors.js'
 import { Refusal } from './answers.js'
 
-/** Status and text for what a TokenAdmin throws; without a text the error's own message is the answer. */
+/** Status and text for an error of RelayAdmin; without a text the error's own message is the answer. */
 const FAILURES: ReadonlyMap<ErrorCode, readonly [status: number, text?: string]> = new Map([
   ['ERR_TOKEN_INVALID', [400]],
   ['ERR_TOKEN_RESERVED', [400, "'anonymous' is reserved and cannot be used as a token"]],
@@ -16,7 +17,7 @@ const FAILURES: ReadonlyMap<ErrorCode, readonly [status: number, text?: string]>
   ['ERR_SHUTTING_DOWN', [503, 'server is shutting down']],
 ])
 
-/** What the caller is told about `thrown`; `undefined` when it is no failure of the caller's making. */
+/** The answer for `thrown`; `undefined` when it is not of the caller's making. */
 export function refusalFor(thrown: unknown): Refusal | undefined {
   if (!(thrown instanceof LinkSocksError)) return undefined
   const failure = FAILURES.get(thrown.code)

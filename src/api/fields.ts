@@ -1,7 +1,8 @@
-/** Fields that several calls take. Each message is the error text the caller reads. */
+/** Fields that several routes take or give, as on the wire. Each message is the error text that the caller reads. */
 import * as v from 'valibot'
 import { MAX_CREDENTIAL_BYTES, MAX_PORT } from '../relay/tokens/token-checks.js'
 import { MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
+import { parseTime } from './timestamp.js'
 
 /** No control characters; no lone surrogates, which UTF-8 cannot carry. */
 export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
@@ -10,6 +11,7 @@ const WELL_FORMED_TEXT = /^\P{Cs}*$/u
 const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
 const LABEL_ERROR = 'label must be a string of 1 to 200 bytes of UTF-8 without control characters'
 const PORT_ERROR = 'port must be an integer from 1 to 65535'
+const EXPIRY_ERROR = 'expires_at must be a time in UTC such as 2030-01-31T12:00:00Z'
 export const PAIR_ERROR = 'username and password must be given together'
 
 /**
@@ -56,3 +58,37 @@ export const changedPair = {
     { properties: { username: false, password: false } },
   ],
 }
+
+/** For the document: RFC 3339 in UTC. */
+const documentedTime = (fraction: string, description: string) => ({
+  format: 'date-time',
+  pattern: `^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]${fraction}Z$`,
+  description,
+})
+
+/** A time that a request names; that it lies in the future is checked by the relay. */
+export const futureTime = v.pipe(
+  v.string(EXPIRY_ERROR),
+  v.check((text) => parseTime(text) !== undefined, EXPIRY_ERROR),
+  v.metadata(documentedTime('([.][0-9]{1,9})?', 'In UTC, and in the future')),
+)
+
+/** A time in an answer. */
+export const time = v.pipe(v.string(), v.metadata(documentedTime('[.][0-9]{3}', 'In UTC')))
+
+export const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+
+/** @param name of the parameter, for its error text */
+export const idOf = (name: string) => {
+  const error = `${name} must be an id of 24 hex digits`
+  return v.pipe(v.string(error), v.regex(/^[0-9a-f]{24}$/, error))
+}
+export const publicId = idOf('id')
+
+const unknownParameter = (issue: v.StrictObjectIssue): string =>
+  issue.expected === 'never' ? `unknown parameter: ${issue.path?.[0]?.key ?? ''}` : 'invalid query'
+
+/** A query with these parameters and no others. */
+export const queryOf = <Parameters extends v.ObjectEntries>(parameters: Parameters) =>
+  v.strictObject(parameters, unknownParameter)
+export const noQuery = queryOf({})

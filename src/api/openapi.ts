@@ -1,9 +1,10 @@
-/** The OpenAPI document, made from the routes and the schemas that judge requests. */
+/** The OpenAPI document, made from the routes and the schemas that check requests. */
 import { toJsonSchema } from '@valibot/to-json-schema'
 import type * as v from 'valibot'
+import { failureSchema, json } from './answers.js'
 import { MAX_BODY_BYTES } from './body.js'
+import { noQuery } from './fields.js'
 import type { Route } from './route.js'
-import { failureAnswerSchema } from './schemas.js'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -31,6 +32,23 @@ const FAILURE_HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>
   429: { 'Retry-After': 'Seconds' },
 }
 
+/** @param routes asked for at the first request, because this route is one of them */
+export function openApiRoute(routes: () => readonly Route[], version: string): Route {
+  let document: Json | undefined
+  return {
+    method: 'GET',
+    path: '/api/openapi.json',
+    access: 'read',
+    summary: 'This document',
+    query: noQuery,
+    answer: { status: 200, type: 'application/json' },
+    handle: () => {
+      document ??= openApiOf(routes(), version)
+      return json(document)
+    },
+  }
+}
+
 /** @returns an OpenAPI 3.1 document */
 export function openApiOf(routes: readonly Route[], version: string): Json {
   const paths: Record<string, Record<string, Json>> = {}
@@ -44,7 +62,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
     info: { title: 'LinkSocks', version, license: { name: 'MIT', identifier: 'MIT' } },
     paths,
     components: {
-      schemas: { Failure: schemaOf(failureAnswerSchema, 'output') },
+      schemas: { Failure: schemaOf(failureSchema, 'output') },
       securitySchemes: {
         key: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
         bearer: { type: 'http', scheme: 'bearer' },
@@ -135,6 +153,6 @@ function failureOf(status: number): Json {
 
 /** What JSON Schema can't say (bytes of UTF-8, fields that go together) is left to the texts of the failures. */
 function schemaOf(schema: v.GenericSchema, typeMode: 'input' | 'output'): Json {
-  const { $schema: _, ...json } = toJsonSchema(schema, { errorMode: 'ignore', target: 'draft-2020-12', typeMode })
-  return json
+  const { $schema: _, ...rest } = toJsonSchema(schema, { errorMode: 'ignore', target: 'draft-2020-12', typeMode })
+  return rest
 }

@@ -1,14 +1,14 @@
+/** Checks what a request brings against a schema; the first fault is the answer. */
 import * as v from 'valibot'
 import { Refusal } from './answers.js'
 import { readJsonObject } from './body.js'
 
-/** The first fault is the answer. */
 export function parse<Schema extends v.GenericSchema>(schema: Schema, value: unknown): v.InferOutput<Schema> | Refusal {
   const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true })
   return result.success ? result.output : new Refusal(400, result.issues[0].message)
 }
 
-/** Reads and judges a body; one of no bytes is an empty object where it may be left out. */
+/** Reads and checks a body; one of no bytes is an empty object where it may be left out. */
 export async function parseBody<Schema extends v.GenericSchema>(
   schema: Schema,
   request: Request,

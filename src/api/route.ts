@@ -1,16 +1,19 @@
+/** What a route is. Each file of a resource has functions that make its routes, with their schemas above them. */
 import type * as v from 'valibot'
+import type { RelayAdmin } from '../relay/admin.js'
 import type { Answer } from './answers.js'
+import type { Audit } from './audit.js'
 import type { KeyHolder } from './keys.js'
 
-/** Who may call: anybody, who holds any key, or who holds one that may change things; `metrics`: also who has the key of the metrics. */
+/** Who may call: anybody, a holder of any key, or a holder of one that may change things; `metrics`: also the key of the metrics. */
 export type Access = 'open' | 'metrics' | 'read' | 'full'
 
 type Query = Readonly<Record<string, string | undefined>>
 
-/** A judged request. */
+/** A request that has passed the checks which all routes share. */
 export interface Exchange {
   readonly request: Request
-  /** What stands in the place of the braces of the path, as on the wire. */
+  /** The text in the place of the braces of the path, as on the wire. */
   readonly segment: string
   readonly query: Query
   /** `undefined` on open routes. */
@@ -25,9 +28,9 @@ export interface Route {
   readonly path: string
   readonly access: Access
   readonly summary: string
-  /** Of what stands in the place of the braces; for the documentation. */
+  /** Of the text in the place of the braces; for the documentation. */
   readonly segment?: v.GenericSchema | undefined
-  /** @default what comes behind the question mark is not looked at */
+  /** @default the query is ignored */
   readonly query?: v.GenericSchema<Query> | undefined
   readonly body?: v.GenericSchema | undefined
   /** Of success. */
@@ -45,7 +48,18 @@ export interface Route {
   readonly handle: (exchange: Exchange) => Promise<Answer> | Answer
 }
 
-/** The part of `path` that stands for the braces of `template`; `undefined` when it is no such path. */
+/** What the routes of the resources need. */
+export interface RouteContext {
+  readonly admin: RelayAdmin
+  readonly audit: Audit
+  readonly version: string
+  /** Unix milliseconds. */
+  readonly startedAt: number
+  /** Whether there is a key, without which only the open routes answer. */
+  readonly enabled: boolean
+}
+
+/** The part of `path` in the place of the braces of `template`; `undefined` when it is no such path. */
 export function matchPath(template: string, path: string): string | undefined {
   const brace = template.indexOf('{')
   if (brace === -1) return path === template ? '' : undefined

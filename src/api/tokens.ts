@@ -1,101 +1,194 @@
 /** Tokens by their public id. */
-import type { RelayAdmin } from '../relay/admin.js'
-import type { TokenChange } from '../relay/tokens/token-spec.js'
+import * as v from 'valibot'
+import type { TokenChange, TokenInfo } from '../relay/tokens/token-spec.js'
 import { type Answer, json, noContent, Refusal } from './answers.js'
-import type { Audit } from './audit.js'
-import { pageAnswer, pageQueryOf } from './paging.js'
-import { parseBody } from './parse.js'
 import {
-  type ChangeTokenBody,
-  changeTokenSchema,
+  changedPair,
+  count,
+  credential,
+  futureTime,
+  label,
   noQuery,
-  pageQuery,
+  PAIR_ERROR,
+  port,
   publicId,
-  tokenSchema,
-  tokensSchema,
-} from './resources.js'
-import type { Exchange, Route } from './route.js'
-import { parseTime } from './timestamp.js'
-import { showerFor, tokenView } from './views.js'
+  time,
+} from './fields.js'
+import { type ShowToken, showTokenTo } from './mask.js'
+import { pageAnswer, pageFields, pageQuery, pageQueryOf } from './paging.js'
+import { parseBody } from './parse.js'
+import type { Exchange, Route, RouteContext } from './route.js'
+import { formatTime, parseTime } from './timestamp.js'
 
-export interface TokenRouteOptions {
-  readonly admin: RelayAdmin
-  readonly audit: Audit
+const commonFields = {
+  id: publicId,
+  /** In full, or its beginning and an ellipsis. */
+  token: v.string(),
+  label: v.nullable(v.string()),
+  enabled: v.boolean(),
+  expires_at: v.nullable(time),
+  state: v.picklist(['active', 'disabled', 'expired']),
+  source: v.picklist(['api', 'command-line', 'provider']),
+  stored: v.boolean(),
+  created_at: time,
+  clients: count,
+  streams: count,
 }
 
-export function tokenRoutes(options: TokenRouteOptions): readonly Route[] {
-  return [
-    {
-      method: 'GET',
-      path: '/api/tokens',
-      access: 'read',
-      summary: 'Tokens, in the order in which they were added',
-      query: pageQuery,
-      answer: { status: 200, schema: tokensSchema },
-      handle: (exchange) => list(options, exchange),
+const tokenSchema = v.variant('type', [
+  v.object({ ...commonFields, type: v.literal('forward') }),
+  v.object({
+    ...commonFields,
+    type: v.literal('reverse'),
+    allow_manage_connector: v.boolean(),
+    port: v.nullable(port),
+    listening: v.boolean(),
+    port_error: v.nullable(v.string()),
+    username: v.nullable(v.string()),
+    connectors: v.array(publicId),
+  }),
+  v.object({ ...commonFields, type: v.literal('connector'), reverse_id: publicId }),
+])
+
+const tokensSchema = v.object({ tokens: v.array(tokenSchema), ...pageFields })
+
+export function listTokensRoute({ admin }: RouteContext): Route {
+  return {
+    method: 'GET',
+    path: '/api/tokens',
+    access: 'read',
+    summary: 'Tokens, in the order in which they were added',
+    query: pageQuery,
+    answer: { status: 200, schema: tokensSchema },
+    handle: ({ query, key }) => {
+      const show = showTokenTo(key)
+      return json(pageAnswer('tokens', admin.tokenPage(pageQueryOf(query)), (info) => tokenView(info, show)))
     },
-    {
-      method: 'GET',
-      path: '/api/tokens/{id}',
-      access: 'read',
-      summary: 'One token',
-      segment: publicId,
-      query: noQuery,
-      answer: { status: 200, schema: tokenSchema },
-      failures: [404],
-      handle: (exchange) => one(options, exchange),
-    },
-    {
-      method: 'PATCH',
-      path: '/api/tokens/{id}',
-      access: 'full',
-      summary: 'Changes label, credentials, switch or end of a token; null clears',
-      segment: publicId,
-      query: noQuery,
-      body: changeTokenSchema,
-      answer: { status: 200, schema: tokenSchema },
-      failures: [404, 507, 503],
-      handle: (exchange) => change(options, exchange),
-    },
-    {
-      method: 'DELETE',
-      path: '/api/tokens/{id}',
-      access: 'full',
-      summary: 'Removes a token and disconnects its clients',
-      segment: publicId,
-      query: noQuery,
-      answer: { status: 204 },
-      failures: [404, 507, 503],
-      handle: (exchange) => remove(options, exchange),
-    },
-  ]
+  }
 }
 
-function list({ admin }: TokenRouteOptions, { query, key }: Exchange): Answer {
-  const show = showerFor(key)
-  return json(pageAnswer('tokens', admin.tokenPage(pageQueryOf(query)), (info) => tokenView(info, show)))
+export function tokenRoute(context: RouteContext): Route {
+  return {
+    method: 'GET',
+    path: '/api/tokens/{id}',
+    access: 'read',
+    summary: 'One token',
+    segment: publicId,
+    query: noQuery,
+    answer: { status: 200, schema: tokenSchema },
+    failures: [404],
+    handle: (exchange) => oneToken(context, exchange),
+  }
 }
 
-function one({ admin }: TokenRouteOptions, { segment, key }: Exchange): Answer {
+const ENABLED_ERROR = 'enabled must be true or false'
+
+/** Names the first field that is not known. */
+const unknownField = (issue: v.StrictObjectIssue): string =>
+  issue.expected === 'never' ? `unknown field: ${issue.path?.[0]?.key ?? ''}` : 'invalid request body'
+
+/** An absent field stays as it is, `null` clears it. */
+const changeTokenSchema = v.pipe(
+  v.strictObject(
+    {
+      label: v.optional(v.nullable(label)),
+      enabled: v.optional(v.boolean(ENABLED_ERROR)),
+      expires_at: v.optional(v.nullable(futureTime)),
+      username: v.optional(v.nullable(credential('username'))),
+      password: v.optional(v.nullable(credential('password'))),
+    },
+    unknownField,
+  ),
+  v.check(
+    ({ username, password }) =>
+      (username === undefined) === (password === undefined) && (username === null) === (password === null),
+    PAIR_ERROR,
+  ),
+  v.metadata(changedPair),
+)
+
+export function changeTokenRoute(context: RouteContext): Route {
+  return {
+    method: 'PATCH',
+    path: '/api/tokens/{id}',
+    access: 'full',
+    summary: 'Changes label, credentials, switch or end of a token; null clears',
+    segment: publicId,
+    query: noQuery,
+    body: changeTokenSchema,
+    answer: { status: 200, schema: tokenSchema },
+    failures: [404, 507, 503],
+    handle: (exchange) => changeToken(context, exchange),
+  }
+}
+
+export function removeTokenRoute({ admin, audit }: RouteContext): Route {
+  return {
+    method: 'DELETE',
+    path: '/api/tokens/{id}',
+    access: 'full',
+    summary: 'Removes a token and disconnects its clients',
+    segment: publicId,
+    query: noQuery,
+    answer: { status: 204 },
+    failures: [404, 507, 503],
+    handle: async (exchange) => {
+      await admin.removeTokenById(exchange.segment)
+      audit('token.remove', exchange, { token: exchange.segment })
+      return noContent()
+    },
+  }
+}
+
+function oneToken({ admin }: RouteContext, { segment, key }: Exchange): Answer {
   const info = admin.tokenInfo(segment)
-  return info === undefined ? new Refusal(404, 'token not found') : json(tokenView(info, showerFor(key)))
+  return info === undefined ? new Refusal(404, 'token not found') : json(tokenView(info, showTokenTo(key)))
 }
 
-async function change({ admin, audit }: TokenRouteOptions, exchange: Exchange): Promise<Answer> {
+async function changeToken(context: RouteContext, exchange: Exchange): Promise<Answer> {
   const body = await parseBody(changeTokenSchema, exchange.request, { required: true })
   if (body instanceof Refusal) return body
-  if (Object.keys(body).length === 0) return one({ admin, audit }, exchange)
-  const info = await admin.changeToken(exchange.segment, changeOf(body))
-  audit('token.change', exchange, { token: info.id, fields: Object.keys(body).join(',') })
-  return json(tokenView(info, showerFor(exchange.key)))
+  if (Object.keys(body).length === 0) return oneToken(context, exchange)
+  const info = await context.admin.changeToken(exchange.segment, tokenChange(body))
+  context.audit('token.change', exchange, { token: info.id, fields: Object.keys(body).join(',') })
+  return json(tokenView(info, showTokenTo(exchange.key)))
 }
 
-function changeOf({ expires_at: end, ...rest }: ChangeTokenBody): TokenChange {
+function tokenChange({ expires_at: end, ...rest }: v.InferOutput<typeof changeTokenSchema>): TokenChange {
   return { ...rest, expiresAt: typeof end === 'string' ? parseTime(end) : end }
 }
 
-async function remove({ admin, audit }: TokenRouteOptions, exchange: Exchange): Promise<Answer> {
-  await admin.removeTokenById(exchange.segment)
-  audit('token.remove', exchange, { token: exchange.segment })
-  return noContent()
+/** Each field is named, so that a field that is added inside is never shown by accident. */
+function tokenView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof tokenSchema> {
+  const { id } = info
+  const common = {
+    token: show(info.token),
+    label: info.label ?? null,
+    enabled: info.enabled,
+    expires_at: info.expiresAt === undefined ? null : formatTime(info.expiresAt),
+    state: info.state,
+    source: info.source,
+    stored: info.stored,
+    created_at: formatTime(info.createdAt),
+    clients: info.clients,
+    streams: info.streams,
+  }
+  const { reverse } = info
+  if (reverse !== undefined) {
+    return {
+      id,
+      type: 'reverse',
+      ...common,
+      allow_manage_connector: reverse.autonomy,
+      port: reverse.port ?? null,
+      listening: reverse.listening,
+      port_error: reverse.portError ?? null,
+      username: reverse.username ?? null,
+      connectors: [...reverse.connectors],
+    }
+  }
+  const { reverseId } = info
+  return reverseId === undefined
+    ? { id, type: 'forward', ...common }
+    : { id, type: 'connector', ...common, reverse_id: reverseId }
 }

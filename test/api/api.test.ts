@@ -1,40 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/api.js'
-import { LinkSocksError } from '../../src/errors.js'
 import { silentLogger } from '../../src/log.js'
 import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
-import { createFixture, crypto, expectJson, FakeAdmin, failure, KEY, streamOf } from './fixture.js'
+import { createFixture, crypto, expectJson, FakeAdmin, failure, KEY, streamOf, tokenInfo } from './fixture.js'
 
-describe('GET /', () => {
-  it('says that the API is there', async () => {
-    const response = await createFixture().call('GET', '/', undefined, {})
-    expect(response.status).toBe(200)
-    expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8')
-    expect(await response.text()).toBe('LinkSocks 1.2.3 is running. API endpoints available at /api/*\n')
-  })
-
-  it('says that the API is not enabled', async () => {
-    const response = await createFixture({}).call('GET', '/', undefined, {})
-    expect(response.status).toBe(200)
-    expect(await response.text()).toBe('LinkSocks 1.2.3 is running but API is not enabled.\n')
-  })
-
-  it('answers HEAD with the headers of GET alone', async () => {
-    const { call } = createFixture()
-    const [get, head] = [await call('GET', '/'), await call('HEAD', '/')]
-    expect([...head.headers]).toEqual([...get.headers])
-    expect(head.headers.get('content-length')).toBe(String((await get.text()).length))
-    expect(await head.text()).toBe('')
-  })
-
-  it('answers other methods 405 with Allow', async () => {
-    const response = await createFixture().call('POST', '/', {})
-    expect(response.status).toBe(405)
-    expect(response.headers.get('allow')).toBe('GET, HEAD, OPTIONS')
-    expect(await expectJson(response)).toEqual(failure('method not allowed'))
-  })
-})
+const ID = 'a'.repeat(24)
 
 describe('paths', () => {
   it.each([
@@ -134,7 +105,7 @@ describe('the key', () => {
     },
   )
 
-  it('is judged before path, method and size', async () => {
+  it('is checked before path, method and size', async () => {
     const { call } = createFixture()
     const large = { 'content-length': '9999999' }
     for (const [method, path] of [
@@ -155,15 +126,51 @@ describe('the key', () => {
   })
 })
 
-describe('judgement', () => {
-  const large = { 'x-api-key': KEY, 'content-length': '65537' }
-
-  it('puts the path before the method, the method before the size, the size before the JSON', async () => {
+describe('methods', () => {
+  it.each([
+    ['/api/server', 'GET, HEAD, OPTIONS'],
+    ['/api/tokens', 'GET, HEAD, OPTIONS'],
+    [`/api/tokens/${ID}`, 'GET, PATCH, DELETE, HEAD, OPTIONS'],
+    ['/api/tokens/', 'GET, PATCH, DELETE, HEAD, OPTIONS'],
+    ['/api/clients', 'GET, HEAD, OPTIONS'],
+    [`/api/clients/${ID}`, 'DELETE, OPTIONS'],
+    ['/api/streams', 'GET, HEAD, OPTIONS'],
+    ['/api/events', 'GET, HEAD, OPTIONS'],
+    ['/api/openapi.json', 'GET, HEAD, OPTIONS'],
+    ['/metrics', 'GET, HEAD, OPTIONS'],
+    ['/healthz', 'GET, HEAD, OPTIONS'],
+    ['/readyz', 'GET, HEAD, OPTIONS'],
+  ])('of %s are listed in the answer to OPTIONS, 204, and to all others, 405', async (path, allow) => {
     const { call } = createFixture()
-    expect((await call('PATCH', '/api/nothing', 'x', large)).status).toBe(404)
-    expect((await call('PATCH', '/api/token', 'x', large)).status).toBe(405)
-    expect((await call('POST', '/api/token', 'x', large)).status).toBe(413)
-    expect((await call('POST', '/api/token', 'x')).status).toBe(400)
+    for (const method of ['PUT', 'PROPFIND', 'LINK', 'constructor']) {
+      const response = await call(method, path, {})
+      expect([method, response.status, response.headers.get('allow')]).toEqual([method, 405, allow])
+      expect(await expectJson(response)).toEqual(failure('method not allowed'))
+    }
+    // query and body are ignored
+    for (const target of [path, `${path}?no=thing`]) {
+      const options = await call('OPTIONS', target, 'x')
+      expect([options.status, options.headers.get('allow'), await options.text()]).toEqual([204, allow, ''])
+    }
+  })
+
+  it.each(['/api/server', '/api/tokens', `/api/tokens/${ID}`, '/api/clients', '/api/streams', '/healthz', '/readyz'])(
+    'answer HEAD %s with the headers of GET alone',
+    async (path) => {
+      const { call, admin } = createFixture()
+      admin.infos = [tokenInfo({ id: ID })]
+      const [get, head] = [await call('GET', path), await call('HEAD', path)]
+      expect([head.status, head.body, [...head.headers]]).toEqual([200, null, [...get.headers]])
+      expect(Number(head.headers.get('content-length'))).toBe((await get.arrayBuffer()).byteLength)
+    },
+  )
+
+  it('answer HEAD on what fails without a body too', async () => {
+    const { call } = createFixture()
+    const [get, head] = [await call('GET', '/api/tokens/x'), await call('HEAD', '/api/tokens/x')]
+    expect([head.status, head.body, [...head.headers]]).toEqual([404, null, [...get.headers]])
+    const wrong = await call('HEAD', '/api/tokens', undefined, {})
+    expect([wrong.status, wrong.body]).toEqual([401, null])
   })
 
   it.each([
@@ -171,7 +178,7 @@ describe('judgement', () => {
     ['/api/token', 'POST, DELETE, OPTIONS'],
     ['/api/token/x', 'DELETE, OPTIONS'],
     ['/api/token/', 'DELETE, OPTIONS'],
-  ])('answers other methods on %s 405, OPTIONS 204, both with Allow', async (path, allow) => {
+  ])('of %s, a call on token text, are listed in the same way', async (path, allow) => {
     const { call } = createFixture()
     for (const method of ['PUT', 'PATCH', 'PROPFIND', 'constructor']) {
       const response = await call(method, path, {})
@@ -180,6 +187,85 @@ describe('judgement', () => {
     }
     const options = await call('OPTIONS', path)
     expect([options.status, options.headers.get('allow'), await options.text()]).toEqual([204, allow, ''])
+  })
+})
+
+describe('a query', () => {
+  it.each([
+    ['GET', '/api/server'],
+    ['GET', `/api/tokens/${ID}`],
+    ['PATCH', `/api/tokens/${ID}`],
+    ['DELETE', `/api/tokens/${ID}`],
+    ['DELETE', `/api/clients/${ID}`],
+    ['GET', '/api/openapi.json'],
+  ])('has no place at %s %s', async (method, path) => {
+    const { call, admin } = createFixture()
+    admin.infos = [tokenInfo({ id: ID })]
+    const response = await call(method, `${path}?force=1`, method === 'PATCH' ? {} : undefined)
+    expect([response.status, await expectJson(response)]).toEqual([400, failure('unknown parameter: force')])
+    expect([admin.changes, admin.removed]).toEqual([[], []])
+  })
+
+  it('is ignored by the status and the calls on token text', async () => {
+    const { call } = createFixture()
+    expect((await call('GET', '/api/status?x=1&x=2')).status).toBe(200)
+    expect((await call('POST', '/api/token?x', { type: 'forward' })).status).toBe(200)
+    expect((await call('DELETE', '/api/token/x?y')).status).toBe(200)
+  })
+})
+
+describe('the order of checks', () => {
+  const readOnly = { 'x-api-key': 'screen' }
+  const large = { 'content-length': '65537' }
+  const largeWithKey = { ...large, 'x-api-key': KEY }
+  const guarded = () => createFixture({ apiKey: KEY, apiKeys: [{ name: 's', role: 'read-only', key: 'screen' }] })
+  const path = `/api/tokens/${ID}`
+
+  it('is key, path, method, right, query, size, JSON, fields, and only then whether it is there', async () => {
+    const { call } = guarded()
+    const key = { 'x-api-key': KEY }
+    const steps: readonly [number, string, string, unknown, Record<string, string>][] = [
+      [401, 'PUT', '/api/nothing?x', 'x', large],
+      [404, 'PUT', '/api/nothing?x', 'x', { ...readOnly, ...large }],
+      [405, 'PUT', `${path}?x`, 'x', { ...readOnly, ...large }],
+      [403, 'PATCH', `${path}?x`, 'x', { ...readOnly, ...large }],
+      [400, 'PATCH', `${path}?x`, 'x', { ...key, ...large }],
+      [413, 'PATCH', path, 'x', { ...key, ...large }],
+      [400, 'PATCH', path, 'x', key],
+      [400, 'PATCH', path, { label: '' }, key],
+      [404, 'PATCH', path, { label: 'x' }, key],
+    ]
+    for (const [status, method, target, body, headers] of steps) {
+      expect([status, method, target]).toEqual([(await call(method, target, body, headers)).status, method, target])
+    }
+  })
+
+  it('reads no byte of a body before all the rest is well', async () => {
+    const { call } = guarded()
+    for (const [target, headers] of [
+      [path, {}],
+      ['/api/nothing', { 'x-api-key': KEY }],
+      [path, readOnly],
+      [`${path}?x`, { 'x-api-key': KEY }],
+      [path, { 'x-api-key': KEY, ...large }],
+    ] as const) {
+      const { stream, seen } = streamOf([new Uint8Array(10)], true)
+      expect((await call('PATCH', target, stream, headers)).ok).toBe(false)
+      expect(seen.pulled).toBe(0)
+    }
+  })
+
+  it('stops reading at the limit', async () => {
+    const { stream } = streamOf([new Uint8Array(4_096)], true)
+    expect((await createFixture().call('PATCH', path, stream)).status).toBe(413)
+  })
+
+  it('puts the path before the method, the method before the size, the size before the JSON', async () => {
+    const { call } = createFixture()
+    expect((await call('PATCH', '/api/nothing', 'x', largeWithKey)).status).toBe(404)
+    expect((await call('PATCH', '/api/token', 'x', largeWithKey)).status).toBe(405)
+    expect((await call('POST', '/api/token', 'x', largeWithKey)).status).toBe(413)
+    expect((await call('POST', '/api/token', 'x')).status).toBe(400)
   })
 
   it('answers 413 without reading for an announced length, on every call that takes a body', async () => {
@@ -190,7 +276,7 @@ describe('judgement', () => {
       ['DELETE', '/api/token/x'],
     ] as const) {
       const { stream, seen } = streamOf([new Uint8Array(10)], true)
-      const response = await call(method, path, stream, large)
+      const response = await call(method, path, stream, largeWithKey)
       expect(response.status).toBe(413)
       expect(await expectJson(response)).toEqual(failure('request body is larger than 65536 bytes'))
       expect(seen.pulled).toBe(0)
@@ -220,52 +306,5 @@ describe('every answer', () => {
       expect(headers.get('cache-control')).toBe('no-store')
       expect([...headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
     }
-  })
-
-  it.each([
-    [new LinkSocksError('ERR_TOKEN_INVALID', 'username must be shorter'), 400, 'username must be shorter'],
-    [new LinkSocksError('ERR_TOKEN_RESERVED', 'x'), 400, "'anonymous' is reserved and cannot be used as a token"],
-    [
-      new LinkSocksError('ERR_TOKEN_AUTONOMY', 'x'),
-      400,
-      'connector tokens of this reverse token are managed by its providers',
-    ],
-    [new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'x'), 404, 'token not found'],
-    [new LinkSocksError('ERR_REVERSE_TOKEN_NOT_FOUND', 'x'), 404, 'reverse token not found'],
-    [new LinkSocksError('ERR_TOKEN_EXISTS', 'x'), 409, 'token already exists'],
-    [new LinkSocksError('ERR_PORT_UNAVAILABLE', 'x'), 409, 'port not available'],
-    [new LinkSocksError('ERR_LIMIT', 'too many connector tokens'), 409, 'too many connector tokens'],
-    [new LinkSocksError('ERR_SHUTTING_DOWN', 'x'), 503, 'server is shutting down'],
-    [new LinkSocksError('ERR_NOT_STORED', 'x'), 507, 'not stored'],
-  ])('tells %s as %i', async (thrown, status, error) => {
-    const { call, admin, lines } = createFixture()
-    admin.failure = thrown
-    const answers = [await call('POST', '/api/token', { type: 'forward' })]
-    // removing finds nothing in its way
-    if (status !== 409) answers.push(await call('DELETE', '/api/token/x'))
-    for (const response of answers) {
-      expect(response.status).toBe(status)
-      expect(await expectJson(response)).toEqual(failure(error))
-    }
-    expect(lines).toEqual([])
-  })
-
-  it.each([
-    [new Error('disk\nfull'), 'disk\\u{a}full'],
-    [new LinkSocksError('ERR_LINK_LOST', 'gone'), 'gone'],
-    ['text', 'string'],
-    [Object.create(null), 'object'],
-  ])('is 500 for a failure of our own, whose cause only the log tells', async (thrown, logged) => {
-    const { call, admin, lines } = createFixture()
-    admin.failure = thrown
-    for (const response of [await call('GET', '/api/status'), await call('DELETE', '/api/token/x')]) {
-      expect(response.status).toBe(500)
-      expect(await expectJson(response)).toEqual(failure('internal error'))
-    }
-    expect(lines.map(({ level, event, fields }) => [level, event, fields.error])).toEqual(
-      Array(2).fill(['error', 'api.failed', logged]),
-    )
-    admin.failure = undefined
-    expect((await call('GET', '/api/status')).status).toBe(200)
   })
 })

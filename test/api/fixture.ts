@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-import { type Api, createApi, type MetricsSource } from '../../src/api/api.js'
+import { type Api, createApi } from '../../src/api/api.js'
 import type { ApiKey } from '../../src/api/keys.js'
+import type { MetricsSource } from '../../src/api/metrics-route.js'
 import { LinkSocksError } from '../../src/errors.js'
 import type { LogFields, Logger } from '../../src/log.js'
 import type { RelayAdmin } from '../../src/relay/admin.js'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { failureAnswerSchema } from '../../src/api/schemas.js'
+import { failureSchema } from '../../src/api/answers.js'
 import { codePoint } from '../support/code-point.js'
 import { createFixture, createRequest, expectJson, KEY } from './fixture.js'
 
@@ -54,7 +54,7 @@ describe('random requests', () => {
         const request = createRequest(method, body, { 'x-api-key': KEY })
         const response = await handle(request, { rawPath, remoteAddress: '::1' })
         expect(response.status).toBeLessThan(500)
-        if (response.status >= 400) expect(v.is(failureAnswerSchema, await expectJson(response))).toBe(true)
+        if (response.status >= 400) expect(v.is(failureSchema, await expectJson(response))).toBe(true)
       }),
       { numRuns: 1_000 },
     )

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { addedTokenSchema } from '../../src/api/schemas.js'
+import { addedTokenSchema } from '../../src/api/tokens-by-text.js'
 import type { TokenSpec } from '../../src/relay/tokens/token-spec.js'
 import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError } from './fixture.js'
 
@@ -153,5 +153,96 @@ describe('POST /api/token', () => {
     await call('POST', '/api/token', body)
     const fields = { key: 'default', action: 'token.add', type: 'reverse', token: 'a'.repeat(24), port: 10_000 }
     expect(lines).toEqual([{ level: 'info', event: 'api.audit', fields: { ...fields, remote: '192.0.2.7' } }])
+  })
+})
+
+describe('DELETE /api/token', () => {
+  it('removes the token in the body', async () => {
+    const { call, admin, lines } = createFixture()
+    const response = await call('DELETE', '/api/token', { token: 'a/b', type: 'whatever' })
+    expect(response.status).toBe(200)
+    expect(await expectJson(response)).toEqual({ success: true, token: 'a/b' })
+    expect(admin.removed).toEqual(['a/b'])
+    expect(JSON.stringify(lines)).not.toContain('a/b')
+  })
+
+  it.each([undefined, '', {}, { token: '' }, { token: null }, { type: 'forward' }])(
+    'misses the token in %j',
+    async (body) => {
+      const { call, admin } = createFixture()
+      const response = await call('DELETE', '/api/token', body)
+      expect(response.status).toBe(400)
+      expect(await expectJson(response)).toEqual(failure('token not specified'))
+      expect(admin.removed).toEqual([])
+    },
+  )
+
+  it.each(['[]', 'x', 'null', '{"token":'])('refuses the body %j as such', async (body) => {
+    const response = await createFixture().call('DELETE', '/api/token', body)
+    expect(response.status).toBe(400)
+    expect(await expectJson(response)).toEqual(failure('invalid request body'))
+  })
+
+  it.each(BAD_TOKENS.map((token) => ({ token })))('refuses $token', async ({ token }) => {
+    const response = await createFixture().call('DELETE', '/api/token', { token })
+    expect(response.status).toBe(400)
+    expect(await expectJson(response)).toEqual(failure(textError('token')))
+  })
+})
+
+describe('DELETE /api/token/{token}', () => {
+  it.each([
+    ['plain', 'plain'],
+    ['a+b', 'a+b'],
+    ['%2e%2e', '..'],
+    ['..', '..'],
+    ['.', '.'],
+    ['%2E', '.'],
+    ['a%2Fb', 'a/b'],
+    ['a/b', 'a/b'],
+    ['a/', 'a/'],
+    ['/', '/'],
+    ['%3F%23', '?#'],
+    ['%25', '%'],
+    ['%2565', '%65'],
+    ['%F0%9F%98%80', '😀'],
+    ['\xc3\xa9', 'é'],
+    ['status', 'status'],
+    ['x'.repeat(255), 'x'.repeat(255)],
+  ])('takes the segment %s', async (segment, token) => {
+    const { call, admin } = createFixture()
+    const response = await call('DELETE', `/api/token/${segment}`)
+    expect(response.status).toBe(200)
+    expect(await expectJson(response)).toEqual({ success: true, token })
+    expect(admin.removed).toEqual([token])
+  })
+
+  it.each(['%', '%2', '%zz', '%FF', '%ED%A0%80', 'é'.repeat(3)])(
+    'refuses %j, which does not decode',
+    async (segment) => {
+      const response = await createFixture().call('DELETE', `/api/token/${segment}`)
+      expect(response.status).toBe(400)
+      expect(await expectJson(response)).toEqual(failure('token is not valid percent-encoded UTF-8'))
+    },
+  )
+
+  it.each(['%00', '%0A', '%7F', 'x'.repeat(256)])('refuses %j, which can be no token', async (segment) => {
+    const response = await createFixture().call('DELETE', `/api/token/${segment}`)
+    expect(response.status).toBe(400)
+    expect(await expectJson(response)).toEqual(failure(textError('token')))
+  })
+
+  it('misses the token in an empty segment, whatever the body says', async () => {
+    const { call, admin } = createFixture()
+    const response = await call('DELETE', '/api/token/', { token: 'x' })
+    expect(response.status).toBe(400)
+    expect(await expectJson(response)).toEqual(failure('token not specified'))
+    expect(admin.removed).toEqual([])
+  })
+
+  it.each([{ token: 'other' }, 'no json', '[]'])('goes by the path beside the body %j', async (body) => {
+    const { call, admin } = createFixture()
+    expect((await call('DELETE', '/api/token/mine', body)).status).toBe(200)
+    expect(admin.removed).toEqual(['mine'])
   })
 })

@@ -1,0 +1,170 @@
+/** Tokens by their text: adding and removing, as documented for deployed programs. */
+import * as v from 'valibot'
+import { MAX_STR8_BYTES } from '../protocol/limits.js'
+import type { TokenSpec } from '../relay/tokens/token-spec.js'
+import { type Answer, json, Refusal } from './answers.js'
+import { credential, documentedPlain, futureTime, label, newPair, PAIR_ERROR, PLAIN_TEXT, port } from './fields.js'
+import { parse, parseBody } from './parse.js'
+import { decodeSegment } from './path.js'
+import type { Exchange, Route, RouteContext } from './route.js'
+import { parseTime } from './timestamp.js'
+
+const tokenError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8 without control characters`
+const FLAG_ERROR = 'allow_manage_connector must be true or false'
+const REVERSE_TOKEN_MISSING = 'reverse_token is required for connector token'
+const TOKEN_MISSING = 'token not specified'
+
+/** A token to be made: absent, null or empty asks for a generated one. */
+const newToken = v.nullish(
+  v.pipe(
+    v.string(tokenError('token')),
+    v.regex(PLAIN_TEXT, tokenError('token')),
+    v.maxBytes(MAX_STR8_BYTES, tokenError('token')),
+    v.metadata(documentedPlain(MAX_STR8_BYTES)),
+  ),
+)
+
+/** A token that must be named; `missing` is the error text when it is null or empty, and of the object when it is absent. */
+const namedToken = (field: string, missing: string) =>
+  v.pipe(
+    v.string(({ input }) => (input === null ? missing : tokenError(field))),
+    v.minLength(1, missing),
+    v.regex(PLAIN_TEXT, tokenError(field)),
+    v.maxBytes(MAX_STR8_BYTES, tokenError(field)),
+    v.metadata(documentedPlain(MAX_STR8_BYTES)),
+  )
+
+/** What every type takes; optional fields may be null here. */
+const commonFields = { token: newToken, label: v.nullish(label), expires_at: v.nullish(futureTime) }
+
+/** Fields of another type are ignored like unknown ones. */
+const addTokenSchema = v.variant(
+  'type',
+  [
+    v.object({ type: v.literal('forward'), ...commonFields }),
+    v.pipe(
+      v.object({
+        type: v.literal('reverse'),
+        ...commonFields,
+        port: v.nullish(port),
+        username: v.nullish(credential('username')),
+        password: v.nullish(credential('password')),
+        allow_manage_connector: v.nullish(v.boolean(FLAG_ERROR)),
+      }),
+      v.check(({ username, password }) => (username == null) === (password == null), PAIR_ERROR),
+      v.metadata(newPair),
+    ),
+    v.object(
+      {
+        type: v.literal('connector'),
+        ...commonFields,
+        reverse_token: namedToken('reverse_token', REVERSE_TOKEN_MISSING),
+      },
+      REVERSE_TOKEN_MISSING,
+    ),
+  ],
+  'invalid token type',
+)
+
+export const addedTokenSchema = v.object({
+  success: v.literal(true),
+  token: v.string(),
+  /** The SOCKS port of a reverse token that has one. */
+  port: v.optional(port),
+})
+
+export function addTokenRoute(context: RouteContext): Route {
+  return {
+    method: 'POST',
+    path: '/api/token',
+    access: 'full',
+    summary: 'Adds a token: forward, reverse or connector',
+    body: addTokenSchema,
+    answer: { status: 200, schema: addedTokenSchema, headers: { Location: 'where the token is found by its id' } },
+    failures: [404, 409, 507, 503],
+    handle: (exchange) => addToken(context, exchange),
+  }
+}
+
+/** Of the token in the body, and of the one in the path. */
+const removeTokenSchema = v.object({ token: namedToken('token', TOKEN_MISSING) }, TOKEN_MISSING)
+const removedTokenSchema = v.object({ success: v.literal(true), token: v.string() })
+
+export function removeTokenInBodyRoute(context: RouteContext): Route {
+  return {
+    method: 'DELETE',
+    path: '/api/token',
+    access: 'full',
+    summary: 'Removes the token in the body',
+    body: removeTokenSchema,
+    answer: { status: 200, schema: removedTokenSchema },
+    failures: [404, 507, 503],
+    handle: (exchange) => removeTokenInBody(context, exchange),
+  }
+}
+
+export function removeTokenInPathRoute(context: RouteContext): Route {
+  return {
+    method: 'DELETE',
+    path: '/api/token/{token}',
+    access: 'full',
+    summary: 'Removes the token in the path, where it is percent-encoded',
+    segment: removeTokenSchema.entries.token,
+    answer: { status: 200, schema: removedTokenSchema },
+    failures: [400, 404, 507, 503],
+    handle: (exchange) => removeTokenInPath(context, exchange),
+  }
+}
+
+async function addToken({ admin, audit }: RouteContext, exchange: Exchange): Promise<Answer> {
+  const body = await parseBody(addTokenSchema, exchange.request, { required: true })
+  if (body instanceof Refusal) return body
+  const { id, token, port } = await admin.addToken(tokenSpec(body))
+  audit('token.add', exchange, { type: body.type, token: id, port })
+  return json(
+    { success: true, token, ...(port !== undefined && { port }) },
+    { headers: { location: `/api/tokens/${id}` } },
+  )
+}
+
+function tokenSpec(body: v.InferOutput<typeof addTokenSchema>): TokenSpec {
+  const common = {
+    token: body.token || undefined,
+    label: body.label ?? undefined,
+    expiresAt: body.expires_at == null ? undefined : parseTime(body.expires_at),
+  }
+  switch (body.type) {
+    case 'forward':
+      return { ...common, type: 'forward' }
+    case 'connector':
+      return { ...common, type: 'connector', reverseToken: body.reverse_token }
+    case 'reverse':
+      return {
+        ...common,
+        type: 'reverse',
+        port: body.port ?? undefined,
+        username: body.username ?? undefined,
+        password: body.password ?? undefined,
+        allowManageConnector: body.allow_manage_connector ?? undefined,
+      }
+  }
+}
+
+async function removeTokenInBody(context: RouteContext, exchange: Exchange): Promise<Answer> {
+  const body = await parseBody(removeTokenSchema, exchange.request, { required: false })
+  return body instanceof Refusal ? body : removeToken(context, exchange, body.token)
+}
+
+function removeTokenInPath(context: RouteContext, exchange: Exchange): Promise<Answer> | Answer {
+  const token = decodeSegment(exchange.segment)
+  if (token === undefined) return new Refusal(400, 'token is not valid percent-encoded UTF-8')
+  const parsed = parse(removeTokenSchema, { token })
+  return parsed instanceof Refusal ? parsed : removeToken(context, exchange, parsed.token)
+}
+
+async function removeToken({ admin, audit }: RouteContext, exchange: Exchange, token: string): Promise<Answer> {
+  const id = admin.tokenId(token)
+  await admin.removeToken(token)
+  audit('token.remove', exchange, { token: id })
+  return json({ success: true, token })
+}
