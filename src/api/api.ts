@@ -37,7 +37,7 @@ export interface ApiOptions {
 export interface ApiContext {
   /** Path of the request exactly as on the wire, one character per byte, without the query: parsed URLs lose `%2e%2e`. */
   readonly rawPath: string
-  /** Who asks, for the log. */
+  /** The address of the client, for the log. */
   readonly remoteAddress: string
   /** Called when the key is right. */
   readonly admitted?: (() => void) | undefined
@@ -70,7 +70,7 @@ class RelayApi implements Api {
   readonly #options: ApiOptions
   readonly #readers: EventReaders
   readonly #keyOf: KeyCheck
-  readonly #isMetricsKey: KeyCheck
+  readonly #metricsKeyOf: KeyCheck
   readonly #enabled: boolean
   /** Anybody may guess: one line each, as long as there are few. */
   readonly #guessLog: Logger
@@ -81,7 +81,7 @@ class RelayApi implements Api {
     this.#keyOf = createKeyCheck(apiKeys, crypto)
     const metricsKeys =
       metricsKey === undefined ? [] : [{ name: 'metrics', role: 'read-only', key: metricsKey } as const]
-    this.#isMetricsKey = createKeyCheck(metricsKeys, crypto)
+    this.#metricsKeyOf = createKeyCheck(metricsKeys, crypto)
     this.#enabled = apiKeys.length > 0
     this.#guessLog = limitedLog(log, () => clock.now())
     this.#readers = new EventReaders(options)
@@ -147,7 +147,7 @@ class RelayApi implements Api {
     if (!metrics && !rawPath.startsWith(API_PREFIX)) return this.#route(request, context, undefined)
     if (!this.#serves(metrics)) return new Refusal(404, metrics ? 'metrics are not enabled' : 'API is not enabled')
     const key = this.#holderOf(request, metrics)
-    if (key === undefined) return this.#rejected(remoteAddress)
+    if (key === undefined) return this.#rejectKey(remoteAddress)
     admitted?.()
     return this.#route(request, context, key)
   }
@@ -165,11 +165,7 @@ class RelayApi implements Api {
     if (found.length === 0) return new Refusal(404, 'not found')
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const match = found.find(({ route }) => route.method === method)
-    if (match === undefined)
-      return otherMethod(
-        request,
-        Array.from(found, ({ route }) => route.method),
-      )
+    if (match === undefined) return otherMethod(request, found)
     const { route, segment } = match
     if (route.access === 'full' && key?.role !== 'full') return new Refusal(403, 'this API key may only read')
     const query = route.query === undefined ? {} : parseQuery(route.query, request)
@@ -183,10 +179,10 @@ class RelayApi implements Api {
 
   #holderOf({ headers }: Request, metrics: boolean): KeyHolder | undefined {
     const given = headers.get('x-api-key') ?? (metrics ? bearerOf(headers) : null)
-    return this.#keyOf(given) ?? (metrics ? this.#isMetricsKey(given) : undefined)
+    return this.#keyOf(given) ?? (metrics ? this.#metricsKeyOf(given) : undefined)
   }
 
-  async #rejected(remoteAddress: string): Promise<Refusal> {
+  async #rejectKey(remoteAddress: string): Promise<Refusal> {
     const { attempts, clock } = this.#options
     this.#guessLog.warn('api.key.rejected', { remote: remoteText(remoteAddress) })
     const { delayMs, refused } = attempts.note(remoteAddress, 'api_key')
@@ -196,7 +192,9 @@ class RelayApi implements Api {
   }
 }
 
-function otherMethod({ method }: Request, methods: readonly string[]): Answer {
+/** @param found the routes of the path */
+function otherMethod({ method }: Request, found: readonly { readonly route: Route }[]): Answer {
+  const methods: readonly string[] = found.map(({ route }) => route.method)
   const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
   return method === 'OPTIONS' ? optionsAnswer(allow) : new Refusal(405, 'method not allowed', { allow })
 }

@@ -1,3 +1,4 @@
+/** The log of changes: whose key, what, from where. */
 import { type LogFields, type Logger, remoteText } from '../log.js'
 import type { KeyHolder } from './keys.js'
 
@@ -6,7 +7,7 @@ interface Requester {
   readonly remoteAddress: string
 }
 
-/** Writes the one line that every change leaves: whose key, what, from where. */
+/** Writes the one line that every change leaves. */
 export type Audit = (action: string, requester: Requester, fields: LogFields) => void
 
 export function createAudit(log: Logger): Audit {

@@ -4,26 +4,26 @@ import type { EventLog, LoggedEvent } from '../relay/observe/event-log.js'
 import { eventGroup, eventView } from './event-views.js'
 import { formatTime } from './timestamp.js'
 
-/** Events that may wait for a reader; one that falls further behind is closed. */
+/** Events that may wait for one reader; a slower reader is closed. */
 export const MAX_EVENTS_BEHIND = 10_000
-/** How often the counts are told. */
+/** Between two events with the counts. */
 export const STATS_INTERVAL_MS = 1_000
-/** A comment goes out so often, for proxies that cut silent connections. */
+/** Between two comments, which keep proxies from cutting a silent connection. */
 export const COMMENT_INTERVAL_MS = 15_000
 
 export interface EventStreamOptions {
   readonly clock: Clock
   readonly events: EventLog
-  /** Names this run of the server: ids of another one mean nothing. */
+  /** Names this run of the server: ids of another run mean nothing. */
   readonly run: string
   readonly version: string
   /** What the stats event carries. */
   readonly stats: () => object
   readonly wanted: ReadonlySet<string>
-  /** As the reader sent it. */
+  /** The header as the reader sent it. */
   readonly lastEventId: string | null
-  /** Called once, when it is over. */
-  readonly over: () => void
+  /** Called once, when the stream has ended. */
+  readonly ended: () => void
 }
 
 /** One reader of events. */
@@ -35,7 +35,7 @@ export class EventStream {
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
   #waiting: string[] = []
   #asked = false
-  #over = false
+  #ended = false
 
   constructor(options: EventStreamOptions) {
     this.#options = options
@@ -53,38 +53,38 @@ export class EventStream {
       { highWaterMark: 0 },
     )
     this.#greet()
-    this.#unsubscribe = options.events.subscribe((event) => this.#tell(event))
-    if (options.wanted.has('stats')) this.#every(STATS_INTERVAL_MS, () => this.#stats())
+    this.#unsubscribe = options.events.subscribe((event) => this.#pushEvent(event))
+    if (options.wanted.has('stats')) this.#every(STATS_INTERVAL_MS, () => this.#pushStats())
     this.#every(COMMENT_INTERVAL_MS, () => this.#push(':\n\n'))
-    if (options.wanted.has('stats')) this.#stats()
+    if (options.wanted.has('stats')) this.#pushStats()
   }
 
   /** Idempotent. */
   close(): void {
-    if (this.#over) return
-    this.#over = true
+    if (this.#ended) return
+    this.#ended = true
     this.#unsubscribe()
     for (const timer of this.#timers) timer.cancel()
     this.#waiting = []
     try {
       this.#controller?.close()
     } catch {
-      // cancelled: nobody reads any more
+      // cancelled: the reader has gone
     }
-    this.#options.over()
+    this.#options.ended()
   }
 
   #greet(): void {
     const { events, clock, version, run, lastEventId } = this.#options
     const missed = this.#missed()
-    // who is cut off before what was missed comes again from where it was
+    // a reader that is cut off before it has all missed events comes again from where it was
     const id = missed !== undefined && missed.length > 0 && lastEventId !== null ? lastEventId : `${run}-${events.last}`
     this.#push(block('hello', { version, time: formatTime(clock.wallTime()) }, id))
     if (missed === undefined) this.#push(block('missed', {}))
-    else for (const event of missed) this.#tell(event)
+    else for (const event of missed) this.#pushEvent(event)
   }
 
-  /** What came since the reader was here last; `undefined` when that is not known any more. */
+  /** Events since the reader was here last; `undefined` when these are not known any more. */
   #missed(): readonly LoggedEvent[] | undefined {
     const { lastEventId, run, events } = this.#options
     if (lastEventId === null || lastEventId === '') return []
@@ -93,12 +93,12 @@ export class EventStream {
     return missed?.filter(({ event }) => this.#options.wanted.has(eventGroup(event)))
   }
 
-  #tell({ event, sequence, time }: LoggedEvent): void {
+  #pushEvent({ event, sequence, time }: LoggedEvent): void {
     if (!this.#options.wanted.has(eventGroup(event))) return
     this.#push(block(event.type, { time: formatTime(time), ...eventView(event) }, `${this.#options.run}-${sequence}`))
   }
 
-  #stats(): void {
+  #pushStats(): void {
     const { clock, stats } = this.#options
     this.#push(block('stats', { time: formatTime(clock.wallTime()), ...stats() }))
   }
@@ -115,15 +115,15 @@ export class EventStream {
   }
 
   #push(text: string): void {
-    if (this.#over) return
+    if (this.#ended) return
     if (this.#waiting.length >= MAX_EVENTS_BEHIND) return this.close()
     this.#waiting.push(text)
     if (this.#asked) this.#flush()
   }
 
-  /** What waited for a reader that was busy goes out in one piece. */
+  /** Events that waited for a busy reader go out in one piece. */
   #flush(): void {
-    if (this.#waiting.length === 0 || this.#over) return
+    if (this.#waiting.length === 0 || this.#ended) return
     const text = this.#waiting.join('')
     this.#waiting = []
     this.#asked = false

@@ -41,7 +41,7 @@ export interface EventReadersOptions {
   readonly version: string
 }
 
-/** All who read events now. */
+/** All readers of events. */
 export class EventReaders {
   readonly #options: EventReadersOptions
   readonly #run: string
@@ -70,7 +70,7 @@ export class EventReaders {
       stats: () => ({ draining: admin.draining, ...totalsView(admin.totals()), alarms: admin.alarms().map(alarmView) }),
       wanted: new Set(query.types?.split(',') ?? EVENT_GROUPS),
       lastEventId: request.headers.get('last-event-id'),
-      over: () => this.#streams.delete(stream),
+      ended: () => this.#streams.delete(stream),
     })
     this.#streams.add(stream)
     return new Response(stream.body, {

@@ -1,3 +1,4 @@
+/** The keys of the HTTP API. */
 import { LinkSocksError } from '../errors.js'
 import type { Crypto } from '../ports.js'
 
@@ -5,19 +6,19 @@ import type { Crypto } from '../ports.js'
 export interface ApiKey {
   /** Stands in the audit line: 1 to 64 letters, digits, dots, underscores and hyphens. */
   readonly name: string
-  /** A read-only key changes nothing and is shown no secret. */
+  /** A read-only key changes nothing and sees no secret. */
   readonly role: 'full' | 'read-only'
   readonly key: string
 }
 
-/** Who asks. */
+/** The key of a request, without its secret. */
 export type KeyHolder = Pick<ApiKey, 'name' | 'role'>
 
 /** Says whose key an `X-API-Key` header is; `null` is an absent header. */
 export type KeyCheck = (header: string | null) => KeyHolder | undefined
 
 /**
- * Compares hashes of equal length with those of every key to the last byte, so that the time taken tells neither a key nor its
+ * Compares hashes of equal length with those of every key to the last byte, so that the time taken shows neither a key nor its
  * length, nor which one is nearest. A key counts as its UTF-8 bytes, the header as the bytes that were on the wire.
  * @throws {LinkSocksError} ERR_OPTION: an empty key
  */

@@ -5,7 +5,7 @@ import type { Answer } from './answers.js'
 import type { Audit } from './audit.js'
 import type { KeyHolder } from './keys.js'
 
-/** Who may call: anybody, a holder of any key, or a holder of one that may change things; `metrics`: also the key of the metrics. */
+/** What a request needs: nothing, any key, or a key that may change things; `metrics`: any key, or the one of the metrics. */
 export type Access = 'open' | 'metrics' | 'read' | 'full'
 
 type Query = Readonly<Record<string, string | undefined>>
