@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../../errors.js'
+import { type PendingConnection, PendingConnections } from '../../inbound/pending-connections.js'
 import type { Logger } from '../../log.js'
-import { type PendingConnection, PendingConnections } from '../net/pending-connections.js'
 import { nodeClock } from '../system/clock.js'
 import { plainIp } from '../system/error-code.js'
 import type { WsTransport } from '../websocket/ws-transport.js'

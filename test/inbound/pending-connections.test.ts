@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PendingConnections } from '../../../src/node/net/pending-connections.js'
+import { PendingConnections } from '../../src/inbound/pending-connections.js'
 
 function setUp(max: number) {
   const closed: string[] = []

@@ -1,4 +1,4 @@
-import { networkOf } from '../../address.js'
+import { networkOf } from '../address.js'
 
 /** Connections of one port that have not said yet what they are entitled to. */
 const MAX_PENDING_CONNECTIONS = 1_024
