@@ -2,10 +2,10 @@ import { BlockList, isIP } from 'node:net'
 import { LinkSocksError } from '../errors.js'
 import { AssociationLimit } from '../exit/udp/association-limit.js'
 import { PendingConnections } from '../inbound/pending-connections.js'
+import { serveInbound } from '../inbound/serve-inbound.js'
 import { type Logger, limitedLog } from '../log.js'
 import type { BindDatagrams, Dialer } from '../ports.js'
 import type { SocksCredentials } from '../socks/credentials.js'
-import { serveSocks } from '../socks/server.js'
 import { listenTcp, type TcpListener } from './net/tcp-listener.js'
 import { bindDatagrams } from './net/udp-socket.js'
 import { nodeClock } from './system/clock.js'
@@ -50,7 +50,7 @@ export function listenSocks({
     logger: log,
     onConnection: (stream, { localAddress, remoteAddress }) => {
       const pending = pendingConnections.add(remoteAddress.host, () => stream.terminate(crowded()))
-      const served = serveSocks(stream, {
+      const served = serveInbound(stream, {
         dialer,
         clock: nodeClock,
         log,

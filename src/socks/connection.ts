@@ -1,11 +1,9 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { AbortOptions, BindDatagrams, Clock, Dialer, SocketAddress } from '../ports.js'
+import type { AbortOptions, BindDatagrams, Clock, Dialer, SocketAddress, Target } from '../ports.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
 import type { SocksCredentials } from './credentials.js'
 
-/** From the accepted connection to the whole request, in milliseconds. */
-export const SOCKS_HANDSHAKE_TIMEOUT_MS = 10_000
 /** How long the last answer may take to leave before the connection is reset, in milliseconds. */
 export const SOCKS_FLUSH_TIMEOUT_MS = 5_000
 
@@ -24,16 +22,22 @@ export interface ServeSocksOptions extends AbortOptions {
   readonly localAddress: SocketAddress
   /** The client's address; only its host may use a UDP association. */
   readonly remoteAddress: SocketAddress
-  /** Milliseconds from the accepted connection to the whole request; then it is reset. @default 10_000 */
-  readonly handshakeTimeoutMs?: number | undefined
-  /** Called when the whole request has come, from somebody who may make one. */
-  readonly requested?: (() => void) | undefined
 }
 
 /** What the steps of one connection share. */
 export interface SocksConnection {
   readonly handshake: HandshakeStream
   readonly options: ServeSocksOptions
+}
+
+/** What a client asks for, once all of it has come. */
+export interface InboundRequest {
+  readonly target: Target
+  /**
+   * Settles when it is served; streams that were joined go on by themselves. Called once.
+   * @throws {LinkSocksError} what went wrong, after it was answered
+   */
+  serve(): Promise<void>
 }
 
 /** Opens something for a client, with a signal that aborts when the client is gone or is made to go meanwhile. */

@@ -1,90 +1,36 @@
 import { LinkSocksError } from '../errors.js'
-import { remoteText } from '../log.js'
-import type { ByteStream, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
-import { HandshakeStream } from '../streams/handshake-stream.js'
+import type { HandshakeStream } from '../streams/handshake-stream.js'
 import { serveAssociation } from './association.js'
 import {
   Cmd,
+  decodeMethods,
   decodeRequest,
   decodeUserPassword,
   encodeMethodChoice,
   encodeReply,
   encodeUserPasswordStatus,
-  MAX_SOCKS_MESSAGE_BYTES,
   Method,
   type SocksRequest,
 } from './codec.js'
 import { serveConnect } from './connect.js'
-import {
-  flushAndClose,
-  type ServeSocksOptions,
-  SOCKS_HANDSHAKE_TIMEOUT_MS,
-  type SocksConnection,
-} from './connection.js'
+import type { InboundRequest, ServeSocksOptions, SocksConnection } from './connection.js'
 import { credentialsMatch, type SocksCredentials } from './credentials.js'
-import { decodeGreeting, HTTP_REJECTED, SOCKS4_REJECTED } from './greeting.js'
-
-export { type ServeSocksOptions, SOCKS_FLUSH_TIMEOUT_MS, SOCKS_HANDSHAKE_TIMEOUT_MS } from './connection.js'
 
 /**
- * Serves one SOCKS5 client (RFC 1928, RFC 1929) on `stream`, from its first byte until it is gone. Every request gets an
- * answer; a client that speaks SOCKS4 or HTTP is told so. Never rejects: failures are logged. `options.signal` resets the
- * connection at any time.
+ * Reads the request of one SOCKS5 client (RFC 1928, RFC 1929), from its greeting on. What goes wrong is answered first, then
+ * thrown.
+ * @throws {LinkSocksError} ERR_SOCKS_VERSION, ERR_SOCKS_METHOD, ERR_SOCKS_AUTH and those of a read
  */
-export async function serveSocks(stream: ByteStream, options: ServeSocksOptions): Promise<void> {
-  const handshake = new HandshakeStream(stream, { maxMessageBytes: MAX_SOCKS_MESSAGE_BYTES })
-  const unfollow = follow(handshake, options.signal)
-  await serve({ handshake, options })
-  await handshake.closed
-  unfollow()
-}
-
-/** Aborts the connection with the caller's signal until the function returned is called. What waits for it then fails. */
-function follow(handshake: HandshakeStream, signal: AbortSignal | undefined): () => void {
-  if (signal === undefined) return () => {}
-  const onAbort = (): void => handshake.abort(LinkSocksError.cancelled(signal))
-  if (signal.aborted) onAbort()
-  else signal.addEventListener('abort', onAbort)
-  return () => signal.removeEventListener('abort', onAbort)
-}
-
-async function serve(connection: SocksConnection): Promise<void> {
-  const { handshake, options } = connection
-  const { clock, log, remoteAddress, handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS } = options
-  const deadline = clock.after(handshakeTimeoutMs, () => {
-    handshake.abort(new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`))
-  })
-  let target: Target | undefined
-  try {
-    const request = await readRequest(connection)
-    target = request.target
-    deadline.cancel()
-    options.requested?.()
-    await serveRequest(connection, request)
-  } catch (thrown) {
-    deadline.cancel()
-    const { code, message } = LinkSocksError.from(thrown, 'ERR_SOCKS_MALFORMED')
-    // a client that left, or was told to, is no failure of ours
-    const level = code === 'ERR_STREAM_RESET' || code === 'ERR_CANCELLED' ? 'debug' : 'info'
-    log[level]('socks.failed', {
-      client: remoteAddress.host,
-      target: target && targetText(target),
-      code,
-      error: message,
-    })
-    await flushAndClose(handshake, clock)
-  }
+export async function readSocks5(connection: SocksConnection): Promise<InboundRequest> {
+  const request = await readRequest(connection)
+  return { target: request.target, serve: () => serveRequest(connection, request) }
 }
 
 /** Everything up to the request; what goes wrong is answered first, then thrown. */
 async function readRequest({ handshake, options }: SocksConnection): Promise<SocksRequest> {
-  const greeting = await handshake.read(decodeGreeting)
-  if (greeting.speaks !== 'socks5') {
-    handshake.write(greeting.speaks === 'http' ? HTTP_REJECTED : SOCKS4_REJECTED)
-    throw new LinkSocksError('ERR_SOCKS_VERSION', `the client speaks ${greeting.speaks === 'http' ? 'HTTP' : 'SOCKS4'}`)
-  }
-  const method = chooseMethod(greeting.methods, options.credentials)
+  const methods = await handshake.read(decodeMethods)
+  const method = chooseMethod(methods, options.credentials)
   handshake.write(encodeMethodChoice(method))
   if (method === Method.NoneAcceptable) throw new LinkSocksError('ERR_SOCKS_METHOD', 'no acceptable method offered')
   if (method === Method.UserPassword) await authenticate(handshake, options)
@@ -126,8 +72,4 @@ async function serveRequest(connection: SocksConnection, { cmd, target }: SocksR
   }
   handshake.write(encodeReply(Rep.CommandNotSupported))
   throw new LinkSocksError('ERR_SOCKS_COMMAND', `command ${cmd} is not supported`)
-}
-
-function targetText({ host, port }: Target): string {
-  return host.includes(':') ? `[${remoteText(host)}]:${port}` : `${remoteText(host)}:${port}`
 }

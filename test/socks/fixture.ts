@@ -1,4 +1,6 @@
+import { expect } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { type ServeInboundOptions, serveInbound } from '../../src/inbound/serve-inbound.js'
 import type { LogFields, Logger } from '../../src/log.js'
 import type {
   AbortOptions,
@@ -10,9 +12,9 @@ import type {
   SocketAddress,
   Target,
 } from '../../src/ports.js'
-import { type ServeSocksOptions, serveSocks } from '../../src/socks/server.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { type MemoryStream, type MemoryStreamOptions, memoryStreamPair, TestPeer } from '../support/memory-stream.js'
+import { bytesOf, concat, toHex } from '../support/test-peer.js'
 
 /** Rejects when `signal` aborts, as a dialer must; never settles otherwise. */
 export function whenAborted({ signal }: AbortOptions = {}): Promise<never> {
@@ -90,7 +92,7 @@ class MemoryLog implements Logger {
   error = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'error', event, fields })
 }
 
-/** A client connected to serveSocks(). */
+/** A client of a port, connected to serveInbound(). */
 export class Served {
   readonly clock = new ManualClock()
   readonly log = new MemoryLog()
@@ -100,12 +102,12 @@ export class Served {
   readonly done: Promise<void>
   finished = false
 
-  constructor(options: Partial<ServeSocksOptions> = {}, streamOptions?: MemoryStreamOptions) {
+  constructor(options: Partial<ServeInboundOptions> = {}, streamOptions?: MemoryStreamOptions) {
     const [near, far] = memoryStreamPair(streamOptions)
     this.stream = near
     this.client = new TestPeer(far)
     this.dialer = new FakeDialer(streamOptions)
-    this.done = serveSocks(near, {
+    this.done = serveInbound(near, {
       dialer: this.dialer,
       clock: this.clock,
       log: this.log,
@@ -121,4 +123,21 @@ export class Served {
   get failure(): unknown {
     return this.log.entries.find(({ event }) => event === 'socks.failed')?.fields.code
   }
+}
+
+/** What the client hears until the server closes, as hex. */
+export async function answerTo(served: Served, ...input: readonly Uint8Array[]): Promise<string> {
+  served.client.write(concat(...input))
+  const answer = toHex(await served.client.readAll())
+  served.client.end()
+  await served.done
+  expect(await served.client.untilClosed()).toBeUndefined()
+  expect(served.clock.pending).toBe(0)
+  return answer
+}
+
+/** VER ULEN UNAME PLEN PASSWD (RFC 1929). */
+export function login(username: string, password: string): Uint8Array {
+  const [user, pass] = [bytesOf(username), bytesOf(password)]
+  return Uint8Array.of(1, user.length, ...user, pass.length, ...pass)
 }
