@@ -1,73 +1,28 @@
 import { BlockList, isIP } from 'node:net'
-import { LinkSocksError } from '../errors.js'
-import { AssociationLimit } from '../exit/udp/association-limit.js'
-import { PendingConnections } from '../inbound/pending-connections.js'
-import { serveInbound } from '../inbound/serve-inbound.js'
-import { type Logger, limitedLog } from '../log.js'
-import type { BindDatagrams, Dialer } from '../ports.js'
-import type { SocksCredentials } from '../socks/credentials.js'
+import { InboundPort, type InboundPortOptions } from '../inbound/inbound-port.js'
+import type { Logger } from '../log.js'
 import { listenTcp, type TcpListener } from './net/tcp-listener.js'
 import { bindDatagrams } from './net/udp-socket.js'
 import { nodeClock } from './system/clock.js'
 
-export interface SocksListenerOptions {
+export interface SocksListenerOptions extends Omit<InboundPortOptions, 'bindDatagrams' | 'clock'> {
   readonly host: string
   /** 0 lets the system pick. */
   readonly port: number
-  /** Asked at each connection. */
-  readonly credentials: () => SocksCredentials | undefined
-  readonly dialer: Dialer
-  readonly log: Logger
-  /** Called when a client gave a wrong user name or password. */
-  readonly unauthorized?: (() => void) | undefined
-  /** Clients at a time whose request is still to come. @default 1_024 */
-  readonly maxPending?: number | undefined
 }
 
 /**
  * Opens a SOCKS5 port whose requests go out through `dialer`.
  * @throws {LinkSocksError} ERR_LISTEN
  */
-export function listenSocks({
-  host,
-  port,
-  credentials,
-  dialer,
-  log,
-  unauthorized,
-  maxPending,
-}: SocksListenerOptions): Promise<TcpListener> {
-  const limited = limitedLog(log, () => nodeClock.now())
-  const pendingConnections = new PendingConnections(maxPending, (address) => limited.warn('socks.crowded', { address }))
-  const associations = new AssociationLimit()
-  const bind: BindDatagrams = async (address) => {
-    const bound = await associations.take(() => bindDatagrams(address))
-    return Object.assign(bound, { address: bound.socket.address })
-  }
+export function listenSocks({ host, port, ...options }: SocksListenerOptions): Promise<TcpListener> {
+  const inbound = new InboundPort({ ...options, bindDatagrams, clock: nodeClock })
   return listenTcp({
     host,
     port,
-    logger: log,
-    onConnection: (stream, { localAddress, remoteAddress }) => {
-      const pending = pendingConnections.add(remoteAddress.host, () => stream.terminate(crowded()))
-      const served = serveInbound(stream, {
-        dialer,
-        clock: nodeClock,
-        log,
-        credentials: credentials(),
-        unauthorized,
-        bindDatagrams: bind,
-        localAddress,
-        remoteAddress,
-        requested: () => pending.settled(),
-      })
-      void served.then(() => pending.settled())
-    },
+    logger: options.log,
+    onConnection: (stream, { localAddress, remoteAddress }) => inbound.accept(stream, localAddress, remoteAddress),
   })
-}
-
-function crowded(): LinkSocksError {
-  return new LinkSocksError('ERR_LIMIT', 'too many clients that ask for nothing')
 }
 
 /** Warns of a SOCKS5 port that asks for no password and that more than this machine can reach. */

@@ -84,7 +84,7 @@ export class FakeSocket implements BoundDatagramSocket {
 }
 
 /** Keeps what was logged. */
-class MemoryLog implements Logger {
+export class MemoryLog implements Logger {
   readonly entries: { readonly level: string; readonly event: string; readonly fields: LogFields }[] = []
   debug = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'debug', event, fields })
   info = (event: string, fields: LogFields = {}) => void this.entries.push({ level: 'info', event, fields })

@@ -1,0 +1,69 @@
+import { LinkSocksError } from '../errors.js'
+import { AssociationLimit } from '../exit/udp/association-limit.js'
+import { type Logger, limitedLog } from '../log.js'
+import type { BindDatagrams, ByteStream, Clock, Dialer, SocketAddress } from '../ports.js'
+import type { SocksCredentials } from '../socks/credentials.js'
+import { PendingConnections } from './pending-connections.js'
+import { serveInbound } from './serve-inbound.js'
+
+/** A connection that a port accepted. */
+export interface AcceptedStream extends ByteStream {
+  /** abort(), and a connection that still lingers after close() is gone too. */
+  terminate(reason: LinkSocksError): void
+}
+
+export interface InboundPortOptions {
+  /** Asked at each connection. */
+  readonly credentials: () => SocksCredentials | undefined
+  readonly dialer: Dialer
+  readonly bindDatagrams: BindDatagrams
+  readonly clock: Clock
+  readonly log: Logger
+  /** Called when a client gave a wrong user name or password. */
+  readonly unauthorized?: (() => void) | undefined
+  /** Clients at a time whose request is still to come. @default 1_024 */
+  readonly maxPending?: number | undefined
+  /** UDP associations at a time. @default 1_024 */
+  readonly maxAssociations?: number | undefined
+}
+
+/** What the connections of one port share: serves each, and bounds those without a request and all UDP associations. */
+export class InboundPort {
+  readonly #options: InboundPortOptions
+  readonly #pending: PendingConnections
+  readonly #associations: AssociationLimit
+  readonly #bind: BindDatagrams = async (host) => {
+    const bound = await this.#associations.take(() => this.#options.bindDatagrams(host))
+    return Object.assign(bound, { address: bound.socket.address })
+  }
+
+  constructor(options: InboundPortOptions) {
+    const { clock, log, maxPending, maxAssociations } = options
+    const limited = limitedLog(log, () => clock.now())
+    this.#options = options
+    this.#pending = new PendingConnections(maxPending, (address) => limited.warn('socks.crowded', { address }))
+    this.#associations = new AssociationLimit(maxAssociations)
+  }
+
+  /** Serves one connection, from its first byte until it is gone. */
+  accept(stream: AcceptedStream, localAddress: SocketAddress, remoteAddress: SocketAddress): void {
+    const { dialer, clock, log, credentials, unauthorized } = this.#options
+    const pending = this.#pending.add(remoteAddress.host, () => stream.terminate(crowded()))
+    const served = serveInbound(stream, {
+      dialer,
+      clock,
+      log,
+      credentials: credentials(),
+      unauthorized,
+      bindDatagrams: this.#bind,
+      localAddress,
+      remoteAddress,
+      requested: () => pending.settled(),
+    })
+    void served.then(() => pending.settled())
+  }
+}
+
+function crowded(): LinkSocksError {
+  return new LinkSocksError('ERR_LIMIT', 'too many clients that ask for nothing')
+}
