@@ -7,6 +7,7 @@ import { SessionDialer } from '../../src/mux/session-dialer.js'
 import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { nodeInflate } from '../../src/node/system/inflate.js'
 import type { ByteStream, DatagramSocket, Target } from '../../src/ports.js'
+import { ResetCode } from '../../src/protocol/control.js'
 import { encodeConnect, encodeDisconnect, MessageType } from '../../src/protocol/messages.js'
 import { newUuid } from '../../src/protocol/uuid.js'
 import { accept as acceptMessage, connectTcp, data, disconnect, endingsOf, TARGET } from '../relay/splice/channels.js'
@@ -210,7 +211,7 @@ describe('Exit', () => {
     dials.at(0).resolve(ours)
     new TestPeer(target).abort(new LinkSocksError('ERR_STREAM_RESET', 'reset'))
     await settle()
-    expect(endingsOf(near)).toEqual([1, expect.any(String)])
+    expect(endingsOf(near)).toEqual([ResetCode.ConnectionReset, expect.any(String)])
   })
 
   it('a ConnectResponse from the asker changes nothing', async () => {

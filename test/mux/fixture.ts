@@ -250,9 +250,11 @@ export function success(id: Uint8Array, credit?: number): Uint8Array {
   return encodeConnectResponse({ success: true, channelId: id, trailer })
 }
 
-export const windowUpdate = (id: Uint8Array, credit: number): Uint8Array => encodeControl(id, { op: 1, credit })
-export const endOfStream = (id: Uint8Array, total: number): Uint8Array => encodeControl(id, { op: 2, total })
-export const reset = (id: Uint8Array, code: number): Uint8Array => encodeControl(id, { op: 3, code })
+export const windowUpdate = (id: Uint8Array, credit: number): Uint8Array =>
+  encodeControl(id, { op: ControlOp.WindowUpdate, credit })
+export const endOfStream = (id: Uint8Array, total: number): Uint8Array =>
+  encodeControl(id, { op: ControlOp.EndOfStream, total })
+export const reset = (id: Uint8Array, code: number): Uint8Array => encodeControl(id, { op: ControlOp.Reset, code })
 export const disconnect = (id: Uint8Array, error?: string): Uint8Array => encodeDisconnect({ channelId: id, error })
 
 export function uuid(seed: number): Uint8Array {

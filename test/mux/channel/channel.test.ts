@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { CLOSE_LINGER_MS } from '../../../src/mux/channel/linger.js'
 import { MAX_EARLY_FRAMES } from '../../../src/mux/channel/stream-control.js'
-import { encodeControl } from '../../../src/protocol/control.js'
+import { ControlOp, encodeControl } from '../../../src/protocol/control.js'
 import {
   BASE_LINGER_MS,
   CREDIT_PROBE_MS,
@@ -381,7 +381,7 @@ describe('Channel of the accepting end', () => {
     channel.accept()
     await settle()
     const ping = (id: number) =>
-      encodeControl(peer.accepter.connects[0]?.channelId ?? new Uint8Array(16), { op: 4, id })
+      encodeControl(peer.accepter.connects[0]?.channelId ?? new Uint8Array(16), { op: ControlOp.Ping, id })
     await peer.send(ping(7), ...Array.from({ length: 1_000 }, () => ping(8)))
     expect(peer.frames.filter(([op]) => op === 5)).toEqual([
       [5, 0, 0, 0, 7],

@@ -1,5 +1,6 @@
 import { ControlOp, decodeControl, encodeControl } from '../../../src/protocol/control.js'
 import {
+  ChannelProtocol,
   Compression,
   encodeConnect,
   encodeConnectResponse,
@@ -14,7 +15,7 @@ export const TARGET = { host: 'one.test', port: 80 }
 
 export const connectTcp = (channelId: Uint8Array, streamControl?: number): Uint8Array =>
   encodeConnect({
-    protocol: 1,
+    protocol: ChannelProtocol.Tcp,
     channelId,
     target: TARGET,
     trailer: streamControl === undefined ? undefined : { streamControl },

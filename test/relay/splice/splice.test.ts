@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ControlOp, encodeControl } from '../../../src/protocol/control.js'
+import { ControlOp, encodeControl, ResetCode } from '../../../src/protocol/control.js'
 import { KIB, MIB } from '../../../src/protocol/limits.js'
 import { encodeConnect, encodeConnectResponse, encodeDatagram, MessageType } from '../../../src/protocol/messages.js'
 import { settle } from '../../support/manual-clock.js'
@@ -43,8 +43,8 @@ describe('credit', () => {
     expect(endingsOf(connector)).toEqual([])
     await provider.send(data(id, 'x'))
     expect(received(connector)).toBeLessThan(65_600)
-    expect(endingsOf(connector)[0]).toBe(4)
-    expect(endingsOf(provider)[0]).toBe(4)
+    expect(endingsOf(connector)[0]).toBe(ResetCode.FlowControl)
+    expect(endingsOf(provider)[0]).toBe(ResetCode.FlowControl)
     expect(endingsOf(provider)).toHaveLength(2)
     expect(await expectForgotten(world, [connector, provider], id)).toBe(true)
   })
@@ -57,7 +57,7 @@ describe('credit', () => {
     await connector.send(data(id, new Uint8Array(25_536)))
     expect(endingsOf(provider)).toEqual([])
     await connector.send(data(id, 'x'))
-    expect(endingsOf(provider)[0]).toBe(4)
+    expect(endingsOf(provider)[0]).toBe(ResetCode.FlowControl)
   })
 
   it('counts WINDOW_UPDATEs that pass, in both directions', async () => {
@@ -68,7 +68,7 @@ describe('credit', () => {
     await connector.send(data(id, new Uint8Array(66_036)))
     expect([...endingsOf(connector), ...endingsOf(provider)]).toEqual([])
     await provider.send(data(id, 'x'))
-    expect(endingsOf(connector)[0]).toBe(4)
+    expect(endingsOf(connector)[0]).toBe(ResetCode.FlowControl)
   })
 
   it('takes a larger grant for 16 MiB', async () => {
@@ -77,7 +77,7 @@ describe('credit', () => {
     for (let sent = 0; sent < 16; sent += 1) await provider.send(data(id, new Uint8Array(MIB)))
     expect(endingsOf(connector)).toEqual([])
     await provider.send(data(id, 'x'))
-    expect(endingsOf(connector)[0]).toBe(4)
+    expect(endingsOf(connector)[0]).toBe(ResetCode.FlowControl)
   })
 
   it('resets a channel that sends more than 64 KiB before the answer', async () => {
@@ -96,7 +96,7 @@ describe('credit', () => {
     await connector.send(connectTcp(id, 65_536))
     await provider.send(data(id, new Uint8Array(65_537)))
     await provider.send(accept(id, 65_536))
-    expect(endingsOf(connector)[0]).toBe(4)
+    expect(endingsOf(connector)[0]).toBe(ResetCode.FlowControl)
   })
 
   it('does not judge a channel of which one end does not know stream control', async () => {
@@ -129,18 +129,18 @@ describe('credit', () => {
     const id = await openChannel(connector, provider, { offer: 16 * MIB, grant: 65_536 })
     connector.far.hold()
     for (let sent = 0; sent < 8; sent += 1) await provider.send(data(id, new Uint8Array(MIB)))
-    await provider.send(reset(id, 1), disconnect(id, 'reset'))
+    await provider.send(reset(id, ResetCode.ConnectionReset), disconnect(id, 'reset'))
     connector.far.letGo()
     await settle()
     expect(received(connector)).toBeLessThan(2 * MIB)
-    expect(endingsOf(connector)).toEqual([1, 'reset'])
+    expect(endingsOf(connector)).toEqual([ResetCode.ConnectionReset, 'reset'])
   })
 
   it('takes a RESET before the answer for a mistake, and dials for it no longer', async () => {
     const { connector, provider } = await pair()
     const id = uuid()
     await connector.send(connectTcp(id, 65_536))
-    await connector.send(reset(id, 1))
+    await connector.send(reset(id, ResetCode.ConnectionReset))
     expect(connector.of(MessageType.ConnectResponse)[0]?.success).toBe(false)
     expect(endingsOf(provider)).toEqual(['RESET before the answer'])
   })

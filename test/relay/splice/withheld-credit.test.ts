@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { HeldTotals } from '../../../src/mux/flow/held-totals.js'
-import { ControlOp, decodeControl } from '../../../src/protocol/control.js'
+import { ControlOp, decodeControl, ResetCode } from '../../../src/protocol/control.js'
 import { MIB } from '../../../src/protocol/limits.js'
 import { Compression, MessageType } from '../../../src/protocol/messages.js'
 import { WithheldCredit } from '../../../src/relay/splice/withheld-credit.js'
@@ -86,6 +86,6 @@ describe('a relay that holds much of one link', () => {
     await provider.send(data(modest, new Uint8Array(65_536 + 1_500)))
     expect([...endingsOf(provider), ...endingsOf(quick), ...endingsOf(slow)]).toEqual([])
     await provider.send(data(modest, 'x'))
-    expect(endingsOf(quick)[0]).toBe(4)
+    expect(endingsOf(quick)[0]).toBe(ResetCode.FlowControl)
   })
 })
