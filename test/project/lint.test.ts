@@ -1,6 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type LintResult, lint } from './lint.js'
 
+/** A function whose body has so many lines. */
+function functionOf(name: string, lines: number): string {
+  return `export function ${name}(f: () => void): void {\n${'  f()\n'.repeat(lines)}}\n`
+}
+
 /** Rule, text that breaks it, lines on which it does. */
 const BROKEN: readonly (readonly [string, string, readonly number[]])[] = [
   ['nursery/noFloatingPromises', 'async function f(): Promise<void> {}\nf()\nvoid f()\nawait f()\n', [2]],
@@ -14,6 +19,7 @@ const BROKEN: readonly (readonly [string, string, readonly number[]])[] = [
   ['style/useThrowOnlyError', "throw 'text'\n", [1]],
   ['correctness/noUnusedImports', "import { a, b } from './a.js'\nexport const c = a\n", [1]],
   ['correctness/noUnusedVariables', 'const a = 1\n', [1]],
+  ['complexity/noExcessiveLinesPerFunction', functionOf('fits', 60) + functionOf('long', 61), [63]],
 ]
 const COMMAND = 'src/cli/x.ts'
 /** Files that need each other, the last two of them for types alone. */
