@@ -1,7 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '../ports.js'
-import { MAX_CHANNELS_PER_SESSION } from '../protocol/limits.js'
 import {
   decodeMessage,
   encodeDisconnect,
@@ -27,6 +26,8 @@ import { SessionUsage } from './session-usage.js'
 
 export type { SessionHandler, SessionOptions } from './session-options.js'
 
+/** Channels one session may have at a time, each way. */
+export const MAX_CHANNELS_PER_SESSION = 20_000
 /** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
 export const CLOSE_FLUSH_MS = 2_000
 

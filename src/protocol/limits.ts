@@ -1,4 +1,4 @@
-/** Limits and times of the wire protocol, each with the section of docs/protocol.md that asks for it. */
+/** Limits and times of the wire, each with the section of docs/protocol.md that asks for it; all others stand beside their code. */
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -45,19 +45,13 @@ export const CREDIT_PROBE_TIMEOUT_MS = 30_000
 
 /** Base channels: bytes buffered for one local socket before the link stops being read (B.2). */
 export const BASE_CHANNEL_BUFFER_BYTES = 4 * MIB
-/** Base channels: the same for all channels of one link together. */
+/** Base channels: the same for all channels of one link together (B.2). */
 export const BASE_LINK_BUFFER_BYTES = 32 * MIB
 /** Base channels: longest pause in reading a link (B.2). */
 export const BASE_READ_PAUSE_MS = 2_000
-/** Base channels: what is read after such a pause before the next one, so that a stalled reader slows others but stops nobody. */
-export const BASE_READ_ON_BYTES = 4 * MIB
 /** Base channels over their limit whose local socket accepted nothing for this long are aborted (B.2). */
 export const BASE_STALL_TIMEOUT_MS = 30_000
 
-/** Channels one session may have at a time, each way. */
-export const MAX_CHANNELS_PER_SESSION = 20_000
-/** Sessions of one token, suspended ones included. */
-export const MAX_SESSIONS_PER_TOKEN = 4_096
 /** Connector tokens of one autonomy provider instance (A.5). */
 export const MAX_CONNECTOR_TOKENS_PER_INSTANCE = 64
 /** Connector tokens of one reverse token (A.5). */

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import type { ChannelEntry } from '../../src/mux/channel/channel-host.js'
 import { MAX_CONTROL_QUEUE_BYTES } from '../../src/mux/flow/scheduler.js'
-import { CLOSE_FLUSH_MS } from '../../src/mux/session.js'
-import { LINK_TIMEOUT_MS, MAX_CHANNELS_PER_SESSION, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
+import { CLOSE_FLUSH_MS, MAX_CHANNELS_PER_SESSION } from '../../src/mux/session.js'
+import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
 import {
   encodeAuth,
   encodeConnect,

@@ -1,5 +1,8 @@
 import type { Clock, MessageTransport, Timer } from '../../ports.js'
-import { BASE_LINK_BUFFER_BYTES, BASE_READ_ON_BYTES, BASE_READ_PAUSE_MS } from '../../protocol/limits.js'
+import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS, MIB } from '../../protocol/limits.js'
+
+/** Read after a pause before the next one, so that a stalled reader slows others but stops none. */
+export const BASE_READ_ON_BYTES = 4 * MIB
 
 /**
  * Stops reading a transport while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:

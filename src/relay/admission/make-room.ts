@@ -1,6 +1,8 @@
 import { LinkSocksError } from '../../errors.js'
-import { MAX_SESSIONS_PER_TOKEN } from '../../protocol/limits.js'
 import type { Admission } from './authenticate.js'
+
+/** Sessions of one token, suspended ones included. */
+export const MAX_SESSIONS_PER_TOKEN = 4_096
 
 /**
  * Ends the session that is suspended longest where a token has as many as it may; without one, refuses.

@@ -2,12 +2,12 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { MAX_LINK_HELD_BYTES } from '../../../src/mux/flow/hold.js'
+import { BASE_READ_ON_BYTES } from '../../../src/mux/flow/read-gate.js'
 import type { Inflate } from '../../../src/ports.js'
 import {
   BASE_CHANNEL_BUFFER_BYTES,
   BASE_LINGER_MS,
   BASE_LINK_BUFFER_BYTES,
-  BASE_READ_ON_BYTES,
   BASE_READ_PAUSE_MS,
   BASE_STALL_TIMEOUT_MS,
   KIB,

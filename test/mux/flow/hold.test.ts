@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { Hold, MAX_LINK_HELD_BYTES } from '../../../src/mux/flow/hold.js'
-import { ReadGate } from '../../../src/mux/flow/read-gate.js'
+import { BASE_READ_ON_BYTES, ReadGate } from '../../../src/mux/flow/read-gate.js'
 import {
   BASE_CHANNEL_BUFFER_BYTES,
   BASE_LINK_BUFFER_BYTES,
-  BASE_READ_ON_BYTES,
   BASE_READ_PAUSE_MS,
   BASE_STALL_TIMEOUT_MS,
   MIB,

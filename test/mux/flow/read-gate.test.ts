@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ReadGate } from '../../../src/mux/flow/read-gate.js'
-import { BASE_LINK_BUFFER_BYTES, BASE_READ_ON_BYTES, BASE_READ_PAUSE_MS } from '../../../src/protocol/limits.js'
+import { BASE_READ_ON_BYTES, ReadGate } from '../../../src/mux/flow/read-gate.js'
+import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS } from '../../../src/protocol/limits.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
 function setUp() {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { MAX_SESSIONS_PER_TOKEN } from '../../../src/protocol/limits.js'
 import { encodeAuth, MessageType } from '../../../src/protocol/messages.js'
+import { MAX_SESSIONS_PER_TOKEN } from '../../../src/relay/admission/make-room.js'
 import { settle } from '../../support/manual-clock.js'
 import { connectTcp } from '../splice/channels.js'
 import { agentWorld, type Peer, uuid, World } from '../world.js'
