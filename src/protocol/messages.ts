@@ -1,4 +1,4 @@
-/** The messages of the base protocol: types, decoders and encoders. */
+/** The messages of the base protocol, as every other layer imports them: types, decoders and encoders. */
 export { channelKeyOf, decodeMessage, isGzipData, messageType, messageVersion, readChannelKey } from './decode.js'
 export {
   DATA_HEAD_BYTES,

@@ -1,5 +1,5 @@
 import type { LinkSocksError } from '../errors.js'
-import { encodeConnectResponse } from './messages.js'
+import { encodeConnectResponse } from './encode.js'
 import { dialErrorOf, repOf, repOfText, textOf } from './rep.js'
 
 /** A ConnectResponse failure that carries its REP. */

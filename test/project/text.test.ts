@@ -106,6 +106,10 @@ describe('repository text', () => {
     expect(places(core, /\bimport\(/)).toEqual([])
   })
 
+  it('imports messages of the wire from protocol/messages.ts alone, but inside protocol', () => {
+    expect(places(files, /\/protocol\/(?:decode|encode|message-types)\.js'/)).toEqual([])
+  })
+
   it('takes no randomness in core but from its port', () => {
     expect(places(core, /\bMath\.random\b/)).toEqual([])
   })

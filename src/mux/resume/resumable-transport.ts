@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Clock, MessageTransport, Timer, TransportClose, TransportHandler } from '../../ports.js'
 import { RESUME_TIMEOUT_MS } from '../../protocol/limits.js'
-import { MessageType } from '../../protocol/message-types.js'
+import { MessageType } from '../../protocol/messages.js'
 import {
   decodeSessionControl,
   encodeSessionControl,

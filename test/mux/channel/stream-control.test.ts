@@ -4,7 +4,7 @@ import type { Sender } from '../../../src/mux/channel/sender.js'
 import { StreamControl } from '../../../src/mux/channel/stream-control.js'
 import { RoundTrips } from '../../../src/mux/flow/round-trips.js'
 import { ControlOp, decodeControl } from '../../../src/protocol/control.js'
-import { DATA_HEAD_BYTES } from '../../../src/protocol/encode.js'
+import { DATA_HEAD_BYTES } from '../../../src/protocol/messages.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
 const PONG = Uint8Array.of(ControlOp.Pong, 0, 0, 0, 0)
