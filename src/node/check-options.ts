@@ -3,9 +3,8 @@ import { LinkSocksError } from '../errors.js'
 import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
+import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes } from './link-options.js'
 import type { ApiKey, ClientOptions, ServerOptions } from './options.js'
-import { MIN_PING_MS, type PingOptions, pingTimes } from './ping-times.js'
-import { MIN_RESUME_MS } from './resume-options.js'
 
 /** Most links one client keeps to its server. */
 export const MAX_THREADS = 64

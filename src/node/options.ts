@@ -3,8 +3,7 @@ import type { Logger } from '../log.js'
 import type { EgressPolicy } from '../ports.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import type { TlsOptions } from './connect/server-socket.js'
-import type { PingOptions } from './ping-times.js'
-import type { ResumeOptions } from './resume-options.js'
+import type { PingOptions, ResumeOptions } from './link-options.js'
 
 export type { ApiKey } from '../api/keys.js'
 

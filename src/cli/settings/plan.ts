@@ -1,6 +1,5 @@
 import type { LogFields } from '../../log.js'
-import { MIN_PING_MS, type PingOptions, pingTimes } from '../../node/ping-times.js'
-import { MIN_RESUME_MS, type ResumeOptions } from '../../node/resume-options.js'
+import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes, type ResumeOptions } from '../../node/link-options.js'
 import { optionError, type Settings } from './environment.js'
 import {
   DRAIN_TIMEOUT,
