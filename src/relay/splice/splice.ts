@@ -26,6 +26,15 @@ import {
 } from './splice-rules.js'
 
 /**
+ * asked --Data, Disconnect--> touched --Data of the provider--> implied --ConnectResponse--> answered
+ * any of them --both ends done, abort, loss--> over
+ *
+ * `asked`: nothing but the Connect has passed to a provider, so another one may still take its place. `implied`: the provider
+ * sent Data before its answer, which may never come; both ends go on without credit then.
+ */
+type Phase = 'asked' | 'touched' | 'implied' | 'answered' | 'over'
+
+/**
  * Joins one channel of a connector's session with the same channel of a provider's: messages pass byte for byte. It
  * reads just enough to enforce credit, to know the channel's end and to bound what waits (docs/protocol.md A.5, B.2).
  */
@@ -40,16 +49,12 @@ export class Splice {
   readonly #cancelled = new AbortController()
   #attempts = 0
   #earlyBytes = 0
-  /** More than the Connect has passed between the provider and the connector. */
-  #touched = false
-  #answered = false
-  /** Data of the provider came before its answer, which may never come: both ends go on without credit then. */
-  #answeredByData = false
+  #phase: Phase = 'asked'
   readonly #linger: Linger
   readonly #meter = new Meter()
   readonly #stream: TrackedStream
+  /** Why one end aborted, while what it sent before still drains. */
   #reset: LinkSocksError | undefined
-  #ended = false
 
   /**
    * @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the connector uses this id already),
@@ -69,6 +74,19 @@ export class Splice {
     this.#connector = this.#end(options.connector, () => this.#provider)
     this.#stream = options.observe(this.#meter)
     this.#choose()
+  }
+
+  get #answered(): boolean {
+    return this.#phase === 'answered'
+  }
+
+  get #over(): boolean {
+    return this.#phase === 'over'
+  }
+
+  /** More than the Connect passes between the provider and the connector. */
+  #touch(): void {
+    if (this.#phase === 'asked') this.#phase = 'touched'
   }
 
   get #drained(): boolean {
@@ -96,7 +114,7 @@ export class Splice {
   #choose(): void {
     this.#attempts += 1
     this.#options.choose({ signal: this.#cancelled.signal }).then(
-      (client) => this.#ended || this.#join(client),
+      (client) => this.#over || this.#join(client),
       (thrown: unknown) => this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
     )
   }
@@ -112,21 +130,21 @@ export class Splice {
     }
     if (this.#offered !== undefined) this.#provider.credit = new SendWindow(this.#offered)
     const waiting = this.#waiting.takeAll()
-    this.#touched = waiting.length > 0
+    if (waiting.length > 0) this.#touch()
     // in turn with the data of other channels: nobody can fill the provider's session with Connects
     for (const raw of [inOurVersion(this.#options.raw), ...waiting]) this.#provider.send(raw)
-    if (this.#connector.done && !this.#ended) this.#linger.begin()
+    if (this.#connector.done && !this.#over) this.#linger.begin()
   }
 
   #refuse(error: LinkSocksError): void {
-    if (this.#ended) return
+    if (this.#over) return
     this.#connector.control(encodeRefusal(this.#options.connect.channelId, error))
     this.#finish(error)
   }
 
   #onMessage(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, type: number): void {
     // after its Disconnect an end has nothing more to say
-    if (from.done) return
+    if (from.done || this.#over) return
     try {
       if (type === MessageType.Data) return this.#onData(from, to, inOurVersion(raw))
       checkSmall(raw)
@@ -146,7 +164,7 @@ export class Splice {
     const urgent = control && this.#onControl(from, to, message.data)
     from.hold(raw)
     if (to === undefined) return this.#keepWaiting(raw)
-    this.#touched = true
+    this.#touch()
     to.send(raw, urgent)
   }
 
@@ -171,7 +189,7 @@ export class Splice {
   }
 
   #grantLater(end: SpliceEnd, other: SpliceEnd | undefined, credit: number): void {
-    if (this.#ended) return
+    if (this.#over) return
     const raw = windowUpdate(this.#options.connect.channelId, credit)
     try {
       other?.hold(raw)
@@ -188,11 +206,11 @@ export class Splice {
     if (this.#datagrams) return
     if (!this.#answered && from === this.#connector) {
       this.#earlyBytes += bytes
-      if (this.#offered === undefined || this.#answeredByData || this.#earlyBytes <= EARLY_DATA_BYTES) return
+      if (this.#offered === undefined || this.#phase === 'implied' || this.#earlyBytes <= EARLY_DATA_BYTES) return
       throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent too much before the answer')
     }
     from.credit?.spend(bytes)
-    this.#answeredByData = true
+    if (this.#phase === 'asked' || this.#phase === 'touched') this.#phase = 'implied'
     this.#stream.opened()
     // before the answer it is not known whether the credit counts
     if (this.#answered) checkCredit(from.credit)
@@ -209,8 +227,7 @@ export class Splice {
   #onAnswer(provider: SpliceEnd, raw: Uint8Array): void {
     const message = decodeMessage(raw)
     if (message?.type !== MessageType.ConnectResponse || this.#answered) return
-    this.#answered = true
-    this.#touched = true
+    this.#phase = 'answered'
     const credit = message.trailer?.streamControl
     if (credit !== undefined && provider.credit !== undefined) {
       this.#connector.credit = new SendWindow(credit)
@@ -234,7 +251,7 @@ export class Splice {
     }
     // a provider that never got the Connect knows nothing of the channel
     if (!orderly && to === this.#provider && !to.reached) return this.#finish()
-    this.#touched = true
+    this.#touch()
     if (!orderly) {
       this.#reset ??= abortOf(from === this.#connector && !this.#answered)
       // an abort does not wait behind data
@@ -251,8 +268,8 @@ export class Splice {
   }
 
   #onLost(end: SpliceEnd, other: SpliceEnd | undefined, error: LinkSocksError, closing: boolean): void {
-    if (this.#ended) return
-    if (end === this.#provider && !this.#touched && !closing && this.#attempts < MAX_ATTEMPTS) {
+    if (this.#over) return
+    if (end === this.#provider && this.#phase === 'asked' && !closing && this.#attempts < MAX_ATTEMPTS) {
       end.releaseAll()
       this.#provider = undefined
       this.#connector.releaseAll()
@@ -276,7 +293,7 @@ export class Splice {
   }
 
   #abort(reason: LinkSocksError): void {
-    if (this.#ended) return
+    if (this.#over) return
     const code = reason.code === 'ERR_FLOW_CONTROL' ? ResetCode.FlowControl : ResetCode.Protocol
     for (const end of [this.#connector, this.#provider]) if (end !== undefined) this.#tell(end, reason, code)
     this.#finish(reason)
@@ -288,8 +305,8 @@ export class Splice {
   }
 
   #finish(error = this.#reset): void {
-    if (this.#ended) return
-    this.#ended = true
+    if (this.#over) return
+    this.#phase = 'over'
     this.#stream.closed(error)
     // an error for each channel costs much, and mostly nobody waits for it
     if (this.#provider === undefined) this.#cancelled.abort(abortOf(true))
