@@ -24,7 +24,24 @@ const MAX_CLOSE_REASON_BYTES = MAX_CONTROL_BYTES - 2
 /** Which end of the WebSocket this is: a client masks what it sends (RFC 6455 section 5.1). */
 export type WsRole = 'client' | 'server'
 
-/** One WebSocket on a connection whose handshake is done, as a MessageTransport. */
+/** Once a close frame was sent or the peer ended the connection: nothing more is sent, and the end is awaited. */
+interface Closing {
+  readonly name: 'closing'
+  closeSent: boolean
+  /** What the peer's close frame said. */
+  peerClose: { readonly code: number; readonly reason: string } | undefined
+  /** Ends the connection when nothing leaves any more. */
+  grace: NodeJS.Timeout | undefined
+}
+
+type State = { readonly name: 'open' } | Closing | { readonly name: 'closed'; readonly info: TransportClose }
+
+/**
+ * One WebSocket on a connection whose handshake is done, as a MessageTransport.
+ *
+ * open --close(), close frame, violation, end of the peer--> closing --end of the connection, CLOSE_GRACE_MS--> closed
+ * open, closing --abort(), error--> closed
+ */
 export class WsTransport implements MessageTransport {
   /** The connection below, for its addresses and for counting what arrives. */
   readonly socket: Socket
@@ -34,16 +51,11 @@ export class WsTransport implements MessageTransport {
   #watch: ((bytes: number) => void) | undefined
   #handler: TransportHandler | undefined
   #paused = false
-  #closeSent = false
+  #state: State = { name: 'open' }
   /** Sent so far: each ping carries its number. */
   #pings = 0
-  /** The peer ended the connection, in order or not. */
-  #peerLeft = false
-  /** What the peer's close frame said. */
-  #closed: { readonly code: number; readonly reason: string } | undefined
-  #grace: NodeJS.Timeout | undefined
+  /** Why it fails, known before it is closed. */
   #error: LinkSocksError | undefined
-  #ended: TransportClose | undefined
 
   /** Takes over a connection in the tick of its handshake; nothing is read until start(). */
   constructor({ socket, head }: Upgraded, role: WsRole) {
@@ -64,14 +76,14 @@ export class WsTransport implements MessageTransport {
   }
 
   get bufferedAmount(): number {
-    return this.#ended === undefined ? this.#writer.bufferedAmount : 0
+    return this.#over ? 0 : this.#writer.bufferedAmount
   }
 
   start(handler: TransportHandler): void {
     if (this.#handler !== undefined) throw new TypeError('start() was called before')
     this.#handler = handler
-    const info = this.#ended
-    if (info !== undefined) queueMicrotask(() => handler.close(info))
+    const state = this.#state
+    if (state.name === 'closed') queueMicrotask(() => handler.close(state.info))
     else if (!this.#paused) this.#input.resume()
   }
 
@@ -137,17 +149,25 @@ export class WsTransport implements MessageTransport {
   }
 
   get #open(): boolean {
-    return !this.#closeSent && !this.#peerLeft && this.#ended === undefined
+    return this.#state.name === 'open'
+  }
+
+  get #over(): boolean {
+    return this.#state.name === 'closed'
+  }
+
+  get #peerClose(): Closing['peerClose'] {
+    return this.#state.name === 'closing' ? this.#state.peerClose : undefined
   }
 
   #read(chunk: Uint8Array): void {
-    if (this.#ended !== undefined) return
+    if (this.#over) return
     this.#watch?.(chunk.byteLength)
     // whoever watches may have ended it
-    if (this.#ended !== undefined) return
+    if (this.#over) return
     this.#handler?.activity()
     // behind a close frame or a violation nothing counts; it is read so that the end of the connection is seen
-    if (this.#closed !== undefined || this.#error !== undefined) return
+    if (this.#peerClose !== undefined || this.#error !== undefined) return
     try {
       this.#reader.push(chunk)
     } catch (thrown) {
@@ -156,7 +176,7 @@ export class WsTransport implements MessageTransport {
   }
 
   #message(data: Uint8Array): void {
-    if (this.#ended !== undefined) return this.#reader.stop()
+    if (this.#over) return this.#reader.stop()
     this.#handler?.message(data)
   }
 
@@ -170,25 +190,27 @@ export class WsTransport implements MessageTransport {
   }
 
   #onClose(code: number, reason: string): void {
-    if (this.#ended !== undefined) return
-    this.#closed = { code, reason }
-    if (!this.#closeSent) this.#sendClose(code === CloseCode.NoStatus ? undefined : code, '')
+    const closing = this.#beginClosing()
+    if (closing === undefined) return
+    closing.peerClose = { code, reason }
+    this.#sendClose(code === CloseCode.NoStatus ? undefined : code, '')
     this.socket.end()
     this.#awaitEnd()
   }
 
   /** The peer ends the connection: without a close frame it has broken off. */
   #onEnd(): void {
-    this.#peerLeft = true
+    if (this.#beginClosing() === undefined) return
     this.#writer.flush()
     this.socket.end()
     this.#awaitEnd()
   }
 
   #violated(thrown: unknown): void {
+    if (this.#beginClosing() === undefined) return
     const violation = thrown instanceof FrameViolation ? thrown : undefined
     this.#error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
-    if (!this.#closeSent) this.#sendClose(violation?.status ?? CloseCode.ProtocolError, violation?.message ?? '')
+    this.#sendClose(violation?.status ?? CloseCode.ProtocolError, violation?.message ?? '')
     this.socket.end()
     this.#input.resume()
     this.#awaitEnd()
@@ -198,37 +220,53 @@ export class WsTransport implements MessageTransport {
     this.#error ??= error
   }
 
+  /** @returns `undefined` when it is closed. */
+  #beginClosing(): Closing | undefined {
+    const state = this.#state
+    if (state.name === 'closed') return undefined
+    if (state.name === 'closing') return state
+    const closing: Closing = { name: 'closing', closeSent: false, peerClose: undefined, grace: undefined }
+    this.#state = closing
+    return closing
+  }
+
+  /** Once. */
   #sendClose(code: number | undefined, reason: string): void {
-    this.#closeSent = true
+    const closing = this.#beginClosing()
+    if (closing === undefined || closing.closeSent) return
+    closing.closeSent = true
     const text = new TextEncoder().encode(cutToBytes(reason, MAX_CLOSE_REASON_BYTES))
     this.#writer.frame(Opcode.Close, code === undefined ? [] : [Uint8Array.of(code >> 8, code & 255), text])
     this.#writer.flush()
   }
 
   #drained(): void {
-    if (this.#ended === undefined) this.#handler?.drain()
+    if (!this.#over) this.#handler?.drain()
   }
 
   #awaitEnd(): void {
-    if (this.#grace !== undefined || this.#ended !== undefined) return
+    const closing = this.#beginClosing()
+    if (closing === undefined || closing.grace !== undefined) return
     let left = this.bufferedAmount
     const limit = nodeClock.now() + CLOSE_LIMIT_MS
-    this.#grace = setInterval(() => {
+    closing.grace = setInterval(() => {
       const waiting = this.bufferedAmount
       if (waiting === 0 || waiting >= left || nodeClock.now() >= limit) this.socket.destroy()
       left = waiting
     }, CLOSE_GRACE_MS)
-    this.#grace.unref()
+    closing.grace.unref()
   }
 
   #end(): void {
-    if (this.#ended !== undefined) return
-    clearInterval(this.#grace)
-    const { code, reason } = this.#closed ?? { code: CloseCode.Abnormal, reason: '' }
-    this.#ended = { code, reason, error: this.#error }
+    const state = this.#state
+    if (state.name === 'closed') return
+    if (state.name === 'closing') clearInterval(state.grace)
+    const { code, reason } = this.#peerClose ?? { code: CloseCode.Abnormal, reason: '' }
+    const info: TransportClose = { code, reason, error: this.#error }
+    this.#state = { name: 'closed', info }
     // what had not left is dropped, and its senders hear of it
     this.#writer.flush()
-    this.#handler?.close(this.#ended)
+    this.#handler?.close(info)
   }
 }
 
