@@ -22,15 +22,17 @@ export const FLUSH_STALL_MS = 300_000
 /**
  * A connected TCP socket as a ByteStream.
  *
- * open --close()--> flushing --FIN sent--> closed (lingers until the peer ends, at most LINGER_MS)
- * open, flushing --abort(), error--> closed
+ * open --end()--> ended: nothing more is written, what arrives is still delivered
+ * open, ended --close()--> flushing --FIN sent--> closed (lingers until the peer ends, at most LINGER_MS)
+ * open, ended, flushing --abort(), error--> closed
  */
 export class TcpStream implements ByteStream {
   readonly #socket: Socket
   readonly #input: SocketReader
   readonly #clock: Clock
   #handler: ByteStreamHandler | undefined
-  #state: 'open' | 'flushing' | 'closed' = 'open'
+  #state: 'open' | 'ended' | 'flushing' | 'closed' = 'open'
+  /** Why it is closed; `undefined` after an orderly end. */
   #error: LinkSocksError | undefined
   /** Delivered, not consumed. */
   #unconsumed = 0
@@ -40,7 +42,6 @@ export class TcpStream implements ByteStream {
   readonly #queue = new ChunkQueue()
   /** Given to write(), not reported by written(). */
   #unreported = 0
-  #ended = false
   #peerEnded = false
   /** Both directions had ended, and the socket was closed without a FIN before. */
   #overAtOnce = false
@@ -64,11 +65,14 @@ export class TcpStream implements ByteStream {
     socket.on('close', () => this.#onClose())
   }
 
+  /** What arrives is still wanted. */
+  get #delivering(): boolean {
+    return this.#state === 'open' || this.#state === 'ended'
+  }
+
   start(handler: ByteStreamHandler): void {
     this.#handler = handler
-    if (this.#state === 'open') {
-      this.#input.resume()
-    }
+    if (this.#delivering) this.#input.resume()
     if (this.#state === 'closed') queueMicrotask(() => this.#reportEnd(handler))
     else if (this.#unreported > 0) queueMicrotask(() => this.#reportWritten())
   }
@@ -76,26 +80,26 @@ export class TcpStream implements ByteStream {
   consume(bytes: number): void {
     this.#lent.use(bytes)
     this.#unconsumed = Math.max(0, this.#unconsumed - bytes)
-    if (!this.#paused || this.#unconsumed >= READ_AHEAD_BYTES / 2 || this.#state !== 'open') return
+    if (!this.#paused || this.#unconsumed >= READ_AHEAD_BYTES / 2 || !this.#delivering) return
     this.#paused = false
     this.#input.resume()
   }
 
   write(chunk: Uint8Array): void {
-    if (this.#state !== 'open' || this.#ended || chunk.byteLength === 0) return
+    if (this.#state !== 'open' || chunk.byteLength === 0) return
     this.#unreported += chunk.byteLength
     this.#queue.push(chunk)
     this.#feed()
   }
 
   end(): void {
-    if (this.#state !== 'open' || this.#ended) return
-    this.#ended = true
+    if (this.#state !== 'open') return
+    this.#state = 'ended'
     this.#feed()
   }
 
   close(): void {
-    if (this.#state !== 'open') return
+    if (!this.#delivering) return
     this.end()
     this.#state = 'flushing'
     this.#input.resume()
@@ -121,7 +125,7 @@ export class TcpStream implements ByteStream {
     while (this.#queue.bytes > 0 && this.#socket.writableLength < SOCKET_BYTES) {
       this.#socket.write(this.#queue.take(Math.min(this.#queue.firstBytes, SOCKET_BYTES)), this.#onWritten)
     }
-    if (this.#ended && this.#queue.bytes === 0 && !this.#socket.writableEnded) this.#endSocket()
+    if (this.#state !== 'open' && this.#queue.bytes === 0 && !this.#socket.writableEnded) this.#endSocket()
   }
 
   /** Where the peer has ended, closing says the same as a FIN of its own would, and is half the work. */
@@ -134,7 +138,7 @@ export class TcpStream implements ByteStream {
   }
 
   #onData(bytes: Uint8Array): void {
-    if (this.#state !== 'open') return
+    if (!this.#delivering) return
     const chunk = blockPool.take(bytes.byteLength)
     chunk.set(bytes)
     this.#lent.lend(chunk)
@@ -149,7 +153,7 @@ export class TcpStream implements ByteStream {
   #onEnd(): void {
     if (this.#socket.destroyed) return
     this.#peerEnded = true
-    if (this.#state === 'open') this.#handler?.end()
+    if (this.#delivering) this.#handler?.end()
     this.#destroyWhenDone()
   }
 
