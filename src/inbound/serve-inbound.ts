@@ -19,7 +19,7 @@ export const SOCKS_HANDSHAKE_TIMEOUT_MS = 10_000
 export interface ServeInboundOptions extends ServeSocksOptions {
   /** Milliseconds from the accepted connection to the whole request; then it is reset. @default 10_000 */
   readonly handshakeTimeoutMs?: number | undefined
-  /** Called when the whole request has come, from somebody who may make one. */
+  /** Called when the whole request has come, from a client that may make one. */
   readonly requested?: (() => void) | undefined
 }
 
@@ -76,7 +76,7 @@ async function serve(connection: InboundConnection): Promise<void> {
   } catch (thrown) {
     deadline.cancel()
     const { code, message } = LinkSocksError.from(thrown, 'ERR_SOCKS_MALFORMED')
-    // a client that left, or was told to, is no failure of ours
+    // a client that left, or was made to leave, is no failure
     const level = code === 'ERR_STREAM_RESET' || code === 'ERR_CANCELLED' ? 'debug' : 'info'
     log[level]('socks.failed', {
       client: remoteAddress.host,

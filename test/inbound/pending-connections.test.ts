@@ -21,6 +21,15 @@ describe('PendingConnections', () => {
     expect(pendingConnections.size).toBe(4)
   })
 
+  it('holds 1,024 by default', () => {
+    const closed: string[] = []
+    const pendingConnections = new PendingConnections(undefined, (address) => closed.push(address))
+    for (let count = 0; count < 1_024; count++) pendingConnections.add('A', () => {})
+    expect([pendingConnections.size, closed]).toEqual([1_024, []])
+    pendingConnections.add('B', () => {})
+    expect([pendingConnections.size, closed]).toEqual([1_024, ['A']])
+  })
+
   it('never turns the new one away, even when one address holds all', () => {
     const { pendingConnections, closed, add } = setUp(2)
     for (const name of ['1', '2', '3', '4']) add(name, 'A')

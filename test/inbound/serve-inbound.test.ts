@@ -156,7 +156,7 @@ describe('serveInbound() deadline', () => {
   })
 })
 
-describe('serveInbound() when told to end', () => {
+describe('serveInbound() when its signal aborts', () => {
   it.each([
     ['before it began', undefined],
     ['in the greeting', hex('05')],
@@ -183,7 +183,7 @@ describe('serveInbound() when told to end', () => {
     expect(listeners()).toBe(0)
   })
 
-  it('settles when the client leaves in the middle of the handshake, without raising its voice', async () => {
+  it('settles when the client leaves in the middle of the handshake, and logs that at level debug', async () => {
     const served = new Served()
     served.client.write(hex('05 02'))
     await settle()
