@@ -5,6 +5,7 @@ import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/l
 import { encodeUtf8 } from '../protocol/text.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes } from './link-options.js'
 import type { ApiKey, ClientOptions, ServerOptions } from './options.js'
+import { DATA_KEY_FORMS, dataKeyEncoding } from './store/key-form.js'
 
 /** Most links one client keeps to its server. */
 export const MAX_THREADS = 64
@@ -80,8 +81,8 @@ function checkData({ dataDir, dataKey }: ServerOptions): void {
 
 /** @throws {LinkSocksError} ERR_OPTION, beginning with `name`; the key is not repeated */
 export function checkDataKey(name: string, key: string): void {
-  if (/^[\dA-Fa-f]{64}$/.test(key) || /^[A-Za-z0-9+/]{43}=$/.test(key)) return
-  throw new LinkSocksError('ERR_OPTION', `${name} must be 32 bytes as 64 hex digits or base64 (openssl rand -hex 32)`)
+  if (dataKeyEncoding(key) !== undefined) return
+  throw new LinkSocksError('ERR_OPTION', `${name} must be ${DATA_KEY_FORMS} (openssl rand -hex 32)`)
 }
 
 function checkMetrics({ metricsKey, metricsListen }: ServerOptions): void {

@@ -37,6 +37,7 @@ const OPTIONS: readonly Case[] = [
   [[], { LINKSOCKS_DATA_DIR: '/d' }, { dataDir: '/d' }],
   [['--data-dir', 'd'], { LINKSOCKS_DATA_KEY: HEX }, { dataDir: 'd', dataKey: HEX }],
   [['--data-dir', 'd'], { LINKSOCKS_DATA_KEY: BASE64 }, { dataKey: BASE64 }],
+  [['--data-dir', 'd'], { LINKSOCKS_DATA_KEY: BASE64.replace('=', '') }, { dataKey: BASE64.replace('=', '') }],
   [[], { LINKSOCKS_DATA_KEY: HEX }, { dataDir: undefined, dataKey: undefined }],
   [['--metrics-key', 'm'], {}, { metricsKey: 'm' }],
   [[], { LINKSOCKS_METRICS_KEY: 'm' }, { metricsKey: 'm' }],

@@ -18,6 +18,7 @@ const GOOD: readonly ServerOptions[] = [
   { apiKey: 'k', apiKeys: [key('a', { key: 'x'.repeat(1_024), role: 'read-only' })] },
   { dataDir: 'd', dataKey: HEX.toUpperCase() },
   { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64') },
+  { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64').replace('=', '') },
   { metricsKey: 'm', metricsListen: { host: '::1', port: 0 } },
 ]
 
@@ -36,6 +37,7 @@ const BAD: readonly (readonly [ServerOptions, RegExp])[] = [
   [{ dataKey: HEX }, /^dataKey needs dataDir$/],
   [{ dataDir: 'd', dataKey: HEX.slice(2) }, /^dataKey must be 32 bytes/],
   [{ dataDir: 'd', dataKey: Buffer.alloc(31).toString('base64') }, /^dataKey must be 32 bytes/],
+  [{ dataDir: 'd', dataKey: `${Buffer.alloc(32).toString('base64')}=` }, /^dataKey must be 32 bytes/],
   [{ metricsKey: '' }, /^metricsKey must be 1 to 1024 ASCII/],
   [{ metricsListen: { host: '', port: 1 } }, /^metricsListen.host must not be empty$/],
   [{ metricsListen: { host: 'a', port: 65_536 } }, /^metricsListen.port must be an integer from 0 to 65535$/],

@@ -3,11 +3,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { LinkSocksError } from '../../errors.js'
 import { errorCode } from '../system/error-code.js'
 import { putInPlace, unfinishedName, writeNewFile } from './durable-files.js'
-
-const KEY_BYTES = 32
-const HEX = /^[\da-f]{64}$/i
-const BASE64 = /^[A-Za-z\d+/]{43}=?$/
-const FORMS = `${KEY_BYTES} bytes as 64 hex digits or base64`
+import { DATA_KEY_BYTES, DATA_KEY_FORMS, dataKeyEncoding } from './key-form.js'
 
 /**
  * The key that an operator gave.
@@ -16,7 +12,7 @@ const FORMS = `${KEY_BYTES} bytes as 64 hex digits or base64`
 export function parseDataKey(text: string): KeyObject {
   const key = keyOf(text)
   if (key !== undefined) return key
-  throw new LinkSocksError('ERR_OPTION', `dataKey must be ${FORMS}, such as \`openssl rand -hex 32\` prints`)
+  throw new LinkSocksError('ERR_OPTION', `dataKey must be ${DATA_KEY_FORMS}, such as \`openssl rand -hex 32\` prints`)
 }
 
 /**
@@ -30,14 +26,14 @@ export async function readKeyFile(path: string): Promise<KeyObject | undefined> 
   const key = keyOf(text.trim())
   if (key !== undefined) return key
   const advice = 'put a backup of it in its place'
-  throw new LinkSocksError('ERR_STORE', `the key file ${path} is damaged, it must hold ${FORMS}: ${advice}`)
+  throw new LinkSocksError('ERR_STORE', `the key file ${path} is damaged, it must hold ${DATA_KEY_FORMS}: ${advice}`)
 }
 
 /** Makes a key file, unless another process is first, and gives the key that is in it then. */
 export async function makeKeyFile(path: string): Promise<KeyObject> {
   const unfinished = unfinishedName(path)
   try {
-    await writeNewFile(unfinished, `${randomBytes(KEY_BYTES).toString('hex')}\n`)
+    await writeNewFile(unfinished, `${randomBytes(DATA_KEY_BYTES).toString('hex')}\n`)
     await putInPlace(unfinished, path)
   } finally {
     await rm(unfinished, { force: true })
@@ -48,9 +44,8 @@ export async function makeKeyFile(path: string): Promise<KeyObject> {
 }
 
 function keyOf(text: string): KeyObject | undefined {
-  if (HEX.test(text)) return createSecretKey(text, 'hex')
-  if (!BASE64.test(text)) return undefined
-  return createSecretKey(text, 'base64')
+  const encoding = dataKeyEncoding(text)
+  return encoding === undefined ? undefined : createSecretKey(text, encoding)
 }
 
 async function textOf(path: string): Promise<string | undefined> {
