@@ -5,6 +5,9 @@ import type { SocketAddress, Target } from './ports.js'
 
 export type Ip = ipaddr.IPv4 | ipaddr.IPv6
 
+/** Largest number of a TCP or UDP port. */
+export const MAX_PORT = 65_535
+
 /** Longest host name a SOCKS request or a message can carry, in characters. */
 const MAX_HOST_LENGTH = 255
 
@@ -15,18 +18,28 @@ const UNSAFE_HOST = /[\s\u0000-\u0020\u007f-\u009f]/
 export function parseIp(text: string): Ip | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text)
   if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined
+  // ipaddr.js also takes octal and shortened numbers in a dotted tail
   const tail = text.slice(text.lastIndexOf(':') + 1)
   if (tail.includes('.') && !ipaddr.IPv4.isValidFourPartDecimal(tail)) return undefined
   return ipaddr.IPv6.parse(text)
 }
 
+/** An IPv4-mapped IPv6 address as IPv4, so that both compare equal; any other as it is. */
+export function unmapped(ip: Ip): Ip {
+  if (ip.kind() === 'ipv4') return ip
+  const v6 = ip as ipaddr.IPv6
+  return v6.isIPv4MappedAddress() ? v6.toIPv4Address() : v6
+}
+
 /** The one spelling of an IP text (RFC 5952), an IPv4-mapped address as IPv4; `undefined` when it is none. */
 export function canonicalIp(text: string): string | undefined {
   const ip = parseIp(text)
-  if (ip === undefined) return undefined
-  if (ip.kind() === 'ipv4') return ip.toString()
-  const v6 = ip as ipaddr.IPv6
-  return v6.isIPv4MappedAddress() ? v6.toIPv4Address().toString() : v6.toRFC5952String()
+  return ip === undefined ? undefined : unmapped(ip).toString()
+}
+
+/** The one spelling of a host: IP text as {@link canonicalIp} writes it, anything else as it is. */
+export function canonicalHost(host: string): string {
+  return canonicalIp(host) ?? host
 }
 
 /**
@@ -40,6 +53,38 @@ export function literalIp(host: string): string | undefined {
   return ipaddr.IPv4.isValid(bare) ? ipaddr.IPv4.parse(bare).toString() : undefined
 }
 
+/** A network in CIDR notation, RFC 4632. */
+export interface Network {
+  readonly address: Ip
+  readonly bits: number
+}
+
+/** Reads `10.0.0.0/8`; a network of IPv4-mapped addresses is one of IPv4. `undefined` when it is none. */
+export function parseNetwork(text: string): Network | undefined {
+  if (!ipaddr.isValidCIDR(text)) return undefined
+  const [address, bits] = ipaddr.parseCIDR(text)
+  const plain = bits < 96 ? address : unmapped(address)
+  return { address: plain, bits: plain.kind() === address.kind() ? bits : bits - 96 }
+}
+
+/** Whether `ip`, which must be {@link unmapped}, is in a network. */
+export function isInNetwork(ip: Ip, { address, bits }: Network): boolean {
+  return ip.kind() === address.kind() && ip.match(address, bits)
+}
+
+const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+
+/**
+ * IP text that the system's sockets report, as this program shows it: without a zone, IPv4-mapped IPv6 as IPv4. Sockets
+ * spell every address in one way, so this parses nothing; text of any other origin is for {@link canonicalIp}.
+ */
+export function socketIp(text: string): string {
+  if (!isIpv6(text)) return text
+  const zone = text.indexOf('%')
+  const ip = zone === -1 ? text : text.slice(0, zone)
+  return MAPPED_IPV4.exec(ip)?.[1] ?? ip
+}
+
 /** Whether an IP text is IPv6. */
 export function isIpv6(text: string): boolean {
   return text.includes(':')
@@ -48,14 +93,14 @@ export function isIpv6(text: string): boolean {
 /** `host:port` as logs and errors show it, IPv6 in brackets; safe to show even when a peer chose it. */
 export function addressText({ host, port }: SocketAddress | Target): string {
   const shown = remoteText(host)
-  return host.includes(':') ? `[${shown}]:${port}` : `${shown}:${port}`
+  return isIpv6(host) ? `[${shown}]:${port}` : `${shown}:${port}`
 }
 
 /** Says why `target` can't be reached by anyone, or `undefined`. */
 export function targetProblem({ host, port }: Target): string | undefined {
   if (host === '') return 'the host is empty'
   if (host.length > MAX_HOST_LENGTH || UNSAFE_HOST.test(host)) return 'the host is not a name or an address'
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) return `port ${port} cannot be dialled`
+  if (!Number.isInteger(port) || port < 1 || port > MAX_PORT) return `port ${port} cannot be dialled`
   return undefined
 }
 
@@ -67,7 +112,7 @@ export function checkTarget(target: Target): void {
 
 /** Whom an address is counted for: an IPv6 customer has a whole /64 (RFC 6177), which is its first four groups. */
 export function networkOf(address: string): string {
-  if (!address.includes(':')) return address
+  if (!isIpv6(address)) return address
   const [head = '', tail] = address.split('::')
   const front = head === '' ? [] : head.split(':')
   const back = tail === undefined || tail === '' ? [] : tail.split(':')

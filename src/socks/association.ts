@@ -1,3 +1,4 @@
+import { canonicalHost } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type {
   BindDatagrams,
@@ -14,7 +15,6 @@ import type { HandshakeStream } from '../streams/handshake-stream.js'
 import { encodeReply } from './codec.js'
 import { flushAndClose, openFor, type ServeSocksOptions, type SocksConnection } from './connection.js'
 import { decodeDatagram, encodeDatagram } from './datagram.js'
-import { plainIp } from './socks-address.js'
 
 /**
  * UDP ASSOCIATE (RFC 1928 sections 4 and 7): opens the far end, binds a socket to the address the control connection came
@@ -35,7 +35,7 @@ export async function serveAssociation(
     handshake.write(encodeReply(repOf(error)))
     throw error
   }
-  const bound = { host: plainIp(options.localAddress.host), port: ends.local.address.port }
+  const bound = { host: canonicalHost(options.localAddress.host), port: ends.local.address.port }
   handshake.write(encodeReply(Rep.Succeeded, bound))
   const association = new Association(ends, options.remoteAddress.host, requested.port)
   await association.run(handshake, options.clock)
@@ -51,7 +51,7 @@ async function open(options: ServeSocksOptions, bindDatagrams: BindDatagrams, si
   const far = await options.dialer.associate({ signal })
   try {
     if (signal.aborted) throw LinkSocksError.cancelled(signal)
-    const local = await bindDatagrams(plainIp(options.localAddress.host))
+    const local = await bindDatagrams(canonicalHost(options.localAddress.host))
     if (!signal.aborted) return { far, local }
     local.close()
     throw LinkSocksError.cancelled(signal)
@@ -98,7 +98,7 @@ class Association {
   constructor({ far, local }: Ends, ownerHost: string, requestedPort: number) {
     this.#far = far
     this.#local = local
-    this.#ownerHost = plainIp(ownerHost)
+    this.#ownerHost = canonicalHost(ownerHost)
     this.#requestedPort = requestedPort
   }
 
@@ -158,7 +158,7 @@ class Association {
     const owner = this.#owner
     if (owner !== undefined && port !== owner.port) return false
     if (owner === undefined && this.#requestedPort !== 0 && port !== this.#requestedPort) return false
-    return host === owner?.host || plainIp(host) === this.#ownerHost
+    return host === owner?.host || canonicalHost(host) === this.#ownerHost
   }
 }
 

@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { MAX_PORT, parseIp } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { decodeUtf8, encodeUtf8 } from '../protocol/text.js'
@@ -42,8 +43,8 @@ export function decodeAddress(buf: Uint8Array, offset: number): Decoded<Target> 
  * `port` is outside 0..65535
  */
 export function encodeAddress({ host, port }: Target): Uint8Array {
-  if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
-    throw new LinkSocksError('ERR_SOCKS_MALFORMED', `port ${port} is outside 0..65535`)
+  if (!Number.isInteger(port) || port < 0 || port > MAX_PORT) {
+    throw new LinkSocksError('ERR_SOCKS_MALFORMED', `port ${port} is outside 0..${MAX_PORT}`)
   }
   const address = encodeHost(host)
   const encoded = new Uint8Array(address.length + 2)
@@ -53,22 +54,15 @@ export function encodeAddress({ host, port }: Target): Uint8Array {
   return encoded
 }
 
-/**
- * The one text of an IP address: IPv6 as RFC 5952 has it, an IPv4-mapped address (::ffff:a.b.c.d) as its IPv4 form, so that
- * both compare equal. Anything else comes back as it is.
- */
-export function plainIp(host: string): string {
-  const address = parseIpv6(host)
-  if (address === undefined) return host
-  return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
-}
-
 /** Dotted text of 4 bytes. */
 function ipv4Text(bytes: Uint8Array): string {
   return bytes.join('.')
 }
 
-/** RFC 5952 text of 16 bytes: section 4, and section 5 for IPv4-mapped addresses. */
+/**
+ * RFC 5952 text of 16 bytes: section 4, and section 5 for IPv4-mapped addresses. These stay IPv6, other than in
+ * canonicalIp(): what was read is written again as the same bytes.
+ */
 function ipv6Text(bytes: Uint8Array): string {
   const address = new ipaddr.IPv6(Array.from(bytes))
   return address.isIPv4MappedAddress() ? `::ffff:${address.toIPv4Address().toString()}` : address.toString()
@@ -97,10 +91,9 @@ function withPort(
 }
 
 function encodeHost(host: string): Uint8Array {
-  if (ipaddr.IPv4.isValidFourPartDecimal(host)) return Uint8Array.of(Atyp.Ipv4, ...ipaddr.IPv4.parse(host).octets)
-  const ipv6 = parseIpv6(host)
-  if (ipv6?.zoneId) throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'SOCKS5 carries no IPv6 zone id')
-  if (ipv6 !== undefined) return Uint8Array.of(Atyp.Ipv6, ...ipv6.toByteArray())
+  const ip = parseIp(host)
+  if (ip !== undefined) return Uint8Array.of(ip.kind() === 'ipv4' ? Atyp.Ipv4 : Atyp.Ipv6, ...ip.toByteArray())
+  if (hasZone(host)) throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'SOCKS5 carries no IPv6 zone id')
   const domain = encodeUtf8(host)
   if (domain.length === 0 || domain.length > MAX_DOMAIN_BYTES) {
     throw new LinkSocksError('ERR_SOCKS_MALFORMED', `domain of ${domain.length} bytes; 1 to ${MAX_DOMAIN_BYTES} fit`)
@@ -108,9 +101,8 @@ function encodeHost(host: string): Uint8Array {
   return Uint8Array.of(Atyp.Domain, domain.length, ...domain)
 }
 
-function parseIpv6(host: string): ipaddr.IPv6 | undefined {
-  if (!host.includes(':') || !ipaddr.IPv6.isValid(host)) return undefined
-  // ipaddr.js also takes octal and shortened numbers in a dotted tail
-  const tail = host.slice(host.lastIndexOf(':') + 1)
-  return tail.includes('.') && !ipaddr.IPv4.isValidFourPartDecimal(tail) ? undefined : ipaddr.IPv6.parse(host)
+/** Whether `host` is IPv6 text with a zone id (RFC 4007 section 11). */
+function hasZone(host: string): boolean {
+  const zone = host.indexOf('%')
+  return zone !== -1 && parseIp(host.slice(0, zone))?.kind() === 'ipv6'
 }

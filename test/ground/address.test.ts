@@ -1,6 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { addressText, canonicalIp, checkTarget, literalIp, targetProblem } from '../../src/address.js'
+import {
+  addressText,
+  canonicalHost,
+  canonicalIp,
+  checkTarget,
+  isInNetwork,
+  literalIp,
+  parseIp,
+  parseNetwork,
+  socketIp,
+  targetProblem,
+} from '../../src/address.js'
 
 describe('canonicalIp', () => {
   it.each([
@@ -11,6 +22,7 @@ describe('canonicalIp', () => {
     ['::FFFF:A00:1', '10.0.0.1'],
     ['::', '::'],
     ['fe80::1%eth0', undefined],
+    ['::ffff:010.0.0.1', undefined],
     ['example.com', undefined],
     ['1.2.3', undefined],
   ])('writes %s as %s', (text, canonical) => {
@@ -25,6 +37,62 @@ describe('canonicalIp', () => {
         expect(canonicalIp(canonical ?? '')).toBe(canonical)
       }),
     )
+  })
+})
+
+describe('canonicalHost', () => {
+  it.each([
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:a00:1', '10.0.0.1'],
+    ['10.0.0.1', '10.0.0.1'],
+    ['2001:DB8::0:1', '2001:db8::1'],
+    ['::1', '::1'],
+    ['::ffff:010.0.0.1', '::ffff:010.0.0.1'],
+    ['no address', 'no address'],
+  ])('gives %s the text %s', (host, text) => {
+    expect(canonicalHost(host)).toBe(text)
+  })
+})
+
+describe('socketIp', () => {
+  it.each([
+    ['10.0.0.1', '10.0.0.1'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:10.0.0.1', '10.0.0.1'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['::ffff:10.0.0.1%eth0', '10.0.0.1'],
+    ['::1', '::1'],
+    ['10.0.0.1%eth0', '10.0.0.1%eth0'],
+    ['', ''],
+  ])('shows what a socket reports as %j as %j', (reported, text) => {
+    expect(socketIp(reported)).toBe(text)
+  })
+})
+
+describe('parseNetwork', () => {
+  const has = (cidr: string, address: string): boolean | undefined => {
+    const [network, ip] = [parseNetwork(cidr), parseIp(address)]
+    return network && ip && isInNetwork(ip, network)
+  }
+
+  it.each([
+    ['10.0.0.0/8', '10.255.255.255', true],
+    ['10.0.0.0/8', '11.0.0.0', false],
+    ['10.0.0.0/8', '::10', false],
+    ['0.0.0.0/0', '1.2.3.4', true],
+    ['0.0.0.0/0', '::1', false],
+    ['192.0.2.7/32', '192.0.2.7', true],
+    ['2001:db8::/32', '2001:db8::1', true],
+    ['2001:db8::/32', '2001:db9::1', false],
+    ['::ffff:10.0.0.0/104', '10.9.9.9', true],
+    ['::ffff:0:0/96', '1.2.3.4', true],
+    ['::/95', '1.2.3.4', false],
+  ])('reads %s, in which %s is: %s', (cidr, address, inside) => {
+    expect(has(cidr, address)).toBe(inside)
+  })
+
+  it.each(['10.0.0.0', '10.0.0.0/', '10.0.0.0/33', '2001:db8::/129', 'example.com/8', ''])('refuses %j', (text) => {
+    expect(parseNetwork(text)).toBeUndefined()
   })
 })
 

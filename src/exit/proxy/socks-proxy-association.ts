@@ -1,4 +1,4 @@
-import { addressText, canonicalIp, targetProblem } from '../../address.js'
+import { addressText, canonicalHost, canonicalIp, targetProblem } from '../../address.js'
 import type { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type {
@@ -93,7 +93,7 @@ export class SocksProxyAssociation implements DatagramSocket {
   #receive(data: Uint8Array, source: SocketAddress, handler: DatagramHandler): void {
     if (this.#closed !== undefined) return
     const { relay } = this.#options
-    if (source.port !== relay.port || (canonicalIp(source.host) ?? source.host) !== relay.host) {
+    if (source.port !== relay.port || canonicalHost(source.host) !== relay.host) {
       return this.#drop('unsolicited')
     }
     const datagram = unwrap(data)

@@ -1,4 +1,4 @@
-import { addressText, canonicalIp, isIpv6 } from '../../address.js'
+import { addressText, canonicalHost, canonicalIp, isIpv6 } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import type {
@@ -128,5 +128,5 @@ async function relayAddress(
   const ip = canonicalIp(bound.host) ?? (await resolve(bound.host, { signal }))[0]
   const unspecified = ip === undefined || ip === '0.0.0.0' || ip === '::'
   const host = unspecified ? proxyHost : ip
-  return { host: canonicalIp(host) ?? host, port: bound.port }
+  return { host: canonicalHost(host), port: bound.port }
 }

@@ -1,4 +1,4 @@
-import { addressText, canonicalIp, isIpv6, targetProblem } from '../../address.js'
+import { addressText, canonicalHost, canonicalIp, isIpv6, targetProblem } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import { Lru } from '../../lru.js'
@@ -219,7 +219,7 @@ export class UdpRelay implements DatagramSocket {
     return {
       datagram: (data, source) => {
         if (this.#closed !== undefined) return
-        const host = isIpv6(source.host) ? (canonicalIp(source.host) ?? source.host) : source.host
+        const host = isIpv6(source.host) ? canonicalHost(source.host) : source.host
         const address = { host, port: source.port }
         if (this.#peers.touch(keyOf(address)) === undefined) return this.#drop('unsolicited')
         this.#idle.touch()

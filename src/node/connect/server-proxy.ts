@@ -1,4 +1,4 @@
-import ipaddr from 'ipaddr.js'
+import { isInNetwork, literalIp, parseIp, parseNetwork } from '../../address.js'
 
 export interface ServerProxyOptions {
   /** Named by the user; wins over the environment, loopback hosts included. */
@@ -43,7 +43,7 @@ function bareHost(hostname: string): string {
 
 function isLoopback(host: string): boolean {
   if (host === 'localhost' || host.endsWith('.localhost')) return true
-  return ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback'
+  return parseIp(literalIp(host) ?? '')?.range() === 'loopback'
 }
 
 /** Whether an entry of no_proxy names `host`: entries are separated by commas or spaces, `*` names every host. */
@@ -51,12 +51,17 @@ function isExempt(host: string, port: number, noProxy: string): boolean {
   return noProxy.split(/[\s,]+/).some((entry) => entry !== '' && names(entry.toLowerCase(), host, port))
 }
 
+/**
+ * Whether one entry names `host`. Its addresses are read as a resolver reads them, by literalIp(), not by the strict
+ * parseIp(): variables of the environment are written for many programs, which take `0x7f.1` too.
+ */
 function names(entry: string, host: string, port: number): boolean {
   if (entry === '*') return true
   if (entry.includes('/')) return isInCidr(host, entry)
   const { pattern, port: wanted } = splitPort(entry)
   if (wanted !== undefined && wanted !== port) return false
-  if (ipaddr.isValid(host)) return ipaddr.isValid(pattern) && sameIp(pattern, host)
+  const ip = literalIp(host)
+  if (ip !== undefined) return literalIp(pattern) === ip
   const suffix = pattern.replace(/^\*?\./, '').replace(/\.$/, '')
   return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`))
 }
@@ -69,13 +74,8 @@ function splitPort(entry: string): { pattern: string; port?: number } {
   return match[3] === undefined ? { pattern } : { pattern, port: Number(match[3]) }
 }
 
-function sameIp(a: string, b: string): boolean {
-  return ipaddr.process(a).toString() === ipaddr.process(b).toString()
-}
-
 function isInCidr(host: string, cidr: string): boolean {
-  if (!ipaddr.isValid(host) || !ipaddr.isValidCIDR(cidr)) return false
-  const address = ipaddr.process(host)
-  const [network, bits] = ipaddr.parseCIDR(cidr)
-  return address.kind() === network.kind() && address.match(network, bits)
+  const ip = parseIp(literalIp(host) ?? '')
+  const network = parseNetwork(cidr)
+  return ip !== undefined && network !== undefined && isInNetwork(ip, network)
 }

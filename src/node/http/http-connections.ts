@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
+import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type PendingConnection, PendingConnections } from '../../inbound/pending-connections.js'
 import type { Logger } from '../../log.js'
 import { nodeClock } from '../system/clock.js'
-import { plainIp } from '../system/error-code.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 
 /** From the accepted connection to the authentication of its WebSocket. */
@@ -46,7 +46,7 @@ export class HttpConnections {
       known.since = nodeClock.now()
       return
     }
-    const pending = this.#pendingConnections.add(plainIp(socket.remoteAddress ?? ''), () => socket.destroy())
+    const pending = this.#pendingConnections.add(socketIp(socket.remoteAddress ?? ''), () => socket.destroy())
     this.#places.set(socket, { pending, since: nodeClock.now() })
   }
 

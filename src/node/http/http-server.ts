@@ -7,11 +7,11 @@ import {
 } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { socketIp } from '../../address.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
 import type { SocketAddress } from '../../ports.js'
 import { listen } from '../net/listen.js'
 import { nodeClock } from '../system/clock.js'
-import { plainIp } from '../system/error-code.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 import { discardBody } from './http-body.js'
 import { HttpConnections } from './http-connections.js'
@@ -184,7 +184,7 @@ class NodeHttpServer implements HttpServer {
 
   /** What is no HTTP, or no WebSocket: one line each, as long as there are few. */
   #rejected(reason: string, socket: Duplex): void {
-    const address = socket instanceof Socket ? plainIp(socket.remoteAddress ?? '') : ''
+    const address = socket instanceof Socket ? socketIp(socket.remoteAddress ?? '') : ''
     this.#limitedLog.warn('http.rejected', { address, code: 'ERR_HTTP', reason: remoteText(reason) })
   }
 

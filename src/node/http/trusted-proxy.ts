@@ -1,7 +1,5 @@
-import ipaddr from 'ipaddr.js'
+import { type Ip, isInNetwork, type Network, parseIp, parseNetwork, socketIp, unmapped } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
-
-type Address = ipaddr.IPv4 | ipaddr.IPv6
 
 /** Entries of X-Forwarded-For that are looked at; chains of proxies are short. */
 const MAX_FORWARDED_HOPS = 16
@@ -14,10 +12,10 @@ export type TrustedProxies = (address: string) => boolean
  * @throws {LinkSocksError} ERR_OPTION, naming the entry that is neither
  */
 export function trustedProxies(cidrs: readonly string[]): TrustedProxies {
-  const networks = cidrs.map(parseNetwork)
+  const networks = cidrs.map(trustedNetwork)
   return (text) => {
     const address = parseAddress(text)
-    return address !== undefined && networks.some(([network, bits]) => matches(address, network, bits))
+    return address !== undefined && networks.some((network) => isInNetwork(address, network))
   }
 }
 
@@ -31,7 +29,7 @@ export function clientAddress(
   forwardedFor: string | undefined,
   trusted: TrustedProxies,
 ): string {
-  let known = plainAddress(remoteAddress)
+  let known = parseAddress(remoteAddress)?.toString() ?? remoteAddress
   const hops = forwardedFor?.split(',').slice(-MAX_FORWARDED_HOPS) ?? []
   while (trusted(known)) {
     const hop = parseAddress(stripPort(hops.pop()?.trim() ?? ''))
@@ -41,8 +39,9 @@ export function clientAddress(
   return known
 }
 
-function parseNetwork(text: string): [Address, number] {
-  if (ipaddr.isValidCIDR(text)) return unmapped(ipaddr.parseCIDR(text))
+function trustedNetwork(text: string): Network {
+  const network = parseNetwork(text)
+  if (network !== undefined) return network
   const address = parseAddress(text)
   if (address === undefined) {
     throw new LinkSocksError(
@@ -50,28 +49,13 @@ function parseNetwork(text: string): [Address, number] {
       `trusted proxy '${text}' is neither an address nor a CIDR such as 10.0.0.0/8`,
     )
   }
-  return [address, address.kind() === 'ipv4' ? 32 : 128]
+  return { address, bits: address.kind() === 'ipv4' ? 32 : 128 }
 }
 
-/** Addresses are compared as IPv4 where they are IPv4-mapped, so networks are too. */
-function unmapped([network, bits]: [Address, number]): [Address, number] {
-  if (network.kind() === 'ipv4' || bits < 96) return [network, bits]
-  const v6 = network as ipaddr.IPv6
-  return v6.isIPv4MappedAddress() ? [v6.toIPv4Address(), bits - 96] : [network, bits]
-}
-
-function matches(address: Address, network: Address, bits: number): boolean {
-  return address.kind() === network.kind() && address.match(network, bits)
-}
-
-/** Strict IP text; IPv4-mapped IPv6 as IPv4. */
-function parseAddress(text: string): Address | undefined {
-  const strict = text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text)
-  return strict ? ipaddr.process(text) : undefined
-}
-
-function plainAddress(text: string): string {
-  return parseAddress(text)?.toString() ?? text
+/** Strict IP text, as proxies and sockets write it: a zone is left out, IPv4-mapped IPv6 counts as IPv4. */
+function parseAddress(text: string): Ip | undefined {
+  const ip = parseIp(socketIp(text))
+  return ip === undefined ? undefined : unmapped(ip)
 }
 
 /** Some proxies write `address:port` or `[v6]:port`. */

@@ -1,7 +1,7 @@
 import type { Server } from 'node:net'
+import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { SocketAddress } from '../../ports.js'
-import { plainIp } from '../system/error-code.js'
 import { listenError } from './tcp-listener.js'
 
 /**
@@ -18,7 +18,7 @@ export function listen(server: Server, { host, port }: SocketAddress): Promise<S
         const bound = server.address()
         if (bound === null || typeof bound === 'string')
           return reject(new LinkSocksError('ERR_LISTEN', 'not a TCP port'))
-        resolve({ host: plainIp(bound.address), port: bound.port })
+        resolve({ host: socketIp(bound.address), port: bound.port })
       })
     } catch (thrown) {
       reject(listenError(thrown, host, port))

@@ -1,8 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import type { SocketAddress } from '../../ports.js'
-import { errorCode, plainIp } from '../system/error-code.js'
+import { errorCode } from '../system/error-code.js'
 import { KEEPALIVE_MS } from './tcp-connect.js'
 import { TcpStream } from './tcp-stream.js'
 
@@ -64,7 +65,7 @@ export class TcpListener {
     this.#logger = options.logger ?? silentLogger
     const bound = server.address()
     if (bound === null || typeof bound === 'string') throw new LinkSocksError('ERR_LISTEN', 'not a TCP port')
-    this.address = { host: plainIp(bound.address), port: bound.port }
+    this.address = { host: socketIp(bound.address), port: bound.port }
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     server.on('connection', (socket) => this.#accept(socket))
     server.on('drop', () => this.#logFull())
@@ -130,8 +131,8 @@ function connectionInfo(socket: Socket): ConnectionInfo | undefined {
   if (localAddress === undefined || localPort === undefined) return undefined
   if (remoteAddress === undefined || remotePort === undefined) return undefined
   return {
-    localAddress: { host: plainIp(localAddress), port: localPort },
-    remoteAddress: { host: plainIp(remoteAddress), port: remotePort },
+    localAddress: { host: socketIp(localAddress), port: localPort },
+    remoteAddress: { host: socketIp(remoteAddress), port: remotePort },
   }
 }
 

@@ -1,9 +1,10 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIP } from 'node:net'
+import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { BindDatagrams, BoundDatagramSocket, DatagramHandler, SocketAddress, Target } from '../../ports.js'
 import { MAX_DATAGRAM_BYTES, MIB } from '../../protocol/limits.js'
-import { errorCode, plainIp } from '../system/error-code.js'
+import { errorCode } from '../system/error-code.js'
 import { DatagramQueue } from './datagram-queue.js'
 import { listenError } from './tcp-listener.js'
 
@@ -54,7 +55,7 @@ export class UdpSocket implements BoundDatagramSocket {
     this.#socket = socket
     this.#family = family
     const { address, port } = socket.address()
-    this.address = { host: plainIp(address), port }
+    this.address = { host: socketIp(address), port }
     socket.on('message', (data, source) => this.#onMessage(data, source))
     socket.on('error', (error) => this.#onError(error))
     socket.on('close', () => this.#onClose())
@@ -114,7 +115,7 @@ export class UdpSocket implements BoundDatagramSocket {
   #onMessage(data: Buffer, source: RemoteInfo): void {
     if (this.#closing) return
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    const address = { host: plainIp(source.address), port: source.port }
+    const address = { host: socketIp(source.address), port: source.port }
     if (this.#handler === undefined || this.#early.length > 0) this.#early.push(bytes, address)
     else this.#handler.datagram(bytes, address)
   }

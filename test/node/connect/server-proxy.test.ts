@@ -75,6 +75,9 @@ describe('serverProxyFor', () => {
     ['2001:db8::1', 'ws://[2001:db8::1]/'],
     ['[2001:db8::1]:443', 'ws://[2001:db8::1]:443/'],
     ['2001:db8::/32', 'ws://[2001:db8::1]/'],
+    ['0xa.1.2.3', 'ws://10.1.2.3/'],
+    ['::ffff:10.1.2.3', 'ws://10.1.2.3/'],
+    ['::ffff:10.0.0.0/104', 'ws://10.1.2.3/'],
   ])('honours no_proxy %s for %s', (no_proxy, url) => {
     expect(serverProxyFor(url, { proxyEnv: { http_proxy: HTTP, no_proxy } })).toBeUndefined()
   })

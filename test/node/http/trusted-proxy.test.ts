@@ -38,6 +38,16 @@ describe('clientAddress', () => {
     expect(trustedProxies(['::ffff:10.0.0.0/104'])('10.9.9.9')).toBe(true)
   })
 
+  it('leaves zones out, of IPv6 only', () => {
+    expect(clientAddress('fe80::1%eth0', '203.0.113.9', trustedProxies(['fe80::/10']))).toBe('203.0.113.9')
+    expect(clientAddress('10.1.1.1', '2001:db9::1%eth0', trusted)).toBe('2001:db9::1')
+    expect(clientAddress('10.1.1.1', '10.2.2.2%eth0', trusted)).toBe('10.1.1.1')
+  })
+
+  it('ends at an entry that reads as another address elsewhere', () => {
+    expect(clientAddress('10.1.1.1', '::ffff:012.2.2.2', trusted)).toBe('10.1.1.1')
+  })
+
   it('gives an address or what the socket said, whatever the header holds', () => {
     fc.assert(
       fc.property(fc.string(), (header) => {
