@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { MAX_PORT } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
@@ -11,7 +12,6 @@ import { DATA_KEY_FORMS, dataKeyEncoding } from './store/key-form.js'
 export const MAX_THREADS = 64
 /** Servers that one attempt to connect goes through. */
 const MAX_URLS = 16
-const MAX_PORT = 65_535
 /** Longest time an option takes: 24 h, as the program's flags. */
 const MAX_DURATION_MS = 24 * 3_600_000
 

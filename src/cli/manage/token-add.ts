@@ -1,3 +1,4 @@
+import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
 import { optionError, type Settings } from '../settings/environment.js'
@@ -79,7 +80,7 @@ async function readReverse(settings: Settings): Promise<Readonly<Record<string, 
     return { allow_manage_connector: true }
   }
   return {
-    port: settings.value(PORT, (text) => parseInteger(text, 1, 65_535, 'a port')),
+    port: settings.value(PORT, (text) => parseInteger(text, 1, MAX_PORT, 'a port')),
     ...(await readCredentials(settings)),
   }
 }

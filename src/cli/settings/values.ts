@@ -1,5 +1,7 @@
 /** Parsers of flag and variable texts. Each throws ERR_OPTION with `must be ...`; the reader names the flag. */
+
 import { isIP } from 'node:net'
+import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { parseProxyUrl } from '../../exit/proxy/proxy-url.js'
 import { remoteText } from '../../log.js'
@@ -35,7 +37,7 @@ export function parseInteger(text: string, min: number, max: number, what = 'a n
 
 /** 0 leaves the choice of a port to the other side of the option. */
 export function parsePort(text: string): number {
-  return parseInteger(text, 0, 65_535, 'a port')
+  return parseInteger(text, 0, MAX_PORT, 'a port')
 }
 
 /** `10000-19999`, both ends included. */
@@ -43,7 +45,7 @@ export function parsePortRange(text: string): readonly [number, number] {
   const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? []
   const low = Number(first)
   const high = Number(last)
-  if (!(low >= 1 && low <= high && high <= 65_535)) throw invalid('two ports from 1 to 65535 as LOW-HIGH', text)
+  if (!(low >= 1 && low <= high && high <= MAX_PORT)) throw invalid(`two ports from 1 to ${MAX_PORT} as LOW-HIGH`, text)
   return [low, high]
 }
 

@@ -1,3 +1,4 @@
+import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 
 /** The port of a proxy whose URL names none; for HTTP what deployed LinkSocks takes. */
@@ -44,7 +45,7 @@ export function parseProxyUrl(text: string): ProxyUrl {
   const host = parts?.host
   if (protocol === undefined || host === undefined || CONTROL.test(text)) throw refusal(ACCEPTED)
   const port = Number(parts?.port ?? DEFAULT_PORTS[protocol])
-  if (port < 1 || port > 65_535) throw refusal('the port of a proxy is 1 to 65535')
+  if (port < 1 || port > MAX_PORT) throw refusal(`the port of a proxy is 1 to ${MAX_PORT}`)
   return {
     protocol,
     host: host.startsWith('[') ? host.slice(1, -1) : host,

@@ -1,6 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIP } from 'node:net'
-import { socketIp } from '../../address.js'
+import { MAX_PORT, socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { BindDatagrams, BoundDatagramSocket, DatagramHandler, SocketAddress, Target } from '../../ports.js'
 import { MAX_DATAGRAM_BYTES, MIB } from '../../protocol/limits.js'
@@ -94,7 +94,7 @@ export class UdpSocket implements BoundDatagramSocket {
   }
 
   #canReach(data: Uint8Array, { host, port }: Target): boolean {
-    return isIP(host) === this.#family && port > 0 && port <= 65_535 && data.byteLength <= MAX_DATAGRAM_BYTES
+    return isIP(host) === this.#family && port > 0 && port <= MAX_PORT && data.byteLength <= MAX_DATAGRAM_BYTES
   }
 
   #sendQueued(): void {

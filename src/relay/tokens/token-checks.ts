@@ -1,4 +1,5 @@
 /** What operators may give a token. Each throws a LinkSocksError with ERR_TOKEN_INVALID that names the field. */
+import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { TokenRecord } from '../../ports.js'
 import { encodeUtf8 } from '../../protocol/text.js'
@@ -7,7 +8,6 @@ import type { TokenChange } from './token-spec.js'
 import { checkLabel } from './token-text.js'
 import { recordOf, type Token, type TokenTraits } from './tokens.js'
 
-export const MAX_PORT = 65_535
 /** Largest SOCKS5 user name and password (RFC 1929 section 2). */
 export const MAX_CREDENTIAL_BYTES = 255
 /** The last moment that RFC 3339 can write. */
