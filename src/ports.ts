@@ -37,6 +37,12 @@ export interface Crypto {
  */
 export type Inflate = (data: Uint8Array, maxBytes: number) => Promise<Uint8Array>
 
+/** A user name and its password, as texts (RFC 1929, RFC 7617). */
+export interface Credentials {
+  readonly username: string
+  readonly password: string
+}
+
 /** A destination as SOCKS and the wire name it: `host` is IP text (IPv6 without brackets) or a domain. */
 export interface Target {
   readonly host: string

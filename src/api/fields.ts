@@ -1,15 +1,15 @@
 /** Fields that several routes take or give, as on the wire. Each message is the error text that the caller reads. */
 import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
-import { MAX_CREDENTIAL_BYTES } from '../relay/tokens/token-checks.js'
 import { MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
+import { MAX_CREDENTIAL_BYTES } from '../socks/codec.js'
 import { parseTime } from './timestamp.js'
 
 /** No control characters; no lone surrogates, which UTF-8 cannot carry. */
 export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
 const WELL_FORMED_TEXT = /^\P{Cs}*$/u
 
-const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
+const credentialError = (field: string) => `${field} must be a string of 1 to ${MAX_CREDENTIAL_BYTES} bytes of UTF-8`
 const LABEL_ERROR = 'label must be a string of 1 to 200 bytes of UTF-8 without control characters'
 const PORT_ERROR = `port must be an integer from 1 to ${MAX_PORT}`
 const EXPIRY_ERROR = 'expires_at must be a time in UTC such as 2030-01-31T12:00:00Z'

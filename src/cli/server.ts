@@ -6,7 +6,7 @@ import { apiNotices, hasApi, readApiOptions } from './server-api.js'
 import { optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
 import {
-  type Credentials,
+  type CredentialSettings,
   ignored,
   ignoredIfGiven,
   type Notice,
@@ -42,7 +42,7 @@ import {
 const DEFAULT_SOCKS_PORT = 9_870
 
 /** What decides which tokens the server begins with. */
-interface TokenSettings extends Credentials {
+interface TokenSettings extends CredentialSettings {
   readonly reverse: boolean
   readonly autonomy: boolean
   readonly token: string | undefined

@@ -1,8 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { AssociationLimit } from '../exit/udp/association-limit.js'
 import { type Logger, limitedLog } from '../log.js'
-import type { BindDatagrams, ByteStream, Clock, Dialer, SocketAddress } from '../ports.js'
-import type { SocksCredentials } from '../socks/credentials.js'
+import type { BindDatagrams, ByteStream, Clock, Credentials, Dialer, SocketAddress } from '../ports.js'
 import { PendingConnections } from './pending-connections.js'
 import { serveInbound } from './serve-inbound.js'
 
@@ -14,7 +13,7 @@ export interface AcceptedStream extends ByteStream {
 
 export interface InboundPortOptions {
   /** Asked at each connection. */
-  readonly credentials: () => SocksCredentials | undefined
+  readonly credentials: () => Credentials | undefined
   readonly dialer: Dialer
   readonly bindDatagrams: BindDatagrams
   readonly clock: Clock

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import type { Target } from '../ports.js'
+import type { Credentials, Target } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { Decoded } from '../streams/handshake-stream.js'
 import { decodeAddress, encodeAddress } from './socks-address.js'
@@ -13,8 +13,10 @@ import { decodeAddress, encodeAddress } from './socks-address.js'
 export const SOCKS_VERSION = 0x05
 /** VER of the user/password sub-negotiation (RFC 1929 section 2). */
 const USER_PASSWORD_VERSION = 0x01
+/** Largest user name and password: one byte says how long each is (RFC 1929 section 2). */
+export const MAX_CREDENTIAL_BYTES = 255
 /** Longest message of a SOCKS5 handshake: VER ULEN UNAME PLEN PASSWD. */
-export const MAX_SOCKS_MESSAGE_BYTES = 3 + 2 * 255
+export const MAX_SOCKS_MESSAGE_BYTES = 3 + 2 * MAX_CREDENTIAL_BYTES
 
 /** Methods of RFC 1928 section 3. */
 export const Method = { None: 0x00, UserPassword: 0x02, NoneAcceptable: 0xff } as const
@@ -73,14 +75,26 @@ export function decodeUserPassword(buf: Uint8Array): Decoded<UserPassword> | und
 }
 
 /** VER ULEN UNAME PLEN PASSWD. @throws {LinkSocksError} ERR_OPTION when a part is not 1 to 255 bytes of UTF-8 */
-export function encodeUserPassword(credentials: { readonly username: string; readonly password: string }): Uint8Array {
+export function encodeUserPassword(credentials: Credentials): Uint8Array {
   const [username, password] = [encodeUtf8(credentials.username), encodeUtf8(credentials.password)]
   for (const [name, part] of [['user name', username] as const, ['password', password] as const]) {
-    if (part.length === 0 || part.length > 255) {
-      throw new LinkSocksError('ERR_OPTION', `SOCKS5 ${name} must be 1 to 255 bytes, this one has ${part.length}`)
+    if (!fits(part)) {
+      throw new LinkSocksError(
+        'ERR_OPTION',
+        `SOCKS5 ${name} must be 1 to ${MAX_CREDENTIAL_BYTES} bytes, this one has ${part.length}`,
+      )
     }
   }
   return Uint8Array.of(USER_PASSWORD_VERSION, username.length, ...username, password.length, ...password)
+}
+
+/** Whether SOCKS5 can carry a text as user name or password: 1 to {@link MAX_CREDENTIAL_BYTES} bytes of UTF-8. */
+export function fitsCredential(text: string): boolean {
+  return fits(encodeUtf8(text))
+}
+
+function fits({ byteLength }: Uint8Array): boolean {
+  return byteLength >= 1 && byteLength <= MAX_CREDENTIAL_BYTES
 }
 
 /** VER STATUS, server to client; 0 is success (RFC 1929). @throws {LinkSocksError} ERR_SOCKS_VERSION */

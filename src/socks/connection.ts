@@ -1,8 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { AbortOptions, BindDatagrams, Clock, Dialer, SocketAddress, Target } from '../ports.js'
+import type { AbortOptions, BindDatagrams, Clock, Credentials, Dialer, SocketAddress, Target } from '../ports.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
-import type { SocksCredentials } from './credentials.js'
 
 /** How long the last answer may take to leave before the connection is reset, in milliseconds. */
 export const SOCKS_FLUSH_TIMEOUT_MS = 5_000
@@ -13,7 +12,7 @@ export interface ServeSocksOptions extends AbortOptions {
   readonly clock: Clock
   readonly log: Logger
   /** What every client must present. @default none; whatever a client presents is accepted */
-  readonly credentials?: SocksCredentials | undefined
+  readonly credentials?: Credentials | undefined
   /** Called when a client gave a wrong user name or password. */
   readonly unauthorized?: (() => void) | undefined
   /** Binds the socket of a UDP association. @default none; UDP ASSOCIATE is refused with REP 0x07 */

@@ -1,17 +1,12 @@
+import type { Credentials } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
-import type { UserPassword } from './codec.js'
-
-/** User name and password a SOCKS client must give (RFC 1929). */
-export interface SocksCredentials {
-  readonly username: string
-  readonly password: string
-}
+import { MAX_CREDENTIAL_BYTES, type UserPassword } from './codec.js'
 
 /** One byte for the length and as many as RFC 1929 can carry. */
-const PADDED_BYTES = 1 + 255
+const PADDED_BYTES = 1 + MAX_CREDENTIAL_BYTES
 
-/** Compares in a time that depends on neither part; credentials RFC 1929 cannot carry match nothing. */
-export function credentialsMatch(expected: SocksCredentials, given: UserPassword): boolean {
+/** Whether a client gave what it must; compares in a time that depends on neither part; credentials RFC 1929 cannot carry match nothing. */
+export function credentialsMatch(expected: Credentials, given: UserPassword): boolean {
   const username = differences(encodeUtf8(expected.username), given.username)
   const password = differences(encodeUtf8(expected.password), given.password)
   return (username | password) === 0

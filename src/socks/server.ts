@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../errors.js'
+import type { Credentials } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
 import { serveAssociation } from './association.js'
@@ -15,7 +16,7 @@ import {
 } from './codec.js'
 import { serveConnect } from './connect.js'
 import type { InboundRequest, ServeSocksOptions, SocksConnection } from './connection.js'
-import { credentialsMatch, type SocksCredentials } from './credentials.js'
+import { credentialsMatch } from './credentials.js'
 
 /**
  * Reads the request of one SOCKS5 client (RFC 1928, RFC 1929), from its greeting on. What goes wrong is answered first, then
@@ -43,7 +44,7 @@ async function readRequest({ handshake, options }: SocksConnection): Promise<Soc
 }
 
 /** With credentials only user/password will do. Without, "none" goes before user/password, which then accepts anything. */
-function chooseMethod(methods: Uint8Array, credentials: SocksCredentials | undefined): number {
+function chooseMethod(methods: Uint8Array, credentials: Credentials | undefined): number {
   if (credentials === undefined && methods.includes(Method.None)) return Method.None
   return methods.includes(Method.UserPassword) ? Method.UserPassword : Method.NoneAcceptable
 }

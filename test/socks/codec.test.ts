@@ -14,6 +14,8 @@ import {
   encodeRequest,
   encodeUserPassword,
   encodeUserPasswordStatus,
+  fitsCredential,
+  MAX_CREDENTIAL_BYTES,
 } from '../../src/socks/codec.js'
 import type { Decode } from '../../src/streams/handshake-stream.js'
 import { bytesOf, concat, hex } from '../support/test-peer.js'
@@ -80,6 +82,18 @@ describe('SOCKS5 user/password sub-negotiation', () => {
     expect([encodeUserPasswordStatus(true), encodeUserPasswordStatus(false)]).toEqual([hex('0100'), hex('0101')])
     expectDecodes(decodeUserPasswordStatus, hex('0100'), 0)
     expectDecodes(decodeUserPasswordStatus, hex('01ff'), 255)
+  })
+})
+
+describe('fitsCredential', () => {
+  it.each(['a', 'a'.repeat(MAX_CREDENTIAL_BYTES), `${'é'.repeat(127)}a`])('takes %j, as the encoder does', (text) => {
+    expect(fitsCredential(text)).toBe(true)
+    expect(() => encodeUserPassword({ username: text, password: text })).not.toThrow()
+  })
+
+  it.each(['', 'a'.repeat(MAX_CREDENTIAL_BYTES + 1), 'é'.repeat(128)])('refuses %j, as the encoder does', (text) => {
+    expect(fitsCredential(text)).toBe(false)
+    expect(() => encodeUserPassword({ username: text, password: 'p' })).toThrow(/1 to 255 bytes/)
   })
 })
 

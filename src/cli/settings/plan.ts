@@ -65,13 +65,14 @@ export function readDrain(settings: Settings): number {
   return settings.value(DRAIN_TIMEOUT, (text) => parseDuration(text, 0)) ?? DEFAULT_DRAIN_MS
 }
 
-export interface Credentials {
+/** A user name and its password: both, or neither. */
+export interface CredentialSettings {
   readonly username: string | undefined
   readonly password: string | undefined
 }
 
 /** @throws {LinkSocksError} ERR_OPTION when only one of the two is set: authentication would silently be off */
-export async function readCredentials(settings: Settings): Promise<Credentials> {
+export async function readCredentials(settings: Settings): Promise<CredentialSettings> {
   const username = settings.value(SOCKS_USERNAME, parseCredential)
   const password = await settings.secret(SOCKS_PASSWORD, parseCredential)
   if ((username === undefined) !== (password === undefined)) {

@@ -7,6 +7,7 @@ import { parseProxyUrl } from '../../exit/proxy/proxy-url.js'
 import { remoteText } from '../../log.js'
 import { parseServerUrl } from '../../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../../protocol/limits.js'
+import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
 
 /** Largest API key: it has to fit in one HTTP header. */
 const MAX_API_KEY_LENGTH = 1_024
@@ -130,8 +131,7 @@ export function parseClientToken(text: string): string {
 
 /** A SOCKS5 user name or password: 1..255 bytes (RFC 1929 section 2). */
 export function parseCredential(text: string): string {
-  const bytes = encoder.encode(text).byteLength
-  if (bytes < 1 || bytes > 255) throw invalid('1 to 255 bytes')
+  if (!fitsCredential(text)) throw invalid(`1 to ${MAX_CREDENTIAL_BYTES} bytes`)
   return text
 }
 

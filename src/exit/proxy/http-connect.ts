@@ -1,9 +1,8 @@
 import { canonicalIp, isIpv6 } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
-import type { Target } from '../../ports.js'
+import type { Credentials, Target } from '../../ports.js'
 import type { Decoded } from '../../streams/handshake-stream.js'
-import type { ProxyCredentials } from './proxy-url.js'
 
 const LF = 0x0a
 const CR = 0x0d
@@ -23,7 +22,7 @@ export interface HttpAnswer {
  * A CONNECT request (RFC 9110 section 9.3.6), with Basic credentials (RFC 7617) in UTF-8.
  * @throws {LinkSocksError} ERR_DIAL_FAILED when the host is neither IP text nor a plain domain
  */
-export function encodeHttpConnect(target: Target, credentials: ProxyCredentials | undefined): Uint8Array {
+export function encodeHttpConnect(target: Target, credentials: Credentials | undefined): Uint8Array {
   const authority = `${authorityHost(target.host)}:${target.port}`
   const lines = [`CONNECT ${authority} HTTP/1.1`, `Host: ${authority}`]
   if (credentials !== undefined) lines.push(`Proxy-Authorization: Basic ${basic(credentials)}`)
@@ -65,7 +64,7 @@ function authorityHost(host: string): string {
   throw new LinkSocksError('ERR_DIAL_FAILED', "an HTTP proxy can't be asked for this host: not a plain domain")
 }
 
-function basic({ username, password }: ProxyCredentials): string {
+function basic({ username, password }: Credentials): string {
   return btoa(latin1(new TextEncoder().encode(`${username}:${password}`)))
 }
 

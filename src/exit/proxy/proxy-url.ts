@@ -1,20 +1,17 @@
 import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
+import type { Credentials } from '../../ports.js'
+import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
 
 /** The port of a proxy whose URL names none; for HTTP what deployed LinkSocks takes. */
 const DEFAULT_PORTS = { socks5: 1080, http: 8080 } as const
-
-export interface ProxyCredentials {
-  readonly username: string
-  readonly password: string
-}
 
 export interface ProxyUrl {
   readonly protocol: 'socks5' | 'http'
   /** A name or IP text, IPv6 without brackets. */
   readonly host: string
   readonly port: number
-  readonly credentials?: ProxyCredentials | undefined
+  readonly credentials?: Credentials | undefined
 }
 
 const ACCEPTED =
@@ -31,8 +28,6 @@ const PROTOCOLS: ReadonlyMap<string, ProxyUrl['protocol']> = new Map([
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
 const CONTROL = /[\u0000-\u001f\u007f]/
-/** RFC 1929: one length byte each. */
-const MAX_SOCKS_CREDENTIAL_BYTES = 255
 
 /**
  * Reads `socks5://`, `socks5h://` (the same here: the proxy resolves names) or `http://`, with an optional user and password
@@ -54,7 +49,7 @@ export function parseProxyUrl(text: string): ProxyUrl {
   }
 }
 
-function credentialsOf(protocol: ProxyUrl['protocol'], text: string | undefined): ProxyCredentials | undefined {
+function credentialsOf(protocol: ProxyUrl['protocol'], text: string | undefined): Credentials | undefined {
   if (text === undefined) return undefined
   const colon = text.indexOf(':')
   const username = decode(colon < 0 ? text : text.slice(0, colon))
@@ -63,15 +58,10 @@ function credentialsOf(protocol: ProxyUrl['protocol'], text: string | undefined)
   if (protocol === 'http') {
     // RFC 7617 section 2
     if (username.includes(':')) throw refusal('the user name of an HTTP proxy holds no colon')
-  } else if (![username, password].every(fitsSocks)) {
-    throw refusal('user and password of a SOCKS5 proxy are 1 to 255 bytes each')
+  } else if (![username, password].every(fitsCredential)) {
+    throw refusal(`user and password of a SOCKS5 proxy are 1 to ${MAX_CREDENTIAL_BYTES} bytes each`)
   }
   return { username, password }
-}
-
-function fitsSocks(text: string): boolean {
-  const bytes = new TextEncoder().encode(text).byteLength
-  return bytes >= 1 && bytes <= MAX_SOCKS_CREDENTIAL_BYTES
 }
 
 function decode(text: string): string {

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
-import type { Target } from '../../ports.js'
+import type { Credentials, Target } from '../../ports.js'
 import { dialErrorOf, Rep } from '../../protocol/rep.js'
 import {
   decodeMethodChoice,
@@ -10,7 +10,6 @@ import {
   Method,
 } from '../../socks/codec.js'
 import type { ProxyConversation } from './proxy-exchange.js'
-import type { ProxyCredentials } from './proxy-url.js'
 
 /**
  * The client's side of a SOCKS5 handshake: method selection (RFC 1928 section 3), user and password (RFC 1929), one
@@ -22,7 +21,7 @@ import type { ProxyCredentials } from './proxy-url.js'
 export async function requestOfSocks(
   proxy: ProxyConversation,
   request: Uint8Array,
-  credentials: ProxyCredentials | undefined,
+  credentials: Credentials | undefined,
   signal: AbortSignal,
 ): Promise<Target> {
   const wanted = credentials === undefined ? [Method.None] : [Method.None, Method.UserPassword]
@@ -41,7 +40,7 @@ export async function requestOfSocks(
   return bound
 }
 
-function methodProblem(method: number, credentials: ProxyCredentials | undefined): string {
+function methodProblem(method: number, credentials: Credentials | undefined): string {
   if (method !== Method.NoneAcceptable) return `the proxy chose authentication method ${method}, which was not offered`
   return credentials === undefined
     ? 'the proxy wants user name and password'

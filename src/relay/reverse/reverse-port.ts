@@ -1,14 +1,9 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
-import type { Clock, Dialer, Timer } from '../../ports.js'
+import type { Clock, Credentials, Dialer, Timer } from '../../ports.js'
 
 /** How often a port that could not be opened is tried again. */
 export const PORT_RETRY_MS = 5_000
-
-export interface SocksCredentials {
-  readonly username: string
-  readonly password: string
-}
 
 /** An open SOCKS5 listener. */
 export interface SocksPort {
@@ -25,13 +20,13 @@ export interface SocksPort {
 export type OpenSocksPort = (options: {
   readonly port: number
   /** Asked at each connection. */
-  readonly credentials: () => SocksCredentials | undefined
+  readonly credentials: () => Credentials | undefined
   readonly dialer: Dialer
 }) => Promise<SocksPort>
 
 export interface ReversePortOptions {
   readonly port: number
-  readonly credentials: () => SocksCredentials | undefined
+  readonly credentials: () => Credentials | undefined
   readonly dialer: Dialer
   /** Called when it could not be opened, and without an error when it could be. */
   readonly changed?: ((error?: string) => void) | undefined

@@ -1,15 +1,12 @@
 /** What operators may give a token. Each throws a LinkSocksError with ERR_TOKEN_INVALID that names the field. */
 import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
-import type { TokenRecord } from '../../ports.js'
-import { encodeUtf8 } from '../../protocol/text.js'
-import type { SocksCredentials } from '../reverse/reverse-port.js'
+import type { Credentials, TokenRecord } from '../../ports.js'
+import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
 import type { TokenChange } from './token-spec.js'
 import { checkLabel } from './token-text.js'
 import { recordOf, type Token, type TokenTraits } from './tokens.js'
 
-/** Largest SOCKS5 user name and password (RFC 1929 section 2). */
-export const MAX_CREDENTIAL_BYTES = 255
 /** The last moment that RFC 3339 can write. */
 const MAX_TIME = 253_402_300_799_999
 
@@ -43,14 +40,13 @@ export function credentialsOf({
 }: {
   username?: string | undefined
   password?: string | undefined
-}): SocksCredentials | undefined {
+}): Credentials | undefined {
   if (username === undefined && password === undefined) return undefined
   if (username === undefined || password === undefined) {
     throw invalid('username and password go together: give both or neither')
   }
   for (const [field, text] of Object.entries({ username, password })) {
-    const bytes = encodeUtf8(text).byteLength
-    if (bytes >= 1 && bytes <= MAX_CREDENTIAL_BYTES) continue
+    if (fitsCredential(text)) continue
     throw invalid(`${field} must be 1 to ${MAX_CREDENTIAL_BYTES} bytes of UTF-8`)
   }
   return { username, password }

@@ -1,11 +1,11 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Session } from '../../mux/session.js'
-import type { Clock, Crypto, TokenRecord } from '../../ports.js'
+import type { Clock, Credentials, Crypto, TokenRecord } from '../../ports.js'
 import { encodeUtf8 } from '../../protocol/text.js'
 import { hex, tokenHash } from '../../protocol/token-hash.js'
 import type { ProviderPool } from '../clients/provider-pool.js'
 import type { RelayClient } from '../clients/relay-client.js'
-import type { ReversePort, SocksCredentials } from '../reverse/reverse-port.js'
+import type { ReversePort } from '../reverse/reverse-port.js'
 import type { TokenSource, TokenState } from './token-spec.js'
 import { newId } from './token-text.js'
 
@@ -48,7 +48,7 @@ export interface ReverseToken extends TokenBase {
   /** Its SOCKS port; none for autonomy tokens. */
   port: ReversePort | undefined
   /** What the port asks for; connections that are there already go on when it changes. */
-  credentials: SocksCredentials | undefined
+  credentials: Credentials | undefined
 }
 
 export interface ConnectorToken extends TokenBase {
