@@ -11,6 +11,20 @@ export interface ApiKey {
   readonly key: string
 }
 
+/** Longest API key, in characters: it has to fit in one HTTP header. */
+export const MAX_API_KEY_LENGTH = 1_024
+/** What {@link isApiKey} takes, in words. */
+export const API_KEY_FORM = `1 to ${MAX_API_KEY_LENGTH} ASCII characters without blanks at its ends`
+const VISIBLE = /^[!-~]([ -~]*[!-~])?$/
+
+/**
+ * Whether `text` can be an API key or the metrics key: it arrives in an HTTP header as it was sent, so it is visible ASCII
+ * with blanks inside only (RFC 9110 section 5.5).
+ */
+export function isApiKey(text: string): boolean {
+  return text.length <= MAX_API_KEY_LENGTH && VISIBLE.test(text)
+}
+
 /** The key of a request, without its secret. */
 export type KeyHolder = Pick<ApiKey, 'name' | 'role'>
 

@@ -7,6 +7,9 @@ import type { PingOptions, ResumeOptions } from './link-options.js'
 
 export type { ApiKey } from '../api/keys.js'
 
+/** Longest time an option or a flag takes: 24 h. */
+export const MAX_DURATION_MS = 24 * 3_600_000
+
 /** Options of both ends. */
 interface CommonOptions extends PingOptions, ResumeOptions {
   /** @default silent */

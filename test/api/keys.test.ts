@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { type ApiKey, createKeyCheck } from '../../src/api/keys.js'
+import { type ApiKey, createKeyCheck, isApiKey, MAX_API_KEY_LENGTH } from '../../src/api/keys.js'
 import { crypto } from './fixture.js'
 
 const full = (key: string, name = 'a'): ApiKey => ({ name, role: 'full', key })
@@ -9,6 +9,19 @@ const check =
   (keys: readonly ApiKey[], by = crypto) =>
   (header: string | null) =>
     createKeyCheck(keys, by)(header)?.name
+
+describe('isApiKey', () => {
+  it.each(['k', '!', '~', 'two  words', 'x'.repeat(MAX_API_KEY_LENGTH)])('takes %j', (text) => {
+    expect(isApiKey(text)).toBe(true)
+  })
+
+  it.each(['', ' ', ' k', 'k ', 'kéy', 'a\tb', 'k\n', '\u007f', 'x'.repeat(MAX_API_KEY_LENGTH + 1)])(
+    'refuses %j',
+    (text) => {
+      expect(isApiKey(text)).toBe(false)
+    },
+  )
+})
 
 describe('createKeyCheck', () => {
   it('accepts the key again and again', () => {

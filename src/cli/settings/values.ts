@@ -2,19 +2,17 @@
 
 import { isIP } from 'node:net'
 import { MAX_PORT } from '../../address.js'
+import { API_KEY_FORM, isApiKey } from '../../api/keys.js'
 import { LinkSocksError } from '../../errors.js'
 import { parseProxyUrl } from '../../exit/proxy/proxy-url.js'
 import { remoteText } from '../../log.js'
+import { MAX_DURATION_MS } from '../../node/options.js'
 import { parseServerUrl } from '../../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../../protocol/limits.js'
 import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
 
-/** Largest API key: it has to fit in one HTTP header. */
-const MAX_API_KEY_LENGTH = 1_024
 /** Longest URL taken. */
 const MAX_URL_LENGTH = 2_048
-/** Longest duration a flag takes: 24 h. */
-const MAX_DURATION_MS = 24 * 3_600_000
 /** Most of a rejected value that an error repeats. */
 const SHOWN_LENGTH = 60
 
@@ -135,11 +133,9 @@ export function parseCredential(text: string): string {
   return text
 }
 
-/** The key has to arrive unchanged in an HTTP header. */
+/** A key of the HTTP API, or of the metrics. */
 export function parseApiKey(text: string): string {
-  if (text.length > MAX_API_KEY_LENGTH || !/^[!-~]([ -~]*[!-~])?$/.test(text)) {
-    throw invalid(`1 to ${MAX_API_KEY_LENGTH} ASCII characters without blanks at its ends`)
-  }
+  if (!isApiKey(text)) throw invalid(API_KEY_FORM)
   return text
 }
 
