@@ -18,6 +18,7 @@ import type {
 } from './message-types.js'
 import { ChannelProtocol, Compression, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8 } from './text.js'
+import { hex } from './token-hash.js'
 import { decodeTrailer, startsTrailer } from './trailer.js'
 import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 
@@ -42,14 +43,10 @@ export function messageType(buf: Uint8Array): number {
   if (version >> 4 !== SUPPORTED_MAJOR) {
     throw new LinkSocksError(
       'ERR_MESSAGE_VERSION',
-      `message of protocol version 0x${hex(version)}, this side speaks 0x${hex(PROTOCOL_VERSION)}`,
+      `message of protocol version 0x${hex(Uint8Array.of(version))}, this side speaks 0x${hex(Uint8Array.of(PROTOCOL_VERSION))}`,
     )
   }
   return new ByteReader(buf, 1).u8()
-}
-
-function hex(byte: number): string {
-  return byte.toString(16).padStart(2, '0')
 }
 
 /** The channel of Connect, Data, ConnectResponse and Disconnect; `undefined` for all else. Never throws. */

@@ -1,4 +1,5 @@
 import type { Crypto } from '../ports.js'
+import { hex } from './token-hash.js'
 
 /** Bytes of a channel id, request id, instance or session id on the wire. */
 export const UUID_BYTES = 16
@@ -46,6 +47,6 @@ export function parseUuid(text: string): Uint8Array | undefined {
 
 /** Writes 16 bytes in the 8-4-4-4-12 form, lower case. */
 export function formatUuid(bytes: Uint8Array): string {
-  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const digits = hex(bytes)
   return [0, 8, 12, 16, 20].map((start, i, starts) => digits.slice(start, starts[i + 1] ?? 32)).join('-')
 }
