@@ -1,6 +1,6 @@
 import { type ErrorCode, LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
-import { redactSecrets } from '../node/system/redact.js'
+import { redactSecrets } from '../redact.js'
 import { type CommandName, MANAGE_COMMANDS } from './commands.js'
 
 /** Exit codes of the program. */

@@ -4,8 +4,9 @@ import type { AbortOptions, Clock, Crypto, MessageTransport } from '../ports.js'
 import { handshakeUrl, parseServerUrl } from '../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, AUTH_TIMEOUT_MS } from '../protocol/limits.js'
 import { type AuthResponseMessage, decodeMessage, encodeAuth, type Message, MessageType } from '../protocol/messages.js'
-import { encodeUtf8 } from '../protocol/text.js'
+import { tokenHash } from '../protocol/token-hash.js'
 import { NIL_UUID } from '../protocol/uuid.js'
+import { redactReason } from '../redact.js'
 import { HandshakeTransport } from '../streams/handshake-transport.js'
 
 /** Messages that a server may send before its AuthResponse: some send Partners first. */
@@ -87,10 +88,9 @@ export async function connectLink(
   const ticket = credentials.ticket?.url === credentials.url ? credentials.ticket : undefined
   const inBand = credentials.authInBand || server.form === 'in-band' || ticket !== undefined
   const token = credentials.token ?? ANONYMOUS_TOKEN
-  const tokenHash = Array.from(crypto.sha256(encodeUtf8(token)), (byte) => byte.toString(16).padStart(2, '0')).join('')
   const url = inBand
     ? server.url
-    : handshakeUrl(server.url, { tokenHash, reverse, instance, extensions: true, resumable })
+    : handshakeUrl(server.url, { tokenHash: tokenHash(token, crypto), reverse, instance, extensions: true, resumable })
   let elsewhere = false
   const moved = (): void => {
     elsewhere = true
@@ -147,19 +147,6 @@ async function awaitAnswer(
 }
 
 function rejected(reason: string, token: string | undefined): LinkSocksError {
-  const shown = withoutSecrets(reason, token) || 'no reason given'
+  const shown = remoteText(redactReason(reason, token)) || 'no reason given'
   return new LinkSocksError('ERR_AUTH_REJECTED', `the server refused the token: ${shown}`)
-}
-
-/** Hex long enough to be the token's hash, dashes included: the instance is a secret too. */
-const HEX_SECRET = /[\da-f][\da-f-]{30,}[\da-f]/gi
-
-/** A shorter token stands within ordinary words, and hiding it there would tell it. */
-const SHORTEST_HIDDEN_TOKEN = 8
-
-/** Some servers repeat the request's URL, with the hash of the token in it, in their error text. */
-function withoutSecrets(text: string, token: string | undefined): string {
-  const shown = text.replace(/\S*\?\S*/g, '[url]').replace(HEX_SECRET, '[hidden]')
-  const hide = token !== undefined && token.length >= SHORTEST_HIDDEN_TOKEN
-  return remoteText(hide ? shown.replaceAll(token, '[hidden]') : shown)
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
+import { redactAnswer } from '../../redact.js'
 import { errorCode } from '../system/error-code.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
@@ -13,8 +14,6 @@ const REASON_TIMEOUT_MS = 1_000
 /** Status line and header fields of the server's answer. */
 const MAX_HEADER_BYTES = 16 * 1024
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
-/** What a token's hash and an instance UUID look like; servers repeat the URL in their errors. */
-const HEX_SECRET = /[\da-f][\da-f-]{30,}[\da-f]/gi
 
 /** A server's answer that leads elsewhere. */
 export interface Redirect {
@@ -90,7 +89,7 @@ async function refused(response: IncomingMessage, url: string): Promise<LinkSock
   const status = `${response.statusCode} ${response.statusMessage ?? ''}`.trim()
   const line = (await bodyStart(response)).split(/[\r\n]+/).find((text) => text.trim() !== '')
   const said = line === undefined ? status : `${status}: ${line.trim()}`
-  return new LinkSocksError('ERR_CONNECT', `server answered ${remoteText(withoutSecrets(said, url))}`)
+  return new LinkSocksError('ERR_CONNECT', `server answered ${remoteText(redactAnswer(said, new URL(url).search))}`)
 }
 
 /** Up to {@link MAX_REASON_BYTES} of the body, or what of it came in time. */
@@ -109,12 +108,6 @@ function bodyStart(response: IncomingMessage): Promise<string> {
     })
     response.on('end', done).on('close', done).on('error', done)
   })
-}
-
-function withoutSecrets(text: string, url: string): string {
-  const { search } = new URL(url)
-  const shown = search === '' ? text : text.replaceAll(search, '').replaceAll(search.slice(1), '')
-  return shown.replace(HEX_SECRET, '...')
 }
 
 function upgradeProblem(error: Error): string {

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import pinoPretty from 'pino-pretty'
 import { type LogFields, type Logger, remoteText } from '../../log.js'
-import { redactSecrets } from './redact.js'
+import { redactSecrets } from '../../redact.js'
 
 /** Where the lines go, one `write()` for each; standard error of the process, or a list in tests. */
 export interface LogDestination {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { redactSecrets } from '../../../src/node/system/redact.js'
+import { redactAnswer, redactReason, redactSecrets } from '../../src/redact.js'
 
 const HASH = '0123456789abcdef'.repeat(4)
 
@@ -43,5 +43,37 @@ describe('redactSecrets', () => {
         expect(redactSecrets(masked)).toBe(masked)
       }),
     )
+  })
+})
+
+describe('redactReason', () => {
+  it.each([
+    [`bad ws://relay/socket?token=${HASH} given`, 'bad [url] given'],
+    [`no token ${HASH}`, 'no token [hidden]'],
+    [`no token ${HASH.toUpperCase()}!`, 'no token [hidden]!'],
+    ['instance 01234567-89ab-cdef-0123-456789abcdef', 'instance [hidden]'],
+    ['32 digits: 0123456789abcdef0123456789abcdef', '32 digits: [hidden]'],
+    ['31 digits: 0123456789abcdef0123456789abcde', '31 digits: 0123456789abcdef0123456789abcde'],
+    ['too many connections', 'too many connections'],
+  ])('hides URLs with a query and long hex: %s', (text, shown) => {
+    expect(redactReason(text, undefined)).toBe(shown)
+  })
+
+  it('hides the token, unless it is so short that it stands within words', () => {
+    expect(redactReason("no 'eight-ch', no eight-ch", 'eight-ch')).toBe("no '[hidden]', no [hidden]")
+    expect(redactReason('no token', 'token')).toBe('no token')
+  })
+})
+
+describe('redactAnswer', () => {
+  it('leaves out the query, with its question mark or without, and hides long hex', () => {
+    const query = `?token=${HASH}&reverse=true`
+    expect(redactAnswer(`no /socket${query} here`, query)).toBe('no /socket here')
+    expect(redactAnswer(`query ${query.slice(1)}.`, query)).toBe('query .')
+    expect(redactAnswer(`no ${HASH}, no ${HASH.toUpperCase()}`, query)).toBe('no ..., no ...')
+  })
+
+  it('leaves the rest as it is when there is no query', () => {
+    expect(redactAnswer('404 Not Found: is /a?b there?', '')).toBe('404 Not Found: is /a?b there?')
   })
 })
