@@ -16,3 +16,10 @@ export function maskToken(token: string): string {
   const characters = Array.from(token)
   return `${characters.slice(0, Math.min(SHOWN, Math.floor(characters.length / 2))).join('')}…`
 }
+
+const MASKED = new RegExp(`^.{0,${SHOWN}}…$`, 'su')
+
+/** As {@link maskToken}, for a reader of the API: a token that the server masked already stays as it is. */
+export function maskReceivedToken(token: string): string {
+  return MASKED.test(token) ? token : maskToken(token)
+}

@@ -1,3 +1,4 @@
+import { maskReceivedToken } from '../../api/mask.js'
 import { remoteText } from '../../log.js'
 import type { ApiClient } from './api-client.js'
 import { JSON_OUTPUT } from './manage-flags.js'
@@ -9,7 +10,7 @@ import {
   readServer,
   type ServerAnswer,
 } from './read-answers.js'
-import { ageText, bytesText, cell, jsonText, maskToken, NONE, renderTable } from './table.js'
+import { ageText, bytesText, cell, jsonText, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 import { oldTokens, tokenOf, tokenTable } from './token-list.js'
 
@@ -100,5 +101,5 @@ function clientRows(tokens: readonly ListedToken[], clients: readonly ListedClie
 }
 
 function tokenName(token: ListedToken | undefined, id: string): string {
-  return cell(token?.label ?? (token === undefined ? id : maskToken(token.token)))
+  return cell(token?.label ?? (token === undefined ? id : maskReceivedToken(token.token)))
 }

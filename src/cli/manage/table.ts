@@ -96,15 +96,6 @@ export function ageText(since: string, now: number): string {
   return Number.isNaN(time) ? cell(since) : durationText(now - time)
 }
 
-const MASKED = /^.{0,4}…$/u
-
-/** As servers mask tokens: the first four characters, of a short one the first half. */
-export function maskToken(token: string): string {
-  if (MASKED.test(token)) return token
-  const chars = [...token]
-  return `${chars.slice(0, chars.length < 8 ? Math.floor(chars.length / 2) : 4).join('')}${ELLIPSIS}`
-}
-
 // what JSON.stringify() leaves as it is and a terminal may act on
 const UNSAFE = /[\u007f-\u009f]|\p{Cf}|\p{Zl}|\p{Zp}/gu
 

@@ -1,7 +1,8 @@
+import { maskReceivedToken } from '../../api/mask.js'
 import type { ApiClient } from './api-client.js'
 import { JSON_OUTPUT, SHOW_TOKENS } from './manage-flags.js'
 import { type ListedToken, readListedToken, readOldStatus } from './read-answers.js'
-import { cell, jsonText, maskToken, NONE, renderTable } from './table.js'
+import { cell, jsonText, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 
 const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES']
@@ -44,7 +45,7 @@ export function tokenTable(tokens: readonly ListedToken[], whole: boolean, colum
     token.id,
     cell(token.type),
     cell(token.label),
-    cell(whole ? token.token : maskToken(token.token)),
+    cell(whole ? token.token : maskReceivedToken(token.token)),
     cell(token.state),
     String(token.clients),
     `${token.port ?? NONE}${token.port_error ? ' (closed)' : ''}`,

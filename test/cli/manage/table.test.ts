@@ -1,13 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  ageText,
-  bytesText,
-  cell,
-  durationText,
-  jsonText,
-  maskToken,
-  renderTable,
-} from '../../../src/cli/manage/table.js'
+import { ageText, bytesText, cell, durationText, jsonText, renderTable } from '../../../src/cli/manage/table.js'
 
 describe('renderTable', () => {
   it('lines up columns of wide characters', () => {
@@ -60,18 +52,6 @@ describe('texts of a table', () => {
   it('show since when, or what stands there instead', () => {
     expect(ageText('1970-01-01T00:00:00.000Z', 5_000)).toBe('5 s')
     expect(ageText('\u001b', 5_000)).toBe('\\u{1b}')
-  })
-
-  it.each([
-    ['', '…'],
-    ['a', '…'],
-    ['abc', 'a…'],
-    ['1234567', '123…'],
-    ['12345678', '1234…'],
-    ['办公室办公室办公', '办公室办…'],
-    ['abcd…', 'abcd…'],
-  ])('mask %j as %j', (token, masked) => {
-    expect(maskToken(token)).toBe(masked)
   })
 
   it('show what is absent', () => {
