@@ -2,7 +2,12 @@ import { LinkSocksError } from '../../errors.js'
 import { KIB, MIB } from '../../protocol/limits.js'
 
 /** A channel that holds no more than this is not the first to go. */
-const MODEST_BYTES = 64 * KIB
+export const MODEST_BYTES = 64 * KIB
+
+/** Why a channel is given up that adds to a session, or to all sessions, which hold too much. */
+export function tooMuchHeld(): LinkSocksError {
+  return new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
+}
 
 /** By how much the windows of one session may have grown, all together: less than a relay holds for a session before it gives up channels. */
 export const MAX_SESSION_GROWTH_BYTES = 32 * MIB
@@ -100,7 +105,6 @@ export class HeldTotals {
 
   /** @throws {LinkSocksError} ERR_LIMIT when {@link exceeds} */
   check(session: object, bytes: number, moves = false): void {
-    if (this.exceeds(session, bytes, moves))
-      throw new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
+    if (this.exceeds(session, bytes, moves)) throw tooMuchHeld()
   }
 }

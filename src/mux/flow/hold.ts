@@ -1,18 +1,15 @@
-import { LinkSocksError } from '../../errors.js'
 import type { Clock, Timer } from '../../ports.js'
 import {
   BASE_CHANNEL_BUFFER_BYTES,
   BASE_LINK_BUFFER_BYTES,
   BASE_READ_PAUSE_MS,
   BASE_STALL_TIMEOUT_MS,
-  KIB,
 } from '../../protocol/limits.js'
+import { MODEST_BYTES, tooMuchHeld } from './held-totals.js'
 import type { ReadGate } from './read-gate.js'
 
 /** What one session may hold in spite of the pauses; the channel that then still adds to it without moving is at fault. */
 export const MAX_LINK_HELD_BYTES = 2 * BASE_LINK_BUFFER_BYTES
-/** A channel that holds no more than this is not. */
-const MODEST_BYTES = 64 * KIB
 
 /**
  * Counts what one channel without credit holds back, in the total of its session. While it is more than a limit, or the
@@ -82,7 +79,7 @@ export class Hold {
   /** Who still moves may have twice as much of it: the others are at fault. */
   #checkTotal(): void {
     if (this.#gate.bufferedBytes <= MAX_LINK_HELD_BYTES * (this.moves ? 2 : 1)) return
-    throw new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
+    throw tooMuchHeld()
   }
 
   #crowd(): void {
