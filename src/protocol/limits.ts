@@ -11,6 +11,8 @@ export const MAX_DATA_BYTES = 256 * KIB
 export const MAX_INFLATED_BYTES = 32 * MIB
 /** Largest first message of a peer that is not authenticated yet. */
 export const MAX_AUTH_MESSAGE_BYTES = 1 * KIB
+/** Request or status line of HTTP and its header fields together, of a WebSocket's handshake too. */
+export const MAX_HTTP_HEADER_BYTES = 16 * KIB
 /** From the WebSocket upgrade to a valid Auth. */
 export const AUTH_TIMEOUT_MS = 10_000
 /** Largest text in a Str8 (A.3). */

@@ -2,11 +2,9 @@ import { type ClientRequest, type IncomingMessage, request as requestHttp } from
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../../errors.js'
 import type { AbortOptions } from '../../ports.js'
+import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
 import { openServerSocket, type ServerSocketOptions, shownOrigin } from './server-socket.js'
-
-/** Status line and header fields of an answer. */
-const MAX_HEADER_BYTES = 16 * 1024
 
 export interface HttpRequest extends ServerSocketOptions {
   /** http or https. */
@@ -67,7 +65,7 @@ function open({ url, method, headers, body }: HttpRequest, socket: Socket): Clie
     createConnection: () => socket,
     method,
     path: `${pathname}${search}`,
-    maxHeaderSize: MAX_HEADER_BYTES,
+    maxHeaderSize: MAX_HTTP_HEADER_BYTES,
     headers: {
       host,
       connection: 'close',

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
+import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { redactAnswer } from '../../redact.js'
 import { errorCode } from '../system/error-code.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
@@ -11,8 +12,6 @@ import { WsTransport } from '../websocket/ws-transport.js'
 const MAX_REASON_BYTES = 1024
 /** How long that is waited for. */
 const REASON_TIMEOUT_MS = 1_000
-/** Status line and header fields of the server's answer. */
-const MAX_HEADER_BYTES = 16 * 1024
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 
 /** A server's answer that leads elsewhere. */
@@ -72,7 +71,7 @@ function openWebSocket({ url, socket, headers }: UpgradeRequest): HandshakeSocke
   const options = {
     ...WS_OPTIONS,
     headers: { ...headers },
-    maxHeaderSize: MAX_HEADER_BYTES,
+    maxHeaderSize: MAX_HTTP_HEADER_BYTES,
     createConnection: () => socket,
   }
   try {

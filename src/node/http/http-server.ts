@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import { socketIp } from '../../address.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
 import type { SocketAddress } from '../../ports.js'
+import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { listen } from '../net/listen.js'
 import { nodeClock } from '../system/clock.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
@@ -28,8 +29,6 @@ const REQUEST_TIMEOUT_MS = 30_000
 export const KEEP_ALIVE_TIMEOUT_MS = 5_000
 /** How often the deadlines are looked at. */
 const TIMEOUT_CHECK_MS = 1_000
-/** Request line and header fields together. */
-export const MAX_HEADER_BYTES = 16 * 1024
 /** Header fields that are read; further ones are left out. */
 const MAX_HEADER_FIELDS = 100
 /** Connections at a time, WebSockets included; more are closed at once. */
@@ -121,7 +120,7 @@ class NodeHttpServer implements HttpServer {
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeout),
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, headersTimeout),
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: MAX_HTTP_HEADER_BYTES,
       noDelay: true,
     }
     this.#server = createServer(settings)

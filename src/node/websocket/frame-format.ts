@@ -13,7 +13,7 @@ export const LENGTH_16 = 126
 export const LENGTH_64 = 127
 export const MAX_LENGTH_16 = 0xffff
 /** Opcode, length, extended length, masking key. */
-export const MAX_HEADER_BYTES = 14
+export const MAX_FRAME_HEADER_BYTES = 14
 
 /** Status codes of a close frame that we send or name (RFC 6455 section 7.4.1). */
 export const CloseCode = {

@@ -10,7 +10,7 @@ import {
   LENGTH_64,
   MASKED,
   MAX_CONTROL_BYTES,
-  MAX_HEADER_BYTES,
+  MAX_FRAME_HEADER_BYTES,
   MAX_LENGTH_16,
   Opcode,
 } from './frame-format.js'
@@ -36,7 +36,7 @@ export interface FrameEvents {
 export class FrameReader {
   readonly #masked: boolean
   readonly #events: FrameEvents
-  readonly #header = new Uint8Array(MAX_HEADER_BYTES)
+  readonly #header = new Uint8Array(MAX_FRAME_HEADER_BYTES)
   #headerBytes = 0
   #inPayload = false
   #opcode = 0

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { KIB } from '../../protocol/limits.js'
 import { blockPool } from '../net/block-pool.js'
 import { MASK_BLOCK_BYTES, maskMemory } from '../net/mask-memory.js'
-import { FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER_BYTES, MAX_LENGTH_16 } from './frame-format.js'
+import { FIN, LENGTH_16, LENGTH_64, MASKED, MAX_FRAME_HEADER_BYTES, MAX_LENGTH_16 } from './frame-format.js'
 import { KEY_BYTES, maskBehindKey } from './frame-mask.js'
 
 /** Frames below this are copied together and leave in one write at the end of the event loop's turn. */
@@ -68,7 +68,7 @@ export class FrameWriter {
    */
   frame(opcode: number, parts: readonly Uint8Array[], sent?: () => void): void {
     const payloadBytes = parts.reduce((sum, part) => sum + part.byteLength, 0)
-    if (payloadBytes + MAX_HEADER_BYTES <= SMALL_BYTES) this.#small(opcode, parts, payloadBytes, sent)
+    if (payloadBytes + MAX_FRAME_HEADER_BYTES <= SMALL_BYTES) this.#small(opcode, parts, payloadBytes, sent)
     else if (this.#masked) this.#copied(opcode, parts, payloadBytes, sent)
     else this.#direct(opcode, parts, payloadBytes, sent)
   }
@@ -98,7 +98,7 @@ export class FrameWriter {
   }
 
   #small(opcode: number, parts: readonly Uint8Array[], payloadBytes: number, sent: (() => void) | undefined): void {
-    const frameBytes = payloadBytes + MAX_HEADER_BYTES
+    const frameBytes = payloadBytes + MAX_FRAME_HEADER_BYTES
     if (this.#batch.byteLength - this.#batched < frameBytes) {
       this.flush()
       this.#batch = Buffer.allocUnsafeSlow(BATCH_BYTES)
@@ -113,7 +113,7 @@ export class FrameWriter {
 
   #copied(opcode: number, parts: readonly Uint8Array[], payloadBytes: number, sent: (() => void) | undefined): void {
     this.flush()
-    const frameBytes = payloadBytes + MAX_HEADER_BYTES
+    const frameBytes = payloadBytes + MAX_FRAME_HEADER_BYTES
     const fast = frameBytes <= MASK_BLOCK_BYTES ? maskMemory().take() : undefined
     const block = fast ?? blockPool.take(frameBytes)
     const buffer = Buffer.from(block.buffer, block.byteOffset, block.byteLength)
@@ -131,7 +131,7 @@ export class FrameWriter {
     this.flush()
     const [first = new Uint8Array(0), ...rest] = parts
     const inHeader = first.byteLength <= SMALL_BYTES
-    const header = Buffer.allocUnsafe(MAX_HEADER_BYTES + (inHeader ? first.byteLength : 0))
+    const header = Buffer.allocUnsafe(MAX_FRAME_HEADER_BYTES + (inHeader ? first.byteLength : 0))
     let headerBytes = this.#putHeader(header, 0, opcode, payloadBytes)
     const bytes = headerBytes + payloadBytes
     if (inHeader) {

@@ -7,13 +7,13 @@ import {
   type HttpServerOptions,
   KEEP_ALIVE_TIMEOUT_MS,
   listenHttp,
-  MAX_HEADER_BYTES,
   type RequestContext,
   type UpgradeInfo,
 } from '../../../src/node/http/http-server.js'
 import { trustedProxies } from '../../../src/node/http/trusted-proxy.js'
 import type { WsTransport } from '../../../src/node/websocket/ws-transport.js'
 import { isSocketPath } from '../../../src/protocol/handshake.js'
+import { MAX_HTTP_HEADER_BYTES } from '../../../src/protocol/limits.js'
 import { TransportRecorder } from '../../contract/message-transport.js'
 import { collectGarbage } from '../../support/garbage.js'
 import { freePort } from '../../support/ports.js'
@@ -220,7 +220,7 @@ describe('listenHttp on requests that a Request cannot hold', () => {
       'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
     ],
-    ['a header that is too large', `GET / HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(MAX_HEADER_BYTES)}\r\n\r\n`, 431],
+    ['a header that is too large', `GET / HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(MAX_HTTP_HEADER_BYTES)}\r\n\r\n`, 431],
   ])('answers %s itself', async (_name, request, status) => {
     const { port, seen } = await serve()
     const close = request.endsWith('\r\n\r\n') ? request.replace('\r\n', '\r\nConnection: close\r\n') : request
