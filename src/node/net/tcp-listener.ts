@@ -3,7 +3,7 @@ import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import type { SocketAddress } from '../../ports.js'
-import { errorCode } from '../system/error-code.js'
+import { listen } from './listen.js'
 import { KEEPALIVE_MS } from './tcp-connect.js'
 import { TcpStream } from './tcp-stream.js'
 
@@ -43,8 +43,8 @@ export async function listenTcp(options: TcpListenOptions): Promise<TcpListener>
     keepAlive: true,
     keepAliveInitialDelay: KEEPALIVE_MS,
   })
-  await listening(server, options)
-  return new TcpListener(server, options)
+  const address = await listen(server, options)
+  return new TcpListener(server, address, options)
 }
 
 /** A bound port and the connections that came in on it. */
@@ -58,14 +58,12 @@ export class TcpListener {
   #closing: Promise<void> | undefined
   #fullLoggedAt = Number.NEGATIVE_INFINITY
 
-  /** For listenTcp(): `server` listens already. */
-  constructor(server: Server, options: TcpListenOptions) {
+  /** For listenTcp(): `server` listens already, on `address`. */
+  constructor(server: Server, address: SocketAddress, options: TcpListenOptions) {
     this.#server = server
     this.#onConnection = options.onConnection
     this.#logger = options.logger ?? silentLogger
-    const bound = server.address()
-    if (bound === null || typeof bound === 'string') throw new LinkSocksError('ERR_LISTEN', 'not a TCP port')
-    this.address = { host: socketIp(bound.address), port: bound.port }
+    this.address = address
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     server.on('connection', (socket) => this.#accept(socket))
     server.on('drop', () => this.#logFull())
@@ -133,44 +131,5 @@ function connectionInfo(socket: Socket): ConnectionInfo | undefined {
   return {
     localAddress: { host: socketIp(localAddress), port: localPort },
     remoteAddress: { host: socketIp(remoteAddress), port: remotePort },
-  }
-}
-
-function listening(server: Server, { host, port }: TcpListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => reject(listenError(error, host, port))
-    server.once('error', onError)
-    try {
-      server.listen({ host, port, exclusive: true }, () => {
-        server.off('error', onError)
-        resolve()
-      })
-    } catch (thrown) {
-      reject(listenError(thrown, host, port))
-    }
-  })
-}
-
-/** Why `port` on `host` could not be bound, as ERR_LISTEN in plain words; for any kind of server. */
-export function listenError(thrown: unknown, host: string, port: number): LinkSocksError {
-  return new LinkSocksError('ERR_LISTEN', listenErrorText(errorCode(thrown), host, port), { cause: thrown })
-}
-
-function listenErrorText(code: string, host: string, port: number): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `port ${port} on ${host} is already in use`
-    case 'EACCES':
-    case 'EPERM':
-      return `no permission to listen on port ${port} on ${host}`
-    case 'EADDRNOTAVAIL':
-      return `${host} is not an address of this machine`
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `the name ${host} does not resolve`
-    case 'ERR_SOCKET_BAD_PORT':
-      return `${port} is not a port number`
-    default:
-      return `can't listen on port ${port} on ${host}${code === '' ? '' : `: ${code}`}`
   }
 }

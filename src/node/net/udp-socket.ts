@@ -6,7 +6,7 @@ import type { BindDatagrams, BoundDatagramSocket, DatagramHandler, SocketAddress
 import { MAX_DATAGRAM_BYTES, MIB } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
 import { DatagramQueue } from './datagram-queue.js'
-import { listenError } from './tcp-listener.js'
+import { listenError } from './listen.js'
 
 /** Asked of the kernel for each direction, which grants what its own limits allow: room for bursts of large datagrams. */
 const SOCKET_BUFFER_BYTES = 4 * MIB
