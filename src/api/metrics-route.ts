@@ -9,6 +9,11 @@ export interface MetricsSource {
   render(): Promise<string>
 }
 
+/** What both ports that have metrics answer. */
+export async function metricsAnswer(metrics: MetricsSource): Promise<Response> {
+  return plainText(await metrics.render(), metrics.contentType)
+}
+
 /** @param metrics `undefined` where nothing is measured */
 export function metricsRoute(metrics: MetricsSource | undefined): Route {
   return {
@@ -18,9 +23,6 @@ export function metricsRoute(metrics: MetricsSource | undefined): Route {
     summary: 'Metrics in the text format of Prometheus',
     answer: { status: 200, type: 'text/plain' },
     failures: [404],
-    handle: async () =>
-      metrics === undefined
-        ? new Refusal(404, 'metrics are not enabled')
-        : plainText(await metrics.render(), metrics.contentType),
+    handle: () => (metrics === undefined ? new Refusal(404, 'metrics are not enabled') : metricsAnswer(metrics)),
   }
 }

@@ -1,5 +1,6 @@
 import { type Api, type ApiContext, createApi } from '../api/api.js'
 import type { ApiKey } from '../api/keys.js'
+import { METRICS_PATH, metricsAnswer } from '../api/metrics-route.js'
 import type { Logger } from '../log.js'
 import type { SocketAddress } from '../ports.js'
 import { isSocketPath } from '../protocol/handshake.js'
@@ -115,10 +116,10 @@ async function listenForMetrics(
 ): Promise<HttpServer | undefined> {
   if (metricsListen === undefined) return undefined
   const handle = async ({ method }: Request, { rawPath }: ApiContext): Promise<Response> => {
-    if (rawPath !== '/metrics') return new Response('not found\n', { status: 404 })
+    if (rawPath !== METRICS_PATH) return new Response('not found\n', { status: 404 })
     if (method !== 'GET' && method !== 'HEAD')
       return new Response(null, { status: 405, headers: { allow: 'GET, HEAD' } })
-    return new Response(await metrics.render(), { headers: { 'content-type': metrics.contentType } })
+    return metricsAnswer(metrics)
   }
   return listenHttp({
     ...metricsListen,

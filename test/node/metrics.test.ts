@@ -177,6 +177,7 @@ describe('--metrics-listen', () => {
     const { port } = await startServer({ metricsListen: { host: LOOPBACK, port: own } })
     const response = await fetch(`http://${LOOPBACK}:${own}/metrics`)
     expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
+    expect(response.headers.get('cache-control')).toBe('no-store')
     expect(samplesOf(await response.text()).get('linksocks_tokens{type="forward"}')).toBe(0)
     const statusOf = async (path: string, method = 'GET') =>
       (await fetch(`http://${LOOPBACK}:${own}${path}`, { method })).status
