@@ -52,9 +52,14 @@ export function toResponse(result: Answer, bodyless: boolean): Response {
   return new Response(null, { status: response.status, headers: response.headers })
 }
 
-function refusalResponse({ status, error, headers }: Refusal): Response {
+/** The JSON body of every failure. */
+export function failureBody(error: string): string {
   const body: v.InferOutput<typeof failureSchema> = { success: false, error }
-  return answer(status, `${JSON.stringify(body)}\n`, { ...headers, 'content-type': 'application/json' })
+  return `${JSON.stringify(body)}\n`
+}
+
+function refusalResponse({ status, error, headers }: Refusal): Response {
+  return answer(status, failureBody(error), { ...headers, 'content-type': 'application/json' })
 }
 
 function answer(status: number, text: string, headers: Readonly<Record<string, string>>): Response {

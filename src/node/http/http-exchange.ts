@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Refusal } from '../../api/answers.js'
 import { requestBody } from './http-body.js'
-import { type Refusal, refusal } from './http-refusal.js'
 
 /** How long a client may leave an answer unread. */
 export const RESPONSE_STALL_MS = 30_000
@@ -39,11 +39,11 @@ export interface RequestOptions {
 /** @returns a refusal for what a Request can't hold: forbidden methods, a broken Host, GET and HEAD with a body */
 export function toRequest(message: IncomingMessage, { signal, onRead }: RequestOptions): Request | Refusal {
   const method = message.method ?? 'GET'
-  if (FORBIDDEN_METHODS.has(method)) return refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })
+  if (FORBIDDEN_METHODS.has(method)) return new Refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })
   const host = message.headers.host ?? 'localhost'
-  if (!HOST.test(host)) return refusal(400, 'invalid Host header')
+  if (!HOST.test(host)) return new Refusal(400, 'invalid Host header')
   const withBody = hasBody(message)
-  if (withBody && (method === 'GET' || method === 'HEAD')) return refusal(400, `a ${method} request has no body`)
+  if (withBody && (method === 'GET' || method === 'HEAD')) return new Refusal(400, `a ${method} request has no body`)
   const { path, query } = rawTarget(message.url ?? '/')
   try {
     return new Request(new URL(`http://${host}${path.startsWith('/') ? path : '/'}${query && `?${query}`}`), {
@@ -53,7 +53,7 @@ export function toRequest(message: IncomingMessage, { signal, onRead }: RequestO
       ...(withBody ? { body: requestBody(message, onRead), duplex: 'half' as const } : {}),
     })
   } catch {
-    return refusal(400, 'invalid request')
+    return new Refusal(400, 'invalid request')
   }
 }
 
@@ -95,10 +95,4 @@ function drained(out: ServerResponse, stallMs: number): Promise<void> {
     }
     out.on('drain', done).on('close', done)
   })
-}
-
-/** As {@link writeResponse}. */
-export function writeRefusal({ status, headers, body }: Refusal, out: ServerResponse): void {
-  out.writeHead(status, headers)
-  if (out.req.method !== 'HEAD') out.write(body)
 }

@@ -1,17 +1,20 @@
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { failureBody, type Refusal } from '../../api/answers.js'
 
-/** Header fields and body of a failure that never reaches the handler; the shape is the HTTP API's. */
-export interface Refusal {
-  readonly status: number
+/*
+ * Writes refusals that never reach the API's handler: what no Request can hold, a refused upgrade, a broken request. The
+ * body is the API's; the header fields are fewer.
+ */
+
+interface Rendered {
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
-export function refusal(status: number, error: string, headers: Readonly<Record<string, string>> = {}): Refusal {
-  const body = `${JSON.stringify({ success: false, error })}\n`
+function render({ error, headers }: Refusal): Rendered {
+  const body = failureBody(error)
   return {
-    status,
     headers: {
       'Content-Type': 'application/json',
       'Content-Length': String(Buffer.byteLength(body)),
@@ -22,12 +25,27 @@ export function refusal(status: number, error: string, headers: Readonly<Record<
   }
 }
 
+/** As the answer of a handler. */
+export function responseOf(refusal: Refusal): Response {
+  const { headers, body } = render(refusal)
+  return new Response(body, { status: refusal.status, headers })
+}
+
+/** Writes status, fields and body; leaves the response open. */
+export function writeRefusal(refusal: Refusal, out: ServerResponse): void {
+  const { headers, body } = render(refusal)
+  out.writeHead(refusal.status, headers)
+  if (out.req.method !== 'HEAD') out.write(body)
+}
+
 /** Answers on a socket that has no response object (a broken request, a refused upgrade) and ends it. */
-export function refuseSocket(socket: Duplex, { status, headers, body }: Refusal): void {
+export function refuseSocket(socket: Duplex, refusal: Refusal): void {
   if (!socket.writable) {
     socket.destroy()
     return
   }
+  const { status } = refusal
+  const { headers, body } = render(refusal)
   const fields = Object.entries({ ...headers, Connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.on('error', () => socket.destroy())
   socket.once('finish', () => socket.destroy())

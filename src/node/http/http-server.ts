@@ -8,6 +8,7 @@ import {
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { socketIp } from '../../address.js'
+import { Refusal } from '../../api/answers.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
 import type { SocketAddress } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
@@ -16,8 +17,8 @@ import { nodeClock } from '../system/clock.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 import { discardBody } from './http-body.js'
 import { HttpConnections } from './http-connections.js'
-import { ALLOWED_METHODS, rawTarget, toRequest, writeRefusal, writeResponse } from './http-exchange.js'
-import { type Refusal, refusal, refuseSocket } from './http-refusal.js'
+import { ALLOWED_METHODS, rawTarget, toRequest, writeResponse } from './http-exchange.js'
+import { refuseSocket, responseOf, writeRefusal } from './http-refusal.js'
 import { acceptUpgrades, wantsWebSocket } from './http-upgrade.js'
 import { clientAddress, type TrustedProxies } from './trusted-proxy.js'
 
@@ -167,7 +168,7 @@ class NodeHttpServer implements HttpServer {
     server.on('request', (request, response) => void this.#exchange(request, response))
     server.on('checkContinue', (request, response) => void this.#exchange(request, response, true))
     server.on('connect', (_request, socket) =>
-      refuseSocket(socket, refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })),
+      refuseSocket(socket, new Refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })),
     )
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       if (error.code !== 'ECONNRESET') this.#rejected(brokenReason(error), socket)
@@ -249,7 +250,7 @@ class NodeHttpServer implements HttpServer {
       return await this.#options.handle(request, { rawPath, remoteAddress: this.#remoteAddress(message), admitted })
     } catch (thrown) {
       this.#options.log.error('http.handler.failed', { error: remoteText(String(thrown)) })
-      return responseOf(refusal(500, 'internal error'))
+      return responseOf(new Refusal(500, 'internal error'))
     }
   }
 
@@ -263,11 +264,7 @@ class NodeHttpServer implements HttpServer {
 /** What reverse proxies leave of a handshake unless they are told to pass it on (RFC 9110 section 15.5.22). */
 function noHandshake(): Refusal {
   const error = 'here a WebSocket is opened: a reverse proxy in between must pass on the Upgrade and Connection headers'
-  return refusal(426, error, { Upgrade: 'websocket', Connection: 'Upgrade, close' })
-}
-
-function responseOf({ status, headers, body }: Refusal): Response {
-  return new Response(body, { status, headers })
+  return new Refusal(426, error, { Upgrade: 'websocket', Connection: 'Upgrade, close' })
 }
 
 /** First byte of a TLS record that begins a handshake (RFC 8446 section 5.1). */
@@ -285,7 +282,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy()
     return
   }
-  if (error.code === 'HPE_HEADER_OVERFLOW') return refuseSocket(socket, refusal(431, 'request header too large'))
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return refuseSocket(socket, refusal(408, 'request timed out'))
-  refuseSocket(socket, refusal(400, 'malformed request'))
+  if (error.code === 'HPE_HEADER_OVERFLOW') return refuseSocket(socket, new Refusal(431, 'request header too large'))
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return refuseSocket(socket, new Refusal(408, 'request timed out'))
+  refuseSocket(socket, new Refusal(400, 'malformed request'))
 }

@@ -2,10 +2,11 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
+import { Refusal } from '../../api/answers.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
 import { type RawTarget, rawTarget } from './http-exchange.js'
-import { refusal, refuseSocket } from './http-refusal.js'
+import { refuseSocket } from './http-refusal.js'
 
 export interface UpgradeOptions {
   /** Whether WebSockets are accepted at this raw path. */
@@ -31,12 +32,12 @@ export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected 
   })
   webSockets.on('wsClientError', (error, socket) => {
     rejected(error.message, socket)
-    refuseSocket(socket, refusal(400, error.message, { 'Sec-WebSocket-Version': '13' }))
+    refuseSocket(socket, new Refusal(400, error.message, { 'Sec-WebSocket-Version': '13' }))
   })
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
     const target = rawTarget(request.url ?? '/')
-    if (!isSocketPath(target.path)) return refuseSocket(socket, refusal(404, 'not found'))
+    if (!isSocketPath(target.path)) return refuseSocket(socket, new Refusal(404, 'not found'))
     webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
       accept(new WsTransport(upgraded, 'server'), request, target),
     )
