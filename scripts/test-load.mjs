@@ -6,6 +6,7 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { endAtSignals } from './ci/end-signals.mjs'
 
 const HELP = `Usage: npm run test:load -- [options] [vitest filters]
 
@@ -104,24 +105,13 @@ async function main() {
   const busy = Array.from({ length: loops }, () =>
     fork(fileURLToPath(import.meta.url), ['--busy'], { stdio: 'ignore' }),
   )
-  const controller = new AbortController()
-  let endedBy
-  for (const [name, code] of [
-    ['SIGHUP', 129],
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ]) {
-    process.on(name, () => {
-      endedBy ??= code
-      controller.abort()
-    })
-  }
+  const ended = endAtSignals()
   const lines = []
   let bad = false
   try {
-    for (let turn = 1; turn <= times && endedBy === undefined; turn += 1) {
+    for (let turn = 1; turn <= times && !ended.signal.aborted; turn += 1) {
       const began = performance.now()
-      const { code, passed, failures } = await runOnce(filters, controller.signal)
+      const { code, passed, failures } = await runOnce(filters, ended.signal)
       bad ||= code !== 0 || failures.length > 0 || passed === 0
       const seconds = Math.round((performance.now() - began) / 1_000)
       const load = loadavg()
@@ -134,7 +124,7 @@ async function main() {
     for (const loop of busy) loop.kill('SIGKILL')
   }
   console.log(lines.join('\n'))
-  return endedBy ?? (bad ? 1 : 0)
+  return ended.exitCode ?? (bad ? 1 : 0)
 }
 
 if (process.argv[2] === '--busy') beBusy()

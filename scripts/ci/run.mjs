@@ -1,6 +1,7 @@
 // Runs every suite, one after the other and whatever became of those before, and counts what ran. `.ci/run` starts it.
 import { runCommand } from './command.mjs'
 import { checkSubjects } from './commit-subjects.mjs'
+import { endAtSignals } from './end-signals.mjs'
 import { checkLeftovers, checkLock, workTree } from './repository.mjs'
 import { runSuite } from './suite.mjs'
 import { suiteLine, sumLine, table } from './summary.mjs'
@@ -72,30 +73,19 @@ async function runAll(add, signal) {
   add(checked('leftovers', () => checkLeftovers(before)))
 }
 
-const controller = new AbortController()
-let endedBy
+const ended = endAtSignals()
 // nobody reads on: the exit code still tells
 process.stdout.on('error', () => {})
-for (const [name, code] of [
-  ['SIGHUP', 129],
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-]) {
-  process.on(name, () => {
-    endedBy ??= code
-    controller.abort()
-  })
-}
 const rows = []
 const add = (row) => {
   rows.push(row)
   console.log(suiteLine(row))
 }
 try {
-  await runAll(add, controller.signal)
+  await runAll(add, ended.signal)
 } catch (error) {
   add({ name: 'ci', passed: 0, failed: 1, skipped: 0, ms: 0, reason: error.stack })
 }
 console.log(`\n${table(rows)}\n`)
 console.log(sumLine(rows))
-process.exitCode = endedBy ?? (rows.every(({ failed }) => failed === 0) ? 0 : 1)
+process.exitCode = ended.exitCode ?? (rows.every(({ failed }) => failed === 0) ? 0 : 1)
