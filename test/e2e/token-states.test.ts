@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { jumpingClock } from '../support/e2e/jumping-clock.js'
 import { api } from '../support/e2e/modes.js'
 import { type ServerProcess, sceneOfTest } from '../support/e2e/scene.js'
 import { readBytes, socksConnect } from '../support/e2e/socks.js'
@@ -6,10 +7,11 @@ import { echoTarget, errorOf, readAll } from '../support/e2e/targets.js'
 import { freePort, isFree } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 
+const HOUR_MS = 3_600_000
 /** Lets a server's time of day jump over the end of a token, whenever the test wants it to. */
-const LATER = { NODE_OPTIONS: `--import ${new URL('later-clock.mjs', import.meta.url)}` }
+const LATER = jumpingClock(2 * HOUR_MS)
 /** An end that a server reaches by that jump alone. */
-const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString()
+const inAnHour = (): string => new Date(Date.now() + HOUR_MS).toISOString()
 
 async function added(server: ServerProcess, body: Readonly<Record<string, unknown>>): Promise<string> {
   const response = await api(server, 'POST', 'token', body)

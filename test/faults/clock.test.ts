@@ -4,7 +4,7 @@ import { sceneOfTest } from '../support/e2e/scene.js'
 import { readBytes, socksConnect } from '../support/e2e/socks.js'
 import { echoTarget } from '../support/e2e/targets.js'
 import { until } from '../support/wait.js'
-import { jumpingClock } from './preload.js'
+import { jumpingDays } from './preload.js'
 
 /** Below --ping-timeout: what is judged when the link has been silent for so long is judged after each jump. */
 const JUDGED_MS = 40_000
@@ -15,7 +15,7 @@ const JUMPS = [1, -1]
 const scene = sceneOfTest()
 
 it('a time of day that jumps by days costs no link and no stream', async () => {
-  const env = jumpingClock(JUDGED_MS)
+  const env = jumpingDays(JUDGED_MS)
   const echo = await echoTarget(scene)
   const server = await scene.server(['-t', 'F', '--ping-timeout', '45s'], { env })
   const client = await scene.listener(server.url, ['-t', 'F', '--ping-timeout', '45s'], { env })

@@ -1,4 +1,7 @@
 import { fileURLToPath } from 'node:url'
+import { jumpingClock } from '../support/e2e/jumping-clock.js'
+
+const DAY_MS = 24 * 3_600_000
 
 type Environment = Readonly<Record<string, string>>
 
@@ -13,9 +16,10 @@ export function earlyTimers(leastMs: number): Environment {
   return { ...loading('early-timers.mjs'), EARLY_MS: `${leastMs}` }
 }
 
-/** The same, and with each of the first two signals the time of day jumps by days. */
-export function jumpingClock(leastMs: number): Environment {
-  return { ...loading('jumping-clock.mjs', 'early-timers.mjs'), EARLY_MS: `${leastMs}` }
+/** The same, and with the first of these signals the time of day jumps a day ahead, with the second two days back. */
+export function jumpingDays(leastMs: number): Environment {
+  const [clock, timers] = [jumpingClock(DAY_MS, -2 * DAY_MS), earlyTimers(leastMs)]
+  return { ...clock, ...timers, NODE_OPTIONS: `${clock.NODE_OPTIONS} ${timers.NODE_OPTIONS}` }
 }
 
 /** The program waits so many times as long for what others send. */

@@ -1,7 +1,6 @@
-// Loaded before the program: on SIGUSR2 the time of day jumps a day ahead, and the next time two days back.
-const HOUR_MS = 3_600_000
+// Loaded before the program: with each SIGUSR2 the time of day jumps by the next of JUMPS_MS, numbers with blanks between.
 const real = Date.now
-const jumps = [24 * HOUR_MS, -48 * HOUR_MS]
+const jumps = process.env.JUMPS_MS.split(' ').map(Number)
 let aheadMs = 0
 
 process.on('SIGUSR2', () => {
