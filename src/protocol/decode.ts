@@ -16,14 +16,13 @@ import type {
   Message,
   PartnersMessage,
 } from './message-types.js'
-import { ChannelProtocol, Compression, MessageType, PROTOCOL_VERSION } from './message-types.js'
+import { ChannelProtocol, Compression, MESSAGE_HEADER_BYTES, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8 } from './text.js'
 import { hex } from './token-hash.js'
 import { decodeTrailer, startsTrailer } from './trailer.js'
 import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 
 const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
-const HEADER_BYTES = 2
 const SUPPORTED_MAJOR = PROTOCOL_VERSION >> 4
 
 /**
@@ -65,7 +64,7 @@ export function readChannelKey(buf: Uint8Array): ChannelKey {
 
 /** Whether a message is Data compressed with gzip; `false` also for one that is too short to tell. */
 export function isGzipData(buf: Uint8Array): boolean {
-  return buf[1] === MessageType.Data && buf[HEADER_BYTES + 1 + UUID_BYTES] === Compression.Gzip
+  return buf[1] === MessageType.Data && buf[MESSAGE_HEADER_BYTES + 1 + UUID_BYTES] === Compression.Gzip
 }
 
 function channelIdOffset(type: number | undefined): number | undefined {
@@ -74,9 +73,9 @@ function channelIdOffset(type: number | undefined): number | undefined {
     case MessageType.Data:
     case MessageType.ConnectResponse:
       // one byte, Protocol or Success, comes first
-      return HEADER_BYTES + 1
+      return MESSAGE_HEADER_BYTES + 1
     case MessageType.Disconnect:
-      return HEADER_BYTES
+      return MESSAGE_HEADER_BYTES
     default:
       return undefined
   }
@@ -90,7 +89,7 @@ function channelIdOffset(type: number | undefined): number | undefined {
  */
 export function decodeMessage(buf: Uint8Array): Message | undefined {
   const type = messageType(buf)
-  const reader = new ByteReader(buf, HEADER_BYTES)
+  const reader = new ByteReader(buf, MESSAGE_HEADER_BYTES)
   switch (type) {
     case MessageType.Auth:
       return auth(buf, reader)

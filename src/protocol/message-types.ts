@@ -4,6 +4,9 @@ import type { Trailer } from './trailer.js'
 /** What every message of ours begins with; the major version is the upper half (A.1). */
 export const PROTOCOL_VERSION = 0x01
 
+/** Version and Type, with which every message begins (A.3). */
+export const MESSAGE_HEADER_BYTES = 2
+
 /** The Type byte (A.3). */
 export const MessageType = {
   Auth: 1,

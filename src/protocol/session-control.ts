@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { ByteReader, ByteWriter } from './bytes.js'
-import { MessageType, PROTOCOL_VERSION } from './message-types.js'
+import { MESSAGE_HEADER_BYTES, MessageType, PROTOCOL_VERSION } from './message-types.js'
 
 /** The Op byte of SessionControl (B.3). */
 export const SessionOp = { Ack: 1, End: 2, Drain: 3 } as const
@@ -13,8 +13,6 @@ export type SessionControl =
   | { readonly op: typeof SessionOp.End }
   /** Its sender is about to shut down: no new channels, please. */
   | { readonly op: typeof SessionOp.Drain }
-
-const HEADER_BYTES = 2
 
 export function encodeSessionControl(control: SessionControl): Uint8Array {
   const out = new ByteWriter().u8(PROTOCOL_VERSION).u8(MessageType.SessionControl).u8(control.op)
@@ -29,7 +27,7 @@ export function encodeSessionControl(control: SessionControl): Uint8Array {
  */
 export function decodeSessionControl(raw: Uint8Array): SessionControl | undefined {
   if (raw[1] !== MessageType.SessionControl) return undefined
-  const reader = new ByteReader(raw, HEADER_BYTES)
+  const reader = new ByteReader(raw, MESSAGE_HEADER_BYTES)
   const op = reader.u8()
   if (op === SessionOp.End || op === SessionOp.Drain) return { op }
   if (op !== SessionOp.Ack) return undefined
