@@ -1,4 +1,4 @@
-import type { ServerOptions } from '../node/options.js'
+import { DEFAULT_SOCKS_PORT, type ServerOptions } from '../node/options.js'
 import { nodeCrypto } from '../node/system/crypto.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { generateToken } from '../relay/tokens/token-text.js'
@@ -37,9 +37,6 @@ import {
   parseProxy,
   parseToken,
 } from './settings/values.js'
-
-/** The SOCKS5 port of a reverse token, when none is named. */
-const DEFAULT_SOCKS_PORT = 9_870
 
 /** What decides which tokens the server begins with. */
 interface TokenSettings extends CredentialSettings {

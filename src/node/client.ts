@@ -10,7 +10,13 @@ import { connectWebSocket } from './connect/ws-connect.js'
 import { exitDialers } from './exit-dialers.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
 import type { TcpListener } from './net/tcp-listener.js'
-import type { ClientOptions, CloseOptions, SocksListenOptions } from './options.js'
+import {
+  type ClientOptions,
+  type CloseOptions,
+  DEFAULT_SERVER_URL,
+  DEFAULT_SOCKS_PORT,
+  type SocksListenOptions,
+} from './options.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
 import { toDuplex } from './stream-duplex.js'
 import { nodeClock } from './system/clock.js'
@@ -18,8 +24,6 @@ import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
 import { watchWake } from './system/wake.js'
 
-const DEFAULT_URL = 'ws://localhost:8765'
-const DEFAULT_SOCKS_PORT = 9_870
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
@@ -53,7 +57,7 @@ export class Client implements AsyncDisposable {
       crypto: nodeCrypto,
       inflate: nodeInflate,
       log: this.#log,
-      urls: [options.url ?? DEFAULT_URL].flat(),
+      urls: [options.url ?? DEFAULT_SERVER_URL].flat(),
       token: options.token,
       reverse: options.reverse ?? false,
       authInBand: options.authInBand ?? false,

@@ -7,6 +7,12 @@ import type { PingOptions, ResumeOptions } from './link-options.js'
 
 export type { ApiKey } from '../api/keys.js'
 
+/** Port of a server that is given none. */
+export const DEFAULT_PORT = 8_765
+/** Port of a SOCKS5 listener that is given none. */
+export const DEFAULT_SOCKS_PORT = 9_870
+/** Where a client connects that is given no server. */
+export const DEFAULT_SERVER_URL = `ws://localhost:${DEFAULT_PORT}`
 /** Longest time an option or a flag takes: 24 h. */
 export const MAX_DURATION_MS = 24 * 3_600_000
 

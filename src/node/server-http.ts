@@ -10,14 +10,13 @@ import type { DashboardFiles } from './http/dashboard-files.js'
 import { type HttpServer, listenHttp, type UpgradeInfo } from './http/http-server.js'
 import type { TrustedProxies } from './http/trusted-proxy.js'
 import type { Metrics, MetricsOptions } from './metrics.js'
-import type { ServerOptions } from './options.js'
+import { DEFAULT_PORT, type ServerOptions } from './options.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { watchEventLoop } from './system/event-loop-delay.js'
 import { packageVersion } from './system/package-version.js'
 import type { WsTransport } from './websocket/ws-transport.js'
 
-const DEFAULT_PORT = 8_765
 /** A timer that comes so late is worth an alarm, which stays for a while. */
 const ALARMING_DELAY_MS = 1_000
 const DELAY_ALARM_MS = 60_000

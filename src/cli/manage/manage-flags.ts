@@ -1,3 +1,4 @@
+import { DEFAULT_PORT } from '../../node/options.js'
 import * as client from '../settings/client-flags.js'
 import type { Flag } from '../settings/flags.js'
 import * as flags from '../settings/flags.js'
@@ -6,11 +7,13 @@ const SERVER = 'Running server:'
 const TOKEN_GROUP = 'Token:'
 const OUTPUT = 'Output and help:'
 
+/** Of a server on this machine. */
+export const DEFAULT_API_URL = `http://127.0.0.1:${DEFAULT_PORT}`
 export const API_URL: Flag = {
   flags: '-u, --url <url>',
   help: 'the running server: an http://, https://, ws:// or wss:// URL; a path before /api or /socket is kept',
   group: SERVER,
-  fallback: 'http://127.0.0.1:8765',
+  fallback: DEFAULT_API_URL,
   variable: 'LINKSOCKS_API_URL',
 }
 export const API_KEY: Flag = {

@@ -7,9 +7,8 @@ import { longName } from '../settings/flags.js'
 import { readTls } from '../settings/tls.js'
 import { invalid, parseApiKey, parseDuration, parseProxy } from '../settings/values.js'
 import type { ApiAccess } from './api-client.js'
-import { API_KEY, API_KEY_FILE, API_URL, EXPIRES_AT, EXPIRES_IN, TIMEOUT } from './manage-flags.js'
+import { API_KEY, API_KEY_FILE, API_URL, DEFAULT_API_URL, EXPIRES_AT, EXPIRES_IN, TIMEOUT } from './manage-flags.js'
 
-const DEFAULT_URL = 'http://127.0.0.1:8765'
 const DEFAULT_TIMEOUT_MS = 10_000
 const MIN_TIMEOUT_MS = 100
 /** Longest time that a token can be given by --expires-in: 10 years. */
@@ -22,7 +21,7 @@ export async function readAccess(settings: Settings, env: Environment): Promise<
     throw optionError('--api-key', 'is needed, or --api-key-file, LINKSOCKS_API_KEY or LINKSOCKS_API_KEY_FILE')
   }
   return {
-    url: settings.value(API_URL, parseApiUrl) ?? DEFAULT_URL,
+    url: settings.value(API_URL, parseApiUrl) ?? DEFAULT_API_URL,
     key,
     keySource: settings.source(API_KEY, API_KEY_FILE) ?? longName(API_KEY),
     timeoutMs: settings.value(TIMEOUT, (text) => parseDuration(text, MIN_TIMEOUT_MS)) ?? DEFAULT_TIMEOUT_MS,

@@ -1,4 +1,5 @@
 import { MAX_THREADS } from '../../node/check-options.js'
+import { DEFAULT_SERVER_URL } from '../../node/options.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
 
@@ -17,7 +18,7 @@ export const SERVER_URL: Flag = {
   flags: '-u, --url <url>',
   help: 'the server: host[:port] (means wss) or a ws://, wss://, http:// or https:// URL; may be repeated, then the first one that admits is taken',
   group: flags.CONNECTION,
-  fallback: 'ws://localhost:8765',
+  fallback: DEFAULT_SERVER_URL,
   variable: 'LINKSOCKS_URL',
   repeatable: true,
 }

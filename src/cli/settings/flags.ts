@@ -1,4 +1,5 @@
 import { Option } from 'commander'
+import { DEFAULT_SOCKS_PORT } from '../../node/options.js'
 
 /** One flag of a command, with the variable that may stand for it. */
 export interface Flag {
@@ -46,7 +47,7 @@ export const SOCKS_PORT: Flag = {
   flags: '-p, --socks-port <port>',
   help: 'the SOCKS5 port',
   group: SOCKS,
-  fallback: '9870',
+  fallback: String(DEFAULT_SOCKS_PORT),
   variable: 'LINKSOCKS_SOCKS_PORT',
 }
 export const SOCKS_USERNAME: Flag = {

@@ -1,3 +1,4 @@
+import { DEFAULT_PORT } from '../../node/options.js'
 import { KEYS_FILE_LIMIT } from './files.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
@@ -41,7 +42,7 @@ export const WS_PORT: Flag = {
   flags: '-P, --ws-port <port>',
   help: 'port for WebSocket clients and the HTTP API; 0 takes a free one',
   group: RELAY,
-  fallback: '8765',
+  fallback: String(DEFAULT_PORT),
   variable: 'LINKSOCKS_WEBSOCKET_PORT',
 }
 export const API_KEY: Flag = {
