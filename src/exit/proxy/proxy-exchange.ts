@@ -1,9 +1,10 @@
 import { addressText, checkTarget, literalIp } from '../../address.js'
 import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
-import type { ByteStream, Clock, EgressPolicy, Target } from '../../ports.js'
+import type { AbortOptions, ByteStream, Clock, Dialer, EgressPolicy, Target } from '../../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
+import type { ProxyUrl } from './proxy-url.js'
 
 /** Largest header of an HTTP proxy's answer, and more than any SOCKS5 message. */
 export const MAX_PROXY_MESSAGE_BYTES = 16 * 1024
@@ -52,6 +53,37 @@ export function exchangeWithProxy<T>({ clock, what, signal, connect, talk, disca
       discard,
     },
   )
+}
+
+/** The way to a proxy. */
+export interface ProxyRoute {
+  readonly proxy: ProxyUrl
+  /** Dials the proxy itself. */
+  readonly inner: Dialer
+  readonly clock: Clock
+}
+
+/**
+ * Connects to `target` through a proxy. `request` asks the proxy for it; from then on the connection is the target's.
+ * @throws {LinkSocksError} as {@link exchangeWithProxy}
+ */
+export function dialThroughProxy(
+  { proxy, inner, clock }: ProxyRoute,
+  target: Target,
+  request: (handshake: HandshakeStream, signal: AbortSignal) => Promise<unknown>,
+  { signal }: AbortOptions,
+): Promise<ByteStream> {
+  return exchangeWithProxy({
+    clock,
+    what: `connecting to ${addressText(target)}`,
+    signal,
+    connect: (deadline) => inner.dial(proxy, { signal: deadline }),
+    talk: async (handshake, deadline) => {
+      await request(handshake, deadline)
+      return handshake.release()
+    },
+    discard: (stream) => stream.abort(new LinkSocksError('ERR_CANCELLED', 'nobody waits for it any more')),
+  })
 }
 
 /**

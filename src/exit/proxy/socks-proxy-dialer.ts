@@ -1,11 +1,10 @@
-import { addressText, canonicalHost, canonicalIp, isIpv6 } from '../../address.js'
+import { canonicalHost, canonicalIp, isIpv6 } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import type {
   AbortOptions,
   BindDatagrams,
   ByteStream,
-  Clock,
   DatagramSocket,
   Dialer,
   EgressPolicy,
@@ -14,18 +13,14 @@ import type {
   Target,
 } from '../../ports.js'
 import { Cmd, encodeRequest } from '../../socks/codec.js'
+import type { HandshakeStream } from '../../streams/handshake-stream.js'
 import { interleaveFamilies, raceConnect } from '../dial/race.js'
 import { bindUdp } from '../udp/udp-relay.js'
-import { checkProxiedTarget, exchangeWithProxy } from './proxy-exchange.js'
-import type { ProxyUrl } from './proxy-url.js'
+import { checkProxiedTarget, dialThroughProxy, exchangeWithProxy, type ProxyRoute } from './proxy-exchange.js'
 import { requestOfSocks } from './socks-client.js'
 import { SocksProxyAssociation } from './socks-proxy-association.js'
 
-export interface SocksProxyDialerOptions {
-  readonly proxy: ProxyUrl
-  /** The way to the proxy itself. */
-  readonly inner: Dialer
-  readonly clock: Clock
+export interface SocksProxyDialerOptions extends ProxyRoute {
   /** @default silent */
   readonly log?: Logger | undefined
   /** Judges targets given as IP text; domains are resolved by the proxy and not judged. @default everything is allowed */
@@ -47,21 +42,13 @@ export class SocksProxyDialer implements Dialer {
   }
 
   /** @throws {LinkSocksError} as exchangeWithProxy(); ERR_DIAL_NOT_ALLOWED, ERR_DIAL_FAILED for port 0 or a broken host */
-  async dial(target: Target, { signal }: AbortOptions = {}): Promise<ByteStream> {
-    const { proxy, inner, clock, policy } = this.#options
+  async dial(target: Target, options: AbortOptions = {}): Promise<ByteStream> {
+    const { proxy, policy } = this.#options
     checkProxiedTarget(target, policy)
     const request = encodeConnect(target)
-    return exchangeWithProxy({
-      clock,
-      what: `connecting to ${addressText(target)}`,
-      signal,
-      connect: (deadline) => inner.dial(proxy, { signal: deadline }),
-      talk: async (handshake, deadline) => {
-        await requestOfSocks(handshake, request, proxy.credentials, deadline)
-        return handshake.release()
-      },
-      discard: (stream) => stream.abort(new LinkSocksError('ERR_CANCELLED', 'nobody waits for it any more')),
-    })
+    const ask = (handshake: HandshakeStream, deadline: AbortSignal) =>
+      requestOfSocks(handshake, request, proxy.credentials, deadline)
+    return dialThroughProxy(this.#options, target, ask, options)
   }
 
   /**
