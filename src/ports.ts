@@ -203,6 +203,8 @@ export interface TransportHandler {
   suspended?(reason: LinkSocksError): void
   /** After `suspended()`: nothing was lost. */
   resumed?(): void
+  /** The peer is about to shut down. */
+  draining?(): void
 }
 
 /**

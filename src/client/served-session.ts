@@ -1,27 +1,30 @@
 import { LinkSocksError } from '../errors.js'
 import { type ResumableOptions, ResumableTransport } from '../mux/resume/resumable-transport.js'
-import { Session, type SessionOptions } from '../mux/session.js'
-import type { MessageTransport, Timer } from '../ports.js'
+import { Session, type SessionHandler, type SessionOptions } from '../mux/session.js'
+import type { Timer } from '../ports.js'
 import type { Admitted, Ticket } from './connect-link.js'
 import type { LiveSession } from './connection-keeper.js'
 
 /** How often a session that is to end with its last channel is looked at. */
 const DRAIN_LOOK_MS = 250
 
-export interface ServedSessionEvents {
+/** What a server may ask of the session, and what its owner hears of it. */
+export interface ServedSessionHandler extends Pick<SessionHandler, 'connect' | 'control' | 'close'> {
   /** It takes channels, from now on or again. */
-  up(session: Session): void
+  up(): void
   /** It takes none, until it is up again or for ever. */
-  down(session: Session, reason: LinkSocksError | undefined): void
+  down(reason: LinkSocksError | undefined): void
   /** It was down and does not come back: its channels have ended. */
   forgotten(reason: LinkSocksError): void
 }
 
-/** One session of a client, on one WebSocket after the other if the server allows that. */
+/** One session of a client, on one WebSocket after the other if the server allows that. Inert until `start()`. */
 export class ServedSession {
   readonly session: Session
   readonly #transport: ResumableTransport | undefined
-  readonly #events: ServedSessionEvents
+  /** A later connection would end up at another server. */
+  readonly #elsewhere: boolean
+  #handler: ServedSessionHandler | undefined
   #url: string
   #id: Uint8Array | undefined
   #up = false
@@ -31,29 +34,16 @@ export class ServedSession {
   #gone: (reason: LinkSocksError | undefined) => void = () => {}
   #receivedBefore = 0
 
-  constructor(admitted: Admitted, resumable: ResumableOptions, options: SessionOptions, events: ServedSessionEvents) {
-    this.#url = admitted.url
-    this.#id = admitted.sessionId
-    this.#events = events
-    this.#transport =
-      this.#id === undefined
-        ? undefined
-        : new ResumableTransport(admitted.transport, { ...resumable, draining: () => this.#serverDrains() })
-    const transport: MessageTransport = this.#transport ?? admitted.transport
-    const { handler } = options
-    this.session = new Session(transport, {
-      ...options,
-      handler: {
-        ...handler,
-        suspended: (reason) => (admitted.elsewhere ? this.session.abort(reason) : this.#lost(reason)),
-        resumed: () => this.#back(),
-        close: (error) => {
-          this.#look?.cancel()
-          handler.close(error)
-          this.#lost(error)
-        },
-      },
-    })
+  constructor(
+    { url, elsewhere, sessionId, transport }: Admitted,
+    resumable: ResumableOptions,
+    environment: SessionOptions,
+  ) {
+    this.#url = url
+    this.#elsewhere = elsewhere
+    this.#id = sessionId
+    this.#transport = sessionId === undefined ? undefined : new ResumableTransport(transport, resumable)
+    this.session = new Session(this.#transport ?? transport, environment)
   }
 
   /** While it is suspended: how to go on. */
@@ -63,12 +53,23 @@ export class ServedSession {
     return { url: this.#url, id: this.#id, received: transport.received }
   }
 
-  /** Begins to receive. */
-  start(): LiveSession {
+  /** Begins to receive; called once. */
+  start(handler: ServedSessionHandler): LiveSession {
+    this.#handler = handler
     // first: what came right behind the answer may end it
     const live = this.#live()
     this.#back()
-    this.session.start()
+    this.session.start({
+      ...handler,
+      suspended: (reason) => (this.#elsewhere ? this.session.abort(reason) : this.#lost(reason)),
+      resumed: () => this.#back(),
+      draining: () => this.#serverDrains(),
+      close: (error) => {
+        this.#look?.cancel()
+        handler.close(error)
+        this.#lost(error)
+      },
+    })
     return live
   }
 
@@ -98,14 +99,14 @@ export class ServedSession {
 
   #back(): void {
     this.#up = true
-    this.#events.up(this.session)
+    this.#handler?.up()
   }
 
   #lost(reason: LinkSocksError | undefined): void {
     // nobody comes back to a server that is gone
     if (this.#draining) return this.session.abort(reason ?? new LinkSocksError('ERR_LINK_LOST', 'the server is gone'))
-    if (this.#up) this.#events.down(this.session, reason)
-    else if (reason !== undefined) this.#events.forgotten(reason)
+    if (this.#up) this.#handler?.down(reason)
+    else if (reason !== undefined) this.#handler?.forgotten(reason)
     this.#up = false
     this.#gone(reason)
   }

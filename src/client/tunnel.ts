@@ -5,7 +5,7 @@ import { drained } from '../mux/drained.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
 import { ReplayBudget } from '../mux/resume/replay-budget.js'
-import type { Session, SessionHandler } from '../mux/session.js'
+import type { Session } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
 import type {
   AbortOptions,
@@ -28,7 +28,7 @@ import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
 import { LinkPool } from './link-pool.js'
 import { RemoteLog } from './remote-log.js'
-import { ServedSession } from './served-session.js'
+import { ServedSession, type ServedSessionHandler } from './served-session.js'
 
 export interface TunnelOptions {
   readonly openTransport: OpenTransport
@@ -201,43 +201,51 @@ export class Tunnel implements Dialer {
     const { clock, crypto, inflate, trace, pings, reverse, resumeTimeoutMs } = this.#options
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)
-    const remoteLog = new RemoteLog(log, clock)
     const limited = limitedLog(log, () => clock.now())
     // warnings are the server's doing; what it only uses is logged for debugging, all of it
     const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
-    const exit = reverse ? new Exit(this.#options.createExitDialer(), peerLog) : undefined
-    const control = (message: Message): void => this.#onControl(message, remoteLog)
-    const handler: SessionHandler = {
-      control,
-      ...(exit && { connect: (message) => this.#onConnect(exit, served.session, message) }),
-      close: () => {
-        this.#sessions.delete(served.session)
-        this.#connectorTokens.forget(served.session)
-      },
-    }
-    const environment = { clock, crypto, inflate, log: peerLog }
-    const sessionOptions = { ...environment, totals: this.#received, trace, pings, pongs: true, handler }
+    const environment = { clock, crypto, inflate, log: peerLog, totals: this.#received, trace, pings, pongs: true }
     const resumable = { clock, timeoutMs: resumeTimeoutMs, budget: this.#replays }
-    const served = new ServedSession(admitted, resumable, sessionOptions, {
-      up: (session) => {
-        log.info('link.up', { role: reverse ? 'provider' : 'client' })
+    const served = new ServedSession(admitted, resumable, environment)
+    const { session } = served
+    const dialer = new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) })
+    const remoteLog = new RemoteLog(log, clock)
+    this.#served[index] = served
+    this.#sessions.add(session)
+    for (const message of admitted.early) this.#onControl(message, remoteLog)
+    const live = served.start({
+      ...this.#rights(session, peerLog),
+      ...this.#life(session, dialer, log),
+      control: (message) => this.#onControl(message, remoteLog),
+    })
+    // the links of one client are one instance: the first speaks for all
+    if (reverse && index === 0) this.#connectorTokens.register(session)
+    return live
+  }
+
+  /** What the server may ask for: channels of a provider, and of nobody else. */
+  #rights(session: Session, log: Logger): Pick<ServedSessionHandler, 'connect'> {
+    if (!this.#options.reverse) return {}
+    const exit = new Exit(this.#options.createExitDialer(), log)
+    return { connect: (message) => this.#onConnect(exit, session, message) }
+  }
+
+  #life(session: Session, dialer: Dialer, log: Logger): Omit<ServedSessionHandler, 'connect' | 'control'> {
+    return {
+      up: () => {
+        log.info('link.up', { role: this.#options.reverse ? 'provider' : 'client' })
         this.#pool.add(session, dialer)
       },
-      down: (session, error) => {
+      down: (error) => {
         this.#pool.remove(session)
         log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
       },
       forgotten: (error) => log.warn('session.lost', { code: error.code, reason: remoteText(error.message) }),
-    })
-    const { session } = served
-    const dialer = new SessionDialer(session, { fastOpen: this.#fastOpen(admitted.keepsOrder) })
-    this.#served[index] = served
-    this.#sessions.add(session)
-    for (const message of admitted.early) control(message)
-    const link = served.start()
-    // the links of one client are one instance: the first speaks for all
-    if (reverse && index === 0) this.#connectorTokens.register(session)
-    return link
+      close: () => {
+        this.#sessions.delete(session)
+        this.#connectorTokens.forget(session)
+      },
+    }
   }
 
   #onConnect(exit: Exit, session: Session, message: ConnectMessage): void {

@@ -15,12 +15,13 @@ export interface SessionHandler {
   /** The connection is lost and may come back: no new channels until `resumed()`. */
   suspended?(reason: LinkSocksError): void
   resumed?(): void
+  /** The peer is about to shut down: it takes no new channels. */
+  draining?(): void
   /** The session is gone. Exactly once; without `error` it was closed from this end or in order. */
   close(error?: LinkSocksError): void
 }
 
 export interface SessionOptions extends HostEnvironment {
-  readonly handler: SessionHandler
   /** Also send unsolicited pongs (clients do, for deployed servers). */
   readonly pongs: boolean
   /** @default as deployed programs do */

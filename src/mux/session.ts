@@ -31,7 +31,7 @@ export const MAX_CHANNELS_PER_SESSION = 20_000
 /** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
 export const CLOSE_FLUSH_MS = 2_000
 
-/** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles. */
+/** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles; inert until `start()`. */
 export class Session implements ChannelHost {
   readonly clock: SessionClock
   readonly crypto: Crypto
@@ -45,7 +45,6 @@ export class Session implements ChannelHost {
   /** Goes on while the session is suspended. */
   readonly #time: Clock
   readonly #transport: MessageTransport
-  readonly #handler: SessionHandler
   readonly #scheduler: Scheduler
   readonly #keepalive: Keepalive
   readonly #trace: boolean
@@ -54,7 +53,9 @@ export class Session implements ChannelHost {
   readonly #gone = new Promise<void>((resolve) => {
     this.#transportClosed = resolve
   })
+  #handler: SessionHandler | undefined
   #ended = false
+  #reason: LinkSocksError | undefined
   #otherVersion = false
   #closing: Promise<void> | undefined
 
@@ -69,7 +70,6 @@ export class Session implements ChannelHost {
     this.roundTrips = new RoundTrips(this.clock)
     this.busyReaders = new BusyReaders(this.clock)
     this.#transport = transport
-    this.#handler = options.handler
     this.#trace = options.trace ?? false
     this.#scheduler = new Scheduler(transport, new Pace(this.clock), () =>
       this.abort(new LinkSocksError('ERR_LIMIT', 'the peer does not read what it asked for')),
@@ -85,8 +85,10 @@ export class Session implements ChannelHost {
     this.usage = new SessionUsage(this.roundTrips, this.#scheduler, this.#keepalive)
   }
 
-  /** Begins to receive; called once. */
-  start(): void {
+  /** Begins to receive, and to call `handler`; called once. A session that has ended before says so at once. */
+  start(handler: SessionHandler): void {
+    this.#handler = handler
+    if (this.#ended) this.#contain(() => handler.close(this.#reason))
     this.#transport.start({
       message: (data) => this.#receive(data),
       activity: () => this.#keepalive.activity(),
@@ -95,6 +97,7 @@ export class Session implements ChannelHost {
       close: (info) => this.#onClose(info),
       suspended: (reason) => this.#onSuspended(reason),
       resumed: () => this.#onResumed(),
+      draining: () => this.#ended || this.#contain(() => this.#handler?.draining?.()),
     })
   }
 
@@ -187,14 +190,14 @@ export class Session implements ChannelHost {
     if (this.#ended) return
     this.#keepalive.stop()
     this.clock.stop()
-    this.#contain(() => this.#handler.suspended?.(reason))
+    this.#contain(() => this.#handler?.suspended?.(reason))
   }
 
   #onResumed(): void {
     if (this.#ended) return
     this.#keepalive.restart()
     this.clock.resume()
-    this.#contain(() => this.#handler.resumed?.())
+    this.#contain(() => this.#handler?.resumed?.())
   }
 
   #onClose(info: TransportClose): void {
@@ -205,6 +208,7 @@ export class Session implements ChannelHost {
   #end(error?: LinkSocksError): void {
     if (this.#ended) return
     this.#ended = true
+    this.#reason = error
     this.#keepalive.stop()
     this.gate.stop()
     this.#scheduler.stop()
@@ -212,7 +216,7 @@ export class Session implements ChannelHost {
     this.#channels.clear()
     const reason = error ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the link was closed')
     for (const entry of entries) this.#contain(() => entry.sessionClosed(reason))
-    this.#contain(() => this.#handler.close(error))
+    this.#contain(() => this.#handler?.close(error))
   }
 
   #receive(raw: Uint8Array): void {
@@ -236,7 +240,7 @@ export class Session implements ChannelHost {
       case MessageType.ConnectResponse:
       case MessageType.Disconnect: {
         const entry = this.#channels.get(readChannelKey(raw))
-        if (entry === undefined) this.#handler.unknownChannel?.(raw, type)
+        if (entry === undefined) this.#handler?.unknownChannel?.(raw, type)
         else entry.message(raw, type)
         return
       }
@@ -261,7 +265,7 @@ export class Session implements ChannelHost {
     const message = decodeMessage(raw)
     if (message?.type !== MessageType.Connect) return
     if (message.resume) return this.#refuseResume(message.channelId)
-    if (this.#handler.connect !== undefined) return this.#handler.connect(message, raw)
+    if (this.#handler?.connect !== undefined) return this.#handler.connect(message, raw)
     this.log.warn('session.connect.refused', { reason: 'the role of the peer does not allow it to open channels' })
     const error = new LinkSocksError('ERR_DIAL_NOT_ALLOWED', 'not allowed: this peer may not open channels')
     this.control(encodeRefusal(message.channelId, error))
@@ -278,7 +282,7 @@ export class Session implements ChannelHost {
   #onControl(raw: Uint8Array): void {
     try {
       const message = decodeMessage(raw)
-      if (message !== undefined) this.#handler.control?.(message)
+      if (message !== undefined) this.#handler?.control?.(message)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
       this.log.warn('session.message.ignored', { code: error.code, reason: error.message })

@@ -116,9 +116,8 @@ export class ScriptedServer {
 /** A session on a memory transport, and what stands at its other end. */
 export function session(clock: Clock): { session: Session; far: ScriptedLink } {
   const [near, far] = memoryTransportPair()
-  const handler = { close: () => {} }
   const log = new LogRecorder()
-  const made = new Session(near, { clock, crypto: nodeCrypto, inflate: nodeInflate, log, pongs: true, handler })
-  made.start()
+  const made = new Session(near, { clock, crypto: nodeCrypto, inflate: nodeInflate, log, pongs: true })
+  made.start({ close: () => {} })
   return { session: made, far: new ScriptedLink(far, '', false, undefined) }
 }

@@ -30,14 +30,11 @@ function setUp() {
   }
   const exit = new Exit(dialer, silentLogger)
   const environment = { clock, crypto: nodeCrypto, inflate: nodeInflate, log: silentLogger, pongs: false }
-  const session: Session = new Session(far, {
-    ...environment,
-    handler: { connect: (message) => exit.connect(session, message), close: () => {} },
-  })
-  session.start()
+  const session = new Session(far, environment)
+  session.start({ connect: (message) => exit.connect(session, message), close: () => {} })
   const client = (): { session: Session; dialer: SessionDialer } => {
-    const other = new Session(near, { ...environment, handler: { close: () => {} } })
-    other.start()
+    const other = new Session(near, environment)
+    other.start({ close: () => {} })
     return { session: other, dialer: new SessionDialer(other, { fastOpen: false }) }
   }
   return { clock, near, far, dials, associations, session, client, peer: () => new Peer([near, far]) }

@@ -23,7 +23,7 @@ import { concat } from '../support/test-peer.js'
 
 export const TARGET = { host: 'example.com', port: 443 }
 
-const crypto: Crypto = {
+export const crypto: Crypto = {
   randomBytes: (length) => new Uint8Array(randomBytes(length)),
   sha256: (data) => new Uint8Array(createHash('sha256').update(data).digest()),
 }
@@ -54,7 +54,7 @@ class TestLog implements Logger {
   }
 }
 
-export interface EndOptions extends Partial<Omit<SessionOptions, 'handler'>> {
+export interface EndOptions extends Partial<SessionOptions> {
   readonly handler?: Omit<SessionHandler, 'close'>
   /** Whether the session takes Connects. @default true */
   readonly accepts?: boolean
@@ -77,9 +77,8 @@ export class SessionEnd {
       log: this.log,
       pongs: false,
       ...options,
-      handler: { ...handler, close: (error) => this.closes.push(error) },
     })
-    this.session.start()
+    this.session.start({ ...handler, close: (error) => this.closes.push(error) })
   }
 
   dialer(fastOpen = false): SessionDialer {

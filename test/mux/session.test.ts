@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { silentLogger } from '../../src/log.js'
 import type { ChannelEntry } from '../../src/mux/channel/channel-host.js'
 import { MAX_CONTROL_QUEUE_BYTES } from '../../src/mux/flow/scheduler.js'
-import { CLOSE_FLUSH_MS, MAX_CHANNELS_PER_SESSION } from '../../src/mux/session.js'
+import { CLOSE_FLUSH_MS, MAX_CHANNELS_PER_SESSION, Session } from '../../src/mux/session.js'
 import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
 import {
   encodeAuth,
@@ -13,8 +14,9 @@ import {
   MessageType,
 } from '../../src/protocol/messages.js'
 import { channelKey } from '../../src/protocol/uuid.js'
-import { settle } from '../support/manual-clock.js'
-import { data, disconnect, ScriptedPeer, sessionPair, success, TARGET, uuid } from './fixture.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
+import { memoryTransportPair } from '../support/memory-transport.js'
+import { crypto, data, disconnect, inflate, ScriptedPeer, sessionPair, success, TARGET, uuid } from './fixture.js'
 
 const reason = new LinkSocksError('ERR_CANCELLED', 'given up')
 const connectOf = (id: Uint8Array) => encodeConnect({ protocol: 1, channelId: id, target: TARGET })
@@ -302,5 +304,39 @@ describe('Session', () => {
     peer.end.session.control(encodePartners({ count: 4 }))
     expect(peer.end.log.named('message.received')).toMatchObject([{ type: 10 }])
     expect(peer.end.log.named('message.sent')).toMatchObject([{ type: 10 }])
+  })
+})
+
+describe('Session.start()', () => {
+  const inert = () => {
+    const clock = new ManualClock()
+    const [near, far] = memoryTransportPair()
+    const session = new Session(near, { clock, crypto, inflate, log: silentLogger, pongs: false })
+    const told: (string | LinkSocksError | undefined)[] = []
+    const handler = {
+      control: () => told.push('control'),
+      close: (error?: LinkSocksError) => told.push('close', error),
+    }
+    return { clock, far, session, told, start: () => session.start(handler) }
+  }
+
+  it('is the moment from which on the handler hears of what came', async () => {
+    const { far, told, start } = inert()
+    far.send(encodePartners({ count: 1 }))
+    await settle()
+    expect(told).toEqual([])
+    start()
+    await settle()
+    expect(told).toEqual(['control'])
+  })
+
+  it('tells the end of a session that was ended before, once', async () => {
+    const { clock, session, told, start } = inert()
+    session.abort(reason)
+    expect(told).toEqual([])
+    start()
+    session.abort(reason)
+    await settle()
+    expect([told, session.ended, clock.pending]).toEqual([['close', reason], true, 0])
   })
 })

@@ -161,9 +161,8 @@ export class World {
       inflate: nodeInflate,
       log: this.#logger(),
       pongs: true,
-      handler: { close: (error) => lost.push(error), ...handler },
     })
-    session.start()
+    session.start({ close: (error) => lost.push(error), ...handler })
     await accepted
     return { session, transport: pair[0], far: pair[1], dialer: new SessionDialer(session, { fastOpen: false }), lost }
   }

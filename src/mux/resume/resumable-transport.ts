@@ -25,8 +25,6 @@ export interface ResumableOptions {
   readonly budget: ReplayBudget
   /** How long the session waits for a connection. @default {@link RESUME_TIMEOUT_MS} */
   readonly timeoutMs?: number | undefined
-  /** The peer is about to shut down. */
-  readonly draining?: (() => void) | undefined
   /** The first message came on a connection given to `attach()`: the peer knows that it was resumed. */
   readonly confirmed?: (() => void) | undefined
 }
@@ -236,7 +234,7 @@ export class ResumableTransport implements MessageTransport {
       const control = decodeSessionControl(data)
       if (control?.op === SessionOp.Ack) this.#acknowledged(control.received)
       else if (control?.op === SessionOp.End) this.#over = true
-      else if (control?.op === SessionOp.Drain) this.#options.draining?.()
+      else if (control?.op === SessionOp.Drain) this.#handler?.draining?.()
     } catch (thrown) {
       this.abort(LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID'))
     }

@@ -47,11 +47,8 @@ export class SessionTransports {
     return true
   }
 
-  /**
-   * The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off.
-   * @param draining called when the peer is about to shut down
-   */
-  open(admission: Admission, draining: () => void): OpenedTransport {
+  /** The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off. */
+  open(admission: Admission): OpenedTransport {
     const { resumeTimeoutMs: timeoutMs, clock } = this.#options
     if (admission.resume === undefined || timeoutMs === 0) {
       return { transport: admission.confirm({ keepsOrder: true }), forget: () => {}, drain: () => {} }
@@ -62,7 +59,6 @@ export class SessionTransports {
       clock,
       timeoutMs,
       budget: this.#replays,
-      draining,
       confirmed: () => this.#resumable.confirmed(session),
     })
     const session: ResumableSession = { token, role, instance, transport }

@@ -78,9 +78,8 @@ describe('Session, closed while it is suspended', () => {
       inflate,
       log: { debug: silent, info: silent, warn: silent, error: silent },
       pongs: false,
-      handler: { close: (error) => closes.push(error) },
     })
-    session.start()
+    session.start({ close: (error) => closes.push(error) })
     a.cut()
     await settle()
     await session.close()

@@ -31,7 +31,6 @@ export class ResumableEnd {
     inner.record()
     this.transport = new ResumableTransport(inner, {
       ...options,
-      draining: () => this.events.push('draining'),
       confirmed: () => this.events.push('confirmed'),
     })
     this.transport.start({
@@ -56,6 +55,7 @@ export class ResumableEnd {
         this.events.push('resumed')
         this.onResumed()
       },
+      draining: () => this.events.push('draining'),
     })
   }
 

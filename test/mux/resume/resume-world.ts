@@ -123,12 +123,11 @@ class Side {
       inflate,
       log: { debug: silent, info: silent, warn: silent, error: silent },
       pongs: false,
-      handler: {
-        ...(connect && { connect: (message) => connect(this, message) }),
-        close: (error) => this.closes.push(error),
-      },
     })
-    this.session.start()
+    this.session.start({
+      ...(connect && { connect: (message) => connect(this, message) }),
+      close: (error) => this.closes.push(error),
+    })
   }
 }
 

@@ -38,27 +38,26 @@ async function openChannel(streamControl: number | undefined) {
   const [{ peer, server }, [own, far]] = await Promise.all([host.raw(), socketPair()])
   peer.pause()
   far.on('error', () => {})
-  const session: Session = new Session(server, {
+  const session = new Session(server, {
     clock: nodeClock,
     crypto: nodeCrypto,
     inflate: nodeInflate,
     log: silentLogger,
     pongs: false,
-    handler: {
-      connect: ({ channelId, trailer }) => {
-        const offer = trailer?.streamControl
-        const channel = new Channel({ host: session, id: channelId, opener: false, offer, fastOpen: false })
-        channel.accept()
-        pump(channel, new TcpStream(own))
-      },
-      close: () => {},
-    },
   })
   onTestFinished(() => {
     server.abort()
     far.destroy()
   })
-  session.start()
+  session.start({
+    connect: ({ channelId, trailer }) => {
+      const offer = trailer?.streamControl
+      const channel = new Channel({ host: session, id: channelId, opener: false, offer, fastOpen: false })
+      channel.accept()
+      pump(channel, new TcpStream(own))
+    },
+    close: () => {},
+  })
   const trailer = streamControl === undefined ? undefined : { streamControl }
   const target = { host: 'far.test', port: 1 }
   peer.write(clientFrame(BINARY, encodeConnect({ protocol: 1, channelId: newUuid(nodeCrypto), target, trailer })))

@@ -1,0 +1,156 @@
+import { LinkSocksError } from '../../errors.js'
+import { Exit } from '../../exit/exit.js'
+import { type Logger, remoteText } from '../../log.js'
+import type { Traffic } from '../../mux/channel/observer.js'
+import type { HeldTotals } from '../../mux/flow/held-totals.js'
+import type { SessionHandler } from '../../mux/session.js'
+import type { AbortOptions, Clock, Dialer } from '../../ports.js'
+import {
+  type ConnectMessage,
+  type ConnectorMessage,
+  encodeConnectorResponse,
+  type Message,
+  MessageType,
+} from '../../protocol/messages.js'
+import { encodeRefusal } from '../../protocol/refusal.js'
+import type { RelayClient } from '../clients/relay-client.js'
+import type { Streams, TrackedStream } from '../observe/streams.js'
+import { Splice } from '../splice/splice.js'
+import type { InstanceTokens } from '../tokens/instance-tokens.js'
+import type { ConnectorToken, ForwardToken, ReverseToken, Token } from '../tokens/tokens.js'
+import { UnknownChannels } from './unknown-channels.js'
+
+/** What the rights of all clients of a relay stand on. */
+export interface RightsContext {
+  readonly clock: Clock
+  /** The way out of forward clients, one for each client. */
+  readonly createExitDialer: () => Dialer
+  /** Milliseconds a connector's request waits for a provider. */
+  readonly connectorWaitMs: number
+  readonly instances: InstanceTokens
+  readonly streams: Streams
+  /** Bounds what is on its way from one client to another. */
+  readonly spliced: HeldTotals
+  /** The relay takes nothing new any more. */
+  readonly draining: () => boolean
+}
+
+/** Where what one client does is logged. */
+export interface ClientLogs {
+  /** For what it uses: debug lines are not limited. */
+  readonly used: Logger
+  /** For what it says: no line without a limit. */
+  readonly said: Logger
+}
+
+/** What a client may ask for. A missing method means that it may not. */
+export type Rights = Pick<SessionHandler, 'connect' | 'control' | 'unknownChannel'>
+
+/** What `client` may ask for: it follows from its token alone. */
+export function rightsOf(token: Token, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
+  if (token.type === 'forward') return forwardRights(token, client, logs, context)
+  if (token.type === 'connector') return connectorRights(token, client, logs, context)
+  return reverseRights(token, client, logs, context)
+}
+
+/** Channels to anywhere the relay may dial. */
+function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
+  const { createExitDialer, streams } = context
+  const exit = new Exit(createExitDialer(), logs.used, (target) =>
+    streams.observe({ mode: 'forward', tokenId: token.id, target, client }),
+  )
+  return {
+    ...commonRights(client, context),
+    connect: (message) => unlessDraining(client, message, context, () => exit.connect(client.session, message)),
+    control: (message) => onControl(client, message, logs.said, managesNothing),
+  }
+}
+
+/** Channels to the providers of its reverse token. */
+function connectorRights(token: ConnectorToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
+  return {
+    ...commonRights(client, context),
+    connect: (message, raw) =>
+      unlessDraining(client, message, context, () => splice(token, client, message, raw, logs.used, context)),
+    control: (message) => onControl(client, message, logs.said, managesNothing),
+  }
+}
+
+/** No channels; connector tokens of its own, where its token has autonomy. */
+function reverseRights(token: ReverseToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
+  const manage = (message: ConnectorMessage): ConnectorToken => context.instances.handle(token, client, message)
+  return {
+    ...commonRights(client, context),
+    control: (message) => onControl(client, message, logs.said, manage),
+  }
+}
+
+function commonRights(client: RelayClient, { clock }: RightsContext): Pick<Rights, 'unknownChannel'> {
+  const unknown = new UnknownChannels(clock)
+  return {
+    unknownChannel: (raw, type) => {
+      const answer = unknown.answer(raw, type)
+      if (answer !== undefined) client.session.control(answer)
+    },
+  }
+}
+
+function unlessDraining(
+  { session }: RelayClient,
+  { channelId }: ConnectMessage,
+  { draining }: RightsContext,
+  open: () => void,
+): void {
+  if (!draining()) return open()
+  session.control(encodeRefusal(channelId, new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')))
+}
+
+function splice(
+  token: ConnectorToken,
+  client: RelayClient,
+  connect: ConnectMessage,
+  raw: Uint8Array,
+  log: Logger,
+  { connectorWaitMs, streams, spliced }: RightsContext,
+): void {
+  const { providers } = token.reverse
+  const choose = (options: AbortOptions): Promise<RelayClient> =>
+    providers.choose(connectorWaitMs, token.owner, options)
+  const observe = (traffic: Traffic): TrackedStream =>
+    streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
+  try {
+    new Splice({ connector: client.session, connect, raw, choose, observe, held: spliced })
+  } catch (thrown) {
+    const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+    log.warn('splice.refused', { code: error.code, reason: error.message })
+    // an id in use is the peer's mistake: an answer would be taken for the living channel's
+    if (error.code !== 'ERR_MESSAGE_INVALID') client.session.control(encodeRefusal(connect.channelId, error))
+  }
+}
+
+/** @param manage carries out a Connector message; its error goes to the peer */
+function onControl(
+  { session }: RelayClient,
+  message: Message,
+  log: Logger,
+  manage: (message: ConnectorMessage) => ConnectorToken,
+): void {
+  if (message.type === MessageType.Log) {
+    log.debug('link.remote', { level: message.level, remote: remoteText(message.message) })
+  } else if (message.type === MessageType.Connector) {
+    const { requestId, operation } = message
+    try {
+      const changed = manage(message)
+      log.info('connector.changed', { operation, token: changed.id })
+      session.control(encodeConnectorResponse({ requestId, success: true, token: changed.token }))
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID')
+      log.warn('connector.refused', { code: error.code, reason: error.message })
+      session.control(encodeConnectorResponse({ requestId, success: false, error: error.message }))
+    }
+  }
+}
+
+function managesNothing(): never {
+  throw new LinkSocksError('ERR_TOKEN_AUTONOMY', 'Unauthorized connector management attempt')
+}
