@@ -7,6 +7,7 @@ import type { PingTimes } from '../mux/keepalive.js'
 import { ReplayBudget } from '../mux/resume/replay-budget.js'
 import type { Session } from '../mux/session.js'
 import { SessionDialer } from '../mux/session-dialer.js'
+import { SessionPool } from '../mux/session-pool.js'
 import type {
   AbortOptions,
   ByteStream,
@@ -26,9 +27,13 @@ import { type Admitted, connectLink, type OpenTransport } from './connect-link.j
 import { ConnectionKeeper, type LiveSession } from './connection-keeper.js'
 import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
-import { LinkPool } from './link-pool.js'
 import { RemoteLog } from './remote-log.js'
 import { ServedSession, type ServedSessionHandler } from './served-session.js'
+
+/** How long a request waits for a link, in milliseconds, while none is up. */
+export const LINK_WAIT_MS = 10_000
+/** Requests that may wait for a link. */
+export const MAX_WAITING_FOR_LINK = 4_096
 
 export interface TunnelOptions {
   readonly openTransport: OpenTransport
@@ -57,13 +62,19 @@ export interface TunnelOptions {
   readonly watchWake?: WatchWake | undefined
 }
 
+/** A session that is up, and what opens its channels. */
+interface PooledSession {
+  readonly session: Session
+  readonly dialer: Dialer
+}
+
 /** A client in any role: keeps its links up, and opens channels through them or serves those that are asked for. */
 export class Tunnel implements Dialer {
   readonly #options: TunnelOptions
   readonly #log: Logger
   readonly #instance: Uint8Array
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
-  readonly #pool: LinkPool
+  readonly #pool: SessionPool<PooledSession>
   readonly #keepers: readonly ConnectionKeeper[]
   /** The session of each link, also while it is suspended. */
   readonly #served: (ServedSession | undefined)[] = []
@@ -88,7 +99,12 @@ export class Tunnel implements Dialer {
       this.#end = resolve
     })
     this.#instance = newUuid(options.crypto)
-    this.#pool = new LinkPool(options.clock)
+    this.#pool = new SessionPool({
+      clock: options.clock,
+      maxWaiting: MAX_WAITING_FOR_LINK,
+      noneText: 'no link to the server',
+      crowdedText: 'too many requests wait for the link to the server',
+    })
     this.#connectorTokens = new ConnectorTokens(options.connectorTokens, options.log)
     this.#keepers = Array.from({ length: options.threads }, (_, index) => this.#keeper(index))
   }
@@ -113,7 +129,7 @@ export class Tunnel implements Dialer {
       throw error ?? new LinkSocksError('ERR_CANCELLED', 'the client was closed')
     })
     // the pool closes first, with a reason for those who dial
-    const first = this.#pool.first().catch(() => ended)
+    const first = this.#pool.choose().catch(() => ended)
     await Promise.race([first, ended])
   }
 
@@ -132,11 +148,15 @@ export class Tunnel implements Dialer {
   }
 
   dial(target: Target, options?: AbortOptions): Promise<ByteStream> {
-    return this.#pool.withLink((dialer) => dialer.dial(target, options), options)
+    return this.#open((dialer) => dialer.dial(target, options), options)
   }
 
   associate(options?: AbortOptions): Promise<DatagramSocket> {
-    return this.#pool.withLink((dialer) => dialer.associate(options), options)
+    return this.#open((dialer) => dialer.associate(options), options)
+  }
+
+  #open<T>(open: (dialer: Dialer) => Promise<T>, { signal }: AbortOptions = {}): Promise<T> {
+    return this.#pool.open(({ dialer }) => open(dialer), { waitMs: LINK_WAIT_MS, signal })
   }
 
   /** The first link that ends for good ends them all. */
@@ -156,7 +176,7 @@ export class Tunnel implements Dialer {
     const { clock, crypto, reconnect, retryAuth, watchWake } = this.#options
     const log = this.#options.threads > 1 ? logWith(this.#log, { link: index + 1 }) : this.#log
     return new ConnectionKeeper({
-      open: (signal) => this.#open(index, log, signal),
+      open: (signal) => this.#connect(index, log, signal),
       clock,
       crypto,
       log,
@@ -167,7 +187,7 @@ export class Tunnel implements Dialer {
     })
   }
 
-  async #open(index: number, log: Logger, signal: AbortSignal): Promise<LiveSession> {
+  async #connect(index: number, log: Logger, signal: AbortSignal): Promise<LiveSession> {
     const { urls, token, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
     const resumable = reconnect && this.#options.resumeTimeoutMs > 0
     const ticket = this.#served[index]?.ticket
@@ -215,7 +235,7 @@ export class Tunnel implements Dialer {
     for (const message of admitted.early) this.#onControl(message, remoteLog)
     const live = served.start({
       ...this.#rights(session, peerLog),
-      ...this.#life(session, dialer, log),
+      ...this.#life({ session, dialer }, log),
       control: (message) => this.#onControl(message, remoteLog),
     })
     // the links of one client are one instance: the first speaks for all
@@ -230,14 +250,15 @@ export class Tunnel implements Dialer {
     return { connect: (message) => this.#onConnect(exit, session, message) }
   }
 
-  #life(session: Session, dialer: Dialer, log: Logger): Omit<ServedSessionHandler, 'connect' | 'control'> {
+  #life(pooled: PooledSession, log: Logger): Omit<ServedSessionHandler, 'connect' | 'control'> {
+    const { session } = pooled
     return {
       up: () => {
         log.info('link.up', { role: this.#options.reverse ? 'provider' : 'client' })
-        this.#pool.add(session, dialer)
+        this.#pool.add(pooled)
       },
       down: (error) => {
-        this.#pool.remove(session)
+        this.#pool.remove(pooled)
         log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
       },
       forgotten: (error) => log.warn('session.lost', { code: error.code, reason: remoteText(error.message) }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { LINK_WAIT_MS, MAX_WAITING_FOR_LINK } from '../../src/client/tunnel.js'
 import { LinkSocksError } from '../../src/errors.js'
 import { encodeAuthResponse, encodeLog, encodePartners } from '../../src/protocol/messages.js'
 import { settle } from '../support/manual-clock.js'
@@ -106,6 +107,31 @@ describe('Tunnel.close()', () => {
     await expect(dialled).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_/) })
     await settle()
     expect(stage.server.link().received(6)).toHaveLength(1)
+  })
+})
+
+describe('Tunnel.dial()', () => {
+  it('waits 10 s for a link', async () => {
+    const stage = new TunnelStage()
+    const dialled = stage.tunnel.dial(TARGET).catch((error) => error)
+    await stage.clock.advanceAsync(LINK_WAIT_MS - 1)
+    expect(stage.clock.pending).toBe(1)
+    await stage.clock.advanceAsync(1)
+    expect(await dialled).toMatchObject({ code: 'ERR_DIAL_NETWORK_UNREACHABLE', message: 'no link to the server' })
+    expect(stage.clock.pending).toBe(0)
+  })
+
+  it('lets 4,096 requests wait for a link and no more', async () => {
+    const stage = new TunnelStage()
+    const waiting = Array.from({ length: MAX_WAITING_FOR_LINK }, () => stage.tunnel.dial(TARGET).catch(() => 'ended'))
+    await expect(stage.tunnel.associate()).rejects.toMatchObject({
+      code: 'ERR_LIMIT',
+      message: 'too many requests wait for the link to the server',
+    })
+    expect(stage.clock.pending).toBe(MAX_WAITING_FOR_LINK)
+    await stage.tunnel.close()
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['ended']))
+    expect(stage.clock.pending).toBe(0)
   })
 })
 

@@ -113,9 +113,10 @@ function splice(
   log: Logger,
   { connectorWaitMs, streams, spliced }: RightsContext,
 ): void {
-  const { providers } = token.reverse
-  const choose = (options: AbortOptions): Promise<RelayClient> =>
-    providers.choose(connectorWaitMs, token.owner, options)
+  const { owner, reverse } = token
+  const only = owner === undefined ? undefined : ({ group }: RelayClient): boolean => group === owner
+  const choose = ({ signal }: AbortOptions): Promise<RelayClient> =>
+    reverse.providers.choose({ waitMs: connectorWaitMs, only, signal })
   const observe = (traffic: Traffic): TrackedStream =>
     streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
   try {

@@ -21,9 +21,6 @@ import type { TrackedStream } from '../observe/streams.js'
 /** Largest message that a relay passes on, but for Data: all have short fields, what may follow them is a trailer. */
 export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB
 
-/** Providers tried for one channel when session after session is lost under it. */
-export const MAX_ATTEMPTS = 4
-
 /** What a connector may send before a provider is found: its 64 KiB in pieces that are not too small. */
 export const MAX_WAITING_BYTES = 256 * KIB
 

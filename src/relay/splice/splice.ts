@@ -2,6 +2,7 @@ import { LinkSocksError } from '../../errors.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
 import type { Session } from '../../mux/session.js'
+import { MAX_ATTEMPTS } from '../../mux/session-pool.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
@@ -19,7 +20,6 @@ import {
   checkSmall,
   inOurVersion,
   isOrderlyDisconnect,
-  MAX_ATTEMPTS,
   MAX_WAITING_BYTES,
   type SpliceOptions,
   windowUpdate,

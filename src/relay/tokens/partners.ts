@@ -5,7 +5,7 @@ import type { ReverseToken } from './tokens.js'
  * the clients: tenants may have thousands, and each that comes or goes brings us here.
  */
 export function tellPartners(tenant: ReverseToken): void {
-  const { clients } = tenant.providers
+  const { entries: clients } = tenant.providers
   const providers = new Set(clients.map((client) => client.group))
   /** Instances with connector clients, by the provider instance they reach; `undefined` reaches every one. */
   const connectors = new Map<string | undefined, number>()

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type { Clock, Crypto, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
-import { ProviderPool } from '../clients/provider-pool.js'
+import { createProviders } from '../clients/providers.js'
 import type { Alarms } from '../observe/alarms.js'
 import { DormantTokens } from './dormant-tokens.js'
 import type { SocksPorts } from './socks-ports.js'
@@ -175,7 +175,7 @@ export class TokenDesk {
       ...base,
       type: 'reverse',
       autonomy,
-      providers: new ProviderPool(this.#options.clock),
+      providers: createProviders(this.#options.clock),
       connectors: new Set(),
       port: undefined,
       credentials: credentialsOf(spec),

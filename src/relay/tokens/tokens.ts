@@ -3,7 +3,7 @@ import type { Session } from '../../mux/session.js'
 import type { Clock, Credentials, Crypto, TokenRecord } from '../../ports.js'
 import { encodeUtf8 } from '../../protocol/text.js'
 import { hex, tokenHash } from '../../protocol/token-hash.js'
-import type { ProviderPool } from '../clients/provider-pool.js'
+import type { Providers } from '../clients/providers.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { ReversePort } from '../reverse/reverse-port.js'
 import type { TokenSource, TokenState } from './token-spec.js'
@@ -43,7 +43,7 @@ export interface ForwardToken extends TokenBase {
 export interface ReverseToken extends TokenBase {
   readonly type: 'reverse'
   readonly autonomy: boolean
-  readonly providers: ProviderPool
+  readonly providers: Providers
   readonly connectors: Set<ConnectorToken>
   /** Its SOCKS port; none for autonomy tokens. */
   port: ReversePort | undefined

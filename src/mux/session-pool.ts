@@ -1,0 +1,153 @@
+import { LinkSocksError } from '../errors.js'
+import type { AbortOptions, Clock } from '../ports.js'
+import type { Session } from './session.js'
+
+/** Sessions tried for one request when session after session is lost under it. */
+export const MAX_ATTEMPTS = 4
+
+export interface SessionPoolOptions {
+  readonly clock: Clock
+  /** Requests that may wait at a time, those without a limit of time left out. */
+  readonly maxWaiting: number
+  /** Why a request fails for which no session came: text of ERR_DIAL_NETWORK_UNREACHABLE. */
+  readonly noneText: string
+  /** Why a request is refused while too many wait: text of ERR_LIMIT. */
+  readonly crowdedText: string
+}
+
+export interface ChooseOptions<T> extends AbortOptions {
+  /** Milliseconds that a request waits while there is no session; 0 is not at all. @default for as long as it takes */
+  readonly waitMs?: number | undefined
+  /** Confines the choice to some entries. @default any */
+  readonly only?: ((entry: T) => boolean) | undefined
+}
+
+export interface OpenOptions<T> extends ChooseOptions<T> {
+  /** Whether the next entry is tried after this error of a session that was lost. @default always */
+  readonly goesOn?: ((error: LinkSocksError) => boolean) | undefined
+  /** Hears why no entry could be chosen, before `open()` rejects. */
+  readonly unserved?: ((error: LinkSocksError) => void) | undefined
+}
+
+interface Waiter<T> {
+  readonly only: ((entry: T) => boolean) | undefined
+  resolve(entry: T): void
+  reject(error: LinkSocksError): void
+}
+
+/** Sessions that serve the same requests, used in turn; requests wait while there is none. */
+export class SessionPool<T extends { readonly session: Session }> {
+  readonly #options: SessionPoolOptions
+  readonly #entries: T[] = []
+  readonly #waiters = new Set<Waiter<T>>()
+  #turn = 0
+  #closed: LinkSocksError | undefined
+
+  constructor(options: SessionPoolOptions) {
+    this.#options = options
+  }
+
+  get entries(): readonly T[] {
+    return this.#entries
+  }
+
+  get size(): number {
+    return this.#entries.length
+  }
+
+  /** An entry whose session takes no channels is left out. */
+  add(entry: T): void {
+    if (!entry.session.available) return
+    this.#entries.push(entry)
+    for (const waiter of [...this.#waiters]) if (waiter.only?.(entry) !== false) waiter.resolve(entry)
+  }
+
+  /** One that is not there is left alone. */
+  remove(entry: T): void {
+    const index = this.#entries.indexOf(entry)
+    if (index >= 0) this.#entries.splice(index, 1)
+  }
+
+  /** Every wait ends with `reason`, now and from now on. Idempotent. */
+  close(reason: LinkSocksError): void {
+    this.#closed ??= reason
+    for (const waiter of [...this.#waiters]) waiter.reject(reason)
+  }
+
+  /**
+   * The next entry in turn whose session takes channels; without one, waits for it.
+   * @throws {LinkSocksError} ERR_DIAL_NETWORK_UNREACHABLE (none came in time), ERR_LIMIT, ERR_CANCELLED, what `close()` was given
+   */
+  async choose(options: ChooseOptions<T> = {}): Promise<T> {
+    return this.#next(options.only) ?? this.#wait(options)
+  }
+
+  /**
+   * Opens something through one entry after another, up to {@link MAX_ATTEMPTS}, while the chosen one is lost under it.
+   * @throws {LinkSocksError} as choose(), and what `open` throws
+   */
+  async open<R>(open: (entry: T) => Promise<R>, options: OpenOptions<T> = {}): Promise<R> {
+    for (let attempt = 1; ; attempt += 1) {
+      const entry = this.#next(options.only) ?? (await this.#waitOrTell(options))
+      try {
+        return await open(entry)
+      } catch (thrown) {
+        if (attempt >= MAX_ATTEMPTS || !wasLost(entry, thrown, options)) throw thrown
+      }
+    }
+  }
+
+  #next(only: ((entry: T) => boolean) | undefined): T | undefined {
+    for (let tried = 0; tried < this.#entries.length; tried += 1) {
+      this.#turn = (this.#turn + 1) % this.#entries.length
+      const entry = this.#entries[this.#turn]
+      if (entry?.session.available && only?.(entry) !== false) return entry
+    }
+    return undefined
+  }
+
+  async #waitOrTell(options: OpenOptions<T>): Promise<T> {
+    try {
+      return await this.#wait(options)
+    } catch (thrown) {
+      options.unserved?.(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
+      throw thrown
+    }
+  }
+
+  async #wait({ waitMs, only, signal }: ChooseOptions<T>): Promise<T> {
+    const { clock, maxWaiting, noneText, crowdedText } = this.#options
+    const none = (): LinkSocksError => new LinkSocksError('ERR_DIAL_NETWORK_UNREACHABLE', noneText)
+    if (this.#closed !== undefined) throw this.#closed
+    if (waitMs !== undefined && waitMs <= 0) throw none()
+    if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
+    if (waitMs !== undefined && this.#waiters.size >= maxWaiting) throw new LinkSocksError('ERR_LIMIT', crowdedText)
+    return new Promise((resolve, reject) => {
+      const settle = (action: () => void): void => {
+        this.#waiters.delete(waiter)
+        timer?.cancel()
+        signal?.removeEventListener('abort', cancel)
+        action()
+      }
+      const waiter: Waiter<T> = {
+        only,
+        resolve: (entry) => settle(() => resolve(entry)),
+        reject: (error) => settle(() => reject(error)),
+      }
+      const cancel = (): void => waiter.reject(LinkSocksError.cancelled(signal as AbortSignal))
+      const timer = waitMs === undefined ? undefined : clock.after(waitMs, () => waiter.reject(none()))
+      signal?.addEventListener('abort', cancel)
+      this.#waiters.add(waiter)
+    })
+  }
+}
+
+/** The session went away, and the request may still be served by another one. */
+function wasLost<T extends { readonly session: Session }>(
+  { session }: T,
+  thrown: unknown,
+  { goesOn, signal }: OpenOptions<T>,
+): boolean {
+  if (!(thrown instanceof LinkSocksError) || session.available || signal?.aborted === true) return false
+  return goesOn?.(thrown) ?? true
+}
