@@ -67,7 +67,11 @@ export class EventReaders {
       version,
       events: admin.events,
       run: this.#run,
-      stats: () => ({ draining: admin.draining, ...totalsView(admin.totals()), alarms: admin.alarms().map(alarmView) }),
+      stats: () => ({
+        draining: admin.draining,
+        ...totalsView(admin.totals()),
+        alarms: admin.alarms.active.map(alarmView),
+      }),
       wanted: new Set(query.types?.split(',') ?? EVENT_GROUPS),
       lastEventId: request.headers.get('last-event-id'),
       ended: () => this.#streams.delete(stream),

@@ -103,7 +103,7 @@ export function serverRoute({ admin, version, startedAt }: RouteContext): Route 
         durable: admin.durable,
         draining: admin.draining,
         ...totalsView(admin.totals()),
-        alarms: admin.alarms().map(alarmView),
+        alarms: admin.alarms.active.map(alarmView),
       }),
   }
 }

@@ -119,7 +119,7 @@ function registerState(prom: PromClient, registers: Registry[], options: Metrics
     set({ kind: 'received' }, relay.clientTable.received.bytes)
     set({ kind: 'replay' }, relay.clientTable.replayBytes)
   })
-  gauge('alarms', 'Alarms that are on', [], (set) => set({}, relay.alarms().length))
+  gauge('alarms', 'Alarms that are on', [], (set) => set({}, relay.alarms.active.length))
   gauge('event_streams', 'Readers of the events', [], (set) => set({}, eventReaders()))
 }
 

@@ -131,5 +131,5 @@ async function listenForMetrics(
 
 function warnOfDelay(relay: Relay, delayMs: number): void {
   const message = `the server stood still for ${Math.round(delayMs)} ms: the machine is too busy, or was asleep`
-  relay.warnings.raiseFor('event-loop-delay', undefined, message, DELAY_ALARM_MS)
+  relay.alarms.raiseFor('event-loop-delay', undefined, message, DELAY_ALARM_MS)
 }

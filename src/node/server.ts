@@ -165,7 +165,7 @@ export class Server implements AsyncDisposable {
 
   #crowded(address: string): void {
     const message = 'so many wrong tokens or API keys came from there that they get no reason any more'
-    this.#relay.warnings.raiseFor('authentication-failures', address, message, CROWDED_MS)
+    this.#relay.alarms.raiseFor('authentication-failures', address, message, CROWDED_MS)
   }
 
   #checkOpen(): void {

@@ -1,6 +1,8 @@
 /** What operators may do with a running relay: the HTTP API and the library stand on this. */
+
+import type { Alarms } from './observe/alarms.js'
 import type { ClientInfo, RelayTotals } from './observe/client-info.js'
-import type { AlarmInfo, EventLog } from './observe/event-log.js'
+import type { EventLog } from './observe/event-log.js'
 import type { Page, PageQuery } from './observe/page.js'
 import type { StreamInfo, StreamQuery } from './observe/streams.js'
 import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
@@ -22,12 +24,12 @@ export interface TokenAdmin {
 /** The whole of it. Tokens and clients are named by their public ids. */
 export interface RelayAdmin extends TokenAdmin {
   readonly events: EventLog
+  readonly alarms: Pick<Alarms, 'active'>
   /** Takes nothing new any more. */
   readonly draining: boolean
   /** Whether tokens outlive the process. */
   readonly durable: boolean
   totals(): RelayTotals
-  alarms(): readonly AlarmInfo[]
   /** In the order in which they were added. */
   tokenPage(query: PageQuery): Page<TokenInfo>
   tokenInfo(id: string): TokenInfo | undefined

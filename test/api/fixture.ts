@@ -70,8 +70,8 @@ export class FakeAdmin implements RelayAdmin {
     return { ...counts, receivedBytes: 1_000, sentBytes: 2_000 }
   }
 
-  alarms(): readonly AlarmInfo[] {
-    return this.alarmInfos
+  get alarms(): { readonly active: readonly AlarmInfo[] } {
+    return { active: this.alarmInfos }
   }
 
   tokenPage(query: PageQuery): Page<TokenInfo> {

@@ -7,6 +7,7 @@ import {
 } from '../../protocol/limits.js'
 import { type ConnectorMessage, ConnectorOperation } from '../../protocol/messages.js'
 import type { RelayClient } from '../clients/relay-client.js'
+import type { TokenLifecycle } from './token-lifecycle.js'
 import { checkToken, generateToken } from './token-text.js'
 import { type ConnectorToken, newToken, type ReverseToken, type TokenTable } from './tokens.js'
 
@@ -17,10 +18,7 @@ const REFUSAL_RECOVERY_MS = 5_000
 export interface InstanceTokensOptions {
   readonly clock: Clock
   readonly crypto: Crypto
-  /** A token is in the table now. */
-  readonly added: (token: ConnectorToken) => void
-  /** Removes a token and ends its clients. */
-  readonly drop: (token: ConnectorToken) => void
+  readonly lifecycle: TokenLifecycle
 }
 
 interface Refusals {
@@ -33,19 +31,17 @@ export class InstanceTokens {
   readonly #tokens: TokenTable
   readonly #clock: Clock
   readonly #crypto: Crypto
-  readonly #added: (token: ConnectorToken) => void
-  readonly #drop: (token: ConnectorToken) => void
+  readonly #lifecycle: TokenLifecycle
   /** Instances whose last client is gone, by group: their tokens stay reserved until the timer fires. */
   readonly #reserved = new Map<string, Timer>()
   readonly #refusals = new WeakMap<ReverseToken, Refusals>()
   #closed = false
 
-  constructor(tokens: TokenTable, { clock, crypto, added, drop }: InstanceTokensOptions) {
+  constructor(tokens: TokenTable, { clock, crypto, lifecycle }: InstanceTokensOptions) {
     this.#tokens = tokens
     this.#clock = clock
     this.#crypto = crypto
-    this.#added = added
-    this.#drop = drop
+    this.#lifecycle = lifecycle
   }
 
   /** Instances whose tokens are kept for their return. */
@@ -79,7 +75,7 @@ export class InstanceTokens {
     if (owned().length === 0) return
     const free = (): void => {
       this.#reserved.delete(group)
-      for (const token of owned()) this.#drop(token)
+      for (const token of owned()) void this.#lifecycle.drop(token)
     }
     if (returns && !this.#closed) this.#reserved.set(group, this.#clock.after(INSTANCE_RESERVATION_MS, free))
     else free()
@@ -108,7 +104,7 @@ export class InstanceTokens {
       owner: client.group,
     }
     this.#tokens.add(added)
-    this.#added(added)
+    void this.#lifecycle.added(added)
     return added
   }
 
@@ -120,7 +116,7 @@ export class InstanceTokens {
     }
     // adding it again would switch it on
     if (!token.enabled) throw new LinkSocksError('ERR_TOKEN_DISABLED', 'the operator has disabled this connector token')
-    this.#drop(token)
+    void this.#lifecycle.drop(token)
     return token
   }
 

@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type { Clock } from '../../ports.js'
+import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
 import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
@@ -14,8 +15,8 @@ export interface SocksPortsOptions {
   readonly portRange: readonly [number, number]
   readonly fastOpen: boolean
   readonly streams: Streams
-  /** Called when a token's port could not be opened, and without an error when it could be. */
-  readonly changed: (token: ReverseToken, error?: string) => void
+  /** Where a port that cannot be opened is told of. */
+  readonly alarms: Alarms
 }
 
 /** Gives reverse tokens their SOCKS ports. */
@@ -42,7 +43,7 @@ export class SocksPorts {
 
   /** A port for `token` that is not tried out before it is wanted. */
   create(token: ReverseToken, port: number): ReversePort {
-    const { openPort, clock, log, fastOpen, streams, changed } = this.#options
+    const { openPort, clock, log, fastOpen, streams } = this.#options
     const dialer = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id })
     this.#reserved.delete(port)
     return new ReversePort({
@@ -52,7 +53,7 @@ export class SocksPorts {
       openPort,
       clock,
       log,
-      changed: (error) => changed(token, error),
+      changed: (error) => this.#portChanged(token.id, port, error),
     })
   }
 
@@ -75,6 +76,13 @@ export class SocksPorts {
       }
     }
     throw new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available')
+  }
+
+  /** @param error why it could not be opened; without one it could be */
+  #portChanged(id: string, port: number, error: string | undefined): void {
+    const { alarms } = this.#options
+    if (error === undefined) alarms.clear('port-unavailable', id)
+    else alarms.raise('port-unavailable', id, `the SOCKS port ${port} cannot be opened: ${error}`)
   }
 
   #taken(): Set<number> {

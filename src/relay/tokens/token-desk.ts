@@ -6,6 +6,7 @@ import type { Alarms } from '../observe/alarms.js'
 import { DormantTokens } from './dormant-tokens.js'
 import type { SocksPorts } from './socks-ports.js'
 import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
+import type { TokenLifecycle } from './token-lifecycle.js'
 import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './token-spec.js'
 import { checkToken, generateToken } from './token-text.js'
 import { newToken, type ReverseToken, recordOf, type Token, type TokenBase, type TokenTable } from './tokens.js'
@@ -17,13 +18,7 @@ export interface TokenDeskOptions {
   readonly store: TokenStore
   readonly ports: SocksPorts
   readonly alarms: Alarms
-  readonly socksNowait: boolean
-  /** A token is in the table now. */
-  readonly added: (token: Token) => void
-  /** Its traits may be others than before. */
-  readonly changed: (token: Token) => Promise<void>
-  /** Takes a token and what hangs on it out of the table, and ends the clients. */
-  readonly drop: (token: Token) => void
+  readonly lifecycle: TokenLifecycle
 }
 
 /**
@@ -72,7 +67,7 @@ export class TokenDesk {
       this.#known(this.#tokens.byId(id))
       Object.assign(token, traitsOf(record))
       if (token.type === 'reverse') token.credentials = credentialsOf(record)
-      await this.#options.changed(token)
+      await this.#options.lifecycle.changed(token)
       return token
     })
   }
@@ -89,8 +84,7 @@ export class TokenDesk {
       const ids = [...stored.filter(({ source }) => source === 'api'), ...sleeping].map(({ id }) => id)
       if (ids.length > 0) await this.#write({ remove: ids })
       for (const record of sleeping) this.#forget(record)
-      this.#options.drop(token)
-      if (token.type === 'reverse') await token.port?.close()
+      await this.#options.lifecycle.drop(token)
       return token
     })
   }
@@ -206,8 +200,7 @@ export class TokenDesk {
 
   async #enter(token: Token): Promise<void> {
     this.#tokens.add(token)
-    this.#options.added(token)
-    if (token.type === 'reverse' && this.#options.socksNowait && !this.#closed) await token.port?.open()
+    await this.#options.lifecycle.added(token)
   }
 
   /** Sleeps on where a token has its name, or its reverse token is not there. */

@@ -4,20 +4,25 @@ import type { Token } from './tokens.js'
 /** The calendar may jump and a machine may sleep: nothing is waited for longer than this without another look. */
 const LOOK_AGAIN_MS = 1_000
 
+/** Hears of tokens whose time is over. */
+export interface ExpiryListener {
+  /** Once for each time that a token's time runs out. */
+  expired(token: Token): void
+}
+
 /** Calls back when a token's time is over. */
 export class TokenExpiry {
   readonly #clock: Clock
-  readonly #expired: (token: Token) => void
+  readonly #listener: ExpiryListener
   readonly #waiting = new Set<Token>()
   /** When the first of them may expire, in Unix milliseconds. */
   #next = Number.POSITIVE_INFINITY
   #timer: Timer | undefined
   #closed = false
 
-  /** @param expired called once for each time that a token's time runs out */
-  constructor(clock: Clock, expired: (token: Token) => void) {
+  constructor(clock: Clock, listener: ExpiryListener) {
     this.#clock = clock
-    this.#expired = expired
+    this.#listener = listener
   }
 
   /** The token is there, or its time has changed. */
@@ -56,7 +61,7 @@ export class TokenExpiry {
     for (const token of [...this.#waiting]) {
       if (token.expiresAt === undefined || token.expiresAt > time) continue
       this.#waiting.delete(token)
-      this.#expired(token)
+      this.#listener.expired(token)
     }
     let next = Number.POSITIVE_INFINITY
     for (const { expiresAt } of this.#waiting) next = Math.min(next, expiresAt ?? next)

@@ -34,7 +34,7 @@ const code = (promise: Promise<unknown>): Promise<string> =>
   )
 
 const isAdmitted = (peer: Peer): boolean | undefined => peer.of(MessageType.AuthResponse)[0]?.success
-const alarmsOf = (world: World) => world.relay.alarms().map(({ code: alarm }) => alarm)
+const alarmsOf = (world: World) => world.relay.alarms.active.map(({ code: alarm }) => alarm)
 
 describe('a store that fails', () => {
   const specs: readonly TokenSpec[] = [

@@ -7,7 +7,7 @@ import { ManualClock } from '../../support/manual-clock.js'
 function setUp() {
   const clock = new ManualClock()
   const expired: string[] = []
-  const expiry = new TokenExpiry(clock, (token) => expired.push(token.token))
+  const expiry = new TokenExpiry(clock, { expired: (token) => expired.push(token.token) })
   const token = (name: string, inMs: number | undefined): Token => ({
     ...newToken(name, 'api', clock, nodeCrypto),
     type: 'forward',
@@ -71,11 +71,13 @@ describe('TokenExpiry', () => {
   it('may be told of others, or of the same again, while it calls', () => {
     const { clock, expired, token } = setUp()
     const again = token('again', 1_000)
-    const expiry: TokenExpiry = new TokenExpiry(clock, (each) => {
-      expired.push(each.token)
-      if (expired.length > 2) return
-      again.expiresAt = clock.wallTime() + 500
-      expiry.watch(again)
+    const expiry: TokenExpiry = new TokenExpiry(clock, {
+      expired: (each) => {
+        expired.push(each.token)
+        if (expired.length > 2) return
+        again.expiresAt = clock.wallTime() + 500
+        expiry.watch(again)
+      },
     })
     expiry.watch(again)
     clock.advance(1_999)

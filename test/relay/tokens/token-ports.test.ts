@@ -51,7 +51,7 @@ describe.each([true, false])('the port of a reverse token, opened without a prov
     const changes = Array.from({ length: 21 }, (_, turn) => change(world, { enabled: turn % 2 === 1 }))
     await Promise.all(changes)
     await world.clock.advanceAsync(PORT_RETRY_MS)
-    expect([world.openPorts.size, world.clock.pending, world.relay.alarms()]).toEqual([0, 0, []])
+    expect([world.openPorts.size, world.clock.pending, world.relay.alarms.active]).toEqual([0, 0, []])
     await change(world, { enabled: true })
     await world.join('tenant')
     expect(world.openPorts.size).toBe(1)
@@ -103,11 +103,11 @@ describe('the alarm about a port', () => {
     const id = world.relay.tokenId('tenant')
     world.busyPorts.add(10_000)
     await world.join('tenant')
-    expect(world.relay.alarms()).toMatchObject([{ code: 'port-unavailable', subject: id }])
+    expect(world.relay.alarms.active).toMatchObject([{ code: 'port-unavailable', subject: id }])
     expect(portOf(world)).toMatchObject({ listening: false, portError: 'port 10000 is in use' })
     world.busyPorts.clear()
     await world.clock.advanceAsync(PORT_RETRY_MS)
-    expect([world.relay.alarms(), portOf(world)?.listening]).toEqual([[], true])
+    expect([world.relay.alarms.active, portOf(world)?.listening]).toEqual([[], true])
     expect(portOf(world)?.portError).toBeUndefined()
   })
 
@@ -121,10 +121,10 @@ describe('the alarm about a port', () => {
     await world.join('tenant')
     await end(world)
     await world.clock.advanceAsync(1)
-    expect(world.relay.alarms()).toEqual([])
+    expect(world.relay.alarms.active).toEqual([])
     expect(portOf(world)?.portError).toBeUndefined()
     await world.clock.advanceAsync(5 * PORT_RETRY_MS)
-    expect([world.relay.alarms(), world.clock.pending]).toEqual([[], 0])
+    expect([world.relay.alarms.active, world.clock.pending]).toEqual([[], 0])
   })
 
   it.each([
@@ -143,7 +143,7 @@ describe('the alarm about a port', () => {
     opening.at(1).reject(new Error('in use'))
     await ending
     await settle()
-    expect([world.relay.alarms(), world.clock.pending]).toEqual([[], 0])
+    expect([world.relay.alarms.active, world.clock.pending]).toEqual([[], 0])
   })
 })
 
