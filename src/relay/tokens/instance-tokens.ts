@@ -115,7 +115,8 @@ export class InstanceTokens {
       throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'connector token not found')
     }
     // adding it again would switch it on
-    if (!token.enabled) throw new LinkSocksError('ERR_TOKEN_DISABLED', 'the operator has disabled this connector token')
+    if (!token.traits.enabled)
+      throw new LinkSocksError('ERR_TOKEN_DISABLED', 'the operator has disabled this connector token')
     void this.#lifecycle.drop(token)
     return token
   }

@@ -48,7 +48,7 @@ export class SocksPorts {
     this.#reserved.delete(port)
     return new ReversePort({
       port,
-      credentials: () => token.credentials,
+      credentials: () => token.traits.credentials,
       dialer,
       openPort,
       clock,

@@ -65,8 +65,7 @@ export class TokenDesk {
       if (token.source === 'api') await this.#write({ put: [record] })
       // it may have gone meanwhile with the provider that brought it
       this.#known(this.#tokens.byId(id))
-      Object.assign(token, traitsOf(record))
-      if (token.type === 'reverse') token.credentials = credentialsOf(record)
+      token.traits = { ...traitsOf(record), credentials: credentialsOf(record) }
       await this.#options.lifecycle.changed(token)
       return token
     })
@@ -172,7 +171,7 @@ export class TokenDesk {
       providers: createProviders(this.#options.clock),
       connectors: new Set(),
       port: undefined,
-      credentials: credentialsOf(spec),
+      traits: { ...base.traits, credentials: credentialsOf(spec) },
     }
     return token
   }
@@ -222,15 +221,11 @@ export class TokenDesk {
   /** @returns `undefined` for a connector token without its reverse token */
   #awaken(record: TokenRecord): Token | undefined {
     const { id, createdAt, type } = record
-    const empty = { clients: new Set<never>(), suspended: new Set<never>() }
     const base: TokenBase = {
-      id,
-      number: 0,
-      token: record.token,
-      source: 'api',
-      createdAt,
-      ...traitsOf(record),
-      ...empty,
+      ...{ id, number: 0, token: record.token, source: 'api', createdAt },
+      traits: traitsOf(record),
+      clients: new Set(),
+      suspended: new Set(),
     }
     if (type === 'forward') return { ...base, type }
     if (type === 'connector') {

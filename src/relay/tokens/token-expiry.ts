@@ -27,7 +27,7 @@ export class TokenExpiry {
 
   /** The token is there, or its time has changed. */
   watch(token: Token): void {
-    const { expiresAt } = token
+    const { expiresAt } = token.traits
     if (this.#closed || expiresAt === undefined || expiresAt <= this.#clock.wallTime()) return this.forget(token)
     this.#waiting.add(token)
     // looking a little too early is harmless, and looking through all of them for each is not
@@ -59,12 +59,13 @@ export class TokenExpiry {
   #look(): void {
     const time = this.#clock.wallTime()
     for (const token of [...this.#waiting]) {
-      if (token.expiresAt === undefined || token.expiresAt > time) continue
+      const { expiresAt } = token.traits
+      if (expiresAt === undefined || expiresAt > time) continue
       this.#waiting.delete(token)
       this.#listener.expired(token)
     }
     let next = Number.POSITIVE_INFINITY
-    for (const { expiresAt } of this.#waiting) next = Math.min(next, expiresAt ?? next)
+    for (const { traits } of this.#waiting) next = Math.min(next, traits.expiresAt ?? next)
     this.#arm(next)
   }
 }

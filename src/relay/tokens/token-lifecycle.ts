@@ -116,8 +116,8 @@ export class TokenLifecycle {
     this.#options.log.info('token.shut', { token: token.id, reason })
   }
 
-  #emit(type: TokenEvent['type'], { id, type: tokenType, label }: Token): void {
-    this.#options.events.emit({ type, tokenId: id, tokenType, label })
+  #emit(type: TokenEvent['type'], { id, type: tokenType, traits }: Token): void {
+    this.#options.events.emit({ type, tokenId: id, tokenType, label: traits.label })
   }
 }
 

@@ -18,7 +18,8 @@ export function statusOf(token: Token): TokenStatus | undefined {
  * @param durable whether the store outlives the process
  */
 export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
-  const { id, number, type, label, enabled, expiresAt, source, createdAt, clients, suspended } = token
+  const { id, number, type, source, createdAt, clients, suspended } = token
+  const { label, enabled, expiresAt } = token.traits
   let streams = 0
   for (const client of [...clients, ...suspended]) streams += client.streams
   return {
@@ -34,14 +35,14 @@ export function infoOf(token: Token, time: number, durable: boolean): TokenInfo 
 function detailsOf(token: Token): Pick<TokenInfo, 'reverse' | 'reverseId'> {
   if (token.type === 'forward') return {}
   if (token.type === 'connector') return { reverseId: token.reverse.id }
-  const { autonomy, port, credentials } = token
+  const { autonomy, port, traits } = token
   return {
     reverse: {
       autonomy,
       port: port?.port,
       listening: port?.listening ?? false,
       portError: port?.error,
-      username: credentials?.username,
+      username: traits.credentials?.username,
       connectors: Array.from(token.connectors, (connector) => connector.id),
     },
   }

@@ -14,13 +14,15 @@ export const MAX_TOKENS = 100_000
 
 /** What an operator may give a token and change. */
 export interface TokenTraits {
-  label: string | undefined
-  enabled: boolean
+  readonly label: string | undefined
+  readonly enabled: boolean
   /** Unix milliseconds from which on it is refused. */
-  expiresAt: number | undefined
+  readonly expiresAt: number | undefined
+  /** What the SOCKS port of a reverse token asks for; connections that are there already go on when it changes. */
+  readonly credentials?: Credentials | undefined
 }
 
-export interface TokenBase extends TokenTraits {
+export interface TokenBase {
   /** Random and public. */
   readonly id: string
   /** In the order of addition; 0 until it is in the table. */
@@ -29,6 +31,8 @@ export interface TokenBase extends TokenTraits {
   readonly source: TokenSource
   /** Unix milliseconds. */
   readonly createdAt: number
+  /** Replaced as a whole when an operator changes any of them. */
+  traits: TokenTraits
   /** Authenticated living clients of this token itself. */
   readonly clients: Set<RelayClient>
   /** Those that lost their connection and may come back. */
@@ -47,8 +51,6 @@ export interface ReverseToken extends TokenBase {
   readonly connectors: Set<ConnectorToken>
   /** Its SOCKS port; none for autonomy tokens. */
   port: ReversePort | undefined
-  /** What the port asks for; connections that are there already go on when it changes. */
-  credentials: Credentials | undefined
 }
 
 export interface ConnectorToken extends TokenBase {
@@ -68,17 +70,9 @@ export function newToken(
   crypto: Crypto,
   { label, enabled = true, expiresAt }: Partial<TokenTraits> = {},
 ): TokenBase {
-  const createdAt = clock.wallTime()
-  const id = newId(crypto)
   return {
-    id,
-    number: 0,
-    token,
-    source,
-    createdAt,
-    label,
-    enabled,
-    expiresAt,
+    ...{ id: newId(crypto), number: 0, token, source, createdAt: clock.wallTime() },
+    traits: { label, enabled, expiresAt },
     clients: new Set(),
     suspended: new Set(),
   }
@@ -86,21 +80,23 @@ export function newToken(
 
 /** What a store keeps of a token. */
 export function recordOf(token: Token): TokenRecord {
-  const { id, type, createdAt, label, enabled, expiresAt } = token
+  const { id, type, createdAt } = token
+  const { label, enabled, expiresAt } = token.traits
   return { id, type, token: token.token, createdAt, label, enabled, expiresAt, ...detailsOf(token) }
 }
 
 function detailsOf(token: Token): Partial<TokenRecord> {
   if (token.type === 'forward') return {}
   if (token.type === 'connector') return { reverseToken: token.reverse.token }
-  const { autonomy, port, credentials } = token
-  return { autonomy, port: port?.port, ...credentials }
+  const { autonomy, port, traits } = token
+  return { autonomy, port: port?.port, ...traits.credentials }
 }
 
 /** Whether `token` may be used at `time` (Unix milliseconds), and if not, why. A reverse token takes its connector tokens along. */
 export function stateOf(token: Token, time: number): TokenState {
-  if (!token.enabled) return 'disabled'
-  if (token.expiresAt !== undefined && token.expiresAt <= time) return 'expired'
+  const { enabled, expiresAt } = token.traits
+  if (!enabled) return 'disabled'
+  if (expiresAt !== undefined && expiresAt <= time) return 'expired'
   return token.type === 'connector' ? stateOf(token.reverse, time) : 'active'
 }
 

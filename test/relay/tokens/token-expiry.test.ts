@@ -9,11 +9,16 @@ function setUp() {
   const expired: string[] = []
   const expiry = new TokenExpiry(clock, { expired: (token) => expired.push(token.token) })
   const token = (name: string, inMs: number | undefined): Token => ({
-    ...newToken(name, 'api', clock, nodeCrypto),
+    ...newToken(name, 'api', clock, nodeCrypto, {
+      expiresAt: inMs === undefined ? undefined : clock.wallTime() + inMs,
+    }),
     type: 'forward',
-    expiresAt: inMs === undefined ? undefined : clock.wallTime() + inMs,
   })
   return { clock, expiry, expired, token }
+}
+
+function expireAt(token: Token, expiresAt: number | undefined): void {
+  token.traits = { ...token.traits, expiresAt }
 }
 
 describe('TokenExpiry', () => {
@@ -40,7 +45,7 @@ describe('TokenExpiry', () => {
     expect(clock.pending).toBe(1)
     expiry.forget(one)
     expect(clock.pending).toBe(1)
-    two.expiresAt = undefined
+    expireAt(two, undefined)
     expiry.watch(two)
     expect(clock.pending).toBe(0)
   })
@@ -58,11 +63,11 @@ describe('TokenExpiry', () => {
     const { clock, expiry, expired, token } = setUp()
     const one = token('one', 1_000)
     expiry.watch(one)
-    one.expiresAt = clock.wallTime() + 5_000
+    expireAt(one, clock.wallTime() + 5_000)
     expiry.watch(one)
     clock.advance(4_999)
     expect(expired).toEqual([])
-    one.expiresAt = clock.wallTime() + 1
+    expireAt(one, clock.wallTime() + 1)
     expiry.watch(one)
     clock.advance(1)
     expect(expired).toEqual(['one'])
@@ -75,7 +80,7 @@ describe('TokenExpiry', () => {
       expired: (each) => {
         expired.push(each.token)
         if (expired.length > 2) return
-        again.expiresAt = clock.wallTime() + 500
+        expireAt(again, clock.wallTime() + 500)
         expiry.watch(again)
       },
     })
@@ -93,9 +98,12 @@ describe('TokenExpiry', () => {
     const tokens = Array.from({ length: MAX_TOKENS }, (_, each) => ({
       ...common,
       token: `${each}`,
-      get expiresAt() {
-        looked.count += 1
-        return clock.epoch + 1_000_000 - each
+      traits: {
+        ...common.traits,
+        get expiresAt() {
+          looked.count += 1
+          return clock.epoch + 1_000_000 - each
+        },
       },
     }))
     for (const each of tokens) expiry.watch(each)

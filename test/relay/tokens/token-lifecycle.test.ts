@@ -11,7 +11,13 @@ import { Streams } from '../../../src/relay/observe/streams.js'
 import type { SocksPort } from '../../../src/relay/reverse/reverse-port.js'
 import { SocksPorts } from '../../../src/relay/tokens/socks-ports.js'
 import { TokenLifecycle } from '../../../src/relay/tokens/token-lifecycle.js'
-import { type ConnectorToken, newToken, type ReverseToken, TokenTable } from '../../../src/relay/tokens/tokens.js'
+import {
+  type ConnectorToken,
+  newToken,
+  type ReverseToken,
+  TokenTable,
+  type TokenTraits,
+} from '../../../src/relay/tokens/tokens.js'
 import { Calls } from '../../exit/fakes.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 
@@ -37,7 +43,7 @@ function setUp({ socksNowait = false } = {}) {
     const token: ReverseToken = {
       ...newToken('tenant', 'api', clock, nodeCrypto),
       ...{ type: 'reverse', autonomy: false, providers: createProviders(clock), connectors: new Set() },
-      ...{ port: undefined, credentials: undefined },
+      port: undefined,
     }
     token.port = ports.create(token, PORT)
     tokens.add(token)
@@ -51,6 +57,10 @@ function setUp({ socksNowait = false } = {}) {
   }
   const emitted = () => events.after(0)?.map(({ event }) => event.type)
   return { clock, lines, alarms, tokens, opens, lifecycle, reverse, connector, emitted }
+}
+
+function change(token: ReverseToken, traits: Partial<TokenTraits>): void {
+  token.traits = { ...token.traits, ...traits }
 }
 
 /** A client of a token; why its session was closed. */
@@ -100,7 +110,7 @@ describe('TokenLifecycle.added()', () => {
   it('opens no port of a token whose time is over already', async () => {
     const { lifecycle, reverse, clock, opens } = setUp({ socksNowait: true })
     const token = reverse()
-    token.expiresAt = clock.wallTime()
+    change(token, { expiresAt: clock.wallTime() })
     await lifecycle.added(token)
     expect([opens.asked.length, token.port?.closed]).toEqual([0, true])
   })
@@ -117,7 +127,7 @@ describe('TokenLifecycle.changed()', () => {
     const { lifecycle, reverse, connector, lines, emitted } = setUp()
     const token = reverse()
     const reasons = [clientOf(token), clientOf(connector(token))]
-    token.enabled = false
+    change(token, { enabled: false })
     await lifecycle.changed(token)
     expect(reasons).toEqual([['the token is disabled'], ['the token is disabled']])
     expect([token.port?.closed, emitted()]).toEqual([true, ['token.changed']])
@@ -129,9 +139,9 @@ describe('TokenLifecycle.changed()', () => {
     const token = reverse()
     for (const round of [0, 1, 2]) {
       const before = token.port
-      token.enabled = false
+      change(token, { enabled: false })
       await lifecycle.changed(token)
-      token.enabled = true
+      change(token, { enabled: true })
       const changed = lifecycle.changed(token)
       await settle()
       opens.at(round).resolve(socksPort())
@@ -145,7 +155,7 @@ describe('TokenLifecycle.changed()', () => {
     const token = reverse()
     const { port } = token
     const reasons = clientOf(token)
-    token.label = 'another'
+    change(token, { label: 'another' })
     await lifecycle.changed(token)
     expect([reasons, token.port === port, port?.closed]).toEqual([[], true, false])
   })
@@ -155,7 +165,7 @@ describe('TokenLifecycle, the time of a token', () => {
   it('ends its clients when it is over, and says so', async () => {
     const { lifecycle, reverse, clock, emitted } = setUp()
     const token = reverse()
-    token.expiresAt = clock.wallTime() + 1_000
+    change(token, { expiresAt: clock.wallTime() + 1_000 })
     await lifecycle.added(token)
     const reasons = clientOf(token)
     clock.advance(999)
@@ -168,12 +178,12 @@ describe('TokenLifecycle, the time of a token', () => {
   it('runs out while the token is disabled: enabled again it stays shut', async () => {
     const { lifecycle, reverse, clock, opens, emitted } = setUp({ socksNowait: true })
     const token = reverse()
-    token.expiresAt = clock.wallTime() + 1_000
-    token.enabled = false
+    change(token, { expiresAt: clock.wallTime() + 1_000 })
+    change(token, { enabled: false })
     await lifecycle.changed(token)
     clock.advance(1_000)
     expect([emitted(), clock.pending]).toEqual([['token.changed', 'token.changed'], 0])
-    token.enabled = true
+    change(token, { enabled: true })
     await lifecycle.changed(token)
     expect([token.port?.closed, opens.asked.length]).toEqual([true, 0])
   })
@@ -181,11 +191,11 @@ describe('TokenLifecycle, the time of a token', () => {
   it('that is put off brings the port back', async () => {
     const { lifecycle, reverse, clock } = setUp()
     const token = reverse()
-    token.expiresAt = clock.wallTime() + 1_000
+    change(token, { expiresAt: clock.wallTime() + 1_000 })
     await lifecycle.added(token)
     clock.advance(1_000)
     expect(token.port?.closed).toBe(true)
-    token.expiresAt = clock.wallTime() + 1_000
+    change(token, { expiresAt: clock.wallTime() + 1_000 })
     await lifecycle.changed(token)
     expect([token.port?.closed, clock.pending]).toEqual([false, 1])
   })
@@ -226,7 +236,7 @@ describe('TokenLifecycle.drop()', () => {
   it('forgets the time of the token, and clears the alarm of its port', async () => {
     const { lifecycle, reverse, opens, clock, alarms } = setUp({ socksNowait: true })
     const token = reverse()
-    token.expiresAt = clock.wallTime() + 60_000
+    change(token, { expiresAt: clock.wallTime() + 60_000 })
     const added = lifecycle.added(token)
     opens.at(0).reject(new Error('in use'))
     await added
@@ -266,7 +276,7 @@ describe('TokenLifecycle.close()', () => {
   it('ends every session and port, leaves the tokens in the table, and no timer', async () => {
     const { lifecycle, reverse, tokens, clock } = setUp()
     const token = reverse()
-    token.expiresAt = clock.wallTime() + 1_000
+    change(token, { expiresAt: clock.wallTime() + 1_000 })
     await lifecycle.added(token)
     const reasons = clientOf(token)
     await lifecycle.close()
