@@ -1,8 +1,8 @@
 import type * as Prom from 'prom-client'
 import type { Registry } from 'prom-client'
 import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
-import { totalsOf } from '../relay/observe/client-info.js'
-import type { Statistics } from '../relay/observe/statistics.js'
+import { type ClientInfo, totalsOf } from '../relay/observe/client-info.js'
+import { perStreamKind, type Statistics } from '../relay/observe/statistics.js'
 import type { Relay } from '../relay/relay.js'
 
 type PromClient = typeof Prom
@@ -107,12 +107,14 @@ function registerState(prom: PromClient, registers: Registry[], options: Metrics
     for (const [type, count] of Object.entries(relay.tokenCounts)) set({ type }, count)
   })
   gauge('sessions', 'Sessions of clients', ['role', 'state'], (set) => {
-    const keyOf = ({ role, state }: { role: string; state: string }): string => `${role} ${state}`
-    for (const [key, count] of countBy(relay.clients(), keyOf, SESSION_KINDS)) set(split(key, 'role', 'state'), count)
+    const counts = perSessionKind()
+    for (const { role, state } of relay.clients()) counts[role][state] += 1
+    setEach(counts, 'role', 'state', set)
   })
   gauge('channels', 'Streams that are not over', ['mode', 'protocol'], (set) => {
-    const keyOf = ({ mode, protocol }: { mode: string; protocol: string }): string => `${mode} ${protocol}`
-    for (const [key, count] of countBy(relay.streams(), keyOf, STREAM_KINDS)) set(split(key, 'mode', 'protocol'), count)
+    const counts = perStreamKind()
+    for (const { mode, protocol } of relay.streams()) counts[mode][protocol] += 1
+    setEach(counts, 'mode', 'protocol', set)
   })
   gauge('queue_bytes', 'Bytes that wait in the server', ['kind'], (set) => {
     set({ kind: 'spliced' }, relay.clientTable.spliced.bytes)
@@ -151,10 +153,9 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
   )
   perRole('received_bytes_total', 'Bytes of messages from clients', () => totals().receivedBytes)
   perRole('sent_bytes_total', 'Bytes of messages to clients', () => totals().sentBytes)
-  counter('channels_opened_total', 'Streams that were answered', ['mode', 'protocol'], (set) => {
-    const { channelsOpened } = relay.statistics
-    for (const key of STREAM_KINDS) set(split(key, 'mode', 'protocol'), channelsOpened.get(key) ?? 0)
-  })
+  counter('channels_opened_total', 'Streams that were answered', ['mode', 'protocol'], (set) =>
+    setEach(relay.statistics.channelsOpened, 'mode', 'protocol', set),
+  )
   counter('authentication_failures_total', 'Wrong tokens, API keys and SOCKS passwords', ['kind'], (set) => {
     for (const [kind, count] of Object.entries(attempts.counts)) set({ kind }, count)
   })
@@ -162,17 +163,20 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
 
 type SetValue = (labels: Record<string, string>, value: number) => void
 
-const SESSION_KINDS = ['forward', 'provider', 'connector'].flatMap((role) => [`${role} connected`, `${role} suspended`])
-const STREAM_KINDS = ['forward', 'reverse', 'agent'].flatMap((mode) => [`${mode} tcp`, `${mode} udp`])
-
-function split(key: string, first: string, second: string): Record<string, string> {
-  const [a = '', b = ''] = key.split(' ')
-  return { [first]: a, [second]: b }
+/** Of nothing so far: a series that appears late has no beginning. */
+function perSessionKind(): Record<ClientInfo['role'], Record<ClientInfo['state'], number>> {
+  const none = { connected: 0, suspended: 0 }
+  return { forward: { ...none }, provider: { ...none }, connector: { ...none } }
 }
 
-/** A count for each of `keys`, those of nothing included: a series that appears late has no beginning. */
-function countBy<T>(entries: Iterable<T>, keyOf: (entry: T) => string, keys: readonly string[]): Map<string, number> {
-  const counts = new Map(keys.map((key) => [key, 0]))
-  for (const entry of entries) counts.set(keyOf(entry), (counts.get(keyOf(entry)) ?? 0) + 1)
-  return counts
+/** Sets counts that are kept by two labels. */
+function setEach(
+  counts: Readonly<Record<string, Readonly<Record<string, number>>>>,
+  outer: string,
+  inner: string,
+  set: SetValue,
+): void {
+  for (const [first, each] of Object.entries(counts)) {
+    for (const [second, count] of Object.entries(each)) set({ [outer]: first, [inner]: second }, count)
+  }
 }

@@ -16,10 +16,14 @@ export class Statistics {
   /** Bytes of sessions that are over. */
   readonly receivedBytes = perRole()
   readonly sentBytes = perRole()
-  /** By mode and protocol, such as `agent tcp`. */
-  readonly channelsOpened = new Map<string, number>()
+  readonly channelsOpened = perStreamKind()
   /** Told of every dial that came to its end. @default nobody */
   onDialled: ((dialled: Dialled) => void) | undefined
+}
+
+/** A count for each mode and protocol of a stream, of nothing so far. */
+export function perStreamKind(): Record<StreamMode, Record<'tcp' | 'udp', number>> {
+  return { forward: { tcp: 0, udp: 0 }, reverse: { tcp: 0, udp: 0 }, agent: { tcp: 0, udp: 0 } }
 }
 
 function perRole(): Record<Role, number> {

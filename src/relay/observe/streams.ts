@@ -86,10 +86,8 @@ export class TrackedStream implements ChannelObserver {
   opened(): void {
     if (this.#opened) return
     const { mode } = this.#beginning
-    const { channelsOpened } = this.#streams.options.statistics
-    const key = `${mode} ${this.#protocol}`
     this.#opened = true
-    channelsOpened.set(key, (channelsOpened.get(key) ?? 0) + 1)
+    this.#streams.options.statistics.channelsOpened[mode][this.#protocol] += 1
     this.#dialled(Rep.Succeeded)
     this.#emit('stream.opened')
   }

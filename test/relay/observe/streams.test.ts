@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
+import { perStreamKind } from '../../../src/relay/observe/statistics.js'
 import { FakeSocket } from '../../exit/fakes.js'
 import { settle } from '../../support/manual-clock.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
@@ -73,7 +74,8 @@ describe.each(MODES)('a stream in %s mode', (mode) => {
         ended: { sentBytes: 100_000, receivedBytes: 70_009, error: undefined },
       },
     ])
-    expect([none(scene.counts), world.relay.statistics.channelsOpened]).toEqual([0, new Map([[`${mode} tcp`, 1]])])
+    expect(none(scene.counts)).toBe(0)
+    expect(world.relay.statistics.channelsOpened).toEqual({ ...perStreamKind(), [mode]: { tcp: 1, udp: 0 } })
   })
 
   it.each([
@@ -187,7 +189,7 @@ describe.each(MODES)('an association in %s mode', (mode) => {
     await scene.world.clock.advanceAsync(10_000)
     expect(scene.told.closed).toEqual([{ sentBytes: 111, receivedBytes: 1_003, error: undefined }])
     expect([scene.told.results, none(scene.counts)]).toEqual([[0], 0])
-    expect(scene.world.relay.statistics.channelsOpened).toEqual(new Map([[`${mode} udp`, 1]]))
+    expect(scene.world.relay.statistics.channelsOpened).toEqual({ ...perStreamKind(), [mode]: { tcp: 0, udp: 1 } })
   })
 
   it('that is refused, cancelled or lost never was open', async () => {
