@@ -3,7 +3,7 @@ import type { AbortOptions, Clock } from '../ports.js'
 import type { Session } from './session.js'
 
 /** Sessions tried for one request when session after session is lost under it. */
-export const MAX_ATTEMPTS = 4
+export const MAX_SESSIONS_TRIED = 4
 
 export interface SessionPoolOptions {
   readonly clock: Clock
@@ -83,7 +83,7 @@ export class SessionPool<T extends { readonly session: Session }> {
   }
 
   /**
-   * Opens something through one entry after another, up to {@link MAX_ATTEMPTS}, while the chosen one is lost under it.
+   * Opens something through one entry after another, up to {@link MAX_SESSIONS_TRIED}, while the chosen one is lost under it.
    * @throws {LinkSocksError} as choose(), and what `open` throws
    */
   async open<R>(open: (entry: T) => Promise<R>, options: OpenOptions<T> = {}): Promise<R> {
@@ -92,7 +92,7 @@ export class SessionPool<T extends { readonly session: Session }> {
       try {
         return await open(entry)
       } catch (thrown) {
-        if (attempt >= MAX_ATTEMPTS || !wasLost(entry, thrown, options)) throw thrown
+        if (attempt >= MAX_SESSIONS_TRIED || !wasLost(entry, thrown, options)) throw thrown
       }
     }
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { MAX_ATTEMPTS, SessionPool, type SessionPoolOptions } from '../../src/mux/session-pool.js'
+import { MAX_SESSIONS_TRIED, SessionPool, type SessionPoolOptions } from '../../src/mux/session-pool.js'
 import { countListeners } from '../support/count-listeners.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { memoryTransportPair } from '../support/memory-transport.js'
@@ -247,7 +247,7 @@ describe('SessionPool.open()', () => {
       throw lost
     })
     await expect(opened).rejects.toBe(lost)
-    expect(calls).toBe(MAX_ATTEMPTS)
+    expect(calls).toBe(MAX_SESSIONS_TRIED)
   })
 
   it('tries no other entry after an error that its caller takes for the last word', async () => {

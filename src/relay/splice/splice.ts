@@ -2,7 +2,7 @@ import { LinkSocksError } from '../../errors.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
 import type { Session } from '../../mux/session.js'
-import { MAX_ATTEMPTS } from '../../mux/session-pool.js'
+import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
@@ -120,7 +120,7 @@ export class Splice {
   }
 
   #join(client: RelayClient): void {
-    if (!client.session.available && this.#attempts < MAX_ATTEMPTS) return this.#choose() // lost since it was chosen
+    if (!client.session.available && this.#attempts < MAX_SESSIONS_TRIED) return this.#choose() // lost since it was chosen
     try {
       this.#provider = this.#end(client.session, () => this.#connector)
       this.#connector.hold(this.#options.raw)
@@ -269,7 +269,7 @@ export class Splice {
 
   #onLost(end: SpliceEnd, other: SpliceEnd | undefined, error: LinkSocksError, closing: boolean): void {
     if (this.#over) return
-    if (end === this.#provider && this.#phase === 'asked' && !closing && this.#attempts < MAX_ATTEMPTS) {
+    if (end === this.#provider && this.#phase === 'asked' && !closing && this.#attempts < MAX_SESSIONS_TRIED) {
       end.releaseAll()
       this.#provider = undefined
       this.#connector.releaseAll()
