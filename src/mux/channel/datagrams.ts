@@ -14,6 +14,7 @@ import {
 } from '../../protocol/messages.js'
 import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { type ChannelKey, channelKey } from '../../protocol/uuid.js'
+import { MessageQueue } from '../flow/message-queue.js'
 import type { Lane, Outgoing, Source } from '../flow/scheduler.js'
 import type { ChannelEntry, ChannelHost } from './channel-host.js'
 import { Inbox } from './inbox.js'
@@ -21,42 +22,6 @@ import type { ChannelObserver, Observe, Traffic } from './observer.js'
 
 /** Datagrams of one channel that may wait for the session; the oldest gives way. */
 export const MAX_WAITING_DATAGRAM_BYTES = 1 * MIB
-
-/** Messages of which the oldest are dropped, and counted, when too many bytes wait. */
-export class DroppingQueue {
-  readonly #maxBytes: number
-  #messages: Uint8Array[] = []
-  #bytes = 0
-  dropped = 0
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes
-  }
-
-  get nextBytes(): number {
-    return this.#messages[0]?.byteLength ?? 0
-  }
-
-  push(message: Uint8Array): void {
-    this.#messages.push(message)
-    this.#bytes += message.byteLength
-    while (this.#bytes > this.#maxBytes) {
-      this.shift()
-      this.dropped += 1
-    }
-  }
-
-  shift(): Uint8Array {
-    const message = this.#messages.shift() ?? new Uint8Array()
-    this.#bytes -= message.byteLength
-    return message
-  }
-
-  clear(): void {
-    this.#messages = []
-    this.#bytes = 0
-  }
-}
 
 interface DatagramChannelOptions {
   readonly host: ChannelHost
@@ -73,11 +38,13 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   readonly #key: ChannelKey
   readonly #opener: boolean
   readonly #lane: Lane
-  readonly #queue = new DroppingQueue(MAX_WAITING_DATAGRAM_BYTES)
+  readonly #queue = new MessageQueue({ maxBytes: MAX_WAITING_DATAGRAM_BYTES })
   readonly #inbox: Inbox
   readonly #observer: ChannelObserver | undefined
   receivedBytes = 0
   sentBytes = 0
+  /** Datagrams that were too long or could not be read or delivered. */
+  #unusable = 0
   #handler: DatagramHandler | undefined
   #answered = false
   #closed = false
@@ -93,7 +60,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.#inbox = new Inbox(host.inflate, {
       message: (message) => this.#dispatch(message),
       failed: () => {
-        this.#queue.dropped += 1
+        this.#unusable += 1
       },
       crowded: () => {},
       relieved: () => {},
@@ -102,9 +69,9 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.#observer = observe?.(this)
   }
 
-  /** Datagrams that gave way to newer ones. */
+  /** Datagrams that gave way to newer ones, or could not be passed on. */
   get dropped(): number {
-    return this.#queue.dropped
+    return this.#queue.dropped + this.#unusable
   }
 
   /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */
@@ -142,7 +109,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   send(data: Uint8Array, address: Target): void {
     if (this.#closed) return
     if (data.byteLength > MAX_DATAGRAM_BYTES) {
-      this.#queue.dropped += 1
+      this.#unusable += 1
       return
     }
     const place = this.#opener ? { target: address } : { source: address }
@@ -203,7 +170,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.#answer()
     const address: SocketAddress | undefined = this.#opener ? source : target
     if (compression !== Compression.None || address === undefined || address.host === '') return
-    if (this.#handler === undefined || data.byteLength > MAX_DATAGRAM_BYTES) this.#queue.dropped += 1
+    if (this.#handler === undefined || data.byteLength > MAX_DATAGRAM_BYTES) this.#unusable += 1
     else {
       this.receivedBytes += data.byteLength
       this.#handler.datagram(data, address)

@@ -1,4 +1,5 @@
 import { KIB, MIB } from '../../protocol/limits.js'
+import { Fifo } from '../../streams/fifo.js'
 import type { Pace } from './pace.js'
 
 /** The transport's own buffer is filled up to here and no further: what waits behind it waits for kilobytes. */
@@ -85,8 +86,7 @@ export class Scheduler {
   readonly #idle: (() => void)[] = []
   #control: Uint8Array[] = []
   #controlBytes = 0
-  #round: Slot[] = []
-  #next = 0
+  readonly #round = new Fifo<Slot>()
   #running = false
   #stopped = false
   #sentBytes = 0
@@ -105,7 +105,7 @@ export class Scheduler {
 
   /** Sources that have something to send. */
   get waiting(): number {
-    return this.#round.length - this.#next
+    return this.#round.length
   }
 
   /** Sends a whole message ahead of all data. */
@@ -144,8 +144,7 @@ export class Scheduler {
     this.#stopped = true
     this.#control = []
     this.#controlBytes = 0
-    this.#round = []
-    this.#next = 0
+    this.#round.clear()
     this.#tellIdle()
   }
 
@@ -162,11 +161,11 @@ export class Scheduler {
       this.#sendControl()
       return true
     }
-    const slot = this.#round[this.#next]
+    const slot = this.#round.first
     if (slot === undefined) return false
     const bytes = slot.closed ? 0 : slot.source.nextBytes()
     if (bytes === 0) {
-      this.#advance()
+      this.#round.shift()
       slot.reset()
       return true
     }
@@ -176,7 +175,7 @@ export class Scheduler {
     }
     if (bytes > slot.deficit) {
       slot.granted = false
-      this.#advance()
+      this.#round.shift()
       this.#round.push(slot)
       return true
     }
@@ -199,15 +198,6 @@ export class Scheduler {
     for (const message of messages) {
       this.#sentBytes += message.byteLength
       this.#transport.send(message)
-    }
-  }
-
-  #advance(): void {
-    this.#next += 1
-    // the consumed front is cut off now and then, so that a step stays cheap
-    if (this.#next >= 1024 || this.#next === this.#round.length) {
-      this.#round.splice(0, this.#next)
-      this.#next = 0
     }
   }
 }

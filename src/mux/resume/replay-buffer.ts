@@ -1,11 +1,10 @@
 import { LinkSocksError } from '../../errors.js'
 import type { MessageTransport } from '../../ports.js'
+import { Fifo } from '../../streams/fifo.js'
 import type { ReplayBudget } from './replay-budget.js'
 
 /** Added to every message's size, so that tiny ones are not free. */
 const MESSAGE_OVERHEAD_BYTES = 256
-/** The used front is cut off so many messages at a time. */
-const FRONT_MESSAGES = 256
 
 type Memory = Pick<MessageTransport, 'retain' | 'release'>
 
@@ -62,9 +61,7 @@ class Kept {
 export class ReplayBuffer {
   readonly #memory: Memory
   readonly #budget: ReplayBudget
-  #messages: (Kept | undefined)[] = []
-  /** Where in the array the oldest message is. */
-  #first = 0
+  readonly #messages = new Fifo<Kept>()
   /** Messages acknowledged since the session began. */
   #acknowledged = 0
   #bytes = 0
@@ -89,7 +86,7 @@ export class ReplayBuffer {
 
   /** Messages since the session began. */
   get sent(): number {
-    return this.#acknowledged + this.#messages.length - this.#first
+    return this.#acknowledged + this.#messages.length
   }
 
   /** Messages wait for their turn on the present transport. */
@@ -106,7 +103,7 @@ export class ReplayBuffer {
 
   /** Gives the next message to `transport`, which must be the present one; there must be one (see {@link behind}). */
   giveNext(transport: Pick<MessageTransport, 'send'>): void {
-    const kept = this.#messages[this.#first + this.#given - this.#acknowledged] as Kept
+    const kept = this.#messages.at(this.#given - this.#acknowledged) as Kept
     this.#given += 1
     this.#everGiven = Math.max(this.#everGiven, this.#given)
     transport.send(kept.head, kept.body, kept.give())
@@ -142,20 +139,14 @@ export class ReplayBuffer {
   clear(): void {
     this.#given = this.sent
     this.#everGiven = this.sent
-    while (this.#first < this.#messages.length) this.#drop()
+    while (this.#messages.length > 0) this.#drop()
   }
 
   #drop(): void {
-    const kept = this.#messages[this.#first] as Kept
-    // not kept until the front is cut off
-    this.#messages[this.#first] = undefined
-    this.#first += 1
+    const kept = this.#messages.shift() as Kept
     this.#acknowledged += 1
     kept.acknowledge()
     this.#count(-kept.cost)
-    if (this.#first < FRONT_MESSAGES && this.#first < this.#messages.length) return
-    this.#messages.splice(0, this.#first)
-    this.#first = 0
   }
 
   #count(bytes: number): void {

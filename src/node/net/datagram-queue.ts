@@ -1,5 +1,6 @@
 import type { SocketAddress } from '../../ports.js'
 import { MIB } from '../../protocol/limits.js'
+import { Fifo } from '../../streams/fifo.js'
 
 /** Datagrams that may wait in one queue; one more drops the oldest. */
 export const MAX_QUEUED_DATAGRAMS = 1_024
@@ -14,13 +15,12 @@ export interface QueuedDatagram {
 
 /** First in, first out; what exceeds a limit drops from the front and is counted. */
 export class DatagramQueue {
-  #waiting: QueuedDatagram[] = []
-  #head = 0
+  readonly #waiting = new Fifo<QueuedDatagram>()
   #bytes = 0
   #dropped = 0
 
   get length(): number {
-    return this.#waiting.length - this.#head
+    return this.#waiting.length
   }
 
   get dropped(): number {
@@ -37,23 +37,13 @@ export class DatagramQueue {
   }
 
   shift(): QueuedDatagram | undefined {
-    const first = this.#waiting[this.#head]
-    if (first === undefined) return undefined
-    this.#head++
-    this.#bytes -= first.data.byteLength
-    if (this.#head === this.#waiting.length) this.clear()
-    else if (this.#head >= MAX_QUEUED_DATAGRAMS) this.#compact()
+    const first = this.#waiting.shift()
+    if (first !== undefined) this.#bytes -= first.data.byteLength
     return first
   }
 
   clear(): void {
-    this.#waiting = []
-    this.#head = 0
+    this.#waiting.clear()
     this.#bytes = 0
-  }
-
-  #compact(): void {
-    this.#waiting = this.#waiting.slice(this.#head)
-    this.#head = 0
   }
 }

@@ -9,7 +9,7 @@ import type { Session } from '../../mux/session.js'
 import { BASE_LINK_BUFFER_BYTES } from '../../protocol/limits.js'
 import { encodeRefusal } from '../../protocol/refusal.js'
 import type { ChannelKey } from '../../protocol/uuid.js'
-import { costOf, MessageQueue } from './message-queue.js'
+import { costOf, SpliceQueue } from './splice-queue.js'
 import { abortMessages } from './splice-rules.js'
 import { WithheldCredit } from './withheld-credit.js'
 
@@ -33,9 +33,9 @@ export class SpliceEnd implements ChannelEntry, Source {
   readonly session: Session
   readonly #key: ChannelKey
   readonly #events: SpliceEndEvents
-  readonly #queue: MessageQueue
+  readonly #queue: SpliceQueue
   /** Control frames that go ahead of the channel's own data. */
-  readonly #urgent = new MessageQueue()
+  readonly #urgent = new SpliceQueue()
   readonly #lane: Lane
   readonly #totals: HeldTotals
   /** What this end sent and the other end's session has not taken yet. */
@@ -61,7 +61,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#totals = totals
     this.#key = key
     this.#events = events
-    this.#queue = new MessageQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
+    this.#queue = new SpliceQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
     this.#lane = session.lane(this)
     this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
     this.#hold = new Hold(session.gate, session.clock, () => events.stalled())

@@ -10,9 +10,9 @@ import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
-import { MessageQueue } from './message-queue.js'
 import { SpliceEnd } from './splice-end.js'
 import { Linger } from './splice-linger.js'
+import { SpliceQueue } from './splice-queue.js'
 import {
   abortOf,
   checkConnect,
@@ -45,7 +45,7 @@ export class Splice {
   readonly #connector: SpliceEnd
   #provider: SpliceEnd | undefined
   /** Messages of the connector that came before a provider was found. */
-  readonly #waiting: MessageQueue
+  readonly #waiting: SpliceQueue
   readonly #cancelled = new AbortController()
   #attempts = 0
   #earlyBytes = 0
@@ -65,7 +65,7 @@ export class Splice {
     this.#options = options
     this.#datagrams = options.connect.protocol === ChannelProtocol.Udp
     this.#offered = options.connect.trailer?.streamControl
-    this.#waiting = new MessageQueue(this.#datagrams ? MAX_WAITING_BYTES : undefined)
+    this.#waiting = new SpliceQueue(this.#datagrams ? MAX_WAITING_BYTES : undefined)
     this.#linger = new Linger(options.connector.clock, {
       drained: () => this.#drained,
       over: () => this.#finish(),

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
-import { DatagramChannel, DroppingQueue, MAX_WAITING_DATAGRAM_BYTES } from '../../../src/mux/channel/datagrams.js'
+import { DatagramChannel, MAX_WAITING_DATAGRAM_BYTES } from '../../../src/mux/channel/datagrams.js'
 import { MAX_DATAGRAM_BYTES } from '../../../src/protocol/limits.js'
 import {
   Compression,
@@ -62,28 +62,6 @@ function gzipped(id: Uint8Array, payload: Uint8Array): Uint8Array {
   message[19] = Compression.Gzip
   return message
 }
-
-describe('DroppingQueue', () => {
-  it('drops its oldest messages and counts them', () => {
-    const queue = new DroppingQueue(10)
-    for (let i = 0; i < 5; i += 1) queue.push(new Uint8Array(4).fill(i))
-    expect([queue.dropped, queue.nextBytes, queue.shift()[0], queue.shift()[0], queue.nextBytes]).toEqual([
-      3, 4, 3, 4, 0,
-    ])
-  })
-
-  it('keeps exactly its limit, and nothing that exceeds it alone', () => {
-    const queue = new DroppingQueue(10)
-    queue.push(new Uint8Array(10))
-    expect([queue.dropped, queue.nextBytes]).toEqual([0, 10])
-    queue.push(new Uint8Array(11))
-    expect([queue.dropped, queue.nextBytes]).toEqual([2, 0])
-    queue.push(new Uint8Array(10))
-    queue.clear()
-    queue.push(new Uint8Array(10))
-    expect([queue.dropped, queue.nextBytes]).toEqual([2, 10])
-  })
-})
 
 describe('DatagramChannel', () => {
   it('names destinations from the opener and sources from the accepter', async () => {
