@@ -8,8 +8,8 @@ export interface DeadlineOptions<T> {
   readonly signal?: AbortSignal | undefined
   /** The error of a wait that took longer than `timeoutMs`. */
   readonly expired: () => LinkSocksError
-  /** Disposes of a result that came although nobody waits any more. */
-  readonly discard: (value: T) => void
+  /** Disposes of a result that came although nobody waits any more. @default it is only dropped */
+  readonly discard?: ((value: T) => void) | undefined
 }
 
 /**
@@ -31,10 +31,25 @@ export async function withDeadline<T>(
   try {
     const value = await run(controller.signal)
     if (!controller.signal.aborted) return value
-    discard(value)
+    discard?.(value)
     throw LinkSocksError.cancelled(controller.signal)
   } finally {
     timer.cancel()
     signal?.removeEventListener('abort', cancel)
   }
+}
+
+/**
+ * What `work` comes to, or the reason of `signal` as soon as that aborts, for work that can't be stopped: it then goes on
+ * unheard.
+ * @throws {LinkSocksError} the reason of the abort; else what `work` throws
+ */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(LinkSocksError.cancelled(signal))
+    const settle = (): void => signal.removeEventListener('abort', leave)
+    signal.addEventListener('abort', leave)
+    if (signal.aborted) leave()
+    work.finally(settle).then(resolve, reject)
+  })
 }

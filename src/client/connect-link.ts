@@ -1,3 +1,4 @@
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import type { AbortOptions, Clock, Crypto, MessageTransport } from '../ports.js'
@@ -120,30 +121,28 @@ export async function connectLink(
   }
 }
 
-async function awaitAnswer(
-  transport: HandshakeTransport,
-  clock: Clock,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly answer: AuthResponseMessage; readonly early: readonly Message[] }> {
-  const late = new AbortController()
-  const timer = clock.after(AUTH_TIMEOUT_MS, () => {
-    late.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'the server did not answer the authentication in time'))
+interface Answered {
+  readonly answer: AuthResponseMessage
+  readonly early: readonly Message[]
+}
+
+function awaitAnswer(transport: HandshakeTransport, clock: Clock, signal: AbortSignal | undefined): Promise<Answered> {
+  return withDeadline((late) => readAnswer(transport, late), {
+    clock,
+    timeoutMs: AUTH_TIMEOUT_MS,
+    signal,
+    expired: () => new LinkSocksError('ERR_AUTH_TIMEOUT', 'the server did not answer the authentication in time'),
   })
-  const cancel = (): void => late.abort(signal?.reason)
-  signal?.addEventListener('abort', cancel)
-  if (signal?.aborted === true) cancel()
-  try {
-    const early: Message[] = []
-    for (let count = 0; count < MAX_MESSAGES_BEFORE_ANSWER; count += 1) {
-      const message = decodeMessage(await transport.next({ signal: late.signal }))
-      if (message?.type === MessageType.AuthResponse) return { answer: message, early }
-      if (message !== undefined) early.push(message)
-    }
-    throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the server does not answer the authentication')
-  } finally {
-    timer.cancel()
-    signal?.removeEventListener('abort', cancel)
+}
+
+async function readAnswer(transport: HandshakeTransport, signal: AbortSignal): Promise<Answered> {
+  const early: Message[] = []
+  for (let count = 0; count < MAX_MESSAGES_BEFORE_ANSWER; count += 1) {
+    const message = decodeMessage(await transport.next({ signal }))
+    if (message?.type === MessageType.AuthResponse) return { answer: message, early }
+    if (message !== undefined) early.push(message)
   }
+  throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the server does not answer the authentication')
 }
 
 function rejected(reason: string, token: string | undefined): LinkSocksError {

@@ -1,3 +1,4 @@
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import { remoteText } from '../log.js'
 import type { ByteStream, Target } from '../ports.js'
@@ -62,19 +63,14 @@ function follow(handshake: HandshakeStream, signal: AbortSignal | undefined): ()
 
 async function serve(connection: InboundConnection): Promise<void> {
   const { handshake, options } = connection
-  const { clock, log, remoteAddress, handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS } = options
-  const deadline = clock.after(handshakeTimeoutMs, () => {
-    handshake.abort(new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`))
-  })
+  const { clock, log, remoteAddress } = options
   let target: Target | undefined
   try {
-    const request = await readRequest(connection)
+    const request = await requestInTime(connection)
     target = request.target
-    deadline.cancel()
     options.requested?.()
     await request.serve()
   } catch (thrown) {
-    deadline.cancel()
     const { code, message } = LinkSocksError.from(thrown, 'ERR_SOCKS_MALFORMED')
     // a client that left, or was made to leave, is no failure
     const level = code === 'ERR_STREAM_RESET' || code === 'ERR_CANCELLED' ? 'debug' : 'info'
@@ -86,6 +82,21 @@ async function serve(connection: InboundConnection): Promise<void> {
     })
     await flushAndClose(handshake, clock)
   }
+}
+
+/** The connection is reset when the whole request does not come in time. */
+function requestInTime(connection: InboundConnection): Promise<InboundRequest> {
+  const { handshake, options } = connection
+  const { clock, handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS } = options
+  const read = (deadline: AbortSignal): Promise<InboundRequest> => {
+    follow(handshake, deadline)
+    return readRequest(connection)
+  }
+  return withDeadline(read, {
+    clock,
+    timeoutMs: handshakeTimeoutMs,
+    expired: () => new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`),
+  })
 }
 
 async function readRequest(connection: InboundConnection): Promise<InboundRequest> {

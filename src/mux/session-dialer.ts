@@ -1,3 +1,4 @@
+import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import type { AbortOptions, ByteStream, DatagramSocket, Dialer, Target } from '../ports.js'
 import { INITIAL_WINDOW_BYTES, MAX_STR8_BYTES, OPEN_TIMEOUT_MS } from '../protocol/limits.js'
@@ -74,25 +75,24 @@ export class SessionDialer implements Dialer {
     connect: (onAnswer: (error?: LinkSocksError) => void) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const timer = this.#host.clock.after(OPEN_TIMEOUT_MS, () => {
-      channel.abort(new LinkSocksError('ERR_DIAL_TIMEOUT', 'the far end did not answer in time'))
-    })
-    const cancel = (): void => {
-      if (signal !== undefined) channel.abort(LinkSocksError.cancelled(signal))
-    }
-    signal?.addEventListener('abort', cancel)
-    try {
-      await new Promise<void>((resolve, reject) => {
+    const opened = (late: AbortSignal): Promise<void> => {
+      late.addEventListener('abort', () => channel.abort(LinkSocksError.cancelled(late)), { once: true })
+      return new Promise((resolve, reject) => {
         connect((error) => (error === undefined ? resolve() : reject(error)))
+      })
+    }
+    try {
+      await withDeadline(opened, {
+        clock: this.#host.clock,
+        timeoutMs: OPEN_TIMEOUT_MS,
+        signal,
+        expired: () => new LinkSocksError('ERR_DIAL_TIMEOUT', 'the far end did not answer in time'),
       })
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
       // gone already, unless the Connect could not even be written
       channel.abort(error)
       throw error
-    } finally {
-      timer.cancel()
-      signal?.removeEventListener('abort', cancel)
     }
   }
 }

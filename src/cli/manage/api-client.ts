@@ -140,7 +140,6 @@ export class ApiClient {
       timeoutMs,
       signal: this.#signal,
       expired: () => new LinkSocksError('ERR_CONNECT', message),
-      discard: () => {},
     })
   }
 

@@ -1,7 +1,8 @@
 import { canonicalIp } from '../../address.js'
+import { untilAborted, withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
-import type { AbortOptions, Clock, Resolve, Timer } from '../../ports.js'
+import type { AbortOptions, Clock, Resolve } from '../../ports.js'
 
 /** Look-ups of one session running at a time: a quarter of the resolver threads that the command gives the process. */
 export const MAX_RUNNING_LOOKUPS = 8
@@ -114,23 +115,16 @@ export class Lookups {
   }
 
   async #run(name: string): Promise<void> {
-    const controller = new AbortController()
-    let timer: Timer | undefined
-    const expired = new Promise<never>((_, reject) => {
-      timer = this.#clock.after(LOOKUP_TIMEOUT_MS, () => {
-        const error = new LinkSocksError('ERR_DIAL_TIMEOUT', `looking up ${remoteText(name)} took too long`)
-        controller.abort(error)
-        reject(error)
-      })
-    })
     try {
-      const addresses = await Promise.race([this.#resolve(name, { signal: controller.signal }), expired])
+      const addresses = await withDeadline((signal) => untilAborted(this.#resolve(name, { signal }), signal), {
+        clock: this.#clock,
+        timeoutMs: LOOKUP_TIMEOUT_MS,
+        expired: () => new LinkSocksError('ERR_DIAL_TIMEOUT', `looking up ${remoteText(name)} took too long`),
+      })
       this.#finish(name, (waiter) => waiter.resolve(addresses))
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
       this.#finish(name, (waiter) => waiter.reject(error))
-    } finally {
-      timer?.cancel()
     }
   }
 

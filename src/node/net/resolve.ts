@@ -1,5 +1,6 @@
 import { type LookupAddress, lookup } from 'node:dns'
 import { isIP } from 'node:net'
+import { untilAborted } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import type { Resolve } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
@@ -14,20 +15,15 @@ export const MAX_ADDRESSES = 32
 export const nodeResolve: Resolve = async (host, { signal } = {}) => {
   if (signal?.aborted) throw LinkSocksError.cancelled(signal)
   if (isIP(host) !== 0) return [host]
-  const found = await lookupAll(host, signal)
+  const found = await (signal === undefined ? lookupAll(host) : untilAborted(lookupAll(host), signal))
   const addresses = [...new Set(found.map(({ address }) => address))].slice(0, MAX_ADDRESSES)
   if (addresses.length === 0) throw notFound()
   return addresses
 }
 
-function lookupAll(host: string, signal: AbortSignal | undefined): Promise<LookupAddress[]> {
+function lookupAll(host: string): Promise<LookupAddress[]> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      if (signal) reject(LinkSocksError.cancelled(signal))
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
     const done = (error: Error | null, found?: LookupAddress[]): void => {
-      signal?.removeEventListener('abort', onAbort)
       if (error) reject(resolveError(error))
       else resolve(found ?? [])
     }

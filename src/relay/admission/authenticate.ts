@@ -1,3 +1,4 @@
+import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import type { Clock, MessageTransport } from '../../ports.js'
 import { parseHandshake } from '../../protocol/handshake.js'
@@ -130,21 +131,18 @@ async function readAuth(
   clock: Clock,
   extensions: boolean,
 ): Promise<AuthClaim> {
-  const late = new AbortController()
-  const timer = clock.after(AUTH_TIMEOUT_MS, () => {
-    late.abort(new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth message came in time'))
+  const raw = await withDeadline((signal) => transport.next({ signal }), {
+    clock,
+    timeoutMs: AUTH_TIMEOUT_MS,
+    expired: () => new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth message came in time'),
   })
-  try {
-    const message = decodeAuth(await transport.next({ signal: late.signal }))
-    return {
-      token: tokens.find(message.token),
-      reverse: message.reverse,
-      instance: message.instance,
-      extensions: extensions || message.trailer !== undefined,
-      resume: resumeWish(message.trailer),
-    }
-  } finally {
-    timer.cancel()
+  const message = decodeAuth(raw)
+  return {
+    token: tokens.find(message.token),
+    reverse: message.reverse,
+    instance: message.instance,
+    extensions: extensions || message.trailer !== undefined,
+    resume: resumeWish(message.trailer),
   }
 }
 
