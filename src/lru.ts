@@ -11,6 +11,11 @@ export class Lru<Key, Value> {
     return this.#entries.size
   }
 
+  /** The value of `key`, which stays as recent as it is. */
+  get(key: Key): Value | undefined {
+    return this.#entries.get(key)
+  }
+
   /** Makes `key` the most recent one; `undefined` when it is not there. */
   touch(key: Key): Value | undefined {
     const value = this.#entries.get(key)

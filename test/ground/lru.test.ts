@@ -17,4 +17,21 @@ describe('Lru', () => {
     lru.clear()
     expect(lru.size).toBe(0)
   })
+
+  it('does not take an entry for recent that was only looked at', () => {
+    const lru = new Lru<string, number>(2)
+    lru.set('a', 1)
+    lru.set('b', 2)
+    expect([lru.get('a'), lru.get('c')]).toEqual([1, undefined])
+    lru.set('c', 3)
+    expect([lru.get('a'), lru.get('b'), lru.get('c')]).toEqual([undefined, 2, 3])
+  })
+
+  it('is of use again after clear(), up to its limit', () => {
+    const lru = new Lru<number, number>(2)
+    for (let i = 0; i < 5; i += 1) lru.set(i, i)
+    lru.clear()
+    for (let i = 0; i < 3; i += 1) lru.set(i, i)
+    expect([lru.size, lru.get(0), lru.get(1), lru.get(2)]).toEqual([2, undefined, 1, 2])
+  })
 })

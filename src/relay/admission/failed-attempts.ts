@@ -1,4 +1,6 @@
 import { networkOf } from '../../address.js'
+import { LeakyCount } from '../../leaky-count.js'
+import { Lru } from '../../lru.js'
 import type { Clock } from '../../ports.js'
 
 /** Failures of one address that are answered at once; they are forgiven one by one. */
@@ -12,10 +14,8 @@ export const MAX_FAILURES = 60
 /** Addresses that are remembered; beyond that the one that failed longest ago is forgotten. */
 export const MAX_ADDRESSES = 10_000
 
-interface Failures {
-  count: number
-  since: number
-}
+/** Above the limit it would take longer to be forgiven than somebody who only makes mistakes can wait. */
+const FORGIVENESS = { forgivenAfterMs: FORGIVEN_AFTER_MS, max: MAX_FAILURES + 1 }
 
 /** What was wrong. */
 export type FailureKind = 'token' | 'disabled_token' | 'api_key' | 'socks'
@@ -33,7 +33,7 @@ export interface Verdict {
  */
 export class FailedAttempts {
   readonly #clock: Pick<Clock, 'now'>
-  readonly #failures = new Map<string, Failures>()
+  readonly #failures = new Lru<string, LeakyCount>(MAX_ADDRESSES)
   readonly #onRefused: ((address: string) => void) | undefined
   /** Failures since the start. */
   readonly counts: Record<FailureKind, number> = { token: 0, disabled_token: 0, api_key: 0, socks: 0 }
@@ -57,28 +57,14 @@ export class FailedAttempts {
   note(address: string, kind: FailureKind): Verdict {
     this.count(kind)
     const key = networkOf(address)
-    const now = this.#clock.now()
-    const failures = this.#failures.get(key) ?? { count: 0, since: now }
-    const forgiven = Math.floor((now - failures.since) / FORGIVEN_AFTER_MS)
-    failures.count = Math.max(0, failures.count - forgiven)
-    failures.since = failures.count === 0 ? now : failures.since + forgiven * FORGIVEN_AFTER_MS
-    // above the limit it would take longer to be forgiven than who only makes mistakes can wait
-    failures.count = Math.min(failures.count + 1, MAX_FAILURES + 1)
-    this.#remember(key, failures)
-    const over = failures.count - FREE_FAILURES
-    if (failures.count > MAX_FAILURES) this.#onRefused?.(key)
+    const failures = this.#failures.get(key) ?? new LeakyCount(FORGIVENESS)
+    this.#failures.set(key, failures)
+    const count = failures.add(this.#clock.now())
+    const over = count - FREE_FAILURES
+    if (count > MAX_FAILURES) this.#onRefused?.(key)
     return {
       delayMs: Math.min(MAX_DELAY_MS, Math.max(0, over) * DELAY_STEP_MS),
-      refused: failures.count > MAX_FAILURES,
+      refused: count > MAX_FAILURES,
     }
-  }
-
-  #remember(key: string, failures: Failures): void {
-    // behind all others: it failed last
-    this.#failures.delete(key)
-    this.#failures.set(key, failures)
-    if (this.#failures.size <= MAX_ADDRESSES) return
-    const oldest = this.#failures.keys().next()
-    if (oldest.done !== true) this.#failures.delete(oldest.value)
   }
 }

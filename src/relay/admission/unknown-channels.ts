@@ -1,3 +1,4 @@
+import { Lru } from '../../lru.js'
 import type { Clock } from '../../ports.js'
 import { Compression, decodeMessage, encodeDisconnect, MessageType } from '../../protocol/messages.js'
 import { channelKey } from '../../protocol/uuid.js'
@@ -9,7 +10,7 @@ const REPEAT_AFTER_MS = 1_000
 /** Answers Data for channels that a relay does not know, at most once a second and channel (docs/protocol.md A.4). */
 export class UnknownChannels {
   readonly #clock: Clock
-  readonly #answered = new Map<string, number>()
+  readonly #answered = new Lru<string, number>(MAX_REMEMBERED)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -23,15 +24,7 @@ export class UnknownChannels {
     const key = channelKey(message.channelId)
     const now = this.#clock.now()
     if (now - (this.#answered.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_AFTER_MS) return undefined
-    this.#answered.delete(key)
     this.#answered.set(key, now)
-    this.#forgetOldest()
     return encodeDisconnect({ channelId: message.channelId, error: 'unknown channel' })
-  }
-
-  #forgetOldest(): void {
-    if (this.#answered.size <= MAX_REMEMBERED) return
-    const oldest = this.#answered.keys().next()
-    if (oldest.done !== true) this.#answered.delete(oldest.value)
   }
 }

@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
+import { LeakyCount } from '../../leaky-count.js'
 import type { Clock, Crypto, Timer } from '../../ports.js'
 import {
   INSTANCE_RESERVATION_MS,
@@ -21,11 +22,6 @@ export interface InstanceTokensOptions {
   readonly lifecycle: TokenLifecycle
 }
 
-interface Refusals {
-  count: number
-  since: number
-}
-
 /** The connector tokens that autonomy providers add and remove for themselves (docs/protocol.md A.5). */
 export class InstanceTokens {
   readonly #tokens: TokenTable
@@ -34,7 +30,7 @@ export class InstanceTokens {
   readonly #lifecycle: TokenLifecycle
   /** Instances whose last client is gone, by group: their tokens stay reserved until the timer fires. */
   readonly #reserved = new Map<string, Timer>()
-  readonly #refusals = new WeakMap<ReverseToken, Refusals>()
+  readonly #refusals = new WeakMap<ReverseToken, LeakyCount>()
   #closed = false
 
   constructor(tokens: TokenTable, { clock, crypto, lifecycle }: InstanceTokensOptions) {
@@ -132,19 +128,14 @@ export class InstanceTokens {
   }
 
   #checkRefusals(tenant: ReverseToken): void {
-    const refusals = this.#refusals.get(tenant)
-    if (refusals === undefined) return
-    const recovered = Math.floor((this.#clock.now() - refusals.since) / REFUSAL_RECOVERY_MS)
-    refusals.count = Math.max(0, refusals.count - recovered)
-    refusals.since += recovered * REFUSAL_RECOVERY_MS
-    if (refusals.count >= MAX_REFUSALS)
-      throw new LinkSocksError('ERR_LIMIT', 'too many refused tokens, try again later')
+    const refusals = this.#refusals.get(tenant)?.at(this.#clock.now()) ?? 0
+    if (refusals >= MAX_REFUSALS) throw new LinkSocksError('ERR_LIMIT', 'too many refused tokens, try again later')
   }
 
   #refused(tenant: ReverseToken, reason: string): LinkSocksError {
-    const refusals = this.#refusals.get(tenant) ?? { count: 0, since: this.#clock.now() }
-    refusals.count += 1
+    const refusals = this.#refusals.get(tenant) ?? new LeakyCount({ forgivenAfterMs: REFUSAL_RECOVERY_MS })
     this.#refusals.set(tenant, refusals)
+    refusals.add(this.#clock.now())
     return new LinkSocksError('ERR_TOKEN_EXISTS', reason)
   }
 }
