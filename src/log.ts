@@ -38,22 +38,34 @@ export function logWith(log: Logger, fields: LogFields): Logger {
   }
 }
 
-/** Lines that one peer may provoke in {@link PERIOD_MS}; the rest is counted. */
+/** Lines that one peer may provoke in {@link PERIOD_MS}, unless it is said otherwise. */
 const MAX_LINES = 50
 const PERIOD_MS = 10_000
 
-/** A logger for what one peer provokes: beyond {@link MAX_LINES} a period it only counts. `now` gives milliseconds. */
-export function limitedLog(log: Logger, now: () => number): Logger {
+export interface LimitedLogOptions {
+  /** Lines of 10 s that are written; the others are only counted. @default 50 */
+  readonly maxLines?: number | undefined
+  /** Event of the warning that says how many lines were not written, once 10 s are over. @default 'log.suppressed' */
+  readonly event?: string | undefined
+}
+
+/** A logger for what one peer provokes: it writes only so many lines in a period. `now` gives milliseconds. */
+export function limitedLog(
+  log: Logger,
+  now: () => number,
+  { maxLines = MAX_LINES, event: suppressed = 'log.suppressed' }: LimitedLogOptions = {},
+): Logger {
   let since = Number.NEGATIVE_INFINITY
   let lines = 0
   const mayWrite = (): boolean => {
-    if (now() - since >= PERIOD_MS) {
-      if (lines > MAX_LINES) log.warn('log.suppressed', { lines: lines - MAX_LINES })
-      since = now()
+    const time = now()
+    if (time - since >= PERIOD_MS) {
+      if (lines > maxLines) log.warn(suppressed, { lines: lines - maxLines })
+      since = time
       lines = 0
     }
     lines += 1
-    return lines <= MAX_LINES
+    return lines <= maxLines
   }
   const limit =
     (write: (event: string, fields?: LogFields) => void) =>
@@ -66,4 +78,12 @@ export function limitedLog(log: Logger, now: () => number): Logger {
     warn: limit((event, fields) => log.warn(event, fields)),
     error: limit((event, fields) => log.error(event, fields)),
   }
+}
+
+/**
+ * A logger for the channels of one peer: warnings are the peer's doing and go to `limited`, while what it only uses is
+ * logged to `log` for debugging, all of it.
+ */
+export function peerLog(log: Logger, limited: Logger): Logger {
+  return { ...limited, debug: (event, fields) => log.debug(event, fields) }
 }

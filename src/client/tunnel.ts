@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
-import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { type Logger, limitedLog, logWith, peerLog, remoteText } from '../log.js'
 import { drained } from '../mux/drained.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
@@ -222,9 +222,8 @@ export class Tunnel implements Dialer {
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)
     const limited = limitedLog(log, () => clock.now())
-    // warnings are the server's doing; what it only uses is logged for debugging, all of it
-    const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
-    const environment = { clock, crypto, inflate, log: peerLog, totals: this.#received, trace, pings, pongs: true }
+    const channelLog = peerLog(log, limited)
+    const environment = { clock, crypto, inflate, log: channelLog, totals: this.#received, trace, pings, pongs: true }
     const resumable = { clock, timeoutMs: resumeTimeoutMs, budget: this.#replays }
     const served = new ServedSession(admitted, resumable, environment)
     const { session } = served
@@ -234,7 +233,7 @@ export class Tunnel implements Dialer {
     this.#sessions.add(session)
     for (const message of admitted.early) this.#onControl(message, remoteLog)
     const live = served.start({
-      ...this.#rights(session, peerLog),
+      ...this.#rights(session, channelLog),
       ...this.#life({ session, dialer }, log),
       control: (message) => this.#onControl(message, remoteLog),
     })

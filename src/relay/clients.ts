@@ -1,5 +1,5 @@
 import type { LinkSocksError } from '../errors.js'
-import { type Logger, limitedLog, logWith, remoteText } from '../log.js'
+import { type Logger, limitedLog, logWith, peerLog, remoteText } from '../log.js'
 import type { HostEnvironment } from '../mux/channel/channel-host.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
@@ -102,10 +102,9 @@ export class Clients {
     this.#last += 1
     const log = logWith(this.#options.log, { link: this.#last })
     const limited = limitedLog(log, () => clock.now())
-    // warnings are the peer's doing; what it only uses is logged for debugging, all of it
-    const peerLog: Logger = { ...limited, debug: (event, fields) => log.debug(event, fields) }
+    const channelLog = peerLog(log, limited)
     const { transport, forget, drain } = this.#transports.open(admission)
-    const environment = { clock, crypto, inflate, trace, pings, totals: this.received, log: peerLog, pongs: false }
+    const environment = { clock, crypto, inflate, trace, pings, totals: this.received, log: channelLog, pongs: false }
     const session = new Session(transport, environment)
     const client = new RelayClient(this.#identityOf(admission, address), session, { extensions, drain })
     log.info('link.admitted', { client: client.id, role, token: token.id, address })
@@ -114,7 +113,7 @@ export class Clients {
     this.#came(token, client)
     this.#emit('client.connected', client)
     session.start({
-      ...rightsOf(token, client, { used: peerLog, said: limited }, this.#rights),
+      ...rightsOf(token, client, { used: channelLog, said: limited }, this.#rights),
       ...this.#life(token, client, log, forget),
     })
     if (this.#draining) client.drain()
