@@ -61,11 +61,20 @@ export interface SocketAddress {
  * Flow control is by accounting, the same in every adapter: whoever receives `data()` calls `consume()` as the
  * bytes are used up, and the stream limits what it delivers beyond that (a socket stops reading, a channel
  * withholds credit). Whoever calls `write()` hears `written()` as the bytes leave and stays within a bound of
- * its own. `pump()` in `mux` joins two streams by just these two calls.
+ * its own. `pump()` in `streams` joins two streams by just these two calls.
  */
 export interface ByteStream {
-  /** Begins delivery; called once. Until then nothing is delivered and nothing is lost. */
+  /** Begins delivery; called once, and once after each `handBack()`. Until then nothing is delivered and nothing is lost. */
   start(handler: ByteStreamHandler): void
+  /**
+   * Takes the events away from the handler of `start()`, which hears no more: the next `start()` gives them to another
+   * one. The only way to a second handler. The new handler gets
+   * - `unread` first: the last bytes that were delivered and not consumed, in order, which are now its to consume;
+   * - then what came meanwhile, and `end()` and `close()` as well where the earlier handler has heard of them;
+   * - `written()` of what is written after this call, and of nothing before.
+   * After `close()` or `abort()` nothing of `unread` is delivered; a stream that closed with an error may drop it.
+   */
+  handBack(unread: readonly Uint8Array[]): void
   /** The next `bytes` of the delivered bytes, in order, are used up; their memory may be reused. */
   consume(bytes: number): void
   /** Queues `chunk`; never refuses. It must stay unchanged until `written()` covers it. Ignored after end, close or abort. */

@@ -47,8 +47,13 @@ const READERS: Readonly<Record<InboundProtocol, ReadRequest>> = {
 export async function serveInbound(stream: ByteStream, options: ServeInboundOptions): Promise<void> {
   const handshake = new HandshakeStream(stream, { maxMessageBytes: MAX_SOCKS_MESSAGE_BYTES })
   const unfollow = follow(handshake, options.signal)
-  await serve({ handshake, options })
-  await handshake.closed
+  let closed = (): void => {}
+  const gone = new Promise<void>((resolve) => {
+    closed = resolve
+  })
+  void handshake.closed.then(closed)
+  await serve({ handshake, options, closed })
+  await gone
   unfollow()
 }
 

@@ -104,15 +104,7 @@ class Association {
 
   /** Settles when the control connection and both sockets are closed; the first of them to end ends the others. */
   async run(handshake: HandshakeStream, clock: Clock): Promise<void> {
-    const control = handshake.release()
-    const controlEnded = new Promise<void>((resolve) => {
-      control.start({
-        data: (chunk) => control.consume(chunk.length),
-        end: resolve,
-        written: () => {},
-        close: () => resolve(),
-      })
-    })
+    const controlEnded = readToEnd(handshake)
     const localClosed = relay(this.#local, (data, source) => this.#fromClient(data, source))
     const farClosed = relay(this.#far, (data, source) => this.#fromFar(data, source))
     await Promise.race([controlEnded, localClosed, farClosed])
@@ -165,6 +157,15 @@ class Association {
 /** Starts `socket`; settles when it is closed. */
 function relay(socket: DatagramSocket, datagram: DatagramHandler['datagram']): Promise<void> {
   return new Promise((resolve) => socket.start({ datagram, close: () => resolve() }))
+}
+
+/** Settles when nothing more comes on the control connection; what does come means nothing. */
+async function readToEnd(control: HandshakeStream): Promise<void> {
+  try {
+    while (true) await control.read((buf) => ({ value: undefined, bytesRead: buf.length }))
+  } catch {
+    // the client half-closed it, or it is gone
+  }
 }
 
 /** `undefined` when `codec` throws: whatever arrives must not end the association. */

@@ -14,7 +14,7 @@ const SUCCEEDED = encodeReply(Rep.Succeeded)
  * @throws {LinkSocksError} what the dial failed with, after it was answered
  */
 export async function serveConnect(connection: SocksConnection, target: Target): Promise<void> {
-  const { handshake } = connection
+  const { handshake, closed } = connection
   let far: ByteStream
   try {
     far = await dial(connection, target)
@@ -24,7 +24,7 @@ export async function serveConnect(connection: SocksConnection, target: Target):
     throw error
   }
   handshake.write(SUCCEEDED)
-  pump(handshake.release(), far)
+  pump(handshake.release(), far, closed)
 }
 
 /** The stream is never left behind when the client is gone, whatever the dialer makes of it. */

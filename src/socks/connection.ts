@@ -27,6 +27,8 @@ export interface ServeSocksOptions extends AbortOptions {
 export interface SocksConnection {
   readonly handshake: HandshakeStream
   readonly options: ServeSocksOptions
+  /** Called when the client's stream has closed after it was released. */
+  readonly closed: () => void
 }
 
 /** What a client asks for, once all of it has come. */

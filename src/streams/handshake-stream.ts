@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { AbortOptions, ByteStream } from '../ports.js'
-import { ReceiveBuffer, ReleasedStream } from './released-stream.js'
+import { ReceiveBuffer } from './receive-buffer.js'
 
 /** Longest message of a handshake (an HTTP proxy's answer is the longest one there is). */
 export const HANDSHAKE_MESSAGE_BYTES = 16 * 1024
@@ -27,24 +27,22 @@ interface PendingRead {
 }
 
 /**
- * A stream while a small handshake is read from it. Starts `stream` at once; `release()` hands it on with whatever
+ * A stream while a small handshake is read from it. Starts `stream` at once; `release()` gives it back with whatever
  * was received beyond the handshake, so bytes that share a segment with it are kept.
  *
  * What the far side sends early is held here and not consumed: the stream's own bound limits it (which must leave room for
  * one message).
  */
 export class HandshakeStream {
-  /** Settles when nothing follows on the stream, released or not: `undefined` after an orderly end. Never rejects. */
+  /** Settles when nothing follows on the stream: `undefined` after an orderly end. Never rejects, nor settles after `release()`. */
   readonly closed: Promise<LinkSocksError | undefined>
   readonly #stream: ByteStream
   readonly #maxMessageBytes: number
   readonly #received = new ReceiveBuffer()
   #read: PendingRead | undefined
-  #released: ReleasedStream | undefined
+  #released = false
   #ended = false
   #over: { readonly error: LinkSocksError | undefined } | undefined
-  /** Bytes of the handshake whose `written` is still to come; they are not the released stream's. */
-  #unwritten = 0
   readonly #onAbort = (): void => {
     const signal = this.#read?.signal
     if (signal !== undefined) this.#fail(LinkSocksError.cancelled(signal))
@@ -60,7 +58,7 @@ export class HandshakeStream {
     stream.start({
       data: (chunk) => this.#data(chunk),
       end: () => this.#end(),
-      written: (bytes) => this.#written(bytes),
+      written: () => {},
       close: (error) => {
         this.#close(error)
         closed(error)
@@ -75,7 +73,7 @@ export class HandshakeStream {
    */
   read<T>(decode: Decode<T>, { signal }: AbortOptions = {}): Promise<T> {
     if (signal?.aborted) return Promise.reject(LinkSocksError.cancelled(signal))
-    if (this.#read !== undefined || this.#released !== undefined) {
+    if (this.#read !== undefined || this.#released) {
       return Promise.reject(new LinkSocksError('ERR_LIMIT', 'one read at a time, and none after release()'))
     }
     return new Promise<T>((resolve, reject) => {
@@ -93,20 +91,18 @@ export class HandshakeStream {
 
   /** Queues a message of the handshake. */
   write(bytes: Uint8Array): void {
-    if (this.#over === undefined) this.#unwritten += bytes.length
     this.#stream.write(bytes)
   }
 
   /**
-   * Ends the handshake: the stream returned delivers first what was received and not read, then the rest, and reports
-   * `written` for its own bytes only. Called once, with no read pending.
+   * Ends the handshake and gives the stream back, to be started: it delivers first what was received and not read, then
+   * the rest, and reports `written` for what is written from here on. Called once, with no read pending.
    */
   release(): ByteStream {
-    const released = new ReleasedStream(this.#stream, this.#received)
-    this.#released = released
-    if (this.#ended) released.onEnd()
-    if (this.#over !== undefined) released.onClose(this.#over.error)
-    return released
+    this.#released = true
+    const unread = this.#received.takeAll()
+    this.#stream.handBack(unread.length === 0 ? [] : [unread])
+    return this.#stream
   }
 
   /** As of ByteStream. */
@@ -163,27 +159,18 @@ export class HandshakeStream {
   }
 
   #data(chunk: Uint8Array): void {
-    if (this.#released !== undefined) return this.#released.onData(chunk)
     this.#received.append(chunk)
     this.#attempt()
   }
 
   #end(): void {
     this.#ended = true
-    if (this.#released !== undefined) this.#released.onEnd()
-    else this.#failEnded()
-  }
-
-  #written(bytes: number): void {
-    const own = Math.min(bytes, this.#unwritten)
-    this.#unwritten -= own
-    if (bytes > own) this.#released?.onWritten(bytes - own)
+    this.#failEnded()
   }
 
   #close(error: LinkSocksError | undefined): void {
     this.#over = { error }
-    if (this.#released !== undefined) this.#released.onClose(error)
-    else this.#failEnded()
+    this.#failEnded()
   }
 
   #failEnded(): void {

@@ -4,18 +4,21 @@ import type { ByteStream, ByteStreamHandler, DatagramHandler, DatagramSocket } f
 /**
  * Joins two streams until both are gone: data, half-close, orderly end and reset pass in both directions, and each
  * side is read only as fast as the other takes the bytes.
+ * @param closed called once, when `a` has closed
  */
-export function pump(a: ByteStream, b: ByteStream): void {
-  a.start(new Forward(b))
+export function pump(a: ByteStream, b: ByteStream, closed?: () => void): void {
+  a.start(new Forward(b, closed))
   b.start(new Forward(a))
 }
 
 /** Passes on to one stream what the other one tells. */
 class Forward implements ByteStreamHandler {
   readonly #to: ByteStream
+  readonly #closed: (() => void) | undefined
 
-  constructor(to: ByteStream) {
+  constructor(to: ByteStream, closed?: () => void) {
     this.#to = to
+    this.#closed = closed
   }
 
   data(chunk: Uint8Array): void {
@@ -34,6 +37,7 @@ class Forward implements ByteStreamHandler {
   close(error?: LinkSocksError): void {
     if (error === undefined) this.#to.close()
     else this.#to.abort(error)
+    this.#closed?.()
   }
 }
 

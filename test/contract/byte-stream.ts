@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../support/wait.js'
 import { describeAbort, describeClose, describeEnd } from './byte-stream-endings.js'
+import { describeHandBack } from './byte-stream-hand-back.js'
 import { pattern } from './pattern.js'
 import { type ByteStreamPair, reason, TestEnds } from './stream-ends.js'
 
@@ -23,8 +24,10 @@ export function byteStreamContract(
     const ends = new TestEnds()
     beforeEach(async () => ends.open(await connect()))
     afterEach(() => ends.cleanup())
+    const maxInTransitBytes = options.maxInTransitBytes ?? 32 * MIB
     describeTransfer(ends)
-    describeBackpressure(ends, options.maxInTransitBytes ?? 32 * MIB)
+    describeBackpressure(ends, maxInTransitBytes)
+    describeHandBack(ends, maxInTransitBytes)
     describeEnd(ends)
     describeClose(ends)
     describeAbort(ends, options.passesAbort ?? true)

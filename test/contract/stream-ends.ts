@@ -21,6 +21,8 @@ export class TestEnds {
   #pair: ByteStreamPair | undefined
   #toA = new StreamRecorder()
   #toB = new StreamRecorder()
+  /** Further handlers of `a`. */
+  #others: StreamRecorder[] = []
 
   get a(): ByteStream {
     return this.#open.a
@@ -47,6 +49,14 @@ export class TestEnds {
     this.#pair = pair
     this.#toA = new StreamRecorder(pair.a)
     this.#toB = new StreamRecorder(pair.b)
+    this.#others = []
+  }
+
+  /** Another handler for `a`. */
+  another(): StreamRecorder {
+    const recorder = new StreamRecorder(this.a)
+    this.#others.push(recorder)
+    return recorder
   }
 
   startBoth(): void {
@@ -66,7 +76,7 @@ export class TestEnds {
     pair.b.abort(reason)
     await pair.cleanup?.()
     // whatever happened: each handler heard of the end once at most, and nothing after it
-    for (const recorder of [this.#toA, this.#toB]) {
+    for (const recorder of [this.#toA, this.#toB, ...this.#others]) {
       expect(recorder.closes.length).toBeLessThanOrEqual(1)
       expect(recorder.ends).toBeLessThanOrEqual(1)
       expect(recorder.late).toEqual([])

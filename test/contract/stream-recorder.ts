@@ -39,9 +39,19 @@ export class StreamRecorder {
   /** Consumes what is there, and from now on everything as it comes. */
   consumeAll(): void {
     this.consuming = true
-    const bytes = this.received - this.#consumed
-    this.#consumed = this.received
+    this.consume(this.received - this.#consumed)
+  }
+
+  /** Consumes the next `bytes`. */
+  consume(bytes: number): void {
+    this.#consumed += bytes
     if (bytes > 0) this.#stream?.consume(bytes)
+  }
+
+  /** What was delivered and not consumed, as the stream takes it back. */
+  unread(): readonly Uint8Array[] {
+    const bytes = this.bytes().subarray(this.#consumed)
+    return bytes.byteLength === 0 ? [] : [bytes]
   }
 
   #data(chunk: Uint8Array): void {

@@ -66,6 +66,7 @@ export class Calls<Argument, T> {
 export class IdleStream implements ByteStream {
   aborted: LinkSocksError | undefined
   start(): void {}
+  handBack(): void {}
   consume(): void {}
   write(): void {}
   end(): void {}

@@ -38,6 +38,10 @@ class ScriptedStream implements ByteStream {
     this.handler = handler
   }
 
+  handBack(): void {
+    this.calls.push('handBack')
+  }
+
   consume(bytes: number): void {
     this.consumed += bytes
   }

@@ -25,6 +25,11 @@ export class MemoryStream implements ByteStream {
   readonly #readAheadBytes: number
   #peer: MemoryStream = this
   #handler: ByteStreamHandler | undefined
+  /** Was given to start(), and becomes the handler in a moment. */
+  #starting: ByteStreamHandler | undefined
+  #unread: Uint8Array[] = []
+  /** After close() and abort(): nothing is delivered. */
+  #muted = false
   #queue: Uint8Array[] = []
   #writable = true
   #finSent = false
@@ -32,6 +37,8 @@ export class MemoryStream implements ByteStream {
   #endReceived = false
   #unconsumed = 0
   #writtenEarly = 0
+  /** Bytes at the front of the queue that were written before handBack(). */
+  #disowned = 0
   #closed: { readonly error: LinkSocksError | undefined } | undefined
   #toldClosed = false
   #scheduled = false
@@ -57,7 +64,7 @@ export class MemoryStream implements ByteStream {
   }
 
   get started(): boolean {
-    return this.#handler !== undefined
+    return this.#handler !== undefined || this.#starting !== undefined
   }
 
   /** Both directions are over (the handler may not have heard if it has not been started). */
@@ -66,15 +73,20 @@ export class MemoryStream implements ByteStream {
   }
 
   start(handler: ByteStreamHandler): void {
-    if (this.#handler !== undefined) throw new Error('start() called twice')
-    this.#handler = handler
+    if (this.started) throw new Error('start() called twice')
+    this.#starting = handler
     queueMicrotask(() => {
-      if (this.#writtenEarly > 0 && !this.#toldClosed) handler.written(this.#writtenEarly)
-      this.#writtenEarly = 0
-      if (this.#closed === undefined) this.#peer.#schedule()
-      else if (!this.#toldClosed) handler.close(this.#closed.error)
-      this.#toldClosed = this.#closed !== undefined
+      if (this.#starting === handler) this.#begin(handler)
     })
+  }
+
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handler = undefined
+    this.#starting = undefined
+    if (!this.#muted) this.#unread = [...unread, ...this.#unread]
+    this.#writtenEarly = 0
+    this.#disowned = this.queued
+    this.#toldClosed = false
   }
 
   consume(bytes: number): void {
@@ -95,6 +107,7 @@ export class MemoryStream implements ByteStream {
   }
 
   close(): void {
+    this.#mute()
     if (this.#closed !== undefined || this.#closing) return
     this.#closing = true
     this.#writable = false
@@ -103,9 +116,34 @@ export class MemoryStream implements ByteStream {
   }
 
   abort(reason: LinkSocksError): void {
+    this.#mute()
     if (this.#closed !== undefined) return
     this.#finish(reason)
     queueMicrotask(() => this.#peer.#finish(new LinkSocksError('ERR_STREAM_RESET', 'the other side reset the stream')))
+  }
+
+  /** The handler may end the stream or hand it back meanwhile. */
+  #begin(handler: ByteStreamHandler): void {
+    const current = (): boolean => this.#handler === handler
+    this.#starting = undefined
+    this.#handler = handler
+    const written = this.#writtenEarly
+    this.#writtenEarly = 0
+    if (written > 0) handler.written(written)
+    while (current() && this.#unread.length > 0) handler.data(this.#unread.shift() as Uint8Array)
+    if (current() && this.#endReceived && !this.#muted) handler.end()
+    if (this.#closed === undefined) this.#peer.#schedule()
+    else if (current() && !this.#toldClosed) this.#reportClosed(handler)
+  }
+
+  #mute(): void {
+    this.#muted = true
+    this.#unread = []
+  }
+
+  #reportClosed(handler: ByteStreamHandler): void {
+    this.#toldClosed = true
+    handler.close(this.#closed?.error)
   }
 
   #schedule(): void {
@@ -136,9 +174,15 @@ export class MemoryStream implements ByteStream {
       peer.#handler?.data(piece)
     }
     if (this.#closed !== undefined) return
-    if (this.#handler === undefined) this.#writtenEarly += piece.length
-    else this.#handler.written(piece.length)
+    this.#left(piece.length)
     this.#schedule()
+  }
+
+  #left(bytes: number): void {
+    const disowned = Math.min(bytes, this.#disowned)
+    this.#disowned -= disowned
+    if (this.#handler === undefined) this.#writtenEarly += bytes - disowned
+    else if (bytes > disowned) this.#handler.written(bytes - disowned)
   }
 
   #sendFin(peer: MemoryStream, discard: boolean): void {
@@ -154,8 +198,7 @@ export class MemoryStream implements ByteStream {
     this.#closed = { error }
     this.#writable = false
     this.#queue = []
-    this.#toldClosed = this.#handler !== undefined
-    this.#handler?.close(error)
+    if (this.#handler !== undefined) this.#reportClosed(this.#handler)
     this.#peer.#schedule()
   }
 }

@@ -102,6 +102,11 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#handlerEvents.start(handler, () => this.#receiver.start(handler))
   }
 
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handlerEvents.handBack(this.#sender.unreported)
+    this.#receiver.handBack(unread)
+  }
+
   consume(bytes: number): void {
     this.#receiver.consume(bytes)
   }

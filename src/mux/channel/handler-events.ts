@@ -5,6 +5,8 @@ import type { ByteStreamHandler } from '../../ports.js'
 export class HandlerEvents {
   #handler: ByteStreamHandler | undefined
   #writtenEarly = 0
+  /** Bytes that were written before handBack() and have not left. */
+  #disowned = 0
   #over: { readonly error: LinkSocksError | undefined } | undefined
 
   get closed(): boolean {
@@ -14,16 +16,28 @@ export class HandlerEvents {
   /** @param deliver delivers what was received so far. */
   start(handler: ByteStreamHandler, deliver: () => void): void {
     const over = this.#over
+    const writtenEarly = this.#writtenEarly
     this.#handler = handler
-    if (this.#writtenEarly > 0 && over?.error === undefined) handler.written(this.#writtenEarly)
+    this.#writtenEarly = 0
+    if (writtenEarly > 0 && over?.error === undefined) handler.written(writtenEarly)
     deliver()
-    // an end that comes meanwhile is told by close()
-    if (over !== undefined) handler.close(over.error)
+    // an end that comes meanwhile is reported by emitClose()
+    if (over !== undefined && this.#handler === handler) handler.close(over.error)
+  }
+
+  /** @param unreported bytes that were written by now and have not left */
+  handBack(unreported: number): void {
+    this.#handler = undefined
+    this.#writtenEarly = 0
+    this.#disowned = unreported
   }
 
   written(bytes: number): void {
-    if (this.#handler === undefined) this.#writtenEarly += bytes
-    else if (this.#over === undefined) this.#handler.written(bytes)
+    const disowned = Math.min(bytes, this.#disowned)
+    this.#disowned -= disowned
+    if (disowned === bytes) return
+    if (this.#handler === undefined) this.#writtenEarly += bytes - disowned
+    else if (this.#over === undefined) this.#handler.written(bytes - disowned)
   }
 
   /** Marks the end; `emitClose()` reports it. @returns false when it had come before. */

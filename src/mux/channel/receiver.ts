@@ -43,7 +43,7 @@ export class Receiver {
   readonly #answering: boolean
   #mode: 'undecided' | 'credit' | 'base' = 'undecided'
   #handler: ByteStreamHandler | undefined
-  /** What arrived before there was a handler. */
+  /** What waits for a handler; before it, what an earlier handler had not read. */
   #early: Uint8Array[] = []
   #received = 0
   /** Received bytes that were counted against the window. */
@@ -78,9 +78,15 @@ export class Receiver {
 
   start(handler: ByteStreamHandler): void {
     this.#handler = handler
-    // the handler may stop or discard meanwhile, which empties the queue
-    for (let chunk = this.#early.shift(); chunk !== undefined; chunk = this.#early.shift()) this.#deliver(chunk)
-    if (this.#ended && !this.#discarding) handler.end()
+    // the handler may stop or discard meanwhile, which empties the queue, or hand back
+    while (this.#handler === handler && this.#early.length > 0) handler.data(this.#early.shift() as Uint8Array)
+    if (this.#handler === handler && this.#ended && !this.#discarding) handler.end()
+  }
+
+  /** As of ByteStream. */
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handler = undefined
+    if (!this.#discarding) this.#early = [...unread, ...this.#early]
   }
 
   useCredit(): void {
@@ -243,12 +249,8 @@ export class Receiver {
       this.#tellUnwanted()
       return
     }
-    if (this.#handler === undefined) this.#early.push(chunk)
-    else this.#pass(this.#handler, chunk)
-  }
-
-  #pass(handler: ByteStreamHandler, chunk: Uint8Array): void {
     this.#lent.lend(chunk)
-    handler.data(chunk)
+    if (this.#handler === undefined) this.#early.push(chunk)
+    else this.#handler.data(chunk)
   }
 }

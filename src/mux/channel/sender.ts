@@ -35,6 +35,8 @@ export class Sender implements Source {
   #mode: SendMode
   #window = new SendWindow(0)
   #sent = 0
+  /** Bytes that `written()` has reported. */
+  #reported = 0
   #ending = false
   #ended = false
   #endLeft = false
@@ -49,6 +51,11 @@ export class Sender implements Source {
   /** Bytes of the stream that have been given to the session. */
   get sent(): number {
     return this.#sent
+  }
+
+  /** Bytes that were written and not reported by `written()`. */
+  get unreported(): number {
+    return this.#sent + this.#queue.bytes - this.#reported
   }
 
   /** The end marker is on its way; nothing follows it. */
@@ -123,7 +130,12 @@ export class Sender implements Source {
     this.#sent += bytes
     if (this.#mode === 'credit') this.#window.spend(bytes)
     if (this.blocked) this.#events.blocked()
-    return { head: encodeDataHead(this.#channelId, bytes), body, sent: () => this.#events.written(bytes) }
+    return { head: encodeDataHead(this.#channelId, bytes), body, sent: () => this.#left(bytes) }
+  }
+
+  #left(bytes: number): void {
+    this.#reported += bytes
+    this.#events.written(bytes)
   }
 
   #takeMarker(): Outgoing {

@@ -31,9 +31,15 @@ export class TcpStream implements ByteStream {
   readonly #input: SocketReader
   readonly #clock: Clock
   #handler: ByteStreamHandler | undefined
+  /** Was given to start(), and becomes the handler in a moment. */
+  #starting: ByteStreamHandler | undefined
   #state: 'open' | 'ended' | 'flushing' | 'closed' = 'open'
   /** Why it is closed; `undefined` after an orderly end. */
   #error: LinkSocksError | undefined
+  /** Delivered to an earlier handler or to none, to be delivered first. */
+  #unread: Uint8Array[] = []
+  /** After close() and abort(): nothing is delivered. */
+  #muted = false
   /** Delivered, not consumed. */
   #unconsumed = 0
   #paused = false
@@ -42,6 +48,8 @@ export class TcpStream implements ByteStream {
   readonly #queue = new ChunkQueue()
   /** Given to write(), not reported by written(). */
   #unreported = 0
+  /** Of these, the first ones were written before handBack(), and are reported to no handler. */
+  #disowned = 0
   #peerEnded = false
   /** Both directions had ended, and the socket was closed without a FIN before. */
   #overAtOnce = false
@@ -71,10 +79,20 @@ export class TcpStream implements ByteStream {
   }
 
   start(handler: ByteStreamHandler): void {
-    this.#handler = handler
-    if (this.#delivering) this.#input.resume()
-    if (this.#state === 'closed') queueMicrotask(() => this.#reportEnd(handler))
-    else if (this.#unreported > 0) queueMicrotask(() => this.#reportWritten())
+    const news = this.#unread.length > 0 || this.#peerEnded || this.#state === 'closed' || this.#unreported > 0
+    if (!news) return this.#begin(handler)
+    this.#starting = handler
+    // not from inside start(): a caller that joins two streams has yet to start the other one
+    queueMicrotask(() => {
+      if (this.#starting === handler) this.#catchUp(handler)
+    })
+  }
+
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handler = undefined
+    this.#starting = undefined
+    if (!this.#muted) this.#unread = [...unread, ...this.#unread]
+    this.#disowned = this.#unreported
   }
 
   consume(bytes: number): void {
@@ -99,8 +117,9 @@ export class TcpStream implements ByteStream {
   }
 
   close(): void {
-    if (!this.#delivering) return
+    if (!this.#delivering) return this.#mute()
     this.end()
+    this.#mute()
     this.#state = 'flushing'
     this.#input.resume()
     if (this.#socket.writableFinished) this.#onFinish()
@@ -108,6 +127,7 @@ export class TcpStream implements ByteStream {
   }
 
   abort(reason: LinkSocksError): void {
+    this.#mute()
     if (this.#state === 'closed') return
     this.#reset()
     this.#settle(reason)
@@ -147,7 +167,30 @@ export class TcpStream implements ByteStream {
       this.#paused = true
       this.#input.pause()
     }
-    this.#handler?.data(chunk)
+    if (this.#handler === undefined) this.#unread.push(chunk)
+    else this.#handler.data(chunk)
+  }
+
+  #begin(handler: ByteStreamHandler): void {
+    this.#handler = handler
+    if (this.#delivering && !this.#paused) this.#input.resume()
+  }
+
+  /** Begins with what came before the handler did; it may end the stream or hand it back meanwhile. */
+  #catchUp(handler: ByteStreamHandler): void {
+    const over = this.#state === 'closed'
+    this.#starting = undefined
+    this.#begin(handler)
+    while (this.#handler === handler && this.#unread.length > 0) handler.data(this.#unread.shift() as Uint8Array)
+    if (this.#handler === handler && this.#peerEnded && !this.#muted) handler.end()
+    if (this.#handler !== handler) return
+    if (over) this.#reportEnd(handler)
+    else this.#reportWritten()
+  }
+
+  #mute(): void {
+    this.#muted = true
+    this.#unread = []
   }
 
   #onEnd(): void {
@@ -187,12 +230,15 @@ export class TcpStream implements ByteStream {
     if (written <= 0) return
     this.#unreported = left
     if (this.#state === 'flushing') this.#watchFlush()
-    this.#handler.written(written)
+    const disowned = Math.min(written, this.#disowned)
+    this.#disowned -= disowned
+    if (written > disowned) this.#handler.written(written - disowned)
   }
 
   /** For a stream that was over before start(). */
   #reportEnd(handler: ByteStreamHandler): void {
-    if (this.#error === undefined && this.#unreported > 0) handler.written(this.#unreported)
+    const written = this.#unreported - this.#disowned
+    if (this.#error === undefined && written > 0) handler.written(written)
     handler.close(this.#error)
   }
 

@@ -33,7 +33,7 @@ function setUp(url = 'socks5://proxy.example', options?: MemoryStreamOptions) {
 }
 
 function idle() {
-  return { start() {}, consume() {}, write() {}, end() {}, close() {}, abort() {} }
+  return { start() {}, handBack() {}, consume() {}, write() {}, end() {}, close() {}, abort() {} }
 }
 
 async function expectHex(peer: TestPeer, expected: string): Promise<void> {
