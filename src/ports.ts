@@ -163,8 +163,15 @@ export interface TransportClose {
 export interface MessageTransport {
   /** Bytes given to `send()` that have not left yet. */
   readonly bufferedAmount: number
-  /** Begins delivery; called once. Until then nothing is delivered and nothing is lost. */
+  /** Begins delivery; called once, and once after each `handBack()`. Until then nothing is delivered and nothing is lost. */
   start(handler: TransportHandler): void
+  /**
+   * Takes the events away from the handler of `start()`, which hears no more: the next `start()` gives them to another
+   * one. The only way to a second handler. The new handler gets `unread` first, the last messages that were delivered, in
+   * order; then what came meanwhile, and `close()` as well where the earlier handler has heard of it. After `abort()`
+   * nothing of `unread` is delivered. `sent` is called as ever.
+   */
+  handBack(unread: readonly Uint8Array[]): void
   /**
    * Queues one binary message: `head` followed by `body`. Both must stay unchanged until `sent` is called (possibly
    * before `send()` returns, always in the order of the messages). Ignored after close, `sent` is called all the same.

@@ -213,6 +213,8 @@ export class Tunnel implements Dialer {
     if (admitted.received === undefined) return undefined
     // it was given up here while the server went on with it
     admitted.transport.send(encodeSessionControl({ op: SessionOp.End }))
+    // read on, for the server's close frame
+    admitted.transport.start({ message: () => {}, activity: () => {}, drain: () => {}, close: () => {} })
     admitted.transport.close(1000, '')
     throw new LinkSocksError('ERR_LINK_LOST', 'the session ended before the server went on with it')
   }

@@ -1,16 +1,15 @@
 import { LinkSocksError } from '../errors.js'
-import type { AbortOptions, MessageTransport, TransportClose, TransportHandler } from '../ports.js'
+import type { AbortOptions, MessageTransport, TransportClose } from '../ports.js'
 import { lossOf } from './loss.js'
 
 /** Messages that may wait before anybody asks for them; then the transport is not read until somebody does. */
 export const MAX_HANDSHAKE_MESSAGES = 64
 
-/** Reads the first messages of a transport one by one, then hands the transport on with nothing lost. */
+/** Reads the first messages of a transport one by one, then gives the transport back with nothing lost. */
 export class HandshakeTransport {
   readonly #transport: MessageTransport
   #waiting: Uint8Array[] = []
   #closed: TransportClose | undefined
-  #handler: TransportHandler | undefined
   #wake: (() => void) | undefined
   #paused = false
 
@@ -18,9 +17,8 @@ export class HandshakeTransport {
     this.#transport = transport
     transport.start({
       message: (data) => this.#onMessage(data),
-      activity: () => this.#handler?.activity(),
-      pong: () => this.#handler?.pong?.(),
-      drain: () => this.#handler?.drain(),
+      activity: () => {},
+      drain: () => {},
       close: (info) => this.#onClose(info),
     })
   }
@@ -54,38 +52,14 @@ export class HandshakeTransport {
     this.#transport.abort()
   }
 
-  /** The transport, for one `start()`: what was not read here comes first. */
+  /** Gives the transport back, to be started: what was not read here comes first. Called once, with no read pending. */
   release(): MessageTransport {
-    const transport = this.#transport
-    return {
-      get bufferedAmount() {
-        return transport.bufferedAmount
-      },
-      start: (handler) => this.#start(handler),
-      send: (head, body, sent) => transport.send(head, body, sent),
-      recycle: (data) => transport.recycle(data),
-      retain: (data) => transport.retain(data),
-      release: (data) => transport.release(data),
-      ping: () => transport.ping(),
-      pong: () => transport.pong(),
-      pause: () => transport.pause(),
-      resume: () => transport.resume(),
-      close: (code, reason) => transport.close(code, reason),
-      abort: (reason) => transport.abort(reason),
-      lose: (reason) => transport.lose(reason),
-    }
-  }
-
-  #start(handler: TransportHandler): void {
-    const closed = this.#closed
-    this.#handler = handler
-    for (const message of this.#waiting.splice(0)) handler.message(message)
-    if (closed !== undefined) handler.close(closed)
-    else this.#resume()
+    this.#transport.handBack(this.#waiting.splice(0))
+    this.#resume()
+    return this.#transport
   }
 
   #onMessage(data: Uint8Array): void {
-    if (this.#handler !== undefined) return this.#handler.message(data)
     this.#waiting.push(data)
     if (this.#waiting.length >= MAX_HANDSHAKE_MESSAGES && !this.#paused) {
       this.#paused = true
@@ -103,7 +77,6 @@ export class HandshakeTransport {
   #onClose(info: TransportClose): void {
     this.#closed = info
     this.#wake?.()
-    this.#handler?.close(info)
   }
 
   #woken(signal: AbortSignal | undefined): Promise<void> {

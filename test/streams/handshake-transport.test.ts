@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { HandshakeTransport, MAX_HANDSHAKE_MESSAGES } from '../../src/streams/handshake-transport.js'
-import { TransportRecorder } from '../contract/message-transport.js'
+import { TransportRecorder } from '../contract/transport-recorder.js'
 import { countListeners } from '../support/count-listeners.js'
 import { settle } from '../support/manual-clock.js'
 import { memoryTransportPair } from '../support/memory-transport.js'

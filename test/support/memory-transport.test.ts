@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { messageTransportContract, TransportRecorder } from '../contract/message-transport.js'
+import { messageTransportContract } from '../contract/message-transport.js'
+import { TransportRecorder } from '../contract/transport-recorder.js'
 import { memoryTransportPair } from './memory-transport.js'
 
 messageTransportContract('MemoryTransport', () => {

@@ -37,6 +37,7 @@ export function memoryTransportPair(options: MemoryTransportOptions = {}): [Memo
 export class MemoryTransport implements MessageTransport {
   #peer: MemoryTransport | undefined
   #handler: TransportHandler | undefined
+  #unread: Uint8Array[] = []
   #outgoing: Frame[] = []
   #sentMessages: Uint8Array[] | undefined
   #bufferedAmount = 0
@@ -96,8 +97,15 @@ export class MemoryTransport implements MessageTransport {
   start(handler: TransportHandler): void {
     if (this.#handler !== undefined) throw new Error('start() called twice')
     this.#handler = handler
+    while (this.#handler === handler && this.#unread.length > 0) handler.message(this.#unread.shift() as Uint8Array)
     this.#peer?.wake()
     this.wake()
+  }
+
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handler = undefined
+    this.#unread = [...unread, ...this.#unread]
+    this.#reported = false
   }
 
   send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void {
@@ -167,6 +175,7 @@ export class MemoryTransport implements MessageTransport {
   }
 
   abort(error?: LinkSocksError): void {
+    this.#unread = []
     if (this.#ended !== undefined) return
     this.end({ code: 1006, reason: '', ...(error && { error }) })
     this.#report()

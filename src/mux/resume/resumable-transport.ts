@@ -43,10 +43,16 @@ export class ResumableTransport implements MessageTransport {
   /** The present connection, or the last one. */
   #inner: MessageTransport
   #handler: TransportHandler | undefined
+  /** Handed back, to be delivered first. */
+  #unread: Uint8Array[] = []
   #state: 'connected' | 'suspended' | 'closed' = 'connected'
   #paused = false
   /** One of the two has said that the session is over. */
   #over = false
+  /** Why it is suspended. */
+  #loss: LinkSocksError | undefined
+  /** How it ended. */
+  #ended: TransportClose | undefined
   #expiry: Timer | undefined
   #unconfirmed = false
 
@@ -92,8 +98,21 @@ export class ResumableTransport implements MessageTransport {
   }
 
   start(handler: TransportHandler): void {
+    const ended = this.#ended
     this.#handler = handler
-    this.#begin(this.#inner)
+    // the handler may end the transport meanwhile, or hand it back
+    while (this.#handler === handler && this.#unread.length > 0) handler.message(this.#unread.shift() as Uint8Array)
+    if (this.#handler !== handler) return
+    if (ended !== undefined) handler.close(ended)
+    else if (this.#state === 'connected') this.#begin(this.#inner)
+    else if (this.#loss !== undefined && this.suspended) handler.suspended?.(this.#loss)
+  }
+
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handler = undefined
+    this.#unread = [...unread, ...this.#unread]
+    // what comes meanwhile waits there
+    if (this.#state === 'connected') this.#inner.handBack([])
   }
 
   /**
@@ -109,7 +128,7 @@ export class ResumableTransport implements MessageTransport {
     if (this.#state === 'connected') {
       this.#state = 'suspended'
       old.abort()
-      this.#handler?.suspended?.(new LinkSocksError('ERR_LINK_LOST', 'another connection took its place'))
+      this.#suspend(new LinkSocksError('ERR_LINK_LOST', 'another connection took its place'))
     }
     // whoever hears of it may end the session
     if (this.closed) return inner.abort()
@@ -121,7 +140,7 @@ export class ResumableTransport implements MessageTransport {
     if (this.#paused) inner.pause()
     // the peer hears that its answer has come
     this.#control({ op: SessionOp.Ack, received: this.received })
-    this.#begin(inner)
+    if (this.#handler !== undefined) this.#begin(inner)
     this.#proceed()
   }
 
@@ -185,6 +204,7 @@ export class ResumableTransport implements MessageTransport {
   }
 
   abort(reason?: LinkSocksError): void {
+    this.#unread = []
     if (this.#state === 'closed') return
     this.#state = 'closed'
     // first: what it was given may not be used again before it is gone
@@ -250,11 +270,16 @@ export class ResumableTransport implements MessageTransport {
   #lost(info: TransportClose): void {
     if (this.#over || FINAL_CODES.includes(info.code) || isMistake(info.error)) return this.#end(info)
     this.#acks.stop()
-    this.#state = 'suspended'
     const { clock, budget, timeoutMs = RESUME_TIMEOUT_MS } = this.#options
     this.#expiry = clock.after(timeoutMs, () => this.#end(info))
-    this.#handler?.suspended?.(lossOf(info))
+    this.#suspend(lossOf(info))
     if (this.suspended) budget.suspended(this)
+  }
+
+  #suspend(reason: LinkSocksError): void {
+    this.#state = 'suspended'
+    this.#loss = reason
+    this.#handler?.suspended?.(reason)
   }
 
   #end(info: TransportClose): void {
@@ -264,6 +289,7 @@ export class ResumableTransport implements MessageTransport {
   }
 
   #finish(info: TransportClose): void {
+    this.#ended = info
     this.#expiry?.cancel()
     this.#options.budget.resumed(this)
     this.#acks.stop()

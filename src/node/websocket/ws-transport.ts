@@ -50,6 +50,8 @@ export class WsTransport implements MessageTransport {
   readonly #writer: FrameWriter
   #watch: ((bytes: number) => void) | undefined
   #handler: TransportHandler | undefined
+  /** Delivered to an earlier handler or to none, to be delivered first. */
+  #unread: Uint8Array[] = []
   #paused = false
   #state: State = { name: 'open' }
   /** Sent so far: each ping carries its number. */
@@ -83,8 +85,16 @@ export class WsTransport implements MessageTransport {
     if (this.#handler !== undefined) throw new TypeError('start() was called before')
     this.#handler = handler
     const state = this.#state
-    if (state.name === 'closed') queueMicrotask(() => handler.close(state.info))
-    else if (!this.#paused) this.#input.resume()
+    // the handler may end the transport meanwhile, or hand it back
+    while (this.#handler === handler && this.#unread.length > 0) handler.message(this.#unread.shift() as Uint8Array)
+    if (state.name === 'closed') queueMicrotask(() => this.#handler === handler && handler.close(state.info))
+    else if (this.#handler === handler && !this.#paused) this.#input.resume()
+  }
+
+  handBack(unread: readonly Uint8Array[]): void {
+    this.#handler = undefined
+    this.#unread = [...unread, ...this.#unread]
+    if (this.#open) this.#input.pause()
   }
 
   send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void {
@@ -135,6 +145,7 @@ export class WsTransport implements MessageTransport {
 
   abort(reason?: LinkSocksError): void {
     this.#error ??= reason
+    this.#unread = []
     this.socket.destroy()
     this.#end()
   }
@@ -177,7 +188,8 @@ export class WsTransport implements MessageTransport {
 
   #message(data: Uint8Array): void {
     if (this.#over) return this.#reader.stop()
-    this.#handler?.message(data)
+    if (this.#handler === undefined) this.#unread.push(data)
+    else this.#handler.message(data)
   }
 
   #pong(payload: Uint8Array): void {

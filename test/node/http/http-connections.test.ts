@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { silentLogger } from '../../../src/log.js'
 import { HttpConnections } from '../../../src/node/http/http-connections.js'
 import { WsTransport } from '../../../src/node/websocket/ws-transport.js'
-import { TransportRecorder } from '../../contract/message-transport.js'
+import { TransportRecorder } from '../../contract/transport-recorder.js'
 import { stoppedClock } from '../stopped-clock.js'
 
 const closers: (() => unknown)[] = []

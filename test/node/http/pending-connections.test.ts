@@ -10,7 +10,7 @@ import {
 } from '../../../src/node/http/http-server.js'
 import { listenSocks } from '../../../src/node/socks-listener.js'
 import type { WsTransport } from '../../../src/node/websocket/ws-transport.js'
-import { TransportRecorder } from '../../contract/message-transport.js'
+import { TransportRecorder } from '../../contract/transport-recorder.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
 
 const closers: (() => unknown)[] = []
