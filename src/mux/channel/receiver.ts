@@ -208,7 +208,7 @@ export class Receiver {
 
   #grow(): void {
     const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
-    if (more <= 0 || !this.#host.totals.grow(this.#host, more)) return
+    if (more <= 0 || !this.#host.totals.growth.take(this.#host, more)) return
     this.#grown += more
     this.#window.grow(more)
   }
@@ -227,7 +227,7 @@ export class Receiver {
   #giveBackGrowth(bytes: number): void {
     const returned = Math.min(bytes, this.#grown)
     this.#grown -= returned
-    this.#host.totals.grow(this.#host, -returned)
+    this.#host.totals.growth.giveBack(this.#host, returned)
   }
 
   #tellUnwanted(): void {

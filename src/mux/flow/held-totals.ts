@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../../errors.js'
 import { KIB, MIB } from '../../protocol/limits.js'
+import { GrowthBudget } from './growth-budget.js'
 
 /** A channel that holds no more than this is not the first to go. */
 export const MODEST_BYTES = 64 * KIB
@@ -8,9 +9,6 @@ export const MODEST_BYTES = 64 * KIB
 export function tooMuchHeld(): LinkSocksError {
   return new LinkSocksError('ERR_LIMIT', 'too much of this link waits for slow readers')
 }
-
-/** By how much the windows of one session may have grown, all together: less than a relay holds for a session before it gives up channels. */
-export const MAX_SESSION_GROWTH_BYTES = 32 * MIB
 
 export interface HeldLimits {
   /** What one session brought and nobody has taken yet; modest channels may double it. */
@@ -27,15 +25,16 @@ export const RECEIVED_LIMITS: HeldLimits = { sessionBytes: 256 * MIB, totalBytes
  * of them, and thousands of sessions (docs/protocol.md B.2).
  */
 export class HeldTotals {
+  /** Windows may grow by half of what may wait in all. */
+  readonly growth: GrowthBudget
   readonly #limits: HeldLimits
   readonly #sessions = new Map<object, number>()
   #bytes = 0
-  readonly #grownOf = new Map<object, number>()
   readonly #waiting = new Map<object, (() => void)[]>()
-  #grown = 0
 
   constructor(limits: HeldLimits) {
     this.#limits = limits
+    this.growth = new GrowthBudget(limits.totalBytes / 2)
   }
 
   /** What waits of all sessions together. */
@@ -51,20 +50,6 @@ export class HeldTotals {
   /** Much waits: windows go back to what they began with. */
   get pressing(): boolean {
     return this.#bytes > this.#limits.totalBytes / 2
-  }
-
-  /**
-   * Takes room for a window of `session` to grow by `bytes`, if there is any: {@link MAX_SESSION_GROWTH_BYTES} a session, and half of
-   * what may wait in all. To be given back with a negative number.
-   */
-  grow(session: object, bytes: number): boolean {
-    const grown = (this.#grownOf.get(session) ?? 0) + bytes
-    const tooMuch = grown > MAX_SESSION_GROWTH_BYTES || this.#grown + bytes > this.#limits.totalBytes / 2
-    if (bytes > 0 && (this.pressing || tooMuch)) return false
-    this.#grown += bytes
-    if (grown > 0) this.#grownOf.set(session, grown)
-    else this.#grownOf.delete(session)
-    return true
   }
 
   /** So many bytes more of `session` wait, or fewer when negative. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { Receiver } from '../../../src/mux/channel/receiver.js'
 import { BusyReaders } from '../../../src/mux/flow/busy-readers.js'
-import { HeldTotals, MAX_SESSION_GROWTH_BYTES, RECEIVED_LIMITS } from '../../../src/mux/flow/held-totals.js'
+import { MAX_SESSION_GROWTH_BYTES } from '../../../src/mux/flow/growth-budget.js'
+import { HeldTotals, RECEIVED_LIMITS } from '../../../src/mux/flow/held-totals.js'
 import { ReadGate } from '../../../src/mux/flow/read-gate.js'
 import { INITIAL_WINDOW_BYTES, KIB, MAX_WINDOW_BYTES, MIB } from '../../../src/protocol/limits.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -74,18 +75,6 @@ describe('a window', () => {
     expect(end.window).toBe(INITIAL_WINDOW_BYTES)
   })
 
-  it('grows only as far as there is room for its link', () => {
-    const totals = new HeldTotals(RECEIVED_LIMITS)
-    const link = {}
-    expect([totals.grow(link, MAX_SESSION_GROWTH_BYTES), totals.grow(link, 1), totals.grow({}, 1)]).toEqual([
-      true,
-      false,
-      true,
-    ])
-    totals.grow(link, -1)
-    expect(totals.grow(link, 1)).toBe(true)
-  })
-
   it('grows only as far as there is room for all windows of the process, and gives it back', () => {
     const totals = new HeldTotals({ sessionBytes: 64 * MIB, totalBytes: 64 * MIB })
     const ends = Array.from({ length: 4 }, () => new PathEnd(totals))
@@ -97,7 +86,7 @@ describe('a window', () => {
       receiver.finish()
       receiver.stop()
     }
-    expect(totals.grow({}, 32 * MIB)).toBe(true)
+    expect(totals.growth.take({}, 32 * MIB)).toBe(true)
   })
 
   it('shrinks to what it began with when much waits for slow readers', () => {
@@ -154,7 +143,7 @@ describe('a window', () => {
       run(ends)
       for (const { receiver } of ends) receiver.stop()
       const link = {}
-      expect([totals.grow(link, MAX_SESSION_GROWTH_BYTES), totals.grow(link, 1)]).toEqual([true, false])
+      expect([totals.growth.take(link, MAX_SESSION_GROWTH_BYTES), totals.growth.take(link, 1)]).toEqual([true, false])
     })
   })
 })
