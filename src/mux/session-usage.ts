@@ -4,11 +4,13 @@ import type { Keepalive } from './keepalive.js'
 
 /** What a session has carried, and how long its path is. */
 export class SessionUsage {
+  readonly #receivedBytes: () => number
   readonly #roundTrips: RoundTrips
   readonly #scheduler: Scheduler
   readonly #keepalive: Keepalive
 
-  constructor(roundTrips: RoundTrips, scheduler: Scheduler, keepalive: Keepalive) {
+  constructor(receivedBytes: () => number, roundTrips: RoundTrips, scheduler: Scheduler, keepalive: Keepalive) {
+    this.#receivedBytes = receivedBytes
     this.#roundTrips = roundTrips
     this.#scheduler = scheduler
     this.#keepalive = keepalive
@@ -16,7 +18,7 @@ export class SessionUsage {
 
   /** Bytes of messages that came. */
   get receivedBytes(): number {
-    return this.#roundTrips.receivedBytes
+    return this.#receivedBytes()
   }
 
   /** Bytes of messages that were given to the transport. */

@@ -54,6 +54,7 @@ export class Session implements ChannelHost {
     this.#transportClosed = resolve
   })
   #handler: SessionHandler | undefined
+  #receivedBytes = 0
   #ended = false
   #reason: LinkSocksError | undefined
   #otherVersion = false
@@ -67,7 +68,8 @@ export class Session implements ChannelHost {
     this.inflate = options.inflate
     this.log = options.log
     this.totals = options.totals ?? new HeldTotals(RECEIVED_LIMITS)
-    this.roundTrips = new RoundTrips(this.clock)
+    const receivedBytes = (): number => this.#receivedBytes
+    this.roundTrips = new RoundTrips(this.clock, receivedBytes)
     this.busyReaders = new BusyReaders(this.clock)
     this.#transport = transport
     this.#trace = options.trace ?? false
@@ -82,7 +84,7 @@ export class Session implements ChannelHost {
       dead: () => transport.lose(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
     })
     this.gate = new ReadGate(transport, options.clock, this.#keepalive)
-    this.usage = new SessionUsage(this.roundTrips, this.#scheduler, this.#keepalive)
+    this.usage = new SessionUsage(receivedBytes, this.roundTrips, this.#scheduler, this.#keepalive)
   }
 
   /** Begins to receive, and to call `handler`; called once. A session that has ended before says so at once. */
@@ -221,7 +223,7 @@ export class Session implements ChannelHost {
 
   #receive(raw: Uint8Array): void {
     if (this.#ended) return
-    this.roundTrips.received(raw.byteLength)
+    this.#receivedBytes += raw.byteLength
     try {
       this.#dispatch(raw)
     } catch (thrown) {

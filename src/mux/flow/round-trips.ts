@@ -23,25 +23,17 @@ export class RoundTrips {
   readonly #clock: Pick<Clock, 'now'>
   #shortestMs: number | undefined
   #beganAt = Number.NEGATIVE_INFINITY
-  #received = 0
+  readonly #receivedBytes: () => number
 
-  constructor(clock: Pick<Clock, 'now'>) {
+  /** @param receivedBytes of messages that came on the transport by now */
+  constructor(clock: Pick<Clock, 'now'>, receivedBytes: () => number) {
     this.#clock = clock
-  }
-
-  /** Bytes that came on the transport. */
-  get receivedBytes(): number {
-    return this.#received
+    this.#receivedBytes = receivedBytes
   }
 
   /** In milliseconds; `undefined` before the first one. */
   get shortestMs(): number | undefined {
     return this.#shortestMs
-  }
-
-  /** So many bytes came on the transport. */
-  received(bytes: number): void {
-    this.#received += bytes
   }
 
   /** Begins a measurement if it is time for one. */
@@ -50,7 +42,7 @@ export class RoundTrips {
     if (now - this.#beganAt < INTERVAL_MS) return undefined
     this.#beganAt = now
     return new Measurement(
-      () => ({ at: this.#clock.now(), received: this.#received }),
+      () => ({ at: this.#clock.now(), received: this.#receivedBytes() }),
       (tookMs) => {
         this.#shortestMs = Math.min(tookMs, this.#shortestMs ?? tookMs)
       },

@@ -10,7 +10,14 @@ import { ManualClock } from '../../support/manual-clock.js'
 const PONG = Uint8Array.of(ControlOp.Pong, 0, 0, 0, 0)
 const FAST = 500_000
 
-function setUp(clock = new ManualClock(), roundTrips = new RoundTrips(clock)) {
+/** What the channels of one session share. */
+function session() {
+  const clock = new ManualClock()
+  const count = { received: 0 }
+  return { clock, count, roundTrips: new RoundTrips(clock, () => count.received) }
+}
+
+function setUp({ clock, count, roundTrips } = session()) {
   let pings = 0
   const control = (message: Uint8Array): void => {
     if (decodeControl(message.subarray(DATA_HEAD_BYTES))?.op === ControlOp.Ping) pings += 1
@@ -21,10 +28,10 @@ function setUp(clock = new ManualClock(), roundTrips = new RoundTrips(clock)) {
   /** The answer to a PING comes after `ms`, while `bytes` come in. */
   const answer = (ms: number, bytes = 0): void => {
     clock.advance(ms)
-    roundTrips.received(bytes)
+    count.received += bytes
     channel.frame(PONG)
   }
-  return { clock, roundTrips, channel, answer, pings: () => pings }
+  return { clock, count, roundTrips, channel, answer, pings: () => pings }
 }
 
 describe('the round trip of a channel', () => {
@@ -82,7 +89,7 @@ describe('the round trip of a channel', () => {
     const near = setUp()
     near.channel.begin()
     near.answer(0.5)
-    const far = setUp(near.clock, near.roundTrips)
+    const far = setUp(near)
     near.clock.advance(250)
     far.channel.begin()
     expect(far.channel.roundTripMs()).toBe(0.5)
