@@ -60,7 +60,7 @@ export class Channel implements ByteStream, ChannelEntry {
       grant: (credit) => this.#control.grant(credit),
       stalled: () => this.abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long')),
       unwanted: () => this.#waitForEnd().shorten(),
-      roundTripMs: () => this.#control.roundTripMs(),
+      roundTrip: () => this.#control.path.roundTrip(),
     })
     const halves = { sender: this.#sender, receiver: this.#receiver }
     this.#control = new StreamControl(options.host, options.id, halves, {

@@ -3,7 +3,7 @@ import type { ByteStreamHandler } from '../../ports.js'
 import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES, KIB, MAX_WINDOW_BYTES, MIB } from '../../protocol/limits.js'
 import { LentChunks } from '../../streams/lent-chunks.js'
 import { Hold } from '../flow/hold.js'
-import { SHORT_PATH_MS } from '../flow/round-trips.js'
+import { type RoundTrip, SHORT_PATH_MS } from '../flow/round-trips.js'
 import { ReceiveWindow } from '../flow/window.js'
 import type { ChannelHost } from './channel-host.js'
 
@@ -28,8 +28,8 @@ export interface ReceiverEvents {
   stalled(): void
   /** After `discard()`: the sender has used up its credit and gets no more. */
   unwanted(): void
-  /** What the path takes there and back, in milliseconds, if that is known. */
-  roundTripMs(): number | undefined
+  /** What the path takes there and back, if that is known. */
+  roundTrip(): RoundTrip | undefined
 }
 
 /**
@@ -199,11 +199,11 @@ export class Receiver {
   /** The window follows the path: what one sender fills in a round trip of a long one, a share of little for a short one. */
   #resize(): void {
     const took = this.#window.turn(this.#host.clock.now())
-    const roundTripMs = took === undefined ? undefined : this.#events.roundTripMs()
+    const roundTrip = took === undefined ? undefined : this.#events.roundTrip()
     if (this.#host.totals.pressing) this.#shrink(INITIAL_WINDOW_BYTES)
-    else if (took === undefined || roundTripMs === undefined) return
-    else if (roundTripMs < SHORT_PATH_MS) this.#share()
-    else if (took < roundTripMs * WAITING_ROUND_TRIPS) this.#grow()
+    else if (took === undefined || roundTrip === undefined) return
+    else if (roundTrip === 'queued' || roundTrip < SHORT_PATH_MS) this.#share()
+    else if (took < roundTrip * WAITING_ROUND_TRIPS) this.#grow()
   }
 
   #grow(): void {

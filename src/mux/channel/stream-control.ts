@@ -1,8 +1,8 @@
 import { LinkSocksError } from '../../errors.js'
 import { type ControlFrame, ControlOp, decodeControl, encodeControl } from '../../protocol/control.js'
-import { LONG_PATH_MS, type Measurement } from '../flow/round-trips.js'
 import type { ChannelHost } from './channel-host.js'
 import { CreditProbe } from './credit-probe.js'
+import { PathProbe } from './path-probe.js'
 import type { Receiver } from './receiver.js'
 import type { Sender } from './sender.js'
 
@@ -12,11 +12,6 @@ export const MAX_EARLY_FRAMES = 16
 /** A channel answers this many PINGs in this time: as many as a measurement asks. */
 const PONGS = 2
 const PONG_INTERVAL_MS = 250
-
-/** A busy channel measures its round trip again after this time. */
-const MEASURE_AGAIN_MS = 500
-/** An end that answers one PING and not the next is waited for so long. */
-const PONG_PATIENCE_MS = 3_000
 
 export interface StreamControlEvents {
   /** The far end half-closed, and its count was right. */
@@ -29,6 +24,7 @@ export interface StreamControlEvents {
 
 /** The control frames of a channel with credit, both ways, and the watch over a sender that has none left (B.2). */
 export class StreamControl {
+  readonly path: PathProbe
   readonly #host: Pick<ChannelHost, 'control' | 'clock' | 'roundTrips'>
   readonly #channelId: Uint8Array
   readonly #sender: Sender
@@ -38,13 +34,6 @@ export class StreamControl {
   #probe: CreditProbe | undefined
   #early: Uint8Array[] = []
   #stopped = false
-  /** Ends the measurement of a round trip that is under way. */
-  #measuring: Measurement | undefined
-  /** The shortest that this channel has seen. */
-  #ownMs: number | undefined
-  /** The last answer waited behind data. */
-  #queued = false
-  #measuredAt = Number.NEGATIVE_INFINITY
   #pongsSince = Number.NEGATIVE_INFINITY
   #pongs = 0
 
@@ -59,6 +48,7 @@ export class StreamControl {
     this.#sender = halves.sender
     this.#receiver = halves.receiver
     this.#events = events
+    this.path = new PathProbe(host, (id) => this.#send({ op: ControlOp.Ping, id }))
   }
 
   /** @throws {LinkSocksError} ERR_CHANNEL_PROTOCOL, ERR_MESSAGE_* */
@@ -69,7 +59,7 @@ export class StreamControl {
     else if (frame?.op === ControlOp.Reset) this.#events.reset(frame.code)
     else if (frame?.op === ControlOp.WindowUpdate) this.#onWindowUpdate(frame.credit, answered)
     else if (frame?.op === ControlOp.Ping) this.#onPing(frame.id)
-    else if (frame?.op === ControlOp.Pong) this.#onPong()
+    else if (frame?.op === ControlOp.Pong) this.path.answered()
     this.watch()
   }
 
@@ -86,15 +76,8 @@ export class StreamControl {
 
   /** The channel has credit: the kept frames count. While it is young and the path empty, its round trip is measured. */
   begin(): void {
-    this.#measure()
+    this.path.measure()
     for (const data of this.#early.splice(0)) if (!this.#stopped) this.frame(data)
-  }
-
-  /** What the path of this channel takes there and back; another channel's of the same session where it was not measured. */
-  roundTripMs(): number | undefined {
-    if (this.#host.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.#measure()
-    const known = this.#ownMs ?? this.#host.roundTrips.shortestMs
-    return this.#queued && (known ?? 0) < LONG_PATH_MS ? 0 : known
   }
 
   /** Data came, which answers a credit probe like any frame. */
@@ -130,13 +113,6 @@ export class StreamControl {
     if (!this.#stopped) this.#host.control(encodeControl(this.#channelId, frame))
   }
 
-  #measure(): void {
-    if (this.#measuring?.isOlderThan(PONG_PATIENCE_MS)) this.#learn(this.#measuring.giveUp())
-    if (this.#measuring !== undefined) return
-    this.#measuring = this.#host.roundTrips.begin()
-    if (this.#measuring !== undefined) this.#send({ op: ControlOp.Ping, id: 0 })
-  }
-
   /** More are not answered: pongs go ahead of all data of all channels. */
   #onPing(id: number): void {
     const now = this.#host.clock.now()
@@ -147,22 +123,6 @@ export class StreamControl {
     this.#pongs += 1
     if (this.#pongs > PONGS) return
     this.#send({ op: ControlOp.Pong, id })
-  }
-
-  #onPong(): void {
-    if (this.#measuring === undefined) return
-    const took = this.#measuring.answered()
-    if (took === undefined) this.#send({ op: ControlOp.Ping, id: 1 })
-    else this.#learn(took)
-  }
-
-  /** The measurement is over. */
-  #learn(took: number | undefined): void {
-    this.#measuring = undefined
-    this.#measuredAt = this.#host.clock.now()
-    if (took === undefined) return
-    this.#queued = took === 0
-    if (took > 0) this.#ownMs = Math.min(took, this.#ownMs ?? took)
   }
 
   #onEnd(total: number): void {

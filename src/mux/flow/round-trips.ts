@@ -15,6 +15,9 @@ export const LONG_PATH_MS = 20
  */
 const QUEUE_RATE = 500_000
 
+/** Milliseconds; `'queued'` when an answer waited behind data, and nothing was seen of the path itself. */
+export type RoundTrip = number | 'queued'
+
 /**
  * How long a control frame takes to the far end of a channel and back. The shortest time is what the path itself takes; any
  * longer one waited in queues.
@@ -58,8 +61,7 @@ interface Moment {
 
 /**
  * One measurement. It takes two answers where the first one was not quick: what a process does for the first time takes it
- * milliseconds, and a path that seems long gets a large window. An answer that waited behind data says 0: of the path itself
- * nothing was seen.
+ * milliseconds, and a path that seems long gets a large window.
  */
 export class Measurement {
   readonly #moment: () => Moment
@@ -73,12 +75,12 @@ export class Measurement {
     this.#asked = moment()
   }
 
-  /** The answer is there. @returns milliseconds, or `undefined` when one more is to be asked for */
-  answered(): number | undefined {
+  /** The answer is there. @returns `undefined` when one more is to be asked for */
+  answered(): RoundTrip | undefined {
     const now = this.#moment()
     const took = now.at - this.#asked.at
     const queued = now.received - this.#asked.received > took * QUEUE_RATE
-    if (queued) return this.#first !== undefined && this.#first >= LONG_PATH_MS ? this.giveUp() : 0
+    if (queued) return this.#first !== undefined && this.#first >= LONG_PATH_MS ? this.giveUp() : 'queued'
     if (this.#first === undefined && took >= SHORT_PATH_MS) {
       this.#first = took
       this.#asked = now

@@ -18,7 +18,7 @@ function setUp(answering = false, totals = new HeldTotals(RECEIVED_LIMITS)) {
     grant: (bytes) => grants.push(bytes),
     stalled: () => {},
     unwanted: () => told.push('unwanted'),
-    roundTripMs: () => undefined,
+    roundTrip: () => undefined,
   })
   const handler: ByteStreamHandler = {
     data: (chunk) => told.push(chunk.byteLength),

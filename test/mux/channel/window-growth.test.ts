@@ -33,7 +33,7 @@ class PathEnd {
       },
       stalled: () => {},
       unwanted: () => {},
-      roundTripMs: () => (roundTripMs === 'unknown' ? undefined : roundTripMs),
+      roundTrip: () => (roundTripMs === 'unknown' ? undefined : roundTripMs),
     })
     this.receiver.useCredit()
     this.receiver.start({ data: () => {}, end: () => {}, written: () => {}, close: () => {} })
