@@ -1,25 +1,14 @@
 import { LinkSocksError } from '../../errors.js'
 import type { ByteStreamHandler } from '../../ports.js'
-import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES, KIB, MAX_WINDOW_BYTES, MIB } from '../../protocol/limits.js'
+import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../../protocol/limits.js'
 import { LentChunks } from '../../streams/lent-chunks.js'
 import { Hold } from '../flow/hold.js'
-import { type RoundTrip, SHORT_PATH_MS } from '../flow/round-trips.js'
+import type { RoundTrip } from '../flow/round-trips.js'
 import { ReceiveWindow } from '../flow/window.js'
+import { isShort, sizeFor } from '../flow/window-sizing.js'
 import type { ChannelHost } from './channel-host.js'
 
 type ReceiverHost = Pick<ChannelHost, 'gate' | 'clock' | 'totals' | 'busyReaders' | 'recycle'>
-
-/** A window that is too small becomes so many times larger: two steps fill a long path. */
-const GROWTH = 8
-/**
- * A window that was used up within so many round trips of the path keeps the sender waiting: at one round trip it always
- * waits, and far above that the path, the network or the reader is what limits it.
- */
-const WAITING_ROUND_TRIPS = 1.5
-/** Busy readers at the end of a short path share this: all of it is queues, and small messages wait behind them. */
-const SHORT_PATH_BYTES = 2 * MIB
-/** A share is no smaller. */
-const MIN_WINDOW_BYTES = 128 * KIB
 
 export interface ReceiverEvents {
   /** Grants the sender more. */
@@ -196,32 +185,24 @@ export class Receiver {
     if (credit > 0) this.#events.grant(credit)
   }
 
-  /** The window follows the path: what one sender fills in a round trip of a long one, a share of little for a short one. */
+  /** The window follows the path, as far as there is room. */
   #resize(): void {
+    const { size } = this.#window
     const took = this.#window.turn(this.#host.clock.now())
     const roundTrip = took === undefined ? undefined : this.#events.roundTrip()
-    if (this.#host.totals.pressing) this.#shrink(INITIAL_WINDOW_BYTES)
-    else if (took === undefined || roundTrip === undefined) return
-    else if (roundTrip === 'queued' || roundTrip < SHORT_PATH_MS) this.#share()
-    else if (took < roundTrip * WAITING_ROUND_TRIPS) this.#grow()
+    const { pressing } = this.#host.totals
+    const shares = roundTrip !== undefined && isShort(roundTrip) && !pressing
+    const busy = shares ? this.#host.busyReaders.note(this) : 1
+    const wanted = sizeFor({ size, took, roundTrip, busy, pressing })
+    if (wanted < size) this.#giveBackGrowth(this.#window.shrink(wanted))
+    else if (wanted > size) this.#grow(wanted - size)
   }
 
-  #grow(): void {
-    const more = Math.min(this.#window.size * (GROWTH - 1), MAX_WINDOW_BYTES - this.#window.size)
-    if (more <= 0 || !this.#host.totals.growth.take(this.#host, more)) return
-    this.#grown += more
-    this.#window.grow(more)
-  }
-
-  #share(): void {
-    const share = SHORT_PATH_BYTES / this.#host.busyReaders.note(this)
-    const size = Math.min(INITIAL_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.floor(share)))
-    if (this.#window.size > size) this.#shrink(size)
-    else this.#window.grow(size - this.#window.size)
-  }
-
-  #shrink(size: number): void {
-    this.#giveBackGrowth(this.#window.shrink(size))
+  #grow(bytes: number): void {
+    const takesRoom = this.#window.size + bytes > INITIAL_WINDOW_BYTES
+    if (takesRoom && !this.#host.totals.growth.take(this.#host, bytes)) return
+    if (takesRoom) this.#grown += bytes
+    this.#window.grow(bytes)
   }
 
   #giveBackGrowth(bytes: number): void {
