@@ -14,15 +14,25 @@ import {
 import { errorOfRefusal, isOrderlyEnd } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
 import type { ChannelEntry, ChannelHost } from './channel-host.js'
-import type { ChannelOptions } from './channel-options.js'
 import { HandlerEvents } from './handler-events.js'
 import { Inbox } from './inbox.js'
 import { Linger } from './linger.js'
-import { type ChannelObserver, ChannelTraffic } from './observer.js'
+import { type ChannelObserver, ChannelTraffic, type Observe } from './observer.js'
 import { type OnAnswer, Opening } from './opening.js'
 import { Receiver } from './receiver.js'
 import { Sender } from './sender.js'
 import { StreamControl } from './stream-control.js'
+
+export interface ChannelOptions {
+  readonly host: ChannelHost
+  readonly id: Uint8Array
+  /** Whether this end sent the Connect. */
+  readonly opener: boolean
+  /** Whether the Connect offered stream control, and the credit that it granted. */
+  readonly offer: number | undefined
+  readonly fastOpen: boolean
+  readonly observe?: Observe | undefined
+}
 
 /**
  * A byte stream through a session (docs/protocol.md A.4, B.2). With stream control it has credit, half-close and
