@@ -64,7 +64,10 @@ export interface SocketAddress {
  * its own. `pump()` in `streams` joins two streams by just these two calls.
  */
 export interface ByteStream {
-  /** Begins delivery; called once, and once after each `handBack()`. Until then nothing is delivered and nothing is lost. */
+  /**
+   * Begins delivery; called once, and once after each `handBack()`. Until then nothing is delivered and nothing is lost.
+   * @throws {TypeError} when there is a handler
+   */
   start(handler: ByteStreamHandler): void
   /**
    * Takes the events away from the handler of `start()`, which hears no more: the next `start()` gives them to another
@@ -163,7 +166,10 @@ export interface TransportClose {
 export interface MessageTransport {
   /** Bytes given to `send()` that have not left yet. */
   readonly bufferedAmount: number
-  /** Begins delivery; called once, and once after each `handBack()`. Until then nothing is delivered and nothing is lost. */
+  /**
+   * Begins delivery; called once, and once after each `handBack()`. Until then nothing is delivered and nothing is lost.
+   * @throws {TypeError} when there is a handler
+   */
   start(handler: TransportHandler): void
   /**
    * Takes the events away from the handler of `start()`, which hears no more: the next `start()` gives them to another

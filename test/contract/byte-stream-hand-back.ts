@@ -37,6 +37,14 @@ export function describeHandBack(ends: TestEnds, maxInTransitBytes: number): voi
     expect([ends.toA.received, ends.toA.written, ends.toA.ends, ends.toA.closed]).toEqual([0, 0, 0, false])
   })
 
+  it('takes no second handler without handBack()', async () => {
+    ends.startBoth()
+    expect(() => ends.another().start()).toThrow(TypeError)
+    ends.b.write(pattern(10))
+    await until(() => ends.toA.received === 10)
+    expect(() => ends.another().start()).toThrow(TypeError)
+  })
+
   it('delivers unread bytes first, in order, and takes them as consumed once', async () => {
     const bytes = pattern(4_000)
     await delivered(ends, bytes.subarray(0, 2_000))

@@ -43,6 +43,14 @@ export function describeHandBack(pair: () => Promise<TransportPair>): void {
     expect([first.messages.length, first.activities, first.pongs, first.closes.length]).toEqual([0, 0, 0, 0])
   })
 
+  it('takes no second handler without handBack()', async () => {
+    const { a, b, first, second } = await delivered(1)
+    expect(() => a.start(second)).toThrow(TypeError)
+    b.send(Uint8Array.of(2))
+    await first.until(() => first.messages.length === 2)
+    expect(second.messages).toEqual([])
+  })
+
   it.each([0, 1, 2, 3])('delivers what was unread first, in order, with %i of three read', async (read) => {
     const { a, b, first, second } = await delivered(3)
     a.handBack(first.messages.slice(read))

@@ -51,6 +51,17 @@ describe('HandshakeStream', () => {
     },
   )
 
+  it('gives back the stream itself', async () => {
+    const { near, peer, handshake } = open()
+    const stream = handshake.release()
+    expect(stream).toBe(near)
+    const released = new TestPeer(stream)
+    peer.write('x')
+    await settle()
+    expect([released.text, handshake.over]).toEqual(['x', false])
+    await expect(handshake.read(decodeWord)).rejects.toMatchObject({ code: 'ERR_LIMIT' })
+  })
+
   it('consumes what was read and leaves the rest to the released stream', async () => {
     const { peer, near, handshake } = open()
     peer.write('\x03abcearly')

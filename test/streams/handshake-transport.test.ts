@@ -39,6 +39,21 @@ describe('HandshakeTransport', () => {
     expect(told.activities).toBeGreaterThan(0)
   })
 
+  it('gives back the transport itself, which no longer reports to it', async () => {
+    const { near, far, handshake } = setUp()
+    const released = handshake.release()
+    expect(released).toBe(near)
+    const told = new TransportRecorder()
+    released.start(told)
+    far.send(Uint8Array.of(1))
+    await settle()
+    expect(bytes(told.messages)).toEqual([1])
+    const cancelled = new AbortController()
+    const next = handshake.next({ signal: cancelled.signal })
+    cancelled.abort()
+    await expect(next).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
+  })
+
   it('sends, pings and closes through what it released', async () => {
     const { near, atFar, handshake } = setUp()
     const released = handshake.release()

@@ -31,6 +31,32 @@ describe('pump', () => {
     expect([near.error, far.error, a.closed, b.closed]).toEqual([undefined, undefined, true, true])
   })
 
+  it.each([
+    ['in order', 'a'],
+    ['in order', 'b'],
+    ['with an error', 'a'],
+    ['with an error', 'b'],
+  ] as const)('calls back once when the first stream has closed %s, by the side of %s', async (how, side) => {
+    const [left, a] = memoryStreamPair()
+    const [b, right] = memoryStreamPair()
+    let calls = 0
+    pump(a, b, () => {
+      calls += 1
+    })
+    const [near, far] = [new TestPeer(left), new TestPeer(right)]
+    await settle()
+    expect(calls).toBe(0)
+    const [first, second] = side === 'a' ? [near, far] : [far, near]
+    if (how === 'in order') {
+      first.end()
+      await settle()
+      expect(calls).toBe(0)
+      second.end()
+    } else first.abort(new LinkSocksError('ERR_CANCELLED', 'gone'))
+    await settle()
+    expect([calls, a.closed, b.closed]).toEqual([1, true, true])
+  })
+
   it('passes a reset on, in both directions', async () => {
     for (const turned of [false, true]) {
       const { left, right } = joined()

@@ -73,7 +73,7 @@ export class MemoryStream implements ByteStream {
   }
 
   start(handler: ByteStreamHandler): void {
-    if (this.started) throw new Error('start() called twice')
+    if (this.started) throw new TypeError('start() was called before')
     this.#starting = handler
     queueMicrotask(() => {
       if (this.#starting === handler) this.#begin(handler)

@@ -95,7 +95,7 @@ export class MemoryTransport implements MessageTransport {
   }
 
   start(handler: TransportHandler): void {
-    if (this.#handler !== undefined) throw new Error('start() called twice')
+    if (this.#handler !== undefined) throw new TypeError('start() was called before')
     this.#handler = handler
     while (this.#handler === handler && this.#unread.length > 0) handler.message(this.#unread.shift() as Uint8Array)
     this.#peer?.wake()

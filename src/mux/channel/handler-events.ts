@@ -13,8 +13,12 @@ export class HandlerEvents {
     return this.#over !== undefined
   }
 
-  /** @param deliver delivers what was received so far. */
+  /**
+   * @param deliver delivers what was received so far.
+   * @throws {TypeError} when there is a handler
+   */
   start(handler: ByteStreamHandler, deliver: () => void): void {
+    if (this.#handler !== undefined) throw new TypeError('start() was called before')
     const over = this.#over
     const writtenEarly = this.#writtenEarly
     this.#handler = handler

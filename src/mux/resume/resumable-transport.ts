@@ -98,6 +98,7 @@ export class ResumableTransport implements MessageTransport {
   }
 
   start(handler: TransportHandler): void {
+    if (this.#handler !== undefined) throw new TypeError('start() was called before')
     const ended = this.#ended
     this.#handler = handler
     // the handler may end the transport meanwhile, or hand it back

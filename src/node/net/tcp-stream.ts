@@ -79,6 +79,7 @@ export class TcpStream implements ByteStream {
   }
 
   start(handler: ByteStreamHandler): void {
+    if (this.#handler !== undefined || this.#starting !== undefined) throw new TypeError('start() was called before')
     const news = this.#unread.length > 0 || this.#peerEnded || this.#state === 'closed' || this.#unreported > 0
     if (!news) return this.#begin(handler)
     this.#starting = handler
