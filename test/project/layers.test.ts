@@ -188,7 +188,7 @@ describe('layer rule', () => {
       const line = order.find((text) => new RegExp(`\\b${folder}\\b`).test(text)) ?? ''
       expect(line, folder).toContain(` ${inside.map((names) => names.join(', ')).join(' < ')}`)
     }
-    const named = [...section.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, names = '']) => names.match(/[\w/]+/g) ?? [])
+    const named = [...section.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, names = '']) => names.match(/[\w/-]+/g) ?? [])
     expect([...named].sort()).toEqual([...LAYERS].sort())
   })
 
