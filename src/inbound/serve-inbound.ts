@@ -41,25 +41,19 @@ const READERS: Readonly<Record<InboundProtocol, ReadRequest>> = {
 }
 
 /**
- * Serves one client of a port on `stream`, from its first byte until it is gone. Never rejects: failures are logged.
- * `options.signal` resets the connection at any time.
+ * Serves one client of a port on `stream`, from its first byte on. Settles when its request is served, or refused and the
+ * connection gone; streams that were joined then go on by themselves. Never rejects: failures are logged. `options.signal` resets
+ * the connection at any time.
  */
 export async function serveInbound(stream: ByteStream, options: ServeInboundOptions): Promise<void> {
   const handshake = new HandshakeStream(stream, { maxMessageBytes: MAX_SOCKS_MESSAGE_BYTES })
-  const unfollow = follow(handshake, options.signal)
-  let closed = (): void => {}
-  const gone = new Promise<void>((resolve) => {
-    closed = resolve
-  })
-  void handshake.closed.then(closed)
-  await serve({ handshake, options, closed })
-  await gone
-  unfollow()
+  const unfollow = options.signal && follow(handshake, options.signal)
+  if (unfollow !== undefined) void handshake.closed.then(unfollow)
+  await serve({ handshake, options, closed: unfollow })
 }
 
 /** Aborts the connection with the caller's signal until the function returned is called. What waits for it then fails. */
-function follow(handshake: HandshakeStream, signal: AbortSignal | undefined): () => void {
-  if (signal === undefined) return () => {}
+function follow(handshake: HandshakeStream, signal: AbortSignal): () => void {
   const onAbort = (): void => handshake.abort(LinkSocksError.cancelled(signal))
   if (signal.aborted) onAbort()
   else signal.addEventListener('abort', onAbort)

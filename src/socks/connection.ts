@@ -28,7 +28,7 @@ export interface SocksConnection {
   readonly handshake: HandshakeStream
   readonly options: ServeSocksOptions
   /** Called when the client's stream has closed after it was released. */
-  readonly closed: () => void
+  readonly closed?: (() => void) | undefined
 }
 
 /** What a client asks for, once all of it has come. */

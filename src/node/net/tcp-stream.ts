@@ -37,7 +37,7 @@ export class TcpStream implements ByteStream {
   /** Why it is closed; `undefined` after an orderly end. */
   #error: LinkSocksError | undefined
   /** Delivered to an earlier handler or to none, to be delivered first. */
-  #unread: Uint8Array[] = []
+  #unread: Uint8Array[] | undefined
   /** After close() and abort(): nothing is delivered. */
   #muted = false
   /** Delivered, not consumed. */
@@ -80,7 +80,7 @@ export class TcpStream implements ByteStream {
 
   start(handler: ByteStreamHandler): void {
     if (this.#handler !== undefined || this.#starting !== undefined) throw new TypeError('start() was called before')
-    const news = this.#unread.length > 0 || this.#peerEnded || this.#state === 'closed' || this.#unreported > 0
+    const news = this.#unread !== undefined || this.#peerEnded || this.#state === 'closed' || this.#unreported > 0
     if (!news) return this.#begin(handler)
     this.#starting = handler
     // not from inside start(): a caller that joins two streams has yet to start the other one
@@ -92,7 +92,7 @@ export class TcpStream implements ByteStream {
   handBack(unread: readonly Uint8Array[]): void {
     this.#handler = undefined
     this.#starting = undefined
-    if (!this.#muted) this.#unread = [...unread, ...this.#unread]
+    if (!this.#muted && unread.length > 0) this.#unread = [...unread, ...(this.#unread ?? [])]
     this.#disowned = this.#unreported
   }
 
@@ -168,8 +168,9 @@ export class TcpStream implements ByteStream {
       this.#paused = true
       this.#input.pause()
     }
-    if (this.#handler === undefined) this.#unread.push(chunk)
-    else this.#handler.data(chunk)
+    if (this.#handler !== undefined) this.#handler.data(chunk)
+    else if (this.#unread === undefined) this.#unread = [chunk]
+    else this.#unread.push(chunk)
   }
 
   #begin(handler: ByteStreamHandler): void {
@@ -182,16 +183,21 @@ export class TcpStream implements ByteStream {
     const over = this.#state === 'closed'
     this.#starting = undefined
     this.#begin(handler)
-    while (this.#handler === handler && this.#unread.length > 0) handler.data(this.#unread.shift() as Uint8Array)
+    while (this.#handler === handler && this.#unread !== undefined) handler.data(this.#nextUnread(this.#unread))
     if (this.#handler === handler && this.#peerEnded && !this.#muted) handler.end()
     if (this.#handler !== handler) return
     if (over) this.#reportEnd(handler)
     else this.#reportWritten()
   }
 
+  #nextUnread(unread: Uint8Array[]): Uint8Array {
+    if (unread.length === 1) this.#unread = undefined
+    return unread.shift() as Uint8Array
+  }
+
   #mute(): void {
     this.#muted = true
-    this.#unread = []
+    this.#unread = undefined
   }
 
   #onEnd(): void {
