@@ -1,16 +1,14 @@
 /** Fields that several routes take or give, as on the wire. Each message is the error text that the caller reads. */
 import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
-import { MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
+import { ID_TEXT, MAX_LABEL_BYTES, PLAIN_TEXT } from '../relay/tokens/token-text.js'
 import { MAX_CREDENTIAL_BYTES } from '../socks/codec.js'
 import { parseTime } from './timestamp.js'
 
-/** No control characters; no lone surrogates, which UTF-8 cannot carry. */
-export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
 const WELL_FORMED_TEXT = /^\P{Cs}*$/u
 
 const credentialError = (field: string) => `${field} must be a string of 1 to ${MAX_CREDENTIAL_BYTES} bytes of UTF-8`
-const LABEL_ERROR = 'label must be a string of 1 to 200 bytes of UTF-8 without control characters'
+const LABEL_ERROR = `label must be a string of 1 to ${MAX_LABEL_BYTES} bytes of UTF-8 without control characters`
 const PORT_ERROR = `port must be an integer from 1 to ${MAX_PORT}`
 const EXPIRY_ERROR = 'expires_at must be a time in UTC such as 2030-01-31T12:00:00Z'
 export const PAIR_ERROR = 'username and password must be given together'
@@ -82,7 +80,7 @@ export const count = v.pipe(v.number(), v.integer(), v.minValue(0))
 /** @param name of the parameter, for its error text */
 export const idOf = (name: string) => {
   const error = `${name} must be an id of 24 hex digits`
-  return v.pipe(v.string(error), v.regex(/^[0-9a-f]{24}$/, error))
+  return v.pipe(v.string(error), v.regex(ID_TEXT, error))
 }
 export const publicId = idOf('id')
 

@@ -2,8 +2,10 @@ import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '../ports.js'
 import {
+  type ConnectMessage,
   decodeMessage,
   encodeDisconnect,
+  type Message,
   MessageType,
   messageType,
   PROTOCOL_VERSION,
@@ -12,24 +14,49 @@ import {
 import { encodeRefusal } from '../protocol/refusal.js'
 import { type ChannelKey, channelKey } from '../protocol/uuid.js'
 import { lossOf } from '../streams/loss.js'
-import type { ChannelEntry, ChannelHost } from './channel/channel-host.js'
+import type { ChannelEntry, ChannelHost, HostEnvironment } from './channel/channel-host.js'
 import { BusyReaders } from './flow/busy-readers.js'
 import { HeldTotals, RECEIVED_LIMITS } from './flow/held-totals.js'
 import { Pace } from './flow/pace.js'
 import { ReadGate } from './flow/read-gate.js'
 import { RoundTrips } from './flow/round-trips.js'
 import { type Lane, Scheduler, type Source } from './flow/scheduler.js'
-import { Keepalive } from './keepalive.js'
+import { Keepalive, type PingTimes } from './keepalive.js'
 import { SessionClock } from './session-clock.js'
-import type { SessionHandler, SessionOptions } from './session-options.js'
 import { SessionUsage } from './session-usage.js'
-
-export type { SessionHandler, SessionOptions } from './session-options.js'
 
 /** Channels one session may have at a time, each way. */
 export const MAX_CHANNELS_PER_SESSION = 20_000
 /** How long `close()` waits for queued messages to leave, and then for the peer's part of the close handshake. */
 export const CLOSE_FLUSH_MS = 2_000
+
+/** What a peer in a certain role may ask for. A missing method means that it may not. */
+export interface SessionHandler {
+  /** The peer asks for a channel. `raw` is the message as it came, for relays. */
+  connect?(message: ConnectMessage, raw: Uint8Array): void
+  /** A message that belongs to no channel: Connector, ConnectorResponse, Log, Partners, Direct*. */
+  control?(message: Message): void
+  /** A message for a channel that this end doesn't know (any more). */
+  unknownChannel?(raw: Uint8Array, type: number): void
+  /** The connection is lost and may come back: no new channels until `resumed()`. */
+  suspended?(reason: LinkSocksError): void
+  resumed?(): void
+  /** The peer is about to shut down: it takes no new channels. */
+  draining?(): void
+  /** The session is gone. Exactly once; without `error` it was closed from this end or in order. */
+  close(error?: LinkSocksError): void
+}
+
+export interface SessionOptions extends HostEnvironment {
+  /** Also send unsolicited pongs (clients do, for deployed servers). */
+  readonly pongs: boolean
+  /** @default as deployed programs do */
+  readonly pings?: PingTimes | undefined
+  /** Shared by the sessions of one server or client. @default one of its own */
+  readonly totals?: HeldTotals | undefined
+  /** Logs the type of every message. */
+  readonly trace?: boolean | undefined
+}
 
 /** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles; inert until `start()`. */
 export class Session implements ChannelHost {

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../../errors.js'
 import { parseServerUrl } from '../../protocol/handshake.js'
-import { MAX_LABEL_BYTES } from '../../relay/tokens/token-text.js'
+import { isLabel, MAX_LABEL_BYTES } from '../../relay/tokens/token-text.js'
 import { NO_ENV_PROXY, SERVER_PROXY } from '../settings/client-flags.js'
 import { type Environment, optionError, type Settings } from '../settings/environment.js'
 import { longName } from '../settings/flags.js'
@@ -50,8 +50,7 @@ export function clientUrl(apiUrl: string): string {
 
 /** 1 to 200 bytes of UTF-8 without control characters. */
 export function parseLabel(text: string): string {
-  const bytes = new TextEncoder().encode(text).byteLength
-  if (bytes >= 1 && bytes <= MAX_LABEL_BYTES && /^[^\p{Cc}\p{Cs}]*$/u.test(text)) return text
+  if (isLabel(text)) return text
   throw invalid(`1 to ${MAX_LABEL_BYTES} bytes without control characters`)
 }
 

@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
+import { ID_TEXT } from '../../relay/tokens/token-text.js'
 import { optionError, type Settings } from '../settings/environment.js'
 import { type Flag, longName } from '../settings/flags.js'
 import { readCredentials } from '../settings/plan.js'
@@ -22,12 +23,9 @@ import { jsonText } from './table.js'
 import type { Task } from './task.js'
 import { tokenOf, tokenTable } from './token-list.js'
 
-/** Of a token, as `linksocks token list` shows it. */
-const ID = /^[\da-f]{24}$/
-
 /** `linksocks token set <id>...`: the same change for each, until one fails. */
 export async function changeTokens({ api, settings, words, io }: Task): Promise<void> {
-  if (!words.every((word) => ID.test(word))) {
+  if (!words.every((word) => ID_TEXT.test(word))) {
     throw optionError('token set', 'a token is named by its id, 24 hex digits; linksocks token list shows them')
   }
   const changes = await readChanges(settings)
@@ -86,7 +84,8 @@ export async function removeTokens({ api, words, io }: Task): Promise<void> {
   const tokens = words.map((word, index) => checked(word, index))
   const missing: number[] = []
   for (const [index, token] of tokens.entries()) {
-    if (await removeToken(api, token)) io.stdout.write(`removed ${ID.test(token) ? token : `token ${index + 1}`}\n`)
+    if (await removeToken(api, token))
+      io.stdout.write(`removed ${ID_TEXT.test(token) ? token : `token ${index + 1}`}\n`)
     else missing.push(index + 1)
   }
   // by number: what is no id may be a secret
@@ -106,6 +105,6 @@ function checked(word: string, index: number): string {
 
 /** By id first: a token may look like one. The text of a token is in no URL, which ends up in logs. */
 async function removeToken(api: ApiClient, token: string): Promise<boolean> {
-  if (ID.test(token) && (await api.call('DELETE', `/api/tokens/${token}`)).status !== 404) return true
+  if (ID_TEXT.test(token) && (await api.call('DELETE', `/api/tokens/${token}`)).status !== 404) return true
   return (await api.about('DELETE', '/api/token', { token })) !== undefined
 }

@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { TokenRecord } from '../../ports.js'
 import { decodeUtf8, encodeUtf8 } from '../../protocol/text.js'
+import { ID_TEXT } from './token-text.js'
 
 /** Largest record, as JSON. The longest that the API admits have a tenth of it. */
 export const MAX_RECORD_BYTES = 16_384
@@ -16,7 +17,7 @@ const orAbsent =
     value === undefined || fits(value)
 
 const FIELDS: Readonly<Record<keyof TokenRecord, Fits>> = {
-  id: (value) => typeof value === 'string' && /^[\da-f]{24}$/.test(value),
+  id: (value) => typeof value === 'string' && ID_TEXT.test(value),
   type: (value) => value === 'forward' || value === 'reverse' || value === 'connector',
   token: isText,
   createdAt: isWhole,

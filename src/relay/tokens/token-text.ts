@@ -10,7 +10,10 @@ const ID_BYTES = 12
 /** Bytes from here on would make some characters likelier than others: 248 = 4 * 62. */
 const FAIR_BYTES = 248
 
-const CONTROL_OR_BROKEN = /[\p{Cc}\p{Cs}]/u
+/** No control characters; no lone surrogates, which UTF-8 cannot carry. */
+export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
+/** What {@link newId} makes. */
+export const ID_TEXT = /^[0-9a-f]{24}$/
 
 /** 32 base62 characters (190 bits). */
 export function generateToken(crypto: Crypto): string {
@@ -26,10 +29,15 @@ export function generateToken(crypto: Crypto): string {
 /** Longest label, in bytes. */
 export const MAX_LABEL_BYTES = 200
 
+/** Whether `text` can be a label. */
+export function isLabel(text: string): boolean {
+  const bytes = encodeUtf8(text).byteLength
+  return bytes >= 1 && bytes <= MAX_LABEL_BYTES && PLAIN_TEXT.test(text)
+}
+
 /** @throws {LinkSocksError} ERR_TOKEN_INVALID */
 export function checkLabel(label: string): void {
-  const bytes = encodeUtf8(label).byteLength
-  if (bytes >= 1 && bytes <= MAX_LABEL_BYTES && !CONTROL_OR_BROKEN.test(label)) return
+  if (isLabel(label)) return
   throw new LinkSocksError(
     'ERR_TOKEN_INVALID',
     `label must be 1 to ${MAX_LABEL_BYTES} bytes of UTF-8 without control characters`,
@@ -44,7 +52,7 @@ export function newId(crypto: Crypto): string {
 /** @throws {LinkSocksError} ERR_TOKEN_INVALID (naming `field`), ERR_TOKEN_RESERVED */
 export function checkToken(token: string, field = 'token'): void {
   const bytes = encodeUtf8(token).byteLength
-  if (bytes < 1 || bytes > MAX_STR8_BYTES || CONTROL_OR_BROKEN.test(token)) {
+  if (bytes < 1 || bytes > MAX_STR8_BYTES || !PLAIN_TEXT.test(token)) {
     throw new LinkSocksError(
       'ERR_TOKEN_INVALID',
       `${field} must be 1 to ${MAX_STR8_BYTES} bytes of UTF-8 without control characters`,
