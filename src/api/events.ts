@@ -1,7 +1,7 @@
 /** The events of the relay, for readers that stay. */
 import * as v from 'valibot'
 import type { Clock, Crypto } from '../ports.js'
-import { hex } from '../protocol/token-hash.js'
+import { hex } from '../protocol/hex.js'
 import type { RelayAdmin } from '../relay/admin.js'
 import { type Answer, Refusal } from './answers.js'
 import { EventStream } from './event-stream.js'

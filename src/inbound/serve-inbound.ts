@@ -9,7 +9,7 @@ import {
   type ServeSocksOptions,
   type SocksConnection,
 } from '../socks/connection.js'
-import { readSocks5 } from '../socks/server.js'
+import { readSocks5 } from '../socks/read-socks5.js'
 import { HandshakeStream } from '../streams/handshake-stream.js'
 import { type InboundProtocol, recognise } from './recognise.js'
 import { refuseHttp, refuseSocks4 } from './refusals.js'

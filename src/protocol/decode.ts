@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { ByteReader } from './bytes.js'
+import { hex } from './hex.js'
 import { MAX_JSON_BYTES } from './limits.js'
 import type {
   AuthMessage,
@@ -18,7 +19,6 @@ import type {
 } from './message-types.js'
 import { ChannelProtocol, Compression, MESSAGE_HEADER_BYTES, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8 } from './text.js'
-import { hex } from './token-hash.js'
 import { decodeTrailer, startsTrailer } from './trailer.js'
 import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 

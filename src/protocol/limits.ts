@@ -1,4 +1,4 @@
-/** Limits and times of the wire, each with the section of docs/protocol.md that asks for it; all others stand beside their code. */
+/** Limits and times of the wire, with the section of docs/protocol.md that asks for them; all others stand beside their code. */
 
 export const KIB = 1024
 export const MIB = 1024 * KIB

@@ -1,5 +1,5 @@
 import type { Crypto } from '../ports.js'
-import { hex } from './token-hash.js'
+import { hex } from './hex.js'
 
 /** Bytes of a channel id, request id, instance or session id on the wire. */
 export const UUID_BYTES = 16

@@ -78,7 +78,7 @@ export class Clients {
     return this.#clients.get(id)
   }
 
-  /** Bytes kept to be sent again. */
+  /** Bytes kept to be sent again, beyond the 1 MiB that each session may keep in any case. */
   get replayBytes(): number {
     return this.#transports.replayBytes
   }

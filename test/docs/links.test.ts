@@ -47,6 +47,21 @@ describe('documents', () => {
     expect(broken).toEqual([])
   })
 
+  it('of contributors name only files that are there', async () => {
+    const files = await repositoryFiles()
+    const missing: string[] = []
+    for (const name of ['docs/architecture.md', 'docs/lifecycle.md', 'docs/limits.md', 'CONTRIBUTING.md']) {
+      const text = await readText(name)
+      const named = text.match(/(?<=`)(?:[\w-]+\/)+[\w*-]+(?:\.test)?\.(?:ts|mjs|json)(?=`)/g) ?? []
+      expect(named.length, name).toBeGreaterThan(0)
+      for (const path of named) {
+        const pattern = new RegExp(`^(?:src/)?${path.replaceAll('.', '\\.').replaceAll('*', '[\\w-]*')}$`)
+        if (!files.some((file) => pattern.test(file))) missing.push(`${name}: ${path}`)
+      }
+    }
+    expect(missing).toEqual([])
+  })
+
   it('show every picture there is', async () => {
     const shown = new Set(
       [...documents].flatMap(([name, document]) => linksOf(document).map((link) => join(dirname(name), link))),

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { gzip } from 'node:zlib'
 import { PACKAGE_ROOT } from '../system/package-root.js'
 
-/** Lies at the same distance from `src`, from the build and from the command in one piece. */
+/** Where Vite builds the page. */
 const FOLDER = fileURLToPath(new URL('dist/dashboard/', PACKAGE_ROOT))
 const PAGE = '/dashboard'
 const PREFIX = `${PAGE}/`

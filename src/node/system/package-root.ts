@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 
-/** Folders that a module of this package may lie below the package's own: `dist/node/system` is three. */
+/** How far below the package's folder its modules lie at most: `dist/node/system` is three folders down. */
 const MAX_DEPTH = 3
 
 /** The folder that holds package.json: modules lie at another depth in the bundle of the command than in the library. */

@@ -1,6 +1,6 @@
 import type { ResumableTransport } from '../../mux/resume/resumable-transport.js'
 import type { Crypto } from '../../ports.js'
-import { hex } from '../../protocol/token-hash.js'
+import { hex } from '../../protocol/hex.js'
 import { UUID_BYTES } from '../../protocol/uuid.js'
 import type { Admission } from './authenticate.js'
 

@@ -31,7 +31,7 @@ export class SessionTransports {
     this.#resumable = new ResumableSessions(options.crypto)
   }
 
-  /** Bytes of all sessions that are kept to be sent again. */
+  /** Bytes kept to be sent again, beyond the 1 MiB that each session may keep in any case. */
   get replayBytes(): number {
     return this.#replays.taken
   }

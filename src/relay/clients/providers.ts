@@ -5,7 +5,10 @@ import type { RelayClient } from './relay-client.js'
 /** Requests of one reverse token that may wait for a provider. */
 export const MAX_WAITING_FOR_PROVIDER = 10_000
 
-/** The living providers of one reverse token; those of one instance form a group (`RelayClient.group`). */
+/**
+ * The living providers of one reverse token; the pool chooses among them in turn. Those of one instance form a group
+ * (`RelayClient.group`).
+ */
 export type Providers = SessionPool<RelayClient>
 
 export function createProviders(clock: Clock): Providers {

@@ -1,8 +1,8 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Crypto } from '../../ports.js'
+import { hex } from '../../protocol/hex.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../../protocol/limits.js'
 import { encodeUtf8 } from '../../protocol/text.js'
-import { hex } from '../../protocol/token-hash.js'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const GENERATED_CHARACTERS = 32

@@ -11,7 +11,7 @@ const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) ===
 
 describe('the memory for masking', () => {
   it('runs what frame-mask.wat says', async () => {
-    const text = await readFile('src/node/frame-mask.wat', 'utf8')
+    const text = await readFile('src/node/net/frame-mask.wat', 'utf8')
     const module = (await wabt()).parseWat('frame-mask.wat', text, { simd: true })
     expect(Buffer.from(module.toBinary({}).buffer).toString('base64')).toBe(MASK_CODE)
   })
