@@ -85,6 +85,13 @@ export function socketIp(text: string): string {
   return MAPPED_IPV4.exec(ip)?.[1] ?? ip
 }
 
+/** Whether only this machine is reached at `host`: an address of loopback in any spelling, or a name under `localhost` (RFC 6761). */
+export function isLoopback(host: string): boolean {
+  if (/^(.+\.)?localhost\.?$/i.test(host)) return true
+  const ip = parseIp(literalIp(host) ?? '')
+  return ip?.range() === 'loopback'
+}
+
 /** Whether an IP text is IPv6. */
 export function isIpv6(text: string): boolean {
   return text.includes(':')

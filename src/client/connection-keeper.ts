@@ -3,9 +3,9 @@ import type { Logger } from '../log.js'
 import type { Clock, Crypto, WatchWake } from '../ports.js'
 import { Backoff, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from './backoff.js'
 
-/** One link while it lives. */
+/** One session while it lives on a connection. */
 export interface LiveSession {
-  /** Settles when the link is gone; `undefined` when it was closed in order. */
+  /** Settles when the connection is gone; `undefined` when it was closed in order. */
   readonly gone: Promise<LinkSocksError | undefined>
   /** It carried something: what ended it so soon was not the way it began. */
   useful(): boolean
@@ -24,11 +24,11 @@ export interface ConnectionKeeperOptions {
   readonly retryAuth: boolean
   /** Ends a wait between two attempts. @default none */
   readonly watchWake?: WatchWake | undefined
-  /** Whether the server ever admitted this client, on whichever link: what fails then may be better later. */
+  /** Whether the server ever admitted this client, on whichever connection: what fails then may be better later. */
   readonly wasAdmitted: () => boolean
 }
 
-/** Keeps one link up until it is told to stop or there is no point in going on. */
+/** Keeps one connection up until it is told to stop or there is no point in going on. */
 export class ConnectionKeeper {
   readonly #options: ConnectionKeeperOptions
   readonly #stop = new AbortController()
@@ -48,7 +48,7 @@ export class ConnectionKeeper {
     return this.#running
   }
 
-  /** Ends the link and the trying. */
+  /** Ends the connection and the trying. */
   async close(): Promise<void> {
     this.#stop.abort(new LinkSocksError('ERR_CANCELLED', 'closed'))
     await this.#live?.close()
@@ -67,7 +67,7 @@ export class ConnectionKeeper {
     return undefined
   }
 
-  /** One link from its opening to its end. */
+  /** One connection from its opening to its end. */
   async #once(): Promise<LinkSocksError> {
     const { open, clock } = this.#options
     try {

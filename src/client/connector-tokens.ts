@@ -8,7 +8,7 @@ import { type ChannelKey, channelKey, newUuid } from '../protocol/uuid.js'
 /** A refused token may still be reserved for an earlier instance: it is asked for again after this time. */
 const RETRY_MS = INSTANCE_RESERVATION_MS / 6
 
-/** Keeps an autonomy provider's connector tokens registered: on every new link they are added again. */
+/** Keeps an autonomy provider's connector tokens registered: in every new session they are added again. */
 export class ConnectorTokens {
   readonly #log: Logger
   #session: Session | undefined
@@ -28,7 +28,7 @@ export class ConnectorTokens {
     return this.#tokens.filter((token) => token !== '')
   }
 
-  /** Registers every token on a new link, which takes the place of the one before. */
+  /** Registers every token in a new session, which takes the place of the one before. */
   register(session: Session): void {
     this.stop()
     this.#session = session
@@ -39,7 +39,7 @@ export class ConnectorTokens {
     this.#pending.get(channelKey(message.requestId))?.(message)
   }
 
-  /** A link is gone: if it was the one that they are registered on, nothing is waited for any more. */
+  /** A session is gone: if it was the one that they are registered in, nothing is waited for any more. */
   forget(session: Session): void {
     if (session === this.#session) this.stop()
   }

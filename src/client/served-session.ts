@@ -73,7 +73,7 @@ export class ServedSession {
     return live
   }
 
-  /** The server lets it end by itself: no new channels, and another link beside it. */
+  /** The server lets it end by itself: no new channels, and another session beside it. */
   get draining(): boolean {
     return this.#draining
   }

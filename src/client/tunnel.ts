@@ -57,7 +57,7 @@ export interface TunnelOptions {
   readonly pings?: PingTimes | undefined
   /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
   readonly resumeTimeoutMs: number
-  /** The way out of a provider, one for each link. */
+  /** The way out of a provider, one for each session. */
   readonly createExitDialer: () => Dialer
   readonly watchWake?: WatchWake | undefined
 }
@@ -76,7 +76,7 @@ export class Tunnel implements Dialer {
   readonly #received = new HeldTotals(RECEIVED_LIMITS)
   readonly #pool: SessionPool<PooledSession>
   readonly #keepers: readonly ConnectionKeeper[]
-  /** The session of each link, also while it is suspended. */
+  /** The session of each connection, also while it is suspended. */
   readonly #served: (ServedSession | undefined)[] = []
   /** Every session that has not ended: those of draining servers, too. */
   readonly #sessions = new Set<Session>()
@@ -203,11 +203,11 @@ export class Tunnel implements Dialer {
     return this.#resume(admitted, index) ?? this.#serve(admitted, index, log)
   }
 
-  /** Goes on with the session of this link, or ends it: the server has forgotten it. */
+  /** Goes on with the session of this connection, or ends it: the server has forgotten it. */
   #resume(admitted: Admitted, index: number): LiveSession | undefined {
     const served = this.#served[index]
-    const link = admitted.received === undefined ? undefined : served?.resume(admitted)
-    if (link !== undefined) return link
+    const live = admitted.received === undefined ? undefined : served?.resume(admitted)
+    if (live !== undefined) return live
     if (served?.draining !== true)
       served?.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
     if (admitted.received === undefined) return undefined
@@ -239,7 +239,7 @@ export class Tunnel implements Dialer {
       ...this.#life({ session, dialer }, log),
       control: (message) => this.#onControl(message, remoteLog),
     })
-    // the links of one client are one instance: the first speaks for all
+    // the sessions of one client are one instance: the first speaks for all
     if (reverse && index === 0) this.#connectorTokens.register(session)
     return live
   }

@@ -1,6 +1,6 @@
+import { addressText } from '../address.js'
 import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
-import { remoteText } from '../log.js'
 import type { ByteStream, Target } from '../ports.js'
 import { MAX_SOCKS_MESSAGE_BYTES } from '../socks/codec.js'
 import {
@@ -75,7 +75,7 @@ async function serve(connection: InboundConnection): Promise<void> {
     const level = code === 'ERR_STREAM_RESET' || code === 'ERR_CANCELLED' ? 'debug' : 'info'
     log[level]('socks.failed', {
       client: remoteAddress.host,
-      target: target && targetText(target),
+      target: target && addressText(target),
       code,
       error: message,
     })
@@ -88,6 +88,7 @@ function requestInTime(connection: InboundConnection): Promise<InboundRequest> {
   const { handshake, options } = connection
   const { clock, handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS } = options
   const read = (deadline: AbortSignal): Promise<InboundRequest> => {
+    // the signal ends with the wait, and its listener with it
     follow(handshake, deadline)
     return readRequest(connection)
   }
@@ -101,8 +102,4 @@ function requestInTime(connection: InboundConnection): Promise<InboundRequest> {
 async function readRequest(connection: InboundConnection): Promise<InboundRequest> {
   const protocol = await connection.handshake.read(recognise)
   return READERS[protocol](connection)
-}
-
-function targetText({ host, port }: Target): string {
-  return host.includes(':') ? `[${remoteText(host)}]:${port}` : `${remoteText(host)}:${port}`
 }

@@ -29,19 +29,21 @@ export interface KeepaliveOptions {
 export class Keepalive {
   readonly #options: KeepaliveOptions
   readonly #times: PingTimes
-  #lastActivity: number
+  #lastActivity = 0
   #pausedAt: number | undefined
   #pingedAt: number | undefined
   #roundTripMs: number | undefined
-  #pingTimer: Timer
-  #deadlineTimer: Timer
+  #pingTimer: Timer | undefined
+  #deadlineTimer: Timer | undefined
 
   constructor(options: KeepaliveOptions) {
     this.#options = options
     this.#times = options.times ?? PING_TIMES
-    this.#lastActivity = options.clock.now()
-    this.#pingTimer = options.clock.after(Math.min(FIRST_PING_MS, this.#times.intervalMs), () => this.#ping())
-    this.#deadlineTimer = options.clock.after(this.#times.timeoutMs, () => this.#checkSilence())
+  }
+
+  /** Begins to ping and to watch; called once. */
+  start(): void {
+    this.#begin(Math.min(FIRST_PING_MS, this.#times.intervalMs))
   }
 
   /** What the last ping took to be answered, in milliseconds; `undefined` before the first answer. */
@@ -75,16 +77,21 @@ export class Keepalive {
 
   /** After `stop()`: there is a new connection. */
   restart(): void {
-    this.#lastActivity = this.#options.clock.now()
-    if (this.#pausedAt !== undefined) this.#pausedAt = this.#lastActivity
-    this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
-    this.#deadlineTimer = this.#options.clock.after(this.#times.timeoutMs, () => this.#checkSilence())
+    this.#begin(this.#times.intervalMs)
   }
 
   stop(): void {
     this.#pingedAt = undefined
-    this.#pingTimer.cancel()
-    this.#deadlineTimer.cancel()
+    this.#pingTimer?.cancel()
+    this.#deadlineTimer?.cancel()
+  }
+
+  #begin(firstPingMs: number): void {
+    const { clock } = this.#options
+    this.#lastActivity = clock.now()
+    if (this.#pausedAt !== undefined) this.#pausedAt = this.#lastActivity
+    this.#pingTimer = clock.after(firstPingMs, () => this.#ping())
+    this.#deadlineTimer = clock.after(this.#times.timeoutMs, () => this.#checkSilence())
   }
 
   #ping(): void {
@@ -98,7 +105,7 @@ export class Keepalive {
     const now = this.#pausedAt ?? this.#options.clock.now()
     const left = this.#lastActivity + this.#times.timeoutMs - now
     if (left <= 0) {
-      this.#pingTimer.cancel()
+      this.#pingTimer?.cancel()
       this.#options.dead()
       return
     }

@@ -11,7 +11,7 @@ import type { Observe } from './channel/observer.js'
 
 export interface SessionDialerOptions {
   /**
-   * Give the stream out before the far end answered. Only for links that keep order and early data (trailer tag
+   * Give the stream out before the far end answered. Only for sessions that keep order and early data (trailer tag
    * 0x11): elsewhere the first bytes can be lost.
    */
   readonly fastOpen: boolean
@@ -23,7 +23,7 @@ interface Abortable {
   abort(reason: LinkSocksError): void
 }
 
-/** Opens channels of a session: the SOCKS side of a link. */
+/** Opens channels of a session: the SOCKS side of a session. */
 export class SessionDialer implements Dialer {
   readonly #host: ChannelHost
   readonly #fastOpen: boolean

@@ -114,9 +114,14 @@ export class Session implements ChannelHost {
     this.usage = new SessionUsage(receivedBytes, this.roundTrips, this.#scheduler, this.#keepalive)
   }
 
-  /** Begins to receive, and to call `handler`; called once. A session that has ended before says so at once. */
+  /**
+   * Begins to receive, to ping, and to call `handler`. A session that has ended before says so at once.
+   * @throws {TypeError} when it was called before
+   */
   start(handler: SessionHandler): void {
+    if (this.#handler !== undefined) throw new TypeError('start() was called before')
     this.#handler = handler
+    if (!this.#ended) this.#keepalive.start()
     if (this.#ended) this.#contain(() => handler.close(this.#reason))
     this.#transport.start({
       message: (data) => this.#receive(data),
@@ -166,7 +171,7 @@ export class Session implements ChannelHost {
     if (!this.available) throw new LinkSocksError('ERR_SESSION_CLOSED', 'the link to the far end is closed')
     if (this.#channels.has(key)) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the channel id is in use')
     if (this.#channels.size >= MAX_CHANNELS_PER_SESSION) {
-      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one host`)
+      throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one link`)
     }
     this.#channels.set(key, entry)
   }
@@ -300,7 +305,7 @@ export class Session implements ChannelHost {
     this.control(encodeRefusal(message.channelId, error))
   }
 
-  /** Channels end with their link here; opening another would give the new connection the middle of an old stream. */
+  /** Channels end with their session here; opening another would give the new connection the middle of an old stream. */
   #refuseResume(channelId: Uint8Array): void {
     if (this.#channels.has(channelKey(channelId))) return
     this.log.debug('session.resume.refused')

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import { isLoopback } from '../address.js'
 import { InboundPort, type InboundPortOptions } from '../inbound/inbound-port.js'
 import type { Logger } from '../log.js'
 import { listenTcp, type TcpListener } from './net/tcp-listener.js'
@@ -27,18 +27,7 @@ export function listenSocks({ host, port, ...options }: SocksListenerOptions): P
 
 /** Warns of a SOCKS5 port that asks for no password and that more than this machine can reach. */
 export function warnIfUnprotected(log: Logger, host: string, username: string | undefined): void {
-  if (username !== undefined || isLoopbackHost(host)) return
+  if (username !== undefined || isLoopback(host)) return
   const reason = 'whoever reaches the SOCKS5 port may use it'
   log.warn('socks.unprotected', { host, reason, advice: 'set a user name and password, or listen on 127.0.0.1' })
-}
-
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-loopback.addAddress('::1', 'ipv6')
-
-/** Whether only this machine can reach what listens on `host`. */
-export function isLoopbackHost(host: string): boolean {
-  const family = isIP(host)
-  if (family === 0) return /^(.+\.)?localhost\.?$/i.test(host)
-  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
 }

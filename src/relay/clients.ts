@@ -107,15 +107,16 @@ export class Clients {
     const environment = { clock, crypto, inflate, trace, pings, totals: this.received, log: channelLog, pongs: false }
     const session = new Session(transport, environment)
     const client = new RelayClient(this.#identityOf(admission, address), session, { extensions, drain })
+    const handler = {
+      ...rightsOf(token, client, { used: channelLog, said: limited }, this.#rights),
+      ...this.#life(token, client, log, forget),
+    }
     log.info('link.admitted', { client: client.id, role, token: token.id, address })
     this.#around.statistics.sessionsOpened[role] += 1
     this.#clients.set(client.id, client)
     this.#came(token, client)
     this.#emit('client.connected', client)
-    session.start({
-      ...rightsOf(token, client, { used: channelLog, said: limited }, this.#rights),
-      ...this.#life(token, client, log, forget),
-    })
+    session.start(handler)
     if (this.#draining) client.drain()
   }
 

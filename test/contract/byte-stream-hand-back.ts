@@ -209,6 +209,24 @@ export function describeHandBack(ends: TestEnds, maxInTransitBytes: number): voi
     expect(Buffer.compare(second.bytes(), pattern(MIB))).toBe(0)
   })
 
+  it('can be handed back from inside written()', async () => {
+    await delivered(ends, pattern(100))
+    const second = handedBack(ends)
+    const third = ends.another()
+    ends.a.write(pattern(1_000))
+    await ends.still(() => ends.toB.received)
+    second.onWritten = () => {
+      second.onWritten = () => {}
+      ends.a.handBack(second.unread())
+      third.start()
+    }
+    second.start()
+    ends.b.write(pattern(500, 2))
+    ends.b.end()
+    await until(() => third.ends === 1)
+    expect([second.received + third.received, second.ends]).toEqual([600, 0])
+  })
+
   it.each(['close', 'abort'] as const)('delivers nothing of what is unread after %s()', async (how) => {
     await delivered(ends, pattern(100))
     const second = handedBack(ends)

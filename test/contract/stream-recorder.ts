@@ -12,6 +12,7 @@ export class StreamRecorder {
   ends = 0
   consuming = true
   onData: (chunk: Uint8Array) => void = () => {}
+  onWritten: () => void = () => {}
   readonly #stream: ByteStream | undefined
   #consumed = 0
 
@@ -71,5 +72,6 @@ export class StreamRecorder {
   #written(bytes: number): void {
     if (this.closed) this.late.push('written')
     this.written += bytes
+    this.onWritten()
   }
 }

@@ -6,6 +6,7 @@ import {
   canonicalIp,
   checkTarget,
   isInNetwork,
+  isLoopback,
   literalIp,
   parseIp,
   parseNetwork,
@@ -131,5 +132,27 @@ describe('addressText', () => {
   it('puts IPv6 in brackets and escapes what a peer made unsafe', () => {
     expect(addressText({ host: '::1', port: 80 })).toBe('[::1]:80')
     expect(addressText({ host: 'a\u202eb', port: 80 })).toBe('a\\u{202e}b:80')
+  })
+})
+
+describe('isLoopback()', () => {
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['::ffff:127.0.0.1', true],
+    ['localhost', true],
+    ['a.localhost', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['192.168.1.1', false],
+    ['::ffff:10.0.0.1', false],
+    ['localhost.example.com', false],
+    ['localhost.', true],
+    ['0x7f.1', true],
+    ['::7f00:1', false],
+    ['mylocalhost', false],
+  ])('knows whether %s is loopback', (host, loopback) => {
+    expect(isLoopback(host)).toBe(loopback)
   })
 })

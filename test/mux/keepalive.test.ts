@@ -14,6 +14,7 @@ function setUp(pongs = false, times?: PingTimes) {
     times,
     dead: () => deaths.push(clock.now()),
   })
+  keepalive.start()
   return { clock, frames, deaths, keepalive }
 }
 

@@ -330,6 +330,25 @@ describe('Session.start()', () => {
     expect(told).toEqual(['control'])
   })
 
+  it('is the moment from which on the peer is pinged, and its silence counts', () => {
+    const { clock, session, start } = inert()
+    expect(clock.pending).toBe(0)
+    start()
+    expect(clock.pending).toBe(2)
+    session.abort(reason)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('takes one handler: a second one is refused, and the first goes on', async () => {
+    const { far, session, told, start } = inert()
+    start()
+    expect(() => session.start({ close: () => told.push('second') })).toThrow(TypeError)
+    far.send(encodePartners({ count: 1 }))
+    await settle()
+    session.abort(reason)
+    expect(told).toEqual(['control', 'close', reason])
+  })
+
   it('tells the end of a session that was ended before, once', async () => {
     const { clock, session, told, start } = inert()
     session.abort(reason)

@@ -24,6 +24,8 @@ export class HandlerEvents {
     this.#handler = handler
     this.#writtenEarly = 0
     if (writtenEarly > 0 && over?.error === undefined) handler.written(writtenEarly)
+    // the handler may hand the channel back meanwhile
+    if (this.#handler !== handler) return
     deliver()
     // an end that comes meanwhile is reported by emitClose()
     if (over !== undefined && this.#handler === handler) handler.close(over.error)

@@ -1,6 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { ByteStreamHandler } from '../../ports.js'
 import { EARLY_DATA_BYTES, INITIAL_WINDOW_BYTES } from '../../protocol/limits.js'
+import { Fifo } from '../../streams/fifo.js'
 import { LentChunks } from '../../streams/lent-chunks.js'
 import { Hold } from '../flow/hold.js'
 import type { RoundTrip } from '../flow/round-trips.js'
@@ -33,10 +34,10 @@ export class Receiver {
   #mode: 'undecided' | 'credit' | 'base' = 'undecided'
   #handler: ByteStreamHandler | undefined
   /** What waits for a handler; before it, what an earlier handler had not read. */
-  #early: Uint8Array[] = []
+  #early: Fifo<Uint8Array> | undefined
   #received = 0
   /** Received bytes that were counted against the window. */
-  #judged = 0
+  #checked = 0
   #unconsumed = 0
   /** Of these, what the totals of the session count. */
   #counted = 0
@@ -68,20 +69,35 @@ export class Receiver {
   start(handler: ByteStreamHandler): void {
     this.#handler = handler
     // the handler may stop or discard meanwhile, which empties the queue, or hand back
-    while (this.#handler === handler && this.#early.length > 0) handler.data(this.#early.shift() as Uint8Array)
+    while (this.#handler === handler && this.#early !== undefined) this.#deliverEarly(handler, this.#early)
     if (this.#handler === handler && this.#ended && !this.#discarding) handler.end()
   }
 
   /** As of ByteStream. */
   handBack(unread: readonly Uint8Array[]): void {
     this.#handler = undefined
-    if (!this.#discarding) this.#early = [...unread, ...this.#early]
+    if (this.#discarding || unread.length === 0) return
+    const early = new Fifo<Uint8Array>()
+    for (const chunk of unread) early.push(chunk)
+    for (let chunk = this.#early?.shift(); chunk !== undefined; chunk = this.#early?.shift()) early.push(chunk)
+    this.#early = early
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#early ??= new Fifo()
+    this.#early.push(chunk)
+  }
+
+  #deliverEarly(handler: ByteStreamHandler, early: Fifo<Uint8Array>): void {
+    const chunk = early.shift()
+    if (early.length === 0) this.#early = undefined
+    if (chunk !== undefined) handler.data(chunk)
   }
 
   useCredit(): void {
     this.#mode = 'credit'
     this.#hold?.release(this.#hold.bytes)
-    this.#window.receive(this.#received - this.#judged)
+    this.#window.receive(this.#received - this.#checked)
     this.#grantIfDue()
   }
 
@@ -127,7 +143,7 @@ export class Receiver {
   discard(): void {
     if (this.#discarding) return
     this.#discarding = true
-    this.#early = []
+    this.#early = undefined
     // the handler may still hold what it was given
     this.#lent.forget()
     this.#useUp(this.#unconsumed)
@@ -217,7 +233,7 @@ export class Receiver {
   }
 
   #checkCredit(bytes: number): void {
-    this.#judged += bytes
+    this.#checked += bytes
     const granted = this.#window.receive(bytes)
     if (!granted || (this.#mode === 'undecided' && this.#received > EARLY_DATA_BYTES)) {
       throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent more than it had credit for')
@@ -231,7 +247,7 @@ export class Receiver {
       return
     }
     this.#lent.lend(chunk)
-    if (this.#handler === undefined) this.#early.push(chunk)
+    if (this.#handler === undefined) this.#keep(chunk)
     else this.#handler.data(chunk)
   }
 }

@@ -39,8 +39,8 @@ export class ReceiveWindow {
   #credit: number
   #unreturned = 0
   /** Bytes used up since the window was last judged, and when that was. */
-  #judgedBytes = 0
-  #judgedAt: number | undefined
+  #measuredBytes = 0
+  #measuredAt: number | undefined
 
   constructor(size: number) {
     this.#size = size
@@ -66,7 +66,7 @@ export class ReceiveWindow {
   /** `bytes` were used up. */
   consume(bytes: number): void {
     this.#unreturned += bytes
-    this.#judgedBytes += bytes
+    this.#measuredBytes += bytes
   }
 
   /** Whether enough waits to be granted again. Each grant is a message, which many small ones would make as many as the data. */
@@ -85,10 +85,10 @@ export class ReceiveWindow {
 
   /** Tells once for each window of bytes that is used up how many milliseconds that took; the first call only begins to count. */
   turn(now: number): number | undefined {
-    const since = this.#judgedAt
-    if (since !== undefined && this.#judgedBytes < this.#size) return undefined
-    this.#judgedBytes = 0
-    this.#judgedAt = now
+    const since = this.#measuredAt
+    if (since !== undefined && this.#measuredBytes < this.#size) return undefined
+    this.#measuredBytes = 0
+    this.#measuredAt = now
     return since === undefined ? undefined : now - since
   }
 

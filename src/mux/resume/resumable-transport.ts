@@ -42,6 +42,8 @@ export class ResumableTransport implements MessageTransport {
   readonly #acks: Acknowledger
   /** The present connection, or the last one. */
   #inner: MessageTransport
+  /** The connection that delivers to this transport, since `start()`. */
+  #begun: MessageTransport | undefined
   #handler: TransportHandler | undefined
   /** Handed back, to be delivered first. */
   #unread: Uint8Array[] = []
@@ -113,7 +115,8 @@ export class ResumableTransport implements MessageTransport {
     this.#handler = undefined
     this.#unread = [...unread, ...this.#unread]
     // what comes meanwhile waits there
-    if (this.#state === 'connected') this.#inner.handBack([])
+    if (this.#begun !== undefined && this.#state === 'connected') this.#begun.handBack([])
+    this.#begun = undefined
   }
 
   /**
@@ -218,7 +221,10 @@ export class ResumableTransport implements MessageTransport {
     if (this.#state === 'connected') this.#inner.abort(reason)
   }
 
+  /** Once for each connection, unless it was handed back: a handler that is called meanwhile may have begun already. */
   #begin(inner: MessageTransport): void {
+    if (this.#begun === inner) return
+    this.#begun = inner
     // what an earlier connection still tells is not about this one
     const current = (): boolean => this.#inner === inner && this.#state === 'connected'
     inner.start({

@@ -3,7 +3,7 @@ import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import { nodeClock } from '../system/clock.js'
 
-export interface PhaseOptions {
+export interface ConnectStepOptions {
   readonly timeoutMs: number
   /** What takes so long, for the message. @default the problem says it */
   readonly step?: string | undefined
@@ -18,7 +18,7 @@ export interface PhaseOptions {
  */
 export async function connectStep<T>(
   problem: string,
-  { timeoutMs, step, signal, socket }: PhaseOptions,
+  { timeoutMs, step, signal, socket }: ConnectStepOptions,
   run: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const timedOut = new LinkSocksError(

@@ -1,4 +1,4 @@
-import { isInNetwork, literalIp, parseIp, parseNetwork } from '../../address.js'
+import { isInNetwork, isLoopback, literalIp, parseIp, parseNetwork } from '../../address.js'
 
 export interface ServerProxyOptions {
   /** Named by the user; wins over the environment, loopback hosts included. */
@@ -39,11 +39,6 @@ function withScheme(proxy: string): string {
 function bareHost(hostname: string): string {
   const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
   return host.toLowerCase().replace(/\.$/, '')
-}
-
-function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host.endsWith('.localhost')) return true
-  return parseIp(literalIp(host) ?? '')?.range() === 'loopback'
 }
 
 /** Whether an entry of no_proxy names `host`: entries are separated by commas or spaces, `*` names every host. */

@@ -30,7 +30,7 @@ export class HttpConnections {
     // a request that is read again on its connection
     if (this.#sockets.has(socket)) return
     this.#sockets.add(socket)
-    this.estrange(socket)
+    this.setPending(socket)
     socket.once('close', () => {
       this.#sockets.delete(socket)
       this.accept(socket)
@@ -38,7 +38,7 @@ export class HttpConnections {
   }
 
   /** Whoever is behind `socket` has (again) proven nothing. Ignored for a WebSocket. */
-  estrange(socket: Socket): void {
+  setPending(socket: Socket): void {
     if (socket.destroyed || !this.#sockets.has(socket)) return
     const known = this.#places.get(socket)
     if (known !== undefined) {

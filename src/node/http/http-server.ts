@@ -235,7 +235,7 @@ class NodeHttpServer implements HttpServer {
       out.end()
       // its header promised another request, which nobody waits for any more
       if (this.#closing !== undefined) message.socket.destroySoon()
-      this.#connections.estrange(message.socket)
+      this.#connections.setPending(message.socket)
     } catch (thrown) {
       this.#options.log.error('http.response.failed', { error: remoteText(String(thrown)) })
       out.destroy()

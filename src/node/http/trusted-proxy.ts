@@ -1,8 +1,20 @@
-import { type Ip, isInNetwork, type Network, parseIp, parseNetwork, socketIp, unmapped } from '../../address.js'
+import {
+  canonicalHost,
+  type Ip,
+  isInNetwork,
+  type Network,
+  parseIp,
+  parseNetwork,
+  socketIp,
+  unmapped,
+} from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 
 /** Entries of X-Forwarded-For that are looked at; chains of proxies are short. */
 const MAX_FORWARDED_HOPS = 16
+
+/** As ipaddr.js knows them: letters and digits behind a percent sign, with IPv6 only. */
+const ZONE = /(?<=:.*)%[0-9a-z]+$/i
 
 /** Judges whether an address is one of the reverse proxies whose word is taken. */
 export type TrustedProxies = (address: string) => boolean
@@ -29,7 +41,7 @@ export function clientAddress(
   forwardedFor: string | undefined,
   trusted: TrustedProxies,
 ): string {
-  let known = parseAddress(remoteAddress)?.toString() ?? remoteAddress
+  let known = canonicalHost(socketIp(remoteAddress))
   const hops = forwardedFor?.split(',').slice(-MAX_FORWARDED_HOPS) ?? []
   while (trusted(known)) {
     const hop = parseAddress(stripPort(hops.pop()?.trim() ?? ''))
@@ -52,9 +64,9 @@ function trustedNetwork(text: string): Network {
   return { address, bits: address.kind() === 'ipv4' ? 32 : 128 }
 }
 
-/** Strict IP text, as proxies and sockets write it: a zone is left out, IPv4-mapped IPv6 counts as IPv4. */
+/** Strict IP text, perhaps with the zone of RFC 4007, which is left out; IPv4-mapped IPv6 counts as IPv4. */
 function parseAddress(text: string): Ip | undefined {
-  const ip = parseIp(socketIp(text))
+  const ip = parseIp(text.replace(ZONE, ''))
   return ip === undefined ? undefined : unmapped(ip)
 }
 

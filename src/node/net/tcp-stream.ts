@@ -48,6 +48,8 @@ export class TcpStream implements ByteStream {
   readonly #queue = new ChunkQueue()
   /** Given to write(), not reported by written(). */
   #unreported = 0
+  /** Of these, what had not left when that was last looked at. */
+  #leftToFlush = 0
   /** Of these, the first ones were written before handBack(), and are reported to no handler. */
   #disowned = 0
   #peerEnded = false
@@ -231,12 +233,14 @@ export class TcpStream implements ByteStream {
 
   /** Tells how many bytes left since last time: the socket's own count is exact, whichever write is reported. */
   #reportWritten(): void {
-    if (this.#state === 'closed' || this.#handler === undefined) return
+    if (this.#state === 'closed') return
     const left = this.#socket.writableLength + this.#queue.bytes
     const written = this.#unreported - left
-    if (written <= 0) return
+    if (written > 0 && this.#state === 'flushing' && left !== this.#leftToFlush) this.#watchFlush()
+    this.#leftToFlush = left
+    // it is kept for the next handler
+    if (this.#handler === undefined || written <= 0) return
     this.#unreported = left
-    if (this.#state === 'flushing') this.#watchFlush()
     const disowned = Math.min(written, this.#disowned)
     this.#disowned -= disowned
     if (written > disowned) this.#handler.written(written - disowned)

@@ -42,17 +42,16 @@ export class TokenLifecycle {
 
   /** A token is in the table now. Settles when its port is open, if it opens with its token. */
   async added(token: Token): Promise<void> {
+    // what providers add is logged as what they asked for, and lasts as long as they do
+    if (token.source === 'provider') return this.#emit('token.added', token)
     const port = portOf(token)
-    // what providers add is logged as what they asked for
-    if (token.source !== 'provider') {
-      this.#options.log.info('token.added', { type: token.type, token: token.id, port: port?.port })
-    }
+    this.#options.log.info('token.added', { type: token.type, token: token.id, port: port?.port })
     this.#emit('token.added', token)
     void this.reconsider(token)
     if (this.#options.socksNowait && !this.#closed) await port?.open()
   }
 
-  /** An operator has given a token other traits. Settles when its port is as it should be. */
+  /** An operator has given a token other traits. Settles when its port is open, if it opens with its token. */
   async changed(token: Token): Promise<void> {
     await this.reconsider(token)
     this.#options.log.info('token.changed', { type: token.type, token: token.id })

@@ -48,6 +48,15 @@ describe('Receiver', () => {
     expect([totals.bytes, totals.sessions]).toEqual([0, 0])
   })
 
+  it('delivers what came before start() in order, however many pieces it came in', () => {
+    const { receiver, handler } = setUp()
+    const seen: number[] = []
+    for (let i = 0; i < 100_000; i += 1) receiver.data(Uint8Array.of(i % 251))
+    receiver.start({ ...handler, data: (chunk) => seen.push(chunk[0] ?? -1) })
+    expect(seen.length).toBe(100_000)
+    expect(seen.every((byte, i) => byte === i % 251)).toBe(true)
+  })
+
   it('keeps what comes before start(), then delivers it and the end in order', () => {
     const { receiver, told, handler } = setUp()
     receiver.useCredit()

@@ -33,6 +33,47 @@ describe('a ResumableTransport that is handed back', () => {
     return { a, b, cleanup: () => {} }
   })
 
+  it('may be handed back and started again while it is being resumed', async () => {
+    const { a, b, inner } = resumablePair()
+    const [first, second] = [new ResumableRecorder(), new ResumableRecorder()]
+    a.start(first)
+    b.start(new ResumableRecorder())
+    inner[0].cut()
+    await settle()
+    first.resumed = () => {
+      a.handBack([])
+      a.start(second)
+    }
+    const next = memoryTransportPair()
+    a.attach(next[0], b.received)
+    b.attach(next[1], a.received)
+    b.send(Uint8Array.of(5, 4))
+    await settle()
+    expect([first.messages.length, second.messages.map((message) => message[0])]).toEqual([0, [5]])
+  })
+
+  it('may get the next connection from inside message(), while start() delivers what was unread', async () => {
+    const { a, b, inner } = resumablePair()
+    a.start(new ResumableRecorder())
+    b.start(new ResumableRecorder())
+    inner[0].cut()
+    await settle()
+    a.handBack([Uint8Array.of(1, 4), Uint8Array.of(2, 4)])
+    const second = new ResumableRecorder()
+    const next = memoryTransportPair()
+    const heard: number[] = []
+    second.message = (data) => {
+      heard.push(data[0] ?? -1)
+      if (heard.length > 1) return
+      a.attach(next[0], b.received)
+      b.attach(next[1], a.received)
+    }
+    a.start(second)
+    b.send(Uint8Array.of(3, 4))
+    await settle()
+    expect(heard).toEqual([1, 2, 3])
+  })
+
   it.each([false, true])('goes on with the next connection (attached before start(): %s)', async (before) => {
     const { a, b, inner } = resumablePair()
     const [first, second] = [new ResumableRecorder(), new ResumableRecorder()]

@@ -44,6 +44,13 @@ describe('clientAddress', () => {
     expect(clientAddress('10.1.1.1', '10.2.2.2%eth0', trusted)).toBe('10.1.1.1')
   })
 
+  it.each(['2001:db9::1%', '2001:db9::1%eth-0', '::ffff:203.0.113.9%'])(
+    'ends at %s: no zone looks like that',
+    (entry) => {
+      expect(clientAddress('10.1.1.1', entry, trusted)).toBe('10.1.1.1')
+    },
+  )
+
   it('ends at an entry that reads as another address elsewhere', () => {
     expect(clientAddress('10.1.1.1', '::ffff:012.2.2.2', trusted)).toBe('10.1.1.1')
   })

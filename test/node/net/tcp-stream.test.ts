@@ -240,6 +240,25 @@ describe('TcpStream', () => {
     await until(() => own.destroyed)
   })
 
+  it('lets a slow peer take its time where no handler was started again, too', async () => {
+    const { stream, told, clock, own, peer } = await open()
+    told.start()
+    for (let i = 0; i < 64; i++) stream.write(pattern(MIB))
+    stream.handBack([])
+    stream.close()
+    await untilStill(() => own.bytesWritten)
+    clock.advance(FLUSH_STALL_MS - 1)
+    const before = own.bytesWritten
+    peer.resume()
+    await until(() => own.bytesWritten > before)
+    peer.pause()
+    await untilStill(() => own.bytesWritten)
+    clock.advance(FLUSH_STALL_MS - 1)
+    expect(own.destroyed).toBe(false)
+    clock.advance(1)
+    await until(() => own.destroyed)
+  })
+
   it('lets terminate() end the lingering without a reset', async () => {
     const { stream, told, own, peer } = await open()
     told.start()

@@ -40,7 +40,7 @@ describe('pageOf', () => {
 })
 
 describe('mapPage', () => {
-  it('makes the entries of the page alone', () => {
+  it('converts the entries of the page, and no others', () => {
     const made: number[] = []
     const page = mapPage(pageOf(upTo(1_000), self, { limit: 2, after: 5 }), (entry) => made.push(entry))
     expect([page.entries, page.next, page.total, made]).toEqual([[1, 2], 7, 1_000, [6, 7]])

@@ -82,7 +82,7 @@ describe('events', () => {
     expect(world.relay.clients()).toEqual([])
   })
 
-  it('tell of a client of which the operator has enough, connected or suspended, which may come back', async () => {
+  it('report a client that the operator disconnects, connected or suspended, and its return', async () => {
     const world = await agentWorld()
     const [living, suspended] = [await world.join('tenant'), await joinResumable(world, 'member')]
     await lose(suspended)
