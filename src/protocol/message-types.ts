@@ -22,8 +22,8 @@ export const MessageType = {
   DirectCapabilities: 11,
   DirectRendezvous: 12,
   DirectStatus: 13,
-  /** Of a session that survives its WebSocket (B.3), never of a channel. */
-  SessionControl: 14,
+  /** Of a session that survives its WebSocket (B.3), never of a channel; far from the numbers that A.3 grows towards. */
+  SessionControl: 0xf0,
 } as const
 
 /** The Compression byte of Data; `Control` marks a frame of stream control (B.2). */

@@ -47,6 +47,7 @@ describe('the strict reader of part A', () => {
   it.each([
     ['another version', `02${CONNECT.slice(2)}`, 'Version is 0x02'],
     ['an unknown type', '010e00000000', 'Type is 0x0e'],
+    ['control of a session', '01f002', 'Type is 0xf0'],
     ['a control frame', `010401 ${CHANNEL} 10 00000005 0100000001`, 'Compression is 0x10'],
     ['a trailer where Resume stands', `${CONNECT} 4c58`, 'Resume is 0x4c'],
     ['a sequence behind Data', `010401 ${CHANNEL} 00 00000001 61 0000000000000001`, '8 bytes behind the fields'],

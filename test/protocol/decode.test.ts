@@ -24,7 +24,7 @@ describe('version and type', () => {
     expect(codeOf(() => messageType(bytes(version)))).toBe('ERR_MESSAGE_VERSION')
   })
 
-  it.each(['00', '0e', '10', 'ff'])('answers undefined to Type 0x%s', (type) => {
+  it.each(['00', '12', 'ef', 'f0', 'ff'])('answers undefined to Type 0x%s', (type) => {
     expect(decodeMessage(bytes(`01${type}`))).toBeUndefined()
     expect(messageType(bytes(`01${type}`))).toBe(Number.parseInt(type, 16))
     expect(channelKeyOf(bytes(`01${type}00${ID}`))).toBeUndefined()

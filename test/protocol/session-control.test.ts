@@ -13,11 +13,11 @@ import { codeOf } from './thrown.js'
 const MAX_COUNT = Number.MAX_SAFE_INTEGER
 
 const known: readonly (readonly [string, string, SessionControl])[] = [
-  ['an ACK of nothing', '01 0e 01 00000000 00000000', { op: SessionOp.Ack, received: 0 }],
-  ['an ACK', '01 0e 01 00000001 00000002', { op: SessionOp.Ack, received: 2 ** 32 + 2 }],
-  ['an ACK of the largest count', '01 0e 01 001fffff ffffffff', { op: SessionOp.Ack, received: MAX_COUNT }],
-  ['END', '01 0e 02', { op: SessionOp.End }],
-  ['DRAIN', '01 0e 03', { op: SessionOp.Drain }],
+  ['an ACK of nothing', '01 f0 01 00000000 00000000', { op: SessionOp.Ack, received: 0 }],
+  ['an ACK', '01 f0 01 00000001 00000002', { op: SessionOp.Ack, received: 2 ** 32 + 2 }],
+  ['an ACK of the largest count', '01 f0 01 001fffff ffffffff', { op: SessionOp.Ack, received: MAX_COUNT }],
+  ['END', '01 f0 02', { op: SessionOp.End }],
+  ['DRAIN', '01 f0 03', { op: SessionOp.Drain }],
 ]
 
 describe('SessionControl', () => {
@@ -30,7 +30,7 @@ describe('SessionControl', () => {
   })
 
   it.each(known)('%s may be followed by bytes that mean nothing', (_name, wire, control) => {
-    expect(decodeSessionControl(bytes(`${wire} 00 ff 0e`))).toEqual(control)
+    expect(decodeSessionControl(bytes(`${wire} 00 ff f0`))).toEqual(control)
   })
 
   it.each(known)('%s is refused wherever it is cut behind its type', (_name, wire) => {
@@ -40,24 +40,27 @@ describe('SessionControl', () => {
     }
   })
 
-  it.each(['', '01', '0e', '01 04 01 00000000 00000001', '0e 01 01 00000000 00000001'])('"%s" is none', (wire) => {
-    expect(decodeSessionControl(bytes(wire))).toBeUndefined()
-  })
+  it.each(['', '01', 'f0', '01 04 01 00000000 00000001', '01 0e 01 00000000 00000001', 'f0 01 01 00000000 00000001'])(
+    '"%s" is none',
+    (wire) => {
+      expect(decodeSessionControl(bytes(wire))).toBeUndefined()
+    },
+  )
 
   it.each(['00', '04', '7f', 'ff'])('an unknown Op (%s) is ignored, with whatever follows it', (op) => {
-    expect(decodeSessionControl(bytes(`01 0e ${op}`))).toBeUndefined()
-    expect(decodeSessionControl(bytes(`01 0e ${op} 00000000 00000001`))).toBeUndefined()
+    expect(decodeSessionControl(bytes(`01 f0 ${op}`))).toBeUndefined()
+    expect(decodeSessionControl(bytes(`01 f0 ${op} 00000000 00000001`))).toBeUndefined()
   })
 
   it.each(['00200000 00000000', 'ffffffff ffffffff'])(
     'an ACK of more than any session counts (%s) is refused',
     (count) => {
-      expect(codeOf(() => decodeSessionControl(bytes(`01 0e 01 ${count}`)))).toBe('ERR_MESSAGE_INVALID')
+      expect(codeOf(() => decodeSessionControl(bytes(`01 f0 01 ${count}`)))).toBe('ERR_MESSAGE_INVALID')
     },
   )
 
   it('of another minor version is read all the same', () => {
-    expect(decodeSessionControl(bytes('02 0e 02'))).toEqual({ op: SessionOp.End })
+    expect(decodeSessionControl(bytes('02 f0 02'))).toEqual({ op: SessionOp.End })
   })
 
   it('is read as it was written, at any place in memory', () => {

@@ -14,7 +14,7 @@ import { ResumableLink } from './resumable-fixture.js'
 describe('ResumableTransport, ended at an odd moment', () => {
   it('closes its connection also when the peer has said END and left it open', async () => {
     const link = new ResumableLink()
-    link.far.inner.send(hex('01 0e 02'))
+    link.far.inner.send(hex('01 f0 02'))
     await settle()
     link.near.transport.close()
     await settle()

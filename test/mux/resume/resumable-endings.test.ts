@@ -44,7 +44,7 @@ describe('ResumableTransport, the end of a connection', () => {
 
   it('behind END ends the session, however it ends', async () => {
     const link = new ResumableLink()
-    link.far.inner.send(hex('01 0e 02'))
+    link.far.inner.send(hex('01 f0 02'))
     await settle()
     expect(link.near.transport.closed).toBe(false)
     link.cut()
@@ -55,10 +55,10 @@ describe('ResumableTransport, the end of a connection', () => {
 
 describe('ResumableTransport, its mistakes', () => {
   it.each([
-    ['for more than was sent', '01 0e 01 00000000 00000003'],
-    ['above every count', '01 0e 01 ffffffff ffffffff'],
-    ['cut', '01 0e 01 00000000 000000'],
-    ['without an Op', '01 0e'],
+    ['for more than was sent', '01 f0 01 00000000 00000003'],
+    ['above every count', '01 f0 01 ffffffff ffffffff'],
+    ['cut', '01 f0 01 00000000 000000'],
+    ['without an Op', '01 f0'],
   ])('an ACK %s ends the session', async (_name, wire) => {
     const link = new ResumableLink()
     link.near.say('one', 'two')
@@ -73,11 +73,11 @@ describe('ResumableTransport, its mistakes', () => {
     const link = new ResumableLink()
     link.near.say('one', 'two')
     await settle()
-    link.far.inner.send(hex('01 0e 01 00000000 00000002'))
-    link.far.inner.send(hex('01 0e 01 00000000 00000002'))
+    link.far.inner.send(hex('01 f0 01 00000000 00000002'))
+    link.far.inner.send(hex('01 f0 01 00000000 00000002'))
     await settle()
     expect(link.near.closes).toEqual([])
-    link.far.inner.send(hex('01 0e 01 00000000 00000001'))
+    link.far.inner.send(hex('01 f0 01 00000000 00000001'))
     await settle()
     expect(link.near.closes).toHaveLength(1)
   })
@@ -86,8 +86,8 @@ describe('ResumableTransport, its mistakes', () => {
     const link = new ResumableLink()
     link.near.say('one')
     await settle()
-    link.far.inner.send(hex('01 0e 7f aa'))
-    link.far.inner.send(hex('01 0e 01 00000000 00000001 aa bb'))
+    link.far.inner.send(hex('01 f0 7f aa'))
+    link.far.inner.send(hex('01 f0 01 00000000 00000001 aa bb'))
     await settle()
     expect([link.kept[0], link.near.transport.received, link.near.closes]).toEqual([0, 0, []])
   })

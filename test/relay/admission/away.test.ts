@@ -54,7 +54,7 @@ describe('A channel whose far end is away', () => {
 })
 
 describe('A relay that drains', () => {
-  const DRAIN = '010e03'
+  const DRAIN = '01f003'
   const hexOf = (peer: Peer): string[] => peer.raw.map((raw) => Buffer.from(raw).toString('hex'))
 
   it('tells those who can hear it, those who come back meanwhile, too, and opens nothing for anybody', async () => {

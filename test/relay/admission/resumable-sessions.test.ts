@@ -151,7 +151,7 @@ describe('Relay, a session whose WebSocket is lost', () => {
     const first = await joinResumable(world, 'member')
     await lose(first)
     const second = await back(world, first)
-    await second.send(hex('01 0e 01 00000000 00000000'))
+    await second.send(hex('01 f0 01 00000000 00000000'))
     await lose(second)
     expect(wentOn(await joinResumable(world, 'member', { id: idOf(first) }))).toBe(false)
   })
@@ -201,7 +201,7 @@ describe('Relay, a session whose WebSocket is lost', () => {
   it('ends at once with a message that breaks the rules, and is no more', async () => {
     const world = await agentWorld()
     const { connector, provider } = await resumableChannel(world)
-    await connector.send(hex('01 0e 01 00000000 00000fff'))
+    await connector.send(hex('01 f0 01 00000000 00000fff'))
     expect([connector.closed?.code, endingsOf(provider).length]).toEqual([1006, 1])
     expect(wentOn(await back(world, connector))).toBe(false)
   })
