@@ -1,8 +1,9 @@
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { ByteReader } from './bytes.js'
+import { channelBind, channelDataAck, channelMigrate, channelMigrateAck } from './channel-moves.js'
 import { hex } from './hex.js'
-import { MAX_JSON_BYTES } from './limits.js'
+import { isCount, readJsonObject } from './json-body.js'
 import type {
   AuthMessage,
   AuthResponseMessage,
@@ -18,7 +19,6 @@ import type {
   PartnersMessage,
 } from './message-types.js'
 import { ChannelProtocol, Compression, MESSAGE_HEADER_BYTES, MessageType, PROTOCOL_VERSION } from './message-types.js'
-import { decodeUtf8 } from './text.js'
 import { decodeTrailer, startsTrailer } from './trailer.js'
 import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 
@@ -84,8 +84,8 @@ function channelIdOffset(type: number | undefined): number | undefined {
 /**
  * Decodes one message (A.3). Bytes after its fields are ignored; ids that live long are copies, `data` is a view.
  * @returns `undefined` for a Type that this side doesn't know.
- * @throws {LinkSocksError} ERR_MESSAGE_VERSION, ERR_MESSAGE_TRUNCATED, ERR_MESSAGE_INVALID (JSON of Log or Partners),
- *   ERR_MESSAGE_TOO_LARGE (the same, over 64 KiB). Nothing else, whatever the bytes are.
+ * @throws {LinkSocksError} ERR_MESSAGE_VERSION, ERR_MESSAGE_TRUNCATED, ERR_MESSAGE_INVALID (JSON, but that of
+ *   direct signalling), ERR_MESSAGE_TOO_LARGE (the same, over 64 KiB). Nothing else, whatever the bytes are.
  */
 export function decodeMessage(buf: Uint8Array): Message | undefined {
   const type = messageType(buf)
@@ -115,6 +115,14 @@ export function decodeMessage(buf: Uint8Array): Message | undefined {
     case MessageType.DirectRendezvous:
     case MessageType.DirectStatus:
       return direct(type, reader)
+    case MessageType.ChannelBind:
+      return channelBind(reader)
+    case MessageType.ChannelMigrate:
+      return channelMigrate(reader)
+    case MessageType.ChannelMigrateAck:
+      return channelMigrateAck(reader)
+    case MessageType.ChannelDataAck:
+      return channelDataAck(reader)
     default:
       return undefined
   }
@@ -184,7 +192,7 @@ function connectorResponse(reader: ByteReader): ConnectorResponseMessage {
 }
 
 function log(reader: ByteReader): LogMessage {
-  const { level, msg } = jsonObject(reader)
+  const { level, msg } = readJsonObject(reader)
   if (typeof msg !== 'string') throw new LinkSocksError('ERR_MESSAGE_INVALID', 'Log message without a text')
   return { type: MessageType.Log, level: isLevel(level) ? level : 'info', message: msg }
 }
@@ -194,8 +202,8 @@ function isLevel(value: unknown): value is string {
 }
 
 function partners(reader: ByteReader): PartnersMessage {
-  const { count } = jsonObject(reader)
-  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 0) {
+  const { count } = readJsonObject(reader)
+  if (!isCount(count)) {
     throw new LinkSocksError('ERR_MESSAGE_INVALID', 'Partners message without a whole number of partners')
   }
   return { type: MessageType.Partners, count }
@@ -212,28 +220,4 @@ function flag(reader: ByteReader): boolean {
 
 function address(reader: ByteReader): Target {
   return { host: reader.str8(), port: reader.u16() }
-}
-
-/** DataLen(4) and a JSON object, judged by its length before it is parsed. */
-function jsonObject(reader: ByteReader): Readonly<Record<string, unknown>> {
-  const length = reader.u32()
-  if (length > MAX_JSON_BYTES) {
-    throw new LinkSocksError('ERR_MESSAGE_TOO_LARGE', `JSON of ${length} bytes, at most ${MAX_JSON_BYTES} are read`)
-  }
-  const value = parseJson(decodeUtf8(reader.view(length)))
-  if (!isRecord(value)) throw new LinkSocksError('ERR_MESSAGE_INVALID', 'JSON in a message is not an object')
-  return value
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // no cause: its text quotes the peer's bytes as they are
-    throw new LinkSocksError('ERR_MESSAGE_INVALID', 'message holds broken JSON')
-  }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }

@@ -22,6 +22,10 @@ export const MessageType = {
   DirectCapabilities: 11,
   DirectRendezvous: 12,
   DirectStatus: 13,
+  ChannelBind: 14,
+  ChannelMigrate: 15,
+  ChannelMigrateAck: 16,
+  ChannelDataAck: 17,
   /** Of a session that survives its WebSocket (B.3), never of a channel; far from the numbers that A.3 grows towards. */
   SessionControl: 0xf0,
 } as const
@@ -144,6 +148,38 @@ export interface DirectMessage {
   readonly data: Uint8Array
 }
 
+/** A channel was opened on the direct path of its two clients (A.7). */
+export interface ChannelBindMessage {
+  readonly type: typeof MessageType.ChannelBind
+  readonly channelId: Uint8Array
+  readonly protocol: 'tcp' | 'udp'
+  /** Of the other client; nil when its sender does not know it. */
+  readonly peerSession: Uint8Array
+}
+
+/** A channel leaves the direct path (A.7). */
+export interface ChannelMigrateMessage {
+  readonly type: typeof MessageType.ChannelMigrate
+  readonly channelId: Uint8Array
+  /** Text of the peer. */
+  readonly reason?: string | undefined
+}
+
+export interface ChannelMigrateAckMessage {
+  readonly type: typeof MessageType.ChannelMigrateAck
+  readonly channelId: Uint8Array
+  readonly success: boolean
+  /** Text of the peer. */
+  readonly error?: string | undefined
+}
+
+/** One Data message with a Sequence was taken (A.7). */
+export interface ChannelDataAckMessage {
+  readonly type: typeof MessageType.ChannelDataAck
+  readonly channelId: Uint8Array
+  readonly sequence: number
+}
+
 /** Any message of the protocol, told apart by `type`. */
 export type Message =
   | AuthMessage
@@ -157,3 +193,7 @@ export type Message =
   | LogMessage
   | PartnersMessage
   | DirectMessage
+  | ChannelBindMessage
+  | ChannelMigrateMessage
+  | ChannelMigrateAckMessage
+  | ChannelDataAckMessage

@@ -9,6 +9,7 @@ import {
 import { encodeSessionControl, SessionOp } from '../../src/protocol/session-control.js'
 import type { Trailer } from '../../src/protocol/trailer.js'
 import { NIL_UUID } from '../../src/protocol/uuid.js'
+import { channelMoves } from '../protocol/channel-moves.js'
 import { settle } from '../support/manual-clock.js'
 import { concat, TestPeer } from '../support/test-peer.js'
 import type { ScriptedLink } from './fixture.js'
@@ -55,6 +56,16 @@ const text = (messages: readonly Extract<Message, { type: typeof MessageType.Dat
     .join('')
 
 describe('A client whose link is lost', () => {
+  it('has counted messages about channels that move', async () => {
+    const { stage, link, channelId } = await withChannel()
+    link.send(...channelMoves(channelId))
+    await settle()
+    const again = await cut(stage)
+    // behind the ConnectResponse
+    expect(trailerOf(again)?.received).toBe(1 + channelMoves(channelId).length)
+    await stage.tunnel.close()
+  })
+
   it('goes on where the server knows the session: its channels hear nothing of it', async () => {
     const { stage, link, channelId, stream } = await withChannel()
     link.send(data(channelId, 'one '))

@@ -8,6 +8,7 @@ import {
   encodeDataHead,
   MessageType,
 } from '../../src/protocol/messages.js'
+import { channelMoves } from '../protocol/channel-moves.js'
 import { settle } from '../support/manual-clock.js'
 import { bytesOf, concat, hex, TestPeer } from '../support/test-peer.js'
 import { TunnelStage, upTunnel } from './tunnel-fixture.js'
@@ -42,6 +43,22 @@ describe('Tunnel as a forward client', () => {
     const [answer] = server.link().received(MessageType.ConnectResponse)
     expect(answer).toMatchObject({ success: false, channelId: CHANNEL, error: expect.stringContaining('not allowed') })
     expect([exit.dialled, exits, log.of('session.connect.refused').length]).toEqual([[], 0, 1])
+    await tunnel.close()
+  })
+
+  it.each([
+    { role: 'forward client', reverse: false },
+    { role: 'provider', reverse: true },
+  ])('ignores messages about channels that move, as a $role too', async ({ reverse }) => {
+    const { server, exit, log, tunnel } = await upTunnel({ reverse })
+    const lines = log.lines.length
+    server.link().send(...channelMoves(CHANNEL))
+    await settle()
+    expect([log.lines.length, exit.dialled]).toEqual([lines, []])
+    server.link().send(...channelMoves(CHANNEL).map((raw) => raw.subarray(0, -1)))
+    await settle()
+    expect(log.of('session.message.ignored')).toHaveLength(4)
+    expect([server.link().messages, server.link().closed, tunnel.links]).toEqual([[], undefined, 1])
     await tunnel.close()
   })
 

@@ -17,6 +17,7 @@ import {
   MessageType,
 } from '../../src/protocol/messages.js'
 import { codePoint } from '../support/code-point.js'
+import { oracleEncode } from './oracle.js'
 
 const byte = fc.integer({ min: 0, max: 255 })
 const u16 = fc.integer({ min: 0, max: 0xffff })
@@ -140,11 +141,29 @@ export const kinds: Readonly<Record<string, fc.Arbitrary<Message>>> = {
   }),
   Partners: fc.record({ type: fc.constant(MessageType.Partners), count: fc.maxSafeNat() }),
   Direct: fc.record({ type: fc.constantFrom(11 as const, 12 as const, 13 as const), data: payload }),
+  ChannelBind: fc.record({
+    type: fc.constant(MessageType.ChannelBind),
+    channelId: id,
+    protocol: fc.constantFrom('tcp', 'udp'),
+    peerSession: id,
+  }),
+  ChannelMigrate: fc.record({ type: fc.constant(MessageType.ChannelMigrate), channelId: id, reason: optionalText }),
+  ChannelMigrateAck: fc.record({
+    type: fc.constant(MessageType.ChannelMigrateAck),
+    channelId: id,
+    success: fc.boolean(),
+    error: optionalText,
+  }),
+  ChannelDataAck: fc.record({
+    type: fc.constant(MessageType.ChannelDataAck),
+    channelId: id,
+    sequence: fc.maxSafeNat(),
+  }),
 }
 
 export const anyMessage: fc.Arbitrary<Message> = fc.oneof(...Object.values(kinds))
 
-/** The encoder of `message`. */
+/** The encoder of `message`; those that ours never sends are written by the oracle. */
 export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
     case MessageType.Auth:
@@ -175,5 +194,10 @@ export function encodeMessage(message: Message): Uint8Array {
     case MessageType.DirectRendezvous:
     case MessageType.DirectStatus:
       return encodeDirect(message)
+    case MessageType.ChannelBind:
+    case MessageType.ChannelMigrate:
+    case MessageType.ChannelMigrateAck:
+    case MessageType.ChannelDataAck:
+      return oracleEncode(message)
   }
 }

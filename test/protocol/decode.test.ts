@@ -6,7 +6,7 @@ import { codeOf, errorOf } from './thrown.js'
 const ID = '00000001111142228333444444444441'
 
 /** A Log or Partners message with the given JSON text. */
-function json(type: '09' | '0a', text: string): Uint8Array {
+function json(type: string, text: string): Uint8Array {
   const body = Buffer.from(text)
   const length = Buffer.alloc(4)
   length.writeUInt32BE(body.length)
@@ -53,6 +53,10 @@ describe('mandatory fields', () => {
     ['Log', '0109 0000000b 7b226d7367223a2261227d'],
     ['Partners', '010a 0000000b 7b22636f756e74223a317d'],
     ['DirectStatus', '010d 00000002 7b7d'],
+    [
+      'ChannelDataAck',
+      '0111 00000042 7b226368616e6e656c5f6964223a2235613366316464342d386639332d343737382d393131632d353464636637353035336236222c2273657175656e6365223a317d',
+    ],
   ])('of %s are missed at every cut and nowhere else', (_name, wire) => {
     const whole = bytes(wire)
     expect(decodeMessage(whole)).toBeDefined()
@@ -163,6 +167,46 @@ describe('odd values', () => {
   it('tell an absent from an empty error in Disconnect', () => {
     expect(decodeMessage(bytes(`0106 ${ID}`))).toEqual({ type: 6, channelId: bytes(ID), error: undefined })
     expect(decodeMessage(bytes(`0106 ${ID} 00`))).toEqual({ type: 6, channelId: bytes(ID), error: '' })
+  })
+})
+
+describe('messages about channels that move', () => {
+  const CHANNEL = '"channel_id":"11111111-2222-4333-8444-444444444401"'
+
+  it.each([
+    ['0e', '{}'],
+    ['0e', `{${CHANNEL},"protocol":"tcp"}`],
+    ['0e', `{${CHANNEL},"protocol":"sctp","peer_session_id":"00000000-0000-0000-0000-000000000000"}`],
+    ['0e', '{"channel_id":"11111111","protocol":"udp","peer_session_id":"00000000-0000-0000-0000-000000000000"}'],
+    ['0f', '{"reason":"a"}'],
+    ['0f', `{${CHANNEL},"reason":7}`],
+    ['10', `{${CHANNEL}}`],
+    ['10', `{${CHANNEL},"success":1}`],
+    ['10', `{${CHANNEL},"success":false,"error":null}`],
+    ['11', `{${CHANNEL}}`],
+    ['11', `{${CHANNEL},"sequence":-1}`],
+    ['11', `{${CHANNEL},"sequence":1.5}`],
+    ['11', `{${CHANNEL},"sequence":9007199254740992}`],
+    ['11', `{${CHANNEL},"sequence":"1"}`],
+    ['11', '[]'],
+    ['11', '{'],
+  ])('are refused when they are broken: type %s, %s', (type, text) => {
+    expect(codeOf(() => decodeMessage(json(type, text)))).toBe('ERR_MESSAGE_INVALID')
+  })
+
+  it('may have keys that nobody knows, and leave out a text that is empty', () => {
+    const channelId = bytes('11111111222243338444444444444401')
+    expect(decodeMessage(json('0f', `{"new":[1],${CHANNEL}}`))).toEqual({ type: 15, channelId })
+    expect(decodeMessage(json('10', `{${CHANNEL},"success":true,"error":""}`))).toEqual({
+      type: 16,
+      channelId,
+      success: true,
+    })
+  })
+
+  it.each(['0e', '0f', '10', '11'])('of type %s have 65,536 bytes of JSON at most', (type) => {
+    expect(codeOf(() => decodeMessage(json(type, `"${'a'.repeat(65_534)}"`)))).toBe('ERR_MESSAGE_INVALID')
+    expect(codeOf(() => decodeMessage(json(type, `"${'a'.repeat(65_535)}"`)))).toBe('ERR_MESSAGE_TOO_LARGE')
   })
 })
 

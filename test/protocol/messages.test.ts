@@ -70,7 +70,7 @@ describe.each(Object.entries(kinds))('codec of %s', (_name, kind) => {
 describe('decodeMessage', () => {
   it('throws nothing but LinkSocksError on random bytes', () => {
     const noise = fc.uint8Array({ maxLength: 300 })
-    const start = fc.integer({ min: 0, max: 15 }).map((type) => Uint8Array.of(1, type))
+    const start = fc.integer({ min: 0, max: 18 }).map((type) => Uint8Array.of(1, type))
     const started = fc.tuple(start, noise).map(([head, tail]) => Uint8Array.of(...head, ...tail))
     const check = (data: Uint8Array): void => same(real(data), expected(data))
     fc.assert(fc.property(fc.oneof(noise, started), check), { numRuns: 2_000 })
@@ -98,7 +98,9 @@ describe('messageType and channelKeyOf', () => {
       fc.property(anyMessage, (message) => {
         const wire = oracleEncode(message)
         expect(messageType(wire)).toBe(message.type)
-        expect(channelKeyOf(wire)).toBe('channelId' in message ? channelKey(message.channelId) : undefined)
+        // in JSON it is not looked for
+        const binary = 'channelId' in message && message.type < 7
+        expect(channelKeyOf(wire)).toBe(binary ? channelKey(message.channelId) : undefined)
       }),
     )
   })

@@ -114,28 +114,76 @@ export function oracleDecode(data: Uint8Array): Message | undefined {
     return { type, requestId, success: true, token: token === '' ? undefined : token }
   }
   if (type === 9 || type === 10) return jsonMessage(type, c)
+  if (type === 14 || type === 15 || type === 16 || type === 17) return moveMessage(type, jsonOf(c))
   if (type === 11 || type === 12 || type === 13) return { type, data: c.raw(c.number(4)) }
   return undefined
 }
 
-function jsonMessage(type: 9 | 10, c: Cursor): Message {
+type Json = Readonly<Record<string, unknown>>
+
+function jsonOf(c: Cursor): Json {
   const length = c.number(4)
   if (length > 65_536) throw new Refused('TOO_LARGE')
   const text = Buffer.from(c.raw(length)).toString('utf8')
-  let value: { level?: unknown; msg?: unknown; count?: unknown } | null | string | number | boolean
+  let value: Json | null | string | number | boolean
   try {
     value = JSON.parse(text)
   } catch {
     throw new Refused('INVALID')
   }
   if (value === null || typeof value !== 'object') throw new Refused('INVALID')
+  return value
+}
+
+function jsonMessage(type: 9 | 10, c: Cursor): Message {
+  const value = jsonOf(c)
   if (type === 9) {
     if (typeof value.msg !== 'string') throw new Refused('INVALID')
-    const known = ['trace', 'debug', 'info', 'warn', 'error'].find((level) => level === (value as typeof value).level)
+    const known = ['trace', 'debug', 'info', 'warn', 'error'].find((level) => level === value.level)
     return { type, level: known ?? 'info', message: value.msg }
   }
   if (!Number.isSafeInteger(value.count) || Number(value.count) < 0) throw new Refused('INVALID')
   return { type, count: Number(value.count) }
+}
+
+function moveMessage(type: 14 | 15 | 16 | 17, value: Json): Message {
+  const channelId = idOf(value.channel_id)
+  if (type === 14) {
+    const { protocol } = value
+    if (protocol !== 'tcp' && protocol !== 'udp') throw new Refused('INVALID')
+    return { type, channelId, protocol, peerSession: idOf(value.peer_session_id) }
+  }
+  if (type === 15) return { type, channelId, reason: textOf(value.reason) }
+  if (type === 16) {
+    if (value.success !== true && value.success !== false) throw new Refused('INVALID')
+    return { type, channelId, success: value.success, error: textOf(value.error) }
+  }
+  const { sequence } = value
+  if (typeof sequence !== 'number' || !(sequence >= 0 && sequence < 2 ** 53 && sequence % 1 === 0)) {
+    throw new Refused('INVALID')
+  }
+  return { type, channelId, sequence }
+}
+
+function idOf(value: unknown): Uint8Array {
+  const groups = typeof value === 'string' ? value.split('-') : []
+  const lengths = groups.map((group) => group.length).join()
+  const digits = groups.join('')
+  if (lengths !== '8,4,4,4,12' || ![...digits].every((digit) => '0123456789abcdefABCDEF'.includes(digit))) {
+    throw new Refused('INVALID')
+  }
+  return new Uint8Array(Buffer.from(digits, 'hex'))
+}
+
+function idText(id: Uint8Array): string {
+  const digits = Buffer.from(id).toString('hex')
+  const ends = [8, 12, 16, 20, 32]
+  return ends.map((end, at) => digits.slice(ends[at - 1] ?? 0, end)).join('-')
+}
+
+function textOf(value: unknown): string | undefined {
+  if (value !== undefined && typeof value !== 'string') throw new Refused('INVALID')
+  return value === '' ? undefined : value
 }
 
 function trailerOf(c: Cursor): Trailer | undefined {
@@ -208,6 +256,19 @@ export function oracleEncode(message: Message): Uint8Array {
       return seal(out, counted(JSON.stringify({ level: message.level, msg: message.message })))
     case 10:
       return seal(out, counted(`{"count":${message.count}}`))
+    case 14: {
+      const { channelId, protocol, peerSession } = message
+      const json = { channel_id: idText(channelId), protocol, peer_session_id: idText(peerSession) }
+      return seal(out, counted(JSON.stringify(json)))
+    }
+    case 15:
+      return seal(out, counted(JSON.stringify({ channel_id: idText(message.channelId), reason: message.reason })))
+    case 16: {
+      const { channelId, success, error } = message
+      return seal(out, counted(JSON.stringify({ channel_id: idText(channelId), success, error })))
+    }
+    case 17:
+      return seal(out, counted(JSON.stringify({ channel_id: idText(message.channelId), sequence: message.sequence })))
     default:
       return seal(out, number(message.data.length, 4), message.data)
   }

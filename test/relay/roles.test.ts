@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeConnector, encodeLog, encodePartners, MessageType } from '../../src/protocol/messages.js'
 import { IdleStream } from '../exit/fakes.js'
+import { channelMoves } from '../protocol/channel-moves.js'
 import { settle } from '../support/manual-clock.js'
 import { concat, hex } from '../support/test-peer.js'
 import { accept, connectTcp, data, disconnect, openChannel, textOf } from './splice/channels.js'
@@ -83,6 +84,24 @@ describe('roles are authority', () => {
       expect(peer.raw).toEqual([])
       expect(peer.closed).toBeUndefined()
     }
+  })
+
+  it('messages about channels that move change nothing, whether they are whole or not', async () => {
+    const world = await fullWorld()
+    const [provider, connector] = [await world.join('tenant'), await world.join('member')]
+    const id = uuid()
+    await connector.send(connectTcp(id))
+    await provider.send(accept(id))
+    const others = [await world.join('forward'), await world.join('autonomous')]
+    const peers = [provider, connector, ...others]
+    for (const peer of peers) peer.clear()
+    const lines = world.lines.length
+    for (const peer of peers) await peer.send(...channelMoves(id), ...channelMoves(uuid()))
+    expect(world.lines).toHaveLength(lines)
+    for (const peer of peers) await peer.send(...channelMoves(id).map((raw) => raw.subarray(0, -1)))
+    expect(peers.map((peer) => [peer.raw, peer.closed])).toEqual(peers.map(() => [[], undefined]))
+    await connector.send(data(id, 'goes on'))
+    expect(textOf(provider)).toBe('goes on')
   })
 
   it('shows text of a peer escaped and cut, as remote', async () => {

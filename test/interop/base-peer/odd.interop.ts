@@ -45,7 +45,7 @@ const UNSOLICITED: readonly (readonly [what: string, messages: readonly Buffer[]
   ['Log, sound and broken', [log('debug', 'text'), log('no level', ''), Buffer.of(1, 9, 0, 0, 0, 1, 0x7b)]],
   ['answers nobody asked for', [connectorAdded(newId(), 'C'), connected(newId()), refused(newId(), 'no')]],
   ['an end of nothing', [disconnect(newId()), disconnect(newId(), 'EOF'), disconnect(newId(), 'an error')]],
-  ['types of the direct mode', [0x0b, 0x0c, 0x0d].map((type) => Buffer.of(1, type, 0, 0, 0, 2, 0x7b, 0x7d))],
+  ['types of the direct mode', [11, 12, 13, 14, 15, 16, 17].map((type) => Buffer.of(1, type, 0, 0, 0, 2, 0x7b, 0x7d))],
   ['types that nobody knows', [0x00, 0x12, 0x20, 0xf0, 0xff].map((type) => Buffer.of(1, type, 1, 2, 3))],
 ]
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { ACK_DELAY_MS, MIN_REPLAY_BYTES } from '../../../src/protocol/limits.js'
 import { encodeSessionControl, SessionOp } from '../../../src/protocol/session-control.js'
+import { channelMoves } from '../../protocol/channel-moves.js'
 import { settle } from '../../support/manual-clock.js'
 import { memoryTransportPair } from '../../support/memory-transport.js'
 import { ResumableLink } from './resumable-fixture.js'
@@ -24,6 +25,26 @@ describe('ResumableTransport', () => {
     await exchanged(link)
     expect([link.kept, link.clock.pending]).toEqual([[0, 0], 0])
     expect(link.near.texts).toEqual(['down'])
+  })
+
+  it('counts and sends again what deployed programs have under the numbers behind those of part A', async () => {
+    const link = new ResumableLink()
+    const moves = channelMoves(new Uint8Array(16))
+    for (const end of link.ends) for (const raw of moves) end.transport.send(raw)
+    await settle()
+    expect(link.ends.map((end) => [end.transport.received, end.texts.length])).toEqual([
+      [4, 4],
+      [4, 4],
+    ])
+    await exchanged(link)
+    expect([link.kept, link.clock.pending]).toEqual([[0, 0], 0])
+    for (const end of link.ends) end.inner.hold()
+    for (const end of link.ends) for (const raw of moves) end.transport.send(raw)
+    link.cut()
+    await settle()
+    link.resume()
+    await settle()
+    expect(link.ends.map((end) => end.transport.received)).toEqual([8, 8])
   })
 
   it.each([0, 1, 2, 3, 4, 5])(

@@ -4,6 +4,7 @@ import type { Admission } from '../../../src/relay/admission/authenticate.js'
 import { type ResumableSession, ResumableSessions } from '../../../src/relay/admission/resumable-sessions.js'
 import { newToken, type Token } from '../../../src/relay/tokens/tokens.js'
 import { ResumableLink } from '../../mux/resume/resumable-fixture.js'
+import { channelMoves } from '../../protocol/channel-moves.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 import { hex } from '../../support/test-peer.js'
 import { accept, connectTcp, data, endingsOf, textOf } from '../splice/channels.js'
@@ -144,6 +145,18 @@ describe('Relay, a session whose WebSocket is lost', () => {
     const stale = await joinResumable(world, 'member', { id: idOf(first) })
     expect(wentOn(stale)).toBe(false)
     expect(new Set([first, second, third, stale].map((peer) => String(idOf(peer)))).size).toBe(4)
+  })
+
+  it('counts messages about channels that move, which the relay ignores', async () => {
+    const world = await agentWorld()
+    const { connector, id } = await resumableChannel(world)
+    const before = connector.raw.length
+    await connector.send(...channelMoves(id))
+    expect(connector.raw.length).toBe(before)
+    await lose(connector)
+    const again = await back(world, connector)
+    // its Connect came before them
+    expect([wentOn(again), answerOf(again).received]).toEqual([true, 1 + channelMoves(id).length])
   })
 
   it('is confirmed by SessionControl, too', async () => {
