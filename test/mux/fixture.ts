@@ -98,6 +98,8 @@ export class Accepter {
   readonly cancels: (LinkSocksError | undefined)[] = []
   /** Answer with success at once. */
   accepting = true
+  /** Takes what a Connect offers; without it channels have no stream control. */
+  offers = true
   #end: SessionEnd | undefined
 
   readonly handler = {
@@ -108,7 +110,7 @@ export class Accepter {
         host: this.#end.session,
         id: message.channelId,
         opener: false,
-        offer: message.trailer?.streamControl,
+        offer: this.offers ? message.trailer?.streamControl : undefined,
         fastOpen: false,
       })
       this.channels.push(channel)

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import {
@@ -9,6 +10,7 @@ import {
   OPEN_TIMEOUT_MS,
 } from '../../src/protocol/limits.js'
 import { pattern } from '../contract/pattern.js'
+import { bytesBehindData, dataAmong } from '../protocol/behind-data.js'
 import { settle } from '../support/manual-clock.js'
 import { TestPeer } from '../support/test-peer.js'
 import { resetCodes, type SessionPair, sessionPair, TARGET } from './fixture.js'
@@ -28,6 +30,31 @@ async function opened(options: { readonly consume?: boolean; readonly fastOpen?:
 }
 
 describe('Two sessions', () => {
+  it('write nothing behind Data, however their channels begin, carry bytes and end', async () => {
+    const end = fc.constantFrom('end', 'close', 'abort')
+    const sizes = fc.array(fc.integer({ min: 0, max: 400 * KIB }), { maxLength: 5 })
+    await fc.assert(
+      fc.asyncProperty(fc.boolean(), fc.boolean(), sizes, sizes, end, async (fastOpen, base, up, down, last) => {
+        const pair = sessionPair()
+        // without an offer the channel has no stream control
+        if (base) pair.accepter.offers = false
+        const streams = await pair.open(fastOpen)
+        const [near, far] = [new TestPeer(streams.near), new TestPeer(streams.far)]
+        for (const size of up) near.write(pattern(size))
+        for (const size of down) far.write(pattern(size))
+        await settle()
+        if (last === 'end') near.end()
+        else if (last === 'close') near.close()
+        else near.abort(new LinkSocksError('ERR_STREAM_RESET', 'gone'))
+        far.end()
+        await pair.clock.advanceAsync(CREDIT_PROBE_MS)
+        const sent = [...pair.near.transport.sentMessages, ...pair.far.transport.sentMessages]
+        expect(dataAmong(sent).filter((raw) => bytesBehindData(raw) !== 0)).toEqual([])
+      }),
+      { numRuns: 30 },
+    )
+  })
+
   it('open a channel, carry data and half-closes both ways, and forget it', async () => {
     const { pair, near, far } = await opened()
     near.write('ping')

@@ -2,10 +2,12 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { type ControlFrame, ControlOp, encodeControl } from '../../src/protocol/control.js'
 import type { Message } from '../../src/protocol/messages.js'
-import { channelKeyOf, decodeMessage, messageType } from '../../src/protocol/messages.js'
+import { channelKeyOf, decodeMessage, MessageType, messageType } from '../../src/protocol/messages.js'
 import { channelKey } from '../../src/protocol/uuid.js'
-import { anyMessage, encodeMessage, kinds } from './arbitraries.js'
+import { anyMessage, encodeMessage, id, kinds } from './arbitraries.js'
+import { bytesBehindData } from './behind-data.js'
 import { hex } from './hex.js'
 import { oracleDecode, oracleEncode, Refused } from './oracle.js'
 
@@ -92,6 +94,34 @@ describe('decodeMessage', () => {
   })
 })
 
+describe('Data', () => {
+  const control: fc.Arbitrary<ControlFrame> = fc.oneof(
+    fc.record({ op: fc.constant(ControlOp.WindowUpdate), credit: fc.nat(0xffff_ffff) }),
+    fc.record({ op: fc.constant(ControlOp.EndOfStream), total: fc.maxSafeNat() }),
+    fc.record({ op: fc.constant(ControlOp.Reset), code: fc.nat(255) }),
+    fc.record({ op: fc.constantFrom(ControlOp.Ping, ControlOp.Pong), id: fc.nat(0xffff_ffff) }),
+  )
+
+  it('has nothing behind its fields, whichever encoder writes it', () => {
+    const written = fc.oneof(
+      anyMessage.filter((message) => message.type === MessageType.Data).map(encodeMessage),
+      fc.tuple(id, control).map(([channel, frame]) => encodeControl(channel, frame)),
+    )
+    fc.assert(fc.property(written, (raw) => same(bytesBehindData(raw), 0)))
+  })
+
+  it('is read the same with a Sequence behind it, of tcp and of udp', () => {
+    const dataMessage = anyMessage.filter((message) => message.type === MessageType.Data)
+    const sequence = fc.uint8Array({ minLength: 8, maxLength: 8 })
+    fc.assert(
+      fc.property(dataMessage, sequence, (message, behind) => {
+        const raw = encodeMessage(message)
+        same(decodeMessage(Uint8Array.of(...raw, ...behind)), decodeMessage(raw))
+      }),
+    )
+  })
+})
+
 describe('messageType and channelKeyOf', () => {
   it('agree with decodeMessage', () => {
     fc.assert(
@@ -108,8 +138,8 @@ describe('messageType and channelKeyOf', () => {
   it('never throw anything but LinkSocksError', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 24 }), (data) => {
-        const id = channelKeyOf(data)
-        expect(id === undefined || id.length === 8).toBe(true)
+        const key = channelKeyOf(data)
+        expect(key === undefined || key.length === 8).toBe(true)
         try {
           expect(messageType(data)).toBe(data[1])
         } catch (error) {

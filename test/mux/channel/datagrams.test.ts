@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { DatagramChannel, MAX_WAITING_DATAGRAM_BYTES } from '../../../src/mux/channel/datagrams.js'
@@ -13,6 +14,7 @@ import {
 } from '../../../src/protocol/messages.js'
 import { pumpDatagrams } from '../../../src/streams/pump.js'
 import { DatagramRecorder, datagramSocketContract } from '../../contract/datagram-socket.js'
+import { bytesBehindData, dataAmong } from '../../protocol/behind-data.js'
 import { settle } from '../../support/manual-clock.js'
 import { concat } from '../../support/test-peer.js'
 import { disconnect, ScriptedPeer, sessionPair, success, uuid } from '../fixture.js'
@@ -39,6 +41,23 @@ datagramSocketContract('a DatagramChannel', async () => {
   const { near, far } = await associated()
   far.start({ datagram: (data, from) => far.send(data, { ...SOURCE, port: from.port }), close: () => {} })
   return { socket: near, echo: TARGET }
+})
+
+describe('A DatagramChannel', () => {
+  it('writes nothing behind Data, whatever the datagram and its address are', async () => {
+    const place = fc.record({ host: fc.string({ unit: 'grapheme', maxLength: 300 }), port: fc.nat(65_535) })
+    const datagram = fc.uint8Array({ maxLength: 2_000 })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(datagram, place), { minLength: 1, maxLength: 8 }), async (sent) => {
+        const { pair, near, far } = await associated()
+        for (const socket of [near, far]) for (const [bytes, to] of sent) socket.send(bytes, to)
+        await settle()
+        const messages = [...pair.near.transport.sentMessages, ...pair.far.transport.sentMessages]
+        expect(dataAmong(messages).map(bytesBehindData)).toEqual(sent.flatMap(() => [0, 0]))
+      }),
+      { numRuns: 50 },
+    )
+  })
 })
 
 /** Our end opens, the peer is written by hand. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { ControlOp, encodeControl, ResetCode } from '../../../src/protocol/control.js'
 import { KIB, MIB } from '../../../src/protocol/limits.js'
 import { encodeConnect, encodeConnectResponse, encodeDatagram, MessageType } from '../../../src/protocol/messages.js'
+import { bytesBehindData, dataAmong } from '../../protocol/behind-data.js'
 import { settle } from '../../support/manual-clock.js'
 import { concat } from '../../support/test-peer.js'
 import { agentWorld, type Peer, uuid, type World } from '../world.js'
@@ -33,6 +34,46 @@ const received = (peer: Peer): number =>
 const reset = (id: Uint8Array, code: number): Uint8Array => encodeControl(id, { op: ControlOp.Reset, code })
 const endOfStream = (id: Uint8Array, total: number): Uint8Array =>
   encodeControl(id, { op: ControlOp.EndOfStream, total })
+
+describe('Data that passes', () => {
+  const EIGHT = new Uint8Array(8).fill(1)
+
+  it.each([
+    ['with stream control', { offer: 65_536, grant: 65_536 }],
+    ['without stream control', {}],
+  ])('has nothing behind it that was not there before, %s', async (_name, control) => {
+    const { world, connector, provider } = await pair()
+    const id = await openChannel(connector, provider, control)
+    const messages = [
+      data(id, 'plain'),
+      data(id, ''),
+      concat(data(id, 'numbered'), EIGHT),
+      windowUpdate(id, 1_000),
+      concat(windowUpdate(id, 1), EIGHT),
+    ]
+    await provider.send(...messages)
+    await connector.send(...messages)
+    expect([dataAmong(connector.raw), dataAmong(provider.raw)]).toEqual([messages, messages])
+    // what the relay writes by itself when an end is lost
+    connector.clear()
+    provider.clear()
+    await connector.send(endOfStream(id, 13))
+    connector.transport.cut()
+    await world.clock.advanceAsync(60_000)
+    expect(dataAmong(provider.raw).filter((raw) => bytesBehindData(raw) !== 0)).toEqual([])
+    expect(endingsOf(provider).length).toBeGreaterThan(0)
+  })
+
+  it('is passed on byte for byte over udp as well', async () => {
+    const { connector, provider } = await pair()
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 2, channelId: id }))
+    await provider.send(accept(id))
+    const datagram = encodeDatagram({ channelId: id, data: Uint8Array.of(1), target: TARGET })
+    await connector.send(datagram, concat(datagram, EIGHT))
+    expect(dataAmong(provider.raw).map(bytesBehindData)).toEqual([0, 8])
+  })
+})
 
 describe('credit', () => {
   it('lets a full window pass and resets both ends on one byte more', async () => {
