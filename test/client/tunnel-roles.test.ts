@@ -49,6 +49,21 @@ describe('Tunnel as a forward client', () => {
   it.each([
     { role: 'forward client', reverse: false },
     { role: 'provider', reverse: true },
+  ])('answers a Connect that resumes a channel it lacks, as a $role too, and dials nothing', async ({ reverse }) => {
+    const { server, exit, tunnel } = await upTunnel({ reverse })
+    const link = server.link()
+    link.send(encodeConnect({ protocol: ChannelProtocol.Tcp, channelId: CHANNEL, target: TARGET, resume: true }))
+    await settle()
+    expect(link.received(MessageType.Disconnect)).toEqual([
+      { type: MessageType.Disconnect, channelId: CHANNEL, error: 'channel expired' },
+    ])
+    expect([link.messages.length, exit.dialled]).toEqual([1, []])
+    await tunnel.close()
+  })
+
+  it.each([
+    { role: 'forward client', reverse: false },
+    { role: 'provider', reverse: true },
   ])('ignores messages about channels that move, as a $role too', async ({ reverse }) => {
     const { server, exit, log, tunnel } = await upTunnel({ reverse })
     const lines = log.lines.length

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { encodeConnector, encodeLog, encodePartners, MessageType } from '../../src/protocol/messages.js'
+import { encodeConnect, encodeConnector, encodeLog, encodePartners, MessageType } from '../../src/protocol/messages.js'
 import { IdleStream } from '../exit/fakes.js'
 import { channelMoves } from '../protocol/channel-moves.js'
 import { settle } from '../support/manual-clock.js'
 import { concat, hex } from '../support/test-peer.js'
-import { accept, connectTcp, data, disconnect, openChannel, textOf } from './splice/channels.js'
+import { accept, connectTcp, data, disconnect, openChannel, TARGET, textOf } from './splice/channels.js'
 import { agentWorld, uuid, type World } from './world.js'
 
 async function fullWorld(): Promise<World> {
@@ -42,6 +42,40 @@ describe('roles are authority', () => {
     expect(world.dials.asked).toHaveLength(1)
     expect(provider.of(MessageType.Connect)).toEqual([])
   })
+
+  it.each(['forward', 'member', 'tenant', 'autonomous'])(
+    'a Connect of %s that resumes a channel nobody knows is answered, and opens nothing',
+    async (token) => {
+      const world = await fullWorld()
+      const provider = await world.join('tenant')
+      const peer = await world.join(token)
+      for (const each of [provider, peer]) each.clear()
+      const [tcp, udp] = [uuid(), uuid()]
+      await peer.send(
+        encodeConnect({ protocol: 1, channelId: tcp, target: TARGET, resume: true }),
+        encodeConnect({ protocol: 2, channelId: udp, resume: true }),
+      )
+      expect(peer.messages).toEqual([
+        { type: MessageType.Disconnect, channelId: tcp, error: 'channel expired' },
+        { type: MessageType.Disconnect, channelId: udp, error: 'channel expired' },
+      ])
+      expect([world.dials.asked, world.associations.asked, provider.raw]).toEqual([[], [], []])
+    },
+  )
+
+  it.each(['forward', 'member'])(
+    'a Connect of %s that resumes a channel it has is not answered, and opens nothing',
+    async (token) => {
+      const world = await fullWorld()
+      const provider = await world.join('tenant')
+      const peer = await world.join(token)
+      const id = uuid()
+      await peer.send(connectTcp(id))
+      const before = [world.dials.asked.length, provider.raw.length, peer.raw.length]
+      await peer.send(encodeConnect({ protocol: 1, channelId: id, target: TARGET, resume: true }))
+      expect([world.dials.asked.length, provider.raw.length, peer.raw.length]).toEqual(before)
+    },
+  )
 
   it('a connector is never dialled for by the server', async () => {
     const world = await fullWorld()
