@@ -55,6 +55,8 @@ export interface TunnelOptions {
   readonly fastOpen: boolean
   readonly trace: boolean
   readonly pings?: PingTimes | undefined
+  /** Of this program, for servers and peers that probe. */
+  readonly version: string
   /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
   readonly resumeTimeoutMs: number
   /** The way out of a provider, one for each session. */
@@ -220,12 +222,13 @@ export class Tunnel implements Dialer {
   }
 
   #serve(admitted: Admitted, index: number, log: Logger): LiveSession {
-    const { clock, crypto, inflate, trace, pings, reverse, resumeTimeoutMs } = this.#options
+    const { clock, crypto, inflate, trace, pings, version, reverse, resumeTimeoutMs } = this.#options
     this.#admitted = true
     this.#tellAssigned(admitted.assignedToken)
     const limited = limitedLog(log, () => clock.now())
     const channelLog = peerLog(log, limited)
-    const environment = { clock, crypto, inflate, log: channelLog, totals: this.#received, trace, pings, pongs: true }
+    const shared = { clock, crypto, inflate, trace, pings, version, totals: this.#received }
+    const environment = { ...shared, log: channelLog, pongs: true }
     const resumable = { clock, timeoutMs: resumeTimeoutMs, budget: this.#replays }
     const served = new ServedSession(admitted, resumable, environment)
     const { session } = served

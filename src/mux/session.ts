@@ -22,6 +22,7 @@ import { ReadGate } from './flow/read-gate.js'
 import { RoundTrips } from './flow/round-trips.js'
 import { type Lane, Scheduler, type Source } from './flow/scheduler.js'
 import { Keepalive, type PingTimes } from './keepalive.js'
+import { ProbeAnswers } from './probe-answers.js'
 import { SessionClock } from './session-clock.js'
 import { SessionUsage } from './session-usage.js'
 
@@ -56,6 +57,8 @@ export interface SessionOptions extends HostEnvironment {
   readonly totals?: HeldTotals | undefined
   /** Logs the type of every message. */
   readonly trace?: boolean | undefined
+  /** What a peer that probes is answered with. @default probes are not answered */
+  readonly version?: string | undefined
 }
 
 /** Channels over one transport: dispatch, scheduling, liveness. Knows nothing of roles; inert until `start()`. */
@@ -75,6 +78,7 @@ export class Session implements ChannelHost {
   readonly #scheduler: Scheduler
   readonly #keepalive: Keepalive
   readonly #trace: boolean
+  readonly #probes: ProbeAnswers | undefined
   readonly #channels = new Map<ChannelKey, ChannelEntry>()
   #transportClosed = (): void => {}
   readonly #gone = new Promise<void>((resolve) => {
@@ -100,6 +104,7 @@ export class Session implements ChannelHost {
     this.busyReaders = new BusyReaders(this.clock)
     this.#transport = transport
     this.#trace = options.trace ?? false
+    this.#probes = options.version === undefined ? undefined : new ProbeAnswers(options.clock, options.version)
     this.#scheduler = new Scheduler(transport, new Pace(this.clock), () =>
       this.abort(new LinkSocksError('ERR_LIMIT', 'the peer does not read what it asked for')),
     )
@@ -316,7 +321,10 @@ export class Session implements ChannelHost {
   #onControl(raw: Uint8Array): void {
     try {
       const message = decodeMessage(raw)
-      if (message !== undefined) this.#handler?.control?.(message)
+      if (message === undefined) return
+      const pong = this.#probes?.answer(message)
+      if (pong !== undefined) this.control(pong)
+      this.#handler?.control?.(message)
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_MESSAGE_INVALID')
       this.log.warn('session.message.ignored', { code: error.code, reason: error.message })

@@ -22,6 +22,7 @@ import { toDuplex } from './stream-duplex.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
+import { packageVersion } from './system/package-version.js'
 import { watchWake } from './system/wake.js'
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -68,6 +69,7 @@ export class Client implements AsyncDisposable {
       fastOpen: options.fastOpen ?? false,
       trace: options.traceMessages ?? false,
       pings: pingTimes(options),
+      version: packageVersion(),
       resumeTimeoutMs: resumeTimeout(options),
       createExitDialer: exitDialers(options, this.#log),
       watchWake,

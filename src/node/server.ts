@@ -18,6 +18,7 @@ import { LazyTokenStore } from './store/lazy-token-store.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
+import { packageVersion } from './system/package-version.js'
 import { limitInbound } from './websocket/limit-inbound.js'
 import type { WsTransport } from './websocket/ws-transport.js'
 
@@ -70,6 +71,7 @@ export class Server implements AsyncDisposable {
       fastOpen: options.fastOpen ?? false,
       trace: options.traceMessages ?? false,
       pings: pingTimes(options),
+      version: packageVersion(),
       resumeTimeoutMs: resumeTimeout(options),
       attempts,
       store: storeOf(options, log),

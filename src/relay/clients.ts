@@ -28,6 +28,8 @@ export interface ClientsOptions extends HostEnvironment {
   readonly connectorWaitMs: number
   readonly trace: boolean
   readonly pings?: PingTimes | undefined
+  /** Of this program, for clients that probe. */
+  readonly version: string
   /** Milliseconds a session outlives its WebSocket; 0 switches that off. */
   readonly resumeTimeoutMs: number
 }
@@ -98,13 +100,14 @@ export class Clients {
 
   #open(admission: Admission, address: string): void {
     const { token, role, extensions } = admission
-    const { clock, crypto, inflate, trace, pings } = this.#options
+    const { clock, crypto, inflate, trace, pings, version } = this.#options
     this.#last += 1
     const log = logWith(this.#options.log, { link: this.#last })
     const limited = limitedLog(log, () => clock.now())
     const channelLog = peerLog(log, limited)
     const { transport, forget, drain } = this.#transports.open(admission)
-    const environment = { clock, crypto, inflate, trace, pings, totals: this.received, log: channelLog, pongs: false }
+    const shared = { clock, crypto, inflate, trace, pings, version, totals: this.received }
+    const environment = { ...shared, log: channelLog, pongs: false }
     const session = new Session(transport, environment)
     const client = new RelayClient(this.#identityOf(admission, address), session, { extensions, drain })
     const handler = {

@@ -54,6 +54,7 @@ export class TunnelStage {
       threads: 1,
       fastOpen: false,
       trace: false,
+      version: '1.2.3',
       resumeTimeoutMs: RESUME_TIMEOUT_MS,
       createExitDialer: () => {
         this.exits += 1

@@ -6,6 +6,7 @@ import {
   encodeConnectResponse,
   encodeDatagram,
   encodeDataHead,
+  encodeLog,
   MessageType,
 } from '../../src/protocol/messages.js'
 import { channelMoves } from '../protocol/channel-moves.js'
@@ -43,6 +44,19 @@ describe('Tunnel as a forward client', () => {
     const [answer] = server.link().received(MessageType.ConnectResponse)
     expect(answer).toMatchObject({ success: false, channelId: CHANNEL, error: expect.stringContaining('not allowed') })
     expect([exit.dialled, exits, log.of('session.connect.refused').length]).toEqual([[], 0, 1])
+    await tunnel.close()
+  })
+
+  it.each([
+    { role: 'forward client', reverse: false },
+    { role: 'provider', reverse: true },
+  ])('answers a probe with its version, as a $role too', async ({ reverse }) => {
+    const { server, tunnel } = await upTunnel({ reverse })
+    server.link().send(encodeLog({ level: 'trace', message: 'probe:1' }))
+    await settle()
+    expect(server.link().received(MessageType.Log)).toEqual([
+      { type: MessageType.Log, level: 'trace', message: 'pong:{"version":"1.2.3"}' },
+    ])
     await tunnel.close()
   })
 

@@ -138,6 +138,17 @@ describe('roles are authority', () => {
     expect(textOf(provider)).toBe('goes on')
   })
 
+  it.each(['forward', 'member', 'tenant', 'autonomous'])(
+    'a probe of %s is answered with the version',
+    async (token) => {
+      const world = await fullWorld()
+      const peer = await world.join(token)
+      peer.clear()
+      await peer.send(encodeLog({ level: 'trace', message: 'probe:1' }))
+      expect(peer.messages).toEqual([{ type: MessageType.Log, level: 'trace', message: 'pong:{"version":"1.2.3"}' }])
+    },
+  )
+
   it('shows text of a peer escaped and cut, as remote', async () => {
     const world = await fullWorld()
     const peer = await world.join('forward')

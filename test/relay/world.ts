@@ -105,6 +105,7 @@ export class World {
       connectorWaitMs: CONNECTOR_WAIT_MS,
       fastOpen: false,
       trace: false,
+      version: '1.2.3',
       resumeTimeoutMs: RESUME_TIMEOUT_MS,
       attempts: new FailedAttempts(this.clock),
       store: new MemoryTokenStore(),
