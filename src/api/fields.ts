@@ -1,7 +1,8 @@
 /** Fields that several routes take or give, as on the wire. Each message is the error text that the caller reads. */
 import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
-import { ID_TEXT, MAX_LABEL_BYTES, PLAIN_TEXT } from '../relay/tokens/token-text.js'
+import { PLAIN_TEXT } from '../protocol/text.js'
+import { ID_TEXT, MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
 import { MAX_CREDENTIAL_BYTES } from '../socks/codec.js'
 import { parseTime } from './timestamp.js'
 

@@ -1,8 +1,8 @@
 /** Tokens by their text: adding and removing, as documented for deployed programs. */
 import * as v from 'valibot'
 import { MAX_STR8_BYTES } from '../protocol/limits.js'
+import { PLAIN_TEXT } from '../protocol/text.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
-import { PLAIN_TEXT } from '../relay/tokens/token-text.js'
 import { type Answer, json, Refusal } from './answers.js'
 import { credential, documentedPlain, futureTime, label, newPair, PAIR_ERROR, port } from './fields.js'
 import { parse, parseBody } from './parse.js'

@@ -32,6 +32,8 @@ export interface Ticket {
   readonly url: string
   /** A secret. */
   readonly id: Uint8Array
+  /** With which the session began: its id is good with no other. A secret. */
+  readonly token: string | undefined
   /** Messages received so far. */
   readonly received: number
 }
@@ -60,6 +62,8 @@ export interface LinkSurroundings {
 export interface Admitted {
   /** Of the server, as it was given. */
   readonly url: string
+  /** That was shown to it; a secret. */
+  readonly token: string | undefined
   /** It was redirected to another host, which the first message of a later connection would not follow: no coming back. */
   readonly elsewhere: boolean
   readonly transport: MessageTransport
@@ -69,7 +73,7 @@ export interface Admitted {
   readonly received: number | undefined
   /** The server keeps order and early data: fast open is safe (trailer tag 0x11). */
   readonly keepsOrder: boolean
-  /** The token that some servers give a client which has none; a secret. */
+  /** The token that some servers give a client for its next handshakes, if it is not the one that was shown; a secret. */
   readonly assignedToken: string | undefined
   /** What the server sent before its answer. */
   readonly early: readonly Message[]
@@ -103,10 +107,11 @@ export async function connectLink(
     if (inBand) transport.send(encodeAuth({ token, reverse, instance, trailer }))
     const { answer, early } = await awaitAnswer(transport, clock, signal)
     if (!answer.success) throw rejected(answer.error ?? '', credentials.token)
-    const assignedToken = credentials.token === undefined ? answer.token : undefined
+    const assignedToken = answer.token === credentials.token ? undefined : answer.token
     const told = answer.trailer
     return {
       url: credentials.url,
+      token: credentials.token,
       elsewhere,
       transport: transport.release(),
       sessionId: resumable ? told?.sessionId : undefined,

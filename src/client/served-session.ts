@@ -25,6 +25,7 @@ export class ServedSession {
   /** A later connection would end up at another server. */
   readonly #elsewhere: boolean
   #handler: ServedSessionHandler | undefined
+  readonly #token: string | undefined
   #url: string
   #id: Uint8Array | undefined
   #up = false
@@ -35,10 +36,11 @@ export class ServedSession {
   #receivedBefore = 0
 
   constructor(
-    { url, elsewhere, sessionId, transport }: Admitted,
+    { url, token, elsewhere, sessionId, transport }: Admitted,
     resumable: ResumableOptions,
     environment: SessionOptions,
   ) {
+    this.#token = token
     this.#url = url
     this.#elsewhere = elsewhere
     this.#id = sessionId
@@ -50,7 +52,7 @@ export class ServedSession {
   get ticket(): Ticket | undefined {
     const transport = this.#transport
     if (transport === undefined || this.#id === undefined || transport.closed || this.#draining) return undefined
-    return { url: this.#url, id: this.#id, received: transport.received }
+    return { url: this.#url, id: this.#id, token: this.#token, received: transport.received }
   }
 
   /** Begins to receive; called once. */

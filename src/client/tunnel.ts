@@ -23,6 +23,7 @@ import { type ConnectMessage, type Message, MessageType } from '../protocol/mess
 import { encodeRefusal } from '../protocol/refusal.js'
 import { encodeSessionControl, SessionOp } from '../protocol/session-control.js'
 import { newUuid } from '../protocol/uuid.js'
+import { AssignedTokens } from './assigned-tokens.js'
 import { type Admitted, connectLink, type OpenTransport } from './connect-link.js'
 import { ConnectionKeeper, type LiveSession } from './connection-keeper.js'
 import { ConnectorTokens } from './connector-tokens.js'
@@ -85,13 +86,13 @@ export class Tunnel implements Dialer {
   #draining = false
   readonly #replays = new ReplayBudget()
   readonly #connectorTokens: ConnectorTokens
+  readonly #tokens: AssignedTokens
   /** Settles when it ended for good: with the error that ended it, or `undefined` after `close()`. */
   readonly closed: Promise<LinkSocksError | undefined>
   #end: (error?: LinkSocksError) => void = () => {}
   #running: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #admitted = false
-  #assignedToken: string | undefined
   #saidNoFastOpen = false
 
   constructor(options: TunnelOptions) {
@@ -107,6 +108,7 @@ export class Tunnel implements Dialer {
       noneText: 'no link to the server',
       crowdedText: 'too many requests wait for the link to the server',
     })
+    this.#tokens = new AssignedTokens(options.token, options.log)
     this.#connectorTokens = new ConnectorTokens(options.connectorTokens, options.log)
     this.#keepers = Array.from({ length: options.threads }, (_, index) => this.#keeper(index))
   }
@@ -190,13 +192,17 @@ export class Tunnel implements Dialer {
   }
 
   async #connect(index: number, log: Logger, signal: AbortSignal): Promise<LiveSession> {
-    const { urls, token, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
+    const { urls, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
     const resumable = reconnect && this.#options.resumeTimeoutMs > 0
     const ticket = this.#served[index]?.ticket
     if (this.#draining && ticket === undefined) throw shuttingDown()
-    const credentials = { token, reverse, authInBand, instance: this.#instance, resumable, ticket }
+    const credentials = { reverse, authInBand, instance: this.#instance, resumable }
+    const surroundings = { openTransport, clock, crypto }
     const admitted = await firstOf(urls, {
-      connect: (url) => connectLink({ ...credentials, url }, { openTransport, clock, crypto }, { signal }),
+      connect: (url) =>
+        this.#tokens.connect(url, ticket, (token, fitting) =>
+          connectLink({ ...credentials, url, token, ticket: fitting }, surroundings, { signal }),
+        ),
       failed: ({ code, message }, url) => {
         if (urls.length > 1) log.info('link.failover', { server: serverText(url), code, reason: remoteText(message) })
       },
@@ -224,7 +230,6 @@ export class Tunnel implements Dialer {
   #serve(admitted: Admitted, index: number, log: Logger): LiveSession {
     const { clock, crypto, inflate, trace, pings, version, reverse, resumeTimeoutMs } = this.#options
     this.#admitted = true
-    this.#tellAssigned(admitted.assignedToken)
     const limited = limitedLog(log, () => clock.now())
     const channelLog = peerLog(log, limited)
     const shared = { clock, crypto, inflate, trace, pings, version, totals: this.#received }
@@ -276,13 +281,6 @@ export class Tunnel implements Dialer {
   #onConnect(exit: Exit, session: Session, message: ConnectMessage): void {
     if (this.#draining) session.control(encodeRefusal(message.channelId, shuttingDown()))
     else exit.connect(session, message)
-  }
-
-  /** Without it nobody could connect to this client: it is for its owner to pass on. */
-  #tellAssigned(token: string | undefined): void {
-    if (token === undefined || token === this.#assignedToken) return
-    this.#assignedToken = token
-    this.#log.info('token.assigned', { token: remoteText(token) })
   }
 
   #fastOpen(keepsOrder: boolean): boolean {

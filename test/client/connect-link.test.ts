@@ -130,11 +130,15 @@ describe('connectLink, the answer', () => {
     expect(got).toEqual([toHex(next)])
   })
 
-  it('names the token that the server assigned to a client without one, and ignores an echo', async () => {
+  it('names the token that the server assigned, and ignores an echo', async () => {
     const { server, result } = begin({ token: undefined })
     await settle()
     server.link().send(encodeAuthResponse({ success: true, token: 'given' }))
     expect((await result).assignedToken).toBe('given')
+    expect(await answeredWith(encodeAuthResponse({ success: true, token: 'given' }))).toMatchObject({
+      token: 'tok1',
+      assignedToken: 'given',
+    })
     expect((await answeredWith(encodeAuthResponse({ success: true, token: 'tok1' }))).assignedToken).toBeUndefined()
   })
 })

@@ -1,8 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeUtf8, encodeUtf8 } from '../../src/protocol/text.js'
+import { decodeUtf8, encodeUtf8, isTokenText } from '../../src/protocol/text.js'
 import { codePoint } from '../support/code-point.js'
 import { bytes } from './hex.js'
+
+describe('isTokenText', () => {
+  it.each(['a', 'x'.repeat(255), 'é'.repeat(127), 'Anonymous', 'a b'])('takes %j', (text) => {
+    expect(isTokenText(text)).toBe(true)
+  })
+
+  it.each(['', 'x'.repeat(256), 'é'.repeat(128), 'anonymous', 'a\u0000', '\udc00'])('refuses %j', (text) => {
+    expect(isTokenText(text)).toBe(false)
+  })
+})
 
 describe('decodeUtf8', () => {
   it('reads what encodeUtf8() wrote', () => {

@@ -2,7 +2,7 @@ import { LinkSocksError } from '../../errors.js'
 import type { Crypto } from '../../ports.js'
 import { hex } from '../../protocol/hex.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../../protocol/limits.js'
-import { encodeUtf8 } from '../../protocol/text.js'
+import { encodeUtf8, isTokenText, PLAIN_TEXT } from '../../protocol/text.js'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const GENERATED_CHARACTERS = 32
@@ -10,8 +10,6 @@ const ID_BYTES = 12
 /** Bytes from here on would make some characters likelier than others: 248 = 4 * 62. */
 const FAIR_BYTES = 248
 
-/** No control characters; no lone surrogates, which UTF-8 cannot carry. */
-export const PLAIN_TEXT = /^[^\p{Cc}\p{Cs}]*$/u
 /** What {@link newId} makes. */
 export const ID_TEXT = /^[0-9a-f]{24}$/
 
@@ -51,14 +49,12 @@ export function newId(crypto: Crypto): string {
 
 /** @throws {LinkSocksError} ERR_TOKEN_INVALID (naming `field`), ERR_TOKEN_RESERVED */
 export function checkToken(token: string, field = 'token'): void {
-  const bytes = encodeUtf8(token).byteLength
-  if (bytes < 1 || bytes > MAX_STR8_BYTES || !PLAIN_TEXT.test(token)) {
-    throw new LinkSocksError(
-      'ERR_TOKEN_INVALID',
-      `${field} must be 1 to ${MAX_STR8_BYTES} bytes of UTF-8 without control characters`,
-    )
-  }
+  if (isTokenText(token)) return
   if (token === ANONYMOUS_TOKEN) {
     throw new LinkSocksError('ERR_TOKEN_RESERVED', `'${ANONYMOUS_TOKEN}' is reserved and cannot be used as a token`)
   }
+  throw new LinkSocksError(
+    'ERR_TOKEN_INVALID',
+    `${field} must be 1 to ${MAX_STR8_BYTES} bytes of UTF-8 without control characters`,
+  )
 }
