@@ -28,6 +28,7 @@ import { type Admitted, connectLink, type OpenTransport } from './connect-link.j
 import { ConnectionKeeper, type LiveSession } from './connection-keeper.js'
 import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
+import { LostChannels } from './lost-channels.js'
 import { RemoteLog } from './remote-log.js'
 import { ServedSession, type ServedSessionHandler } from './served-session.js'
 
@@ -85,6 +86,7 @@ export class Tunnel implements Dialer {
   readonly #sessions = new Set<Session>()
   #draining = false
   readonly #replays = new ReplayBudget()
+  readonly #lost: LostChannels
   readonly #connectorTokens: ConnectorTokens
   readonly #tokens: AssignedTokens
   /** Settles when it ended for good: with the error that ended it, or `undefined` after `close()`. */
@@ -108,6 +110,7 @@ export class Tunnel implements Dialer {
       noneText: 'no link to the server',
       crowdedText: 'too many requests wait for the link to the server',
     })
+    this.#lost = new LostChannels(options.clock)
     this.#tokens = new AssignedTokens(options.token, options.log)
     this.#connectorTokens = new ConnectorTokens(options.connectorTokens, options.log)
     this.#keepers = Array.from({ length: options.threads }, (_, index) => this.#keeper(index))
@@ -241,12 +244,17 @@ export class Tunnel implements Dialer {
     const remoteLog = new RemoteLog(log, clock)
     this.#served[index] = served
     this.#sessions.add(session)
+    // a server that knows sessions ends the channels of a lost one by itself
+    if (admitted.sessionId !== undefined) this.#lost.forget(admitted.url)
     for (const message of admitted.early) this.#onControl(message, remoteLog)
     const live = served.start({
       ...this.#rights(session, channelLog),
       ...this.#life({ session, dialer }, log),
       control: (message) => this.#onControl(message, remoteLog),
+      // one that drains is about to be gone itself
+      lost: (channels) => served.draining || this.#lost.remember(admitted.url, channels),
     })
+    this.#lost.tell(admitted.url, session)
     // the sessions of one client are one instance: the first speaks for all
     if (reverse && index === 0) this.#connectorTokens.register(session)
     return live
@@ -259,7 +267,7 @@ export class Tunnel implements Dialer {
     return { connect: (message) => this.#onConnect(exit, session, message) }
   }
 
-  #life(pooled: PooledSession, log: Logger): Omit<ServedSessionHandler, 'connect' | 'control'> {
+  #life(pooled: PooledSession, log: Logger): Pick<ServedSessionHandler, 'up' | 'down' | 'forgotten' | 'close'> {
     const { session } = pooled
     return {
       up: () => {
@@ -272,6 +280,7 @@ export class Tunnel implements Dialer {
       },
       forgotten: (error) => log.warn('session.lost', { code: error.code, reason: remoteText(error.message) }),
       close: () => {
+        if (session.usage.unknownData > 0) log.debug('data.dropped', { count: session.usage.unknownData })
         this.#sessions.delete(session)
         this.#connectorTokens.forget(session)
       },

@@ -8,6 +8,8 @@ export class SessionUsage {
   readonly #roundTrips: RoundTrips
   readonly #scheduler: Scheduler
   readonly #keepalive: Keepalive
+  /** Data messages that came for channels that the session doesn't have. */
+  unknownData = 0
 
   constructor(receivedBytes: () => number, roundTrips: RoundTrips, scheduler: Scheduler, keepalive: Keepalive) {
     this.#receivedBytes = receivedBytes

@@ -44,6 +44,8 @@ export interface SessionHandler {
   resumed?(): void
   /** The peer is about to shut down: it takes no new channels. */
   draining?(): void
+  /** The session was lost with these base channels, of whose end its peer may not hear. Before `close()`. */
+  lost?(channels: readonly ChannelKey[]): void
   /** The session is gone. Exactly once; without `error` it was closed from this end or in order. */
   close(error?: LinkSocksError): void
 }
@@ -252,10 +254,17 @@ export class Session implements ChannelHost {
     this.gate.stop()
     this.#scheduler.stop()
     const entries = [...this.#channels.values()]
+    this.#tellLost()
     this.#channels.clear()
     const reason = error ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the link was closed')
     for (const entry of entries) this.#contain(() => entry.sessionClosed(reason))
     this.#contain(() => this.#handler?.close(error))
+  }
+
+  #tellLost(): void {
+    if (this.#handler?.lost === undefined) return
+    const keys = [...this.#channels].flatMap(([key, { base }]) => (base === true ? [key] : []))
+    if (keys.length > 0) this.#contain(() => this.#handler?.lost?.(keys))
   }
 
   #receive(raw: Uint8Array): void {
@@ -279,9 +288,9 @@ export class Session implements ChannelHost {
       case MessageType.ConnectResponse:
       case MessageType.Disconnect: {
         const entry = this.#channels.get(readChannelKey(raw))
-        if (entry === undefined) this.#handler?.unknownChannel?.(raw, type)
-        else entry.message(raw, type)
-        return
+        if (entry !== undefined) return entry.message(raw, type)
+        if (type === MessageType.Data) this.usage.unknownData += 1
+        return this.#handler?.unknownChannel?.(raw, type)
       }
       case MessageType.Connect:
         return this.#onConnect(raw)

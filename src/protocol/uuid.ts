@@ -21,6 +21,14 @@ export function channelKey(bytes: Uint8Array, offset = 0): ChannelKey {
   )
 }
 
+/** The 16 bytes of a key. */
+export function bytesOfKey(key: ChannelKey): Uint8Array {
+  return Uint8Array.from({ length: UUID_BYTES }, (_, at) => {
+    const both = key.charCodeAt(at >> 1)
+    return at % 2 === 0 ? both >> 8 : both & 0xff
+  })
+}
+
 function pair(bytes: Uint8Array, offset: number): number {
   return ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0)
 }

@@ -13,7 +13,7 @@ import {
   type Message,
   MessageType,
 } from '../../src/protocol/messages.js'
-import { channelKey } from '../../src/protocol/uuid.js'
+import { type ChannelKey, channelKey } from '../../src/protocol/uuid.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { memoryTransportPair } from '../support/memory-transport.js'
 import { crypto, data, disconnect, inflate, ScriptedPeer, sessionPair, success, TARGET, uuid } from './fixture.js'
@@ -65,6 +65,35 @@ describe('Session', () => {
     const plain = new ScriptedPeer()
     await plain.send(data(uuid(1), Uint8Array.of(1)), success(uuid(2)), disconnect(uuid(1)))
     expect([plain.end.closes, plain.received]).toEqual([[], []])
+  })
+
+  it('counts Data for channels it does not have, and nothing else', async () => {
+    const peer = new ScriptedPeer()
+    attached(peer, uuid(1))
+    await peer.send(data(uuid(1), Uint8Array.of(1)), success(uuid(2)), disconnect(uuid(2)))
+    expect(peer.end.session.usage.unknownData).toBe(0)
+    await peer.send(data(uuid(2), Uint8Array.of(1)), data(uuid(3), Uint8Array.of()))
+    expect(peer.end.session.usage.unknownData).toBe(2)
+  })
+
+  it('says with which base channels it was lost, before it is over', async () => {
+    const told: unknown[] = []
+    const handler = { lost: (channels: readonly ChannelKey[]) => told.push(channels) }
+    const peer = new ScriptedPeer({ handler })
+    peer.end.session.attach(channelKey(uuid(1)), Object.assign(new TestEntry(), { base: true }))
+    attached(peer, uuid(2))
+    const base = await peer.dialled()
+    const baseKey = channelKey(peer.id)
+    await peer.dialled(65_536)
+    peer.transport.cut()
+    await settle()
+    expect(told).toEqual([[channelKey(uuid(1)), baseKey]])
+    base.close()
+    const alone = new ScriptedPeer({ handler })
+    attached(alone, uuid(2))
+    alone.transport.cut()
+    await settle()
+    expect(told).toHaveLength(1)
   })
 
   it('gives messages outside of channels to its handler, and ignores late authentication', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Crypto } from '../../src/ports.js'
-import { channelKey, formatUuid, NIL_UUID, newUuid, parseUuid } from '../../src/protocol/uuid.js'
+import { bytesOfKey, channelKey, formatUuid, NIL_UUID, newUuid, parseUuid } from '../../src/protocol/uuid.js'
 import { id } from './arbitraries.js'
 import { bytes, hex } from './hex.js'
 
@@ -14,6 +14,13 @@ function cryptoOf(random: Uint8Array): Crypto {
     sha256: () => new Uint8Array(32),
   }
 }
+
+describe('bytesOfKey', () => {
+  it('gives back the bytes of which a key was made', () => {
+    const same = (bytes: Uint8Array): boolean => hex(bytesOfKey(channelKey(bytes))) === hex(bytes)
+    fc.assert(fc.property(id, same))
+  })
+})
 
 describe('channelKey', () => {
   it('is equal for equal ids and differs at every bit', () => {

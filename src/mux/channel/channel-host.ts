@@ -16,6 +16,8 @@ export interface ChannelEntry {
   sessionClosed(error: LinkSocksError): void
   /** The session is about to be closed from this end: tell the peer, then detach. */
   sessionClosing(reason: LinkSocksError): void
+  /** A channel without stream control (yet): relays that know nothing of ours may keep it when the session is lost. @default false */
+  readonly base?: boolean
 }
 
 /** The surroundings that a session gives its channels. */

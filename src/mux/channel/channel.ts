@@ -171,6 +171,10 @@ export class Channel implements ByteStream, ChannelEntry {
     this.abort(reason)
   }
 
+  get base(): boolean {
+    return this.#mode !== 'credit'
+  }
+
   #sorted(): Inbox {
     this.#inbox ??= new Inbox(this.#host.inflate, {
       message: (message) => this.#dispatch(message),

@@ -155,6 +155,10 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     this.abort(reason)
   }
 
+  get base(): boolean {
+    return true
+  }
+
   #dispatch(message: Message): void {
     if (this.#closed) return
     if (message.type === MessageType.Data) this.#onData(message)
