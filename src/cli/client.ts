@@ -16,6 +16,7 @@ import {
   THREADS,
   TOKEN,
 } from './settings/client-flags.js'
+import { checkDirectMode, deployedNotices } from './settings/deployed-flags.js'
 import { type Environment, optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
 import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings, readResume } from './settings/plan.js'
@@ -42,6 +43,7 @@ export async function planClient(
   if (!reverse && settings.given(CONNECTOR_TOKEN)) {
     throw optionError('--connector-token', 'is for providers (-r); a connector gives its token by --token')
   }
+  checkDirectMode(settings)
   const socks = await readSocks(settings)
   const tls = await readTls(settings)
   const exitProxy = await settings.secret(flags.UPSTREAM_PROXY, parseProxy)
@@ -100,6 +102,7 @@ function noticesOf(settings: Settings, reverse: boolean, tls: TlsOptions): reado
     notices.push(...ignoredIfGiven(settings, [flags.UPSTREAM_PROXY], reason))
     notices.push(...ignoredIfGiven(settings, [flags.UDP_TIMEOUT], 'only the way out uses it'))
   }
+  notices.push(...deployedNotices(settings))
   if (tls.insecure === true) {
     const reason = "--insecure: the server's certificate is not checked"
     notices.push({ level: 'warn', event: 'tls.unchecked', fields: { reason } })

@@ -3,6 +3,7 @@ import { nodeCrypto } from '../node/system/crypto.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { generateToken } from '../relay/tokens/token-text.js'
 import { apiNotices, hasApi, readApiOptions } from './server-api.js'
+import { deployedNotices } from './settings/deployed-flags.js'
 import { optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
 import {
@@ -151,6 +152,7 @@ function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[]
     notices.push(...ignoredIfGiven(settings, ownPort, 'an autonomy token has no SOCKS5 port'))
   }
   if (!wanted.api) notices.push(...withoutEffect(settings, wanted))
+  notices.push(...deployedNotices(settings))
   return notices
 }
 

@@ -171,3 +171,42 @@ describe('notices of the clients', () => {
     expect(fake.client?.exitProxy).toBeUndefined()
   })
 })
+
+describe.each(['client', 'provider', 'connector'])('flags of deployed versions for linksocks %s', (command) => {
+  const DIRECT: readonly (readonly string[])[] = [
+    ['--direct-discovery', 'server'],
+    ['--direct-host-candidates', 'never'],
+    ['--stun-server', 'stun.test:3478'],
+    ['--direct-only-action', 'refuse'],
+    ['--direct-upnp'],
+    ['--direct-upnp-lease', '30m'],
+    ['--direct-upnp-keep'],
+    ['--direct-upnp-external-port', '0'],
+  ]
+
+  it('are accepted without effect, and the log says so once for each', async () => {
+    const all = [['--transport-grace', '30s'], ['--direct-mode', ' Auto'], ...DIRECT, ['--stun-server', 'other.test']]
+    const { code, io, fake } = await run([command, '-t', 'tok', ...all.flat()])
+    expect([code, fake.client?.token]).toEqual([0, 'tok'])
+    const ignored = io.lines.flatMap((line) => /warn option.ignored option=(\S+)/.exec(line)?.[1] ?? [])
+    expect(ignored.sort()).toEqual(['--direct-mode', '--transport-grace', ...DIRECT.map(([flag]) => flag)].sort())
+  })
+
+  it('say nothing when they are not given', async () => {
+    expect((await run([command, '-t', 'tok'])).io.err).not.toContain('option.ignored')
+  })
+
+  it.each(['direct-only', ' Direct-Only '])('refuse a direct mode without the relay: %j', async (mode) => {
+    const { code, io, fake } = await run([command, '--direct-mode', mode])
+    expect([code, fake.calls]).toEqual([2, []])
+    expect(io.err).toBe(
+      'linksocks: --direct-mode: direct-only is not possible: this version has no direct path, all goes through the server\n',
+    )
+  })
+
+  it('refuse a direct mode that nobody knows', async () => {
+    const { code, io } = await run([command, '--direct-mode', 'relay'])
+    expect(code).toBe(2)
+    expect(io.err).toContain("--direct-mode: must be auto, relay-only or direct-only, not 'relay'")
+  })
+})

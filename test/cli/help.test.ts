@@ -132,6 +132,10 @@ describe('help', () => {
     expect(helpOf(command, '--help')).not.toContain(text)
   })
 
+  it.each(Object.keys(DOCUMENTED))('of %s leaves out the flags that only deployed versions use', (command) => {
+    expect(helpOf(command, '--help')).not.toMatch(/--direct|--stun|--transport-grace/)
+  })
+
   it('names defaults', () => {
     const server = helpOf('server', '--help')
     for (const value of ['0.0.0.0', '8765', '127.0.0.1', '9870', '10000-19999', '5s', '5m'])

@@ -241,6 +241,19 @@ describe('notices of linksocks server', () => {
   const notices = async (argv: readonly string[], env: Env = {}): Promise<readonly string[]> =>
     (await run(['server', ...argv], env)).io.lines.map((line) => line.slice('HH:MM:SS '.length))
 
+  it('accepts the flags of deployed versions that mean nothing here, and says so once for each', async () => {
+    const given = ['--transport-grace', '30s', '--direct-enable', '--direct-rendezvous-udp']
+    const more = ['--direct-rendezvous-host', '192.0.2.1', '--direct-rendezvous-port', '8766']
+    const lines = (await notices([...T, ...given, ...more])).filter((line) => line.includes('option.ignored'))
+    expect(lines.map((line) => /^warn option.ignored option=(\S+)/.exec(line)?.[1])).toEqual([
+      '--transport-grace',
+      '--direct-enable',
+      '--direct-rendezvous-udp',
+      '--direct-rendezvous-host',
+      '--direct-rendezvous-port',
+    ])
+  })
+
   it('says once that -b has no effect', async () => {
     const lines = await notices([...T, '-b', '1'])
     expect(lines.filter((line) => line.startsWith('info option.ignored option=--buffer-size'))).toHaveLength(1)

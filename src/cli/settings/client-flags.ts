@@ -1,5 +1,6 @@
 import { MAX_THREADS } from '../../node/check-options.js'
 import { DEFAULT_SERVER_URL } from '../../node/options.js'
+import { DEPLOYED_CLIENT_FLAGS } from './deployed-flags.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
 
@@ -120,6 +121,7 @@ const CLIENT_FLAGS: readonly Flag[] = [
   ...EXIT_FLAGS,
   flags.DEBUG,
   flags.LOG_FORMAT,
+  ...DEPLOYED_CLIENT_FLAGS,
 ]
 
 /** All three commands accept the same flags; help leaves out those without a meaning for the command. */

@@ -1,4 +1,5 @@
 import { DEFAULT_PORT } from '../../node/options.js'
+import { DEPLOYED_SERVER_FLAGS } from './deployed-flags.js'
 import { KEYS_FILE_LIMIT } from './files.js'
 import type { Flag } from './flags.js'
 import * as flags from './flags.js'
@@ -168,6 +169,7 @@ export const SERVER_FLAGS: readonly Flag[] = [
   flags.DEBUG,
   flags.LOG_FORMAT,
   BUFFER_SIZE,
+  ...DEPLOYED_SERVER_FLAGS,
 ]
 
 export const SERVER_SUMMARY = 'run the relay that both sides connect to; in forward mode it is also the way out'
