@@ -57,7 +57,7 @@ export function checkCredit(credit: SendWindow | undefined): void {
   throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent more than it had credit for')
 }
 
-/** The end that gets it may know this minor version alone; deployed ones end their session on another. */
+/** The end that gets it may know this minor version alone; pywssocks ends its session on another. */
 export function inOurVersion(raw: Uint8Array): Uint8Array {
   raw[0] = PROTOCOL_VERSION
   return raw
