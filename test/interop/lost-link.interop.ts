@@ -5,7 +5,7 @@ import type { Scene } from '../support/e2e/scene.js'
 import { readBytes, socksConnect } from '../support/e2e/socks.js'
 import { echoTarget, tcpTarget } from '../support/e2e/targets.js'
 import { eventually } from '../support/wait.js'
-import { captureInFront } from './support/capture.js'
+import { type CapturedLink, captureInFront } from './support/capture.js'
 import type { Deployed } from './support/deployed.js'
 import { echoAttempts } from './support/exchanges.js'
 import { describeDeployed, mixedCasts, named } from './support/mixed.js'
@@ -58,3 +58,43 @@ for (const mode of MODES) {
     )
   })
 }
+
+/** Channels that a client opened on a link, or ended there with an error. */
+function channelsIn(link: CapturedLink, type: 3 | 6): readonly string[] {
+  const idAt = type === 3 ? 3 : 2
+  const messages = link.of('client').map(({ bytes }) => bytes)
+  return messages.filter((raw) => raw[1] === type).map((raw) => raw.toString('hex', idAt, idAt + 16))
+}
+
+describeDeployed('a server that lost the link of a client of ours', (deployed) => {
+  it('is told on the next one to end the stream, and ends it', async (context) => {
+    const scene = ownScene(context)
+    const { inFront, links, cut } = captureInFront(scene)
+    const { socksPort } = await startMixed(
+      scene,
+      deployed,
+      'forward',
+      { server: 'theirs', listener: 'ours' },
+      { inFront },
+    )
+    let closed = false
+    const target = await tcpTarget(scene, (socket) => {
+      socket.on('end', () => {
+        closed = true
+      })
+      // read: without that its end is not seen
+      socket.resume().write('hello')
+    })
+    await readBytes(await socksConnect(scene, socksPort, ['127.0.0.1', target]), 5)
+    const before = links().length
+    cut()
+    const again = await eventually('link after the loss', () => links().at(before))
+    const told = await eventually('Disconnect of the stream', () => channelsIn(again, 6).at(0))
+    expect(
+      links()
+        .slice(0, before)
+        .flatMap((link) => channelsIn(link, 3)),
+    ).toContain(told)
+    await eventually('end of the connection to the target', () => closed || undefined)
+  })
+})
