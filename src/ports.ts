@@ -154,6 +154,14 @@ export interface Dialer {
  */
 export type EgressPolicy = (address: SocketAddress, protocol: 'tcp' | 'udp') => string | undefined
 
+/** Destinations that are allowed: those with one of the addresses and one of the ports. */
+export interface AccessRule {
+  /** CIDR, IP text, `A-B` of two IPs, or `192.168.1.1-255` of a last octet. @default any address */
+  readonly addresses?: readonly string[] | undefined
+  /** A port, or the first and the last of several. @default any port */
+  readonly ports?: readonly (number | readonly [number, number])[] | undefined
+}
+
 /** Why a transport ended. */
 export interface TransportClose {
   /** RFC 6455 close code; 1006 when the connection ended without a close frame. */
@@ -268,6 +276,16 @@ export interface TokenRecord {
   readonly autonomy?: boolean | undefined
   /** Of a connector token: the text of its reverse token. */
   readonly reverseToken?: string | undefined
+  /** What it may be used for; never empty. */
+  readonly rules?: readonly AccessRule[] | undefined
+}
+
+/** The access rules of a whole server; an absent side limits nothing. */
+export interface ServerAccessRules {
+  /** What SOCKS ports of reverse tokens without rules of their own let through. */
+  readonly entry?: readonly AccessRule[] | undefined
+  /** What is dialled for forward clients. */
+  readonly dial?: readonly AccessRule[] | undefined
 }
 
 /** What one write does: first it removes, then it puts. */
@@ -276,6 +294,8 @@ export interface TokenChanges {
   readonly put?: readonly TokenRecord[] | undefined
   /** Ids; those that are not there are passed over. */
   readonly remove?: readonly string[] | undefined
+  /** Takes the place of what is kept for the server as a whole. */
+  readonly access?: ServerAccessRules | undefined
 }
 
 /** Keeps tokens. One server at a time has it open. */
@@ -287,6 +307,11 @@ export interface TokenStore {
    * @throws {LinkSocksError} ERR_STORE (damaged, or after close())
    */
   load(): Promise<readonly TokenRecord[]>
+  /**
+   * The rules of the server as they were last written; none in a new store.
+   * @throws {LinkSocksError} ERR_STORE (damaged, or after close())
+   */
+  loadAccess(): Promise<ServerAccessRules>
   /**
    * All or nothing, and on disk when it resolves, if the store is durable. Writes happen in the order of their calls.
    * @throws {LinkSocksError} ERR_NOT_STORED (nothing changed; a later write may succeed), ERR_STORE (after close())

@@ -19,7 +19,15 @@ import {
 import { checkDirectMode, deployedNotices } from './settings/deployed-flags.js'
 import { type Environment, optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
-import { ignoredIfGiven, type Notice, type Plan, readCredentials, readPings, readResume } from './settings/plan.js'
+import {
+  ignoredIfGiven,
+  type Notice,
+  type Plan,
+  readAccessRules,
+  readCredentials,
+  readPings,
+  readResume,
+} from './settings/plan.js'
 import { readTls } from './settings/tls.js'
 import {
   parseClientToken,
@@ -48,6 +56,7 @@ export async function planClient(
   const tls = await readTls(settings)
   const exitProxy = await settings.secret(flags.UPSTREAM_PROXY, parseProxy)
   const udpTimeoutMs = settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000))
+  const rules = readAccessRules(settings)
   const options: ClientOptions = {
     url: readUrls(settings),
     token: await settings.secret(TOKEN, parseClientToken, flags.TOKEN_FILE),
@@ -64,7 +73,7 @@ export async function planClient(
     fastOpen: settings.enabled(flags.FAST_OPEN),
     ...readPings(settings),
     ...readResume(settings),
-    ...(reverse ? { exitProxy, udpTimeoutMs } : { socks }),
+    ...(reverse ? { exitProxy, udpTimeoutMs, dialRules: rules } : { socks, entryRules: rules }),
   }
   return { options, notices: noticesOf(settings, reverse, tls) }
 }

@@ -1,5 +1,7 @@
+import { LinkSocksError } from '../errors.js'
 import { DEFAULT_SOCKS_PORT, type ServerOptions } from '../node/options.js'
 import { nodeCrypto } from '../node/system/crypto.js'
+import type { AccessRule } from '../ports.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { generateToken } from '../relay/tokens/token-text.js'
 import { apiNotices, hasApi, readApiOptions } from './server-api.js'
@@ -12,11 +14,13 @@ import {
   ignoredIfGiven,
   type Notice,
   type Plan,
+  readAccessRules,
   readCredentials,
   readPings,
   readResume,
 } from './settings/plan.js'
 import {
+  ACCESS_RULE,
   BUFFER_SIZE,
   CONNECTOR_AUTONOMY,
   CONNECTOR_TOKEN,
@@ -49,6 +53,8 @@ interface TokenSettings extends CredentialSettings {
   readonly api: boolean
   /** 0: any of the range. */
   readonly socksPort: number
+  /** Of the reverse token's port, or of what forward clients reach. */
+  readonly rules: readonly AccessRule[] | undefined
 }
 
 export interface ServerPlan extends Plan<ServerOptions> {
@@ -77,9 +83,13 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     ...readResume(settings),
     exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
     udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
+    dialRules: wanted.reverse ? undefined : wanted.rules,
   }
   return { options, notices: [...noticesOf(settings, wanted), ...apiNotices(settings, api)], announcements }
 }
+
+/** In the deployed words. */
+const RULES_BY_API = '--access-rule is not allowed in API server mode; configure access control through the HTTP API'
 
 async function readTokenSettings(settings: Settings, api: boolean): Promise<TokenSettings> {
   return {
@@ -89,11 +99,13 @@ async function readTokenSettings(settings: Settings, api: boolean): Promise<Toke
     connectorTokens: await settings.secrets(CONNECTOR_TOKEN, parseToken),
     api,
     socksPort: settings.value(SOCKS_PORT, parsePort) ?? DEFAULT_SOCKS_PORT,
+    rules: readAccessRules(settings),
     ...(await readCredentials(settings)),
   }
 }
 
 function checkTokenSettings(settings: Settings, wanted: TokenSettings): void {
+  if (wanted.api && wanted.rules !== undefined) throw new LinkSocksError('ERR_OPTION', RULES_BY_API)
   const autonomy = wanted.autonomy ? settings.source(CONNECTOR_AUTONOMY) : undefined
   const connector = settings.source(CONNECTOR_TOKEN)
   const first = connector ?? autonomy
@@ -132,9 +144,9 @@ function planTokens(wanted: TokenSettings): TokenPlan {
   return { specs: [reverseSpec(reverseToken, wanted), ...connectors], announcements }
 }
 
-function reverseSpec(token: string, { autonomy, socksPort, username, password }: TokenSettings): TokenSpec {
+function reverseSpec(token: string, { autonomy, socksPort, username, password, rules }: TokenSettings): TokenSpec {
   if (autonomy) return { type: 'reverse', token, allowManageConnector: true }
-  return { type: 'reverse', token, port: socksPort === 0 ? undefined : socksPort, username, password }
+  return { type: 'reverse', token, port: socksPort === 0 ? undefined : socksPort, username, password, rules }
 }
 
 function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[] {
@@ -149,7 +161,7 @@ function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[]
     const reason = 'with --api-key no token is generated: name one by --token, or add it by the API'
     notices.push(...ignoredIfGiven(settings, [REVERSE, CONNECTOR_AUTONOMY, ...ownPort], reason))
   } else if (wanted.autonomy) {
-    notices.push(...ignoredIfGiven(settings, ownPort, 'an autonomy token has no SOCKS5 port'))
+    notices.push(...ignoredIfGiven(settings, [...ownPort, ACCESS_RULE], 'an autonomy token has no SOCKS5 port'))
   }
   if (!wanted.api) notices.push(...withoutEffect(settings, wanted))
   notices.push(...deployedNotices(settings))

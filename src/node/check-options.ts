@@ -2,7 +2,9 @@ import { X509Certificate } from 'node:crypto'
 import { MAX_PORT } from '../address.js'
 import { API_KEY_FORM, type ApiKey, isApiKey } from '../api/keys.js'
 import { LinkSocksError } from '../errors.js'
+import { AccessList } from '../exit/dial/access-rules.js'
 import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
+import type { AccessRule } from '../ports.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes } from './link-options.js'
@@ -32,6 +34,8 @@ export function checkServerOptions(options: ServerOptions): void {
   checkPings(options)
   checkDuration('resumeTimeoutMs', options.resumeTimeoutMs, MIN_RESUME_MS)
   checkProxy('exitProxy', exitProxy)
+  checkRules('entryRules', options.entryRules)
+  checkRules('dialRules', options.dialRules)
 }
 
 /** Name that a call with `apiKey` has in the audit line. */
@@ -109,6 +113,14 @@ export function checkClientOptions(options: ClientOptions): void {
   checkPings(options)
   checkDuration('resumeTimeoutMs', options.resumeTimeoutMs, MIN_RESUME_MS)
   checkProxy('exitProxy', exitProxy)
+  checkRules('entryRules', options.entryRules)
+  if (options.entryRules !== undefined && options.socks === undefined) {
+    throw new LinkSocksError('ERR_OPTION', 'entryRules are for the SOCKS port: give socks as well')
+  }
+  checkRules('dialRules', options.dialRules)
+  if (!reverse && options.dialRules !== undefined) {
+    throw new LinkSocksError('ERR_OPTION', 'dialRules are for providers (reverse: true): this end dials nothing')
+  }
   if (serverProxy !== undefined) {
     checkProxy('serverProxy', serverProxy.includes('://') ? serverProxy : `http://${serverProxy}`)
   }
@@ -130,6 +142,15 @@ function checkSocks({ socks, reverse = false }: ClientOptions): void {
   // RFC 1929 section 2: no client could send more
   checkText('socks.username', socks.username, 1)
   checkText('socks.password', socks.password, 1)
+}
+
+function checkRules(name: string, rules: readonly AccessRule[] | undefined): void {
+  if (rules === undefined) return
+  try {
+    new AccessList(rules)
+  } catch (thrown) {
+    throw new LinkSocksError('ERR_OPTION', `${name}: ${LinkSocksError.from(thrown, 'ERR_OPTION').message}`)
+  }
 }
 
 function checkInteger(name: string, value: number | undefined, min: number, max: number): void {

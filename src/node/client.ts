@@ -3,12 +3,15 @@ import { checkTarget } from '../address.js'
 import type { OpenTransport } from '../client/connect-link.js'
 import { Tunnel } from '../client/tunnel.js'
 import { LinkSocksError } from '../errors.js'
+import { AccessDialer } from '../exit/access-dialer.js'
+import { accessList } from '../exit/dial/access-rules.js'
 import { type Logger, silentLogger } from '../log.js'
-import type { AbortOptions, SocketAddress } from '../ports.js'
+import type { AbortOptions, Dialer, SocketAddress } from '../ports.js'
 import { checkClientOptions } from './check-options.js'
 import { connectWebSocket } from './connect/ws-connect.js'
 import { exitDialers } from './exit-dialers.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
+import { nodeResolve } from './net/resolve.js'
 import type { TcpListener } from './net/tcp-listener.js'
 import {
   type ClientOptions,
@@ -52,6 +55,7 @@ export class Client implements AsyncDisposable {
     this.#options = options
     this.#log = options.logger ?? silentLogger
     checkClientOptions(options)
+    const dialRules = accessList(options.dialRules)
     this.#tunnel = new Tunnel({
       openTransport: (url, options) => this.#openTransport(url, options),
       clock: nodeClock,
@@ -71,7 +75,7 @@ export class Client implements AsyncDisposable {
       pings: pingTimes(options),
       version: packageVersion(),
       resumeTimeoutMs: resumeTimeout(options),
-      createExitDialer: exitDialers(options, this.#log),
+      createExitDialer: exitDialers(options, this.#log, () => dialRules),
       watchWake,
     })
     this.closed = this.#runToEnd()
@@ -140,13 +144,22 @@ export class Client implements AsyncDisposable {
     if (this.#listener !== undefined) return
     const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT, username, password } = socks
     const credentials = username === undefined || password === undefined ? undefined : { username, password }
-    this.#listening = listenSocks({ host, port, credentials: () => credentials, dialer: this.#tunnel, log: this.#log })
+    const dialer = this.#entry()
+    this.#listening = listenSocks({ host, port, credentials: () => credentials, dialer, log: this.#log })
     const listener = await this.#listening
     // closed meanwhile: whoever closes waits for the port and closes it
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
     this.#listener = listener
     warnIfUnprotected(this.#log, host, username)
     this.#log.info('socks.listening', { host: listener.address.host, port: listener.address.port })
+  }
+
+  /** What the SOCKS5 port dials through. */
+  #entry(): Dialer {
+    const rules = accessList(this.#options.entryRules)
+    if (rules === undefined) return this.#tunnel
+    const options = { dialer: this.#tunnel, resolve: nodeResolve, clock: nodeClock, log: this.#log }
+    return new AccessDialer({ ...options, access: [() => rules] })
   }
 
   /** The tunnel may also end by itself: the port goes with it. */

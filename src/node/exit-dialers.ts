@@ -1,4 +1,5 @@
 import { createExitDialer, parseProxyUrl } from '../exit/create-exit-dialer.js'
+import type { AccessSource } from '../exit/dial/access-rules.js'
 import type { Logger } from '../log.js'
 import type { Dialer, EgressPolicy } from '../ports.js'
 import { nodeResolve } from './net/resolve.js'
@@ -14,14 +15,20 @@ export interface ExitOptions {
 
 /**
  * Makes dialers that leave from this machine, one for each link: what bounds a dialer's look-ups then bounds a peer.
+ * @param dialRules hold for all of them, those that a dialer is made with on top
  * @throws {LinkSocksError} ERR_OPTION for a proxy that can't be used
  */
-export function exitDialers({ exitProxy, egressPolicy, udpTimeoutMs }: ExitOptions, log: Logger): () => Dialer {
+export function exitDialers(
+  { exitProxy, egressPolicy, udpTimeoutMs }: ExitOptions,
+  log: Logger,
+  dialRules: AccessSource,
+): (rules?: AccessSource) => Dialer {
   const proxy = exitProxy === undefined ? undefined : parseProxyUrl(exitProxy)
-  return () =>
+  return (rules) =>
     createExitDialer({
       proxy,
       policy: egressPolicy,
+      access: rules === undefined ? [dialRules] : [dialRules, rules],
       udpTimeoutMs,
       log,
       resolve: nodeResolve,

@@ -1,6 +1,6 @@
 import type { ApiKey } from '../api/keys.js'
 import type { Logger } from '../log.js'
-import type { EgressPolicy } from '../ports.js'
+import type { AccessRule, EgressPolicy } from '../ports.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import type { TlsOptions } from './connect/server-socket.js'
 import type { PingOptions, ResumeOptions } from './link-options.js'
@@ -26,6 +26,11 @@ interface CommonOptions extends PingOptions, ResumeOptions {
   readonly exitProxy?: string | undefined
   /** Judges every address about to be dialled or sent to. @default refuses unspecified, multicast, broadcast and link-local */
   readonly egressPolicy?: EgressPolicy | undefined
+  /**
+   * What this end dials and sends datagrams to for others, on top of `egressPolicy`: on a server for its forward clients, on a
+   * provider for the server. Names are judged by the addresses they resolve to. @default none: no limit
+   */
+  readonly dialRules?: readonly AccessRule[] | undefined
   /** Milliseconds after which an idle UDP association of the exit side is closed. @default 300_000 */
   readonly udpTimeoutMs?: number | undefined
   /** Answer SOCKS clients before the destination answered, where the link keeps early data. @default false */
@@ -58,6 +63,11 @@ export interface ServerOptions extends CommonOptions {
   readonly metricsListen?: { readonly host: string; readonly port: number } | undefined
   /** Address of the SOCKS ports of reverse tokens. @default '127.0.0.1' */
   readonly socksHost?: string | undefined
+  /**
+   * What the SOCKS ports of reverse tokens without rules of their own let through, UDP included. A side that is given here or by
+   * `dialRules` is there again at each start, whatever the API changed meanwhile. @default none: no limit
+   */
+  readonly entryRules?: readonly AccessRule[] | undefined
   /** Open SOCKS ports at once instead of with the first provider. @default false */
   readonly socksNowait?: boolean | undefined
   /** Where SOCKS ports are allocated, both ends included. @default [10_000, 19_999] */
@@ -95,6 +105,11 @@ export interface ClientOptions extends CommonOptions {
   readonly connectorTokens?: readonly string[] | undefined
   /** Opens a local SOCKS5 port; absent = none, use dial(). */
   readonly socks?: SocksListenOptions | undefined
+  /**
+   * What the SOCKS5 port lets through, UDP included; dial() is not limited. Names are looked up here, and one allowed address is sent
+   * in their place. @default none: no limit
+   */
+  readonly entryRules?: readonly AccessRule[] | undefined
   /** Connect again after the link was lost. @default true */
   readonly reconnect?: boolean | undefined
   /** Try again after a refused token, even at first. @default false */

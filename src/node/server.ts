@@ -5,12 +5,14 @@ import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
 import { FailedAttempts } from '../relay/admission/failed-attempts.js'
 import { CONNECTOR_WAIT_MS, Relay } from '../relay/relay.js'
 import { MemoryTokenStore } from '../relay/tokens/memory-token-store.js'
+import { ServerAccess } from '../relay/tokens/server-access.js'
 import type { AddedToken, TokenSpec, TokenStatus } from '../relay/tokens/token-spec.js'
 import { checkServerOptions } from './check-options.js'
 import { exitDialers } from './exit-dialers.js'
 import type { UpgradeInfo } from './http/http-server.js'
 import { type TrustedProxies, trustedProxies } from './http/trusted-proxy.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
+import { nodeResolve } from './net/resolve.js'
 import type { CloseOptions, ServerOptions } from './options.js'
 import type { ServerHttp } from './server-http.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
@@ -55,6 +57,7 @@ export class Server implements AsyncDisposable {
     this.#log = options.logger ?? silentLogger
     const log = this.#log
     const socksHost = options.socksHost ?? DEFAULT_SOCKS_HOST
+    const access = new ServerAccess({ entry: options.entryRules, dial: options.dialRules })
     const attempts = new FailedAttempts(nodeClock, (address) => this.#crowded(address))
     const unauthorized = (): void => attempts.count('socks')
     this.#attempts = attempts
@@ -63,7 +66,9 @@ export class Server implements AsyncDisposable {
       crypto: nodeCrypto,
       inflate: nodeInflate,
       log,
-      createExitDialer: exitDialers(options, log),
+      createExitDialer: exitDialers(options, log, access.dial),
+      resolve: nodeResolve,
+      access,
       openPort: (port) => listenSocks({ host: socksHost, log, unauthorized, ...port }),
       portRange: options.portRange ?? DEFAULT_PORT_RANGE,
       socksNowait: options.socksNowait ?? false,

@@ -51,6 +51,7 @@ const PHRASES: readonly (readonly [string, number])[] = [
   ['deadline', Rep.TtlExpired],
   ['no available reverse clients', Rep.NetworkUnreachable],
   ['not allowed', Rep.NotAllowed],
+  ['blocked by access control', Rep.NotAllowed],
 ]
 
 /**

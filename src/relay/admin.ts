@@ -1,10 +1,12 @@
 /** What operators may do with a running relay: the HTTP API and the library stand on this. */
 
+import type { ServerAccessRules } from '../ports.js'
 import type { Alarms } from './observe/alarms.js'
 import type { ClientInfo, RelayTotals } from './observe/client-info.js'
 import type { EventLog } from './observe/event-log.js'
 import type { Page, PageQuery } from './observe/page.js'
 import type { StreamInfo, StreamQuery } from './observe/streams.js'
+import type { ServerAccessChange } from './tokens/server-access.js'
 import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
 
 export interface TokenAdmin {
@@ -37,6 +39,13 @@ export interface RelayAdmin extends TokenAdmin {
   tokenId(token: string): string | undefined
   /** @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_TOKEN_INVALID (the message names the field), ERR_NOT_STORED */
   changeToken(id: string, change: TokenChange): Promise<TokenInfo>
+  /** The rules of the server as a whole. */
+  readonly access: ServerAccessRules
+  /**
+   * Holds from the next connection on.
+   * @throws {LinkSocksError} ERR_OPTION (of a rule), ERR_NOT_STORED
+   */
+  changeAccess(change: ServerAccessChange): Promise<void>
   /** As removeToken(). */
   removeTokenById(id: string): Promise<void>
   /** In the order in which they came. */

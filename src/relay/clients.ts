@@ -1,10 +1,11 @@
 import type { LinkSocksError } from '../errors.js'
+import type { AccessSource } from '../exit/dial/access-rules.js'
 import { type Logger, limitedLog, logWith, peerLog, remoteText } from '../log.js'
 import type { HostEnvironment } from '../mux/channel/channel-host.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
 import { Session, type SessionHandler } from '../mux/session.js'
-import type { Dialer } from '../ports.js'
+import type { Dialer, Resolve } from '../ports.js'
 import { MIB } from '../protocol/limits.js'
 import type { Admission } from './admission/authenticate.js'
 import { makeRoom } from './admission/make-room.js'
@@ -24,7 +25,9 @@ export const SPLICED_LIMITS: HeldLimits = { sessionBytes: 128 * MIB, totalBytes:
 
 export interface ClientsOptions extends HostEnvironment {
   /** The way out of forward clients, one for each client. */
-  readonly createExitDialer: () => Dialer
+  readonly createExitDialer: (rules: AccessSource) => Dialer
+  /** For names that access rules are to judge where something else dials. */
+  readonly resolve: Resolve
   readonly connectorWaitMs: number
   readonly trace: boolean
   readonly pings?: PingTimes | undefined
@@ -60,11 +63,11 @@ export class Clients {
     this.#options = options
     this.#around = around
     this.#transports = new SessionTransports(options)
-    const { clock, createExitDialer, connectorWaitMs } = options
+    const { clock, createExitDialer, connectorWaitMs, resolve } = options
     const { instances, streams } = around
     const { spliced } = this
     const draining = (): boolean => this.#draining
-    this.#rights = { clock, createExitDialer, connectorWaitMs, instances, streams, spliced, draining }
+    this.#rights = { clock, createExitDialer, resolve, connectorWaitMs, instances, streams, spliced, draining }
   }
 
   /** Living and suspended ones, in the order in which they came. */

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { type Logger, limitedLog } from '../log.js'
 import { drained } from '../mux/drained.js'
-import type { TokenStore } from '../ports.js'
+import type { ServerAccessRules, TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
 import { authenticate, type ConnectionAttempt } from './admission/authenticate.js'
 import type { FailedAttempts } from './admission/failed-attempts.js'
@@ -16,6 +16,7 @@ import type { StreamInfo, StreamQuery } from './observe/streams.js'
 import { Streams } from './observe/streams.js'
 import type { OpenSocksPort } from './reverse/reverse-port.js'
 import { InstanceTokens } from './tokens/instance-tokens.js'
+import type { ServerAccess, ServerAccessChange } from './tokens/server-access.js'
 import { SocksPorts } from './tokens/socks-ports.js'
 import { TokenDesk } from './tokens/token-desk.js'
 import { TokenLifecycle } from './tokens/token-lifecycle.js'
@@ -36,6 +37,7 @@ export interface RelayOptions extends ClientsOptions {
   /** Shared with whoever else authenticates. */
   readonly attempts: FailedAttempts
   readonly store: TokenStore
+  readonly access: ServerAccess
 }
 
 /** The relay server's core: admits clients, and lets operators see and change what there is. */
@@ -123,6 +125,14 @@ export class Relay implements RelayAdmin {
 
   async changeToken(id: string, change: TokenChange): Promise<TokenInfo> {
     return this.#info(await this.#desk.change(id, change))
+  }
+
+  get access(): ServerAccessRules {
+    return this.#options.access.rules
+  }
+
+  changeAccess(change: ServerAccessChange): Promise<void> {
+    return this.#desk.changeAccess(change)
   }
 
   clients(): readonly ClientInfo[] {

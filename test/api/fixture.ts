@@ -5,6 +5,7 @@ import type { ApiKey } from '../../src/api/keys.js'
 import type { MetricsSource } from '../../src/api/metrics-route.js'
 import { LinkSocksError } from '../../src/errors.js'
 import type { LogFields, Logger } from '../../src/log.js'
+import type { ServerAccessRules } from '../../src/ports.js'
 import type { RelayAdmin } from '../../src/relay/admin.js'
 import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import type { ClientInfo, RelayTotals } from '../../src/relay/observe/client-info.js'
@@ -12,6 +13,7 @@ import type { AlarmInfo } from '../../src/relay/observe/event-log.js'
 import { EventLog } from '../../src/relay/observe/event-log.js'
 import { type Page, type PageQuery, pageOf } from '../../src/relay/observe/page.js'
 import type { StreamInfo, StreamQuery } from '../../src/relay/observe/streams.js'
+import type { ServerAccessChange } from '../../src/relay/tokens/server-access.js'
 import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from '../../src/relay/tokens/token-spec.js'
 import { ApiContract } from '../support/api-contract.js'
 import { ManualClock } from '../support/manual-clock.js'
@@ -40,6 +42,8 @@ export class FakeAdmin implements RelayAdmin {
   clientInfos: readonly ClientInfo[] = []
   streamInfos: readonly StreamInfo[] = []
   alarmInfos: readonly AlarmInfo[] = []
+  access: ServerAccessRules = {}
+  readonly accessChanges: ServerAccessChange[] = []
   readonly changes: [id: string, change: TokenChange][] = []
   readonly disconnected: string[] = []
 
@@ -57,6 +61,11 @@ export class FakeAdmin implements RelayAdmin {
     this.added.push(spec)
     const token = spec.token ?? 'generated'
     return { id: this.tokenId(token) ?? '0'.repeat(24), token, ...this.answer }
+  }
+
+  async changeAccess(change: ServerAccessChange): Promise<void> {
+    this.#fail()
+    this.accessChanges.push(change)
   }
 
   async removeToken(token: string): Promise<void> {
@@ -246,6 +255,6 @@ export const BAD_TOKENS: readonly unknown[] = [
 /** A forward token that nobody uses. */
 export function tokenInfo(info: Partial<TokenInfo>): TokenInfo {
   const traits = { label: undefined, enabled: true, expiresAt: undefined, state: 'active', source: 'api' } as const
-  const counts = { number: 1, stored: false, createdAt: 0, clients: 0, streams: 0 }
+  const counts = { number: 1, stored: false, createdAt: 0, clients: 0, streams: 0, rules: [] }
   return { id: '0'.repeat(24), type: 'forward', token: 'token', ...traits, ...counts, ...info }
 }

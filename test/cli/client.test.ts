@@ -60,6 +60,7 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: object])[
   [['-f'], {}, { fastOpen: true }],
   [[], { LINKSOCKS_FASTOPEN: 'yes' }, { fastOpen: true }],
   [['-dd'], {}, { traceMessages: true }],
+  [['--access-rule', '10.0.0.1:80'], {}, { entryRules: [{ addresses: ['10.0.0.1'], ports: [80] }] }],
 ]
 
 describe('linksocks client and connector', () => {
@@ -94,6 +95,7 @@ const PROVIDER_OPTIONS: readonly (readonly [argv: string[], env: Env, expected: 
   [[], { LINKSOCKS_UPSTREAM_PROXY: 'http://p' }, { exitProxy: 'http://p' }],
   [[], { LINKSOCKS_UPSTREAM_PROXY: '' }, { exitProxy: undefined }],
   [['--udp-timeout', '1m'], {}, { udpTimeoutMs: 60_000 }],
+  [['--access-rule', '10.0.0.1:80'], {}, { dialRules: [{ addresses: ['10.0.0.1'], ports: [80] }] }],
   [['--ping-interval', '5s', '--ping-timeout', '12s'], {}, { pingIntervalMs: 5_000, pingTimeoutMs: 12_000 }],
 ]
 
@@ -145,6 +147,7 @@ const REFUSALS: readonly (readonly [argv: string[], env: Env, line: RegExp])[] =
   [['client', '--ca-file', temporaryFile(PEM.repeat(20_000))], {}, /^--ca-file: the file is larger than/],
   [['provider', '-x', 'p'], {}, /^--upstream-proxy: a proxy is written socks5:/],
   [['provider', '--udp-timeout', '1d'], {}, /^--udp-timeout: must be a duration/],
+  [['provider', '--access-rule', 'a:b'], {}, /^invalid --access-rule "a:b": bad port "b"$/],
   [['connector', '--ping-timeout', '20s'], {}, /^--ping-timeout: must be longer than --ping-interval$/],
   [['client', '--ping-interval', '1ms'], {}, /^--ping-interval: must be a duration/],
 ]

@@ -46,6 +46,16 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: Partial<S
   [['--connector-wait-provider', '500ms'], {}, { connectorWaitMs: 500 }],
   [['--connector-wait-provider', '0'], {}, { connectorWaitMs: 0 }],
   [['--udp-timeout', '30m'], {}, { udpTimeoutMs: 1_800_000 }],
+  [
+    ['--access-rule', '10.0.0.0/8:443', '--access-rule', '::1:1-9'],
+    {},
+    {
+      dialRules: [
+        { addresses: ['10.0.0.0/8'], ports: [443] },
+        { addresses: ['::1'], ports: [[1, 9]] },
+      ],
+    },
+  ],
   [['--ping-interval', '1s', '--ping-timeout', '1m'], {}, { pingIntervalMs: 1_000, pingTimeoutMs: 60_000 }],
   [['--trusted-proxy', '10.0.0.0/8', '--trusted-proxy', '::1'], {}, { trustedProxies: ['10.0.0.0/8', '::1/128'] }],
   [['-x', 'socks5://a:b@127.0.0.1:1080'], {}, { exitProxy: 'socks5://a:b@127.0.0.1:1080' }],
@@ -109,6 +119,11 @@ const TOKENS: readonly (readonly [argv: string[], env: Env, expected: readonly o
     ['-r', ...T, '-c', 'con'],
     { LINKSOCKS_SOCKS_USERNAME: 'ann', LINKSOCKS_SOCKS_PASSWORD: 'pw' },
     [reverse({ username: 'ann', password: 'pw' }), connector('con')],
+  ],
+  [
+    ['-r', ...T, '-c', 'con', '--access-rule', '10.0.0.1:80'],
+    {},
+    [reverse({ rules: [{ addresses: ['10.0.0.1'], ports: [80] }] }), connector('con')],
   ],
   [['-r', '-a', ...T], {}, [{ type: 'reverse', token: 'tok', allowManageConnector: true }]],
   [
@@ -224,6 +239,12 @@ const REFUSALS: readonly (readonly [argv: string[], env: Env, line: string | Reg
   [['--port-range', '9-1'], {}, /^linksocks: --port-range: must be two ports/],
   [['--connector-wait-provider', '5'], {}, /^linksocks: --connector-wait-provider: must be a duration/],
   [['--udp-timeout', '0'], {}, /^linksocks: --udp-timeout: must be a duration/],
+  [['--access-rule', '10.0.0.1'], {}, /^linksocks: invalid --access-rule "10\.0\.0\.1": want ADDR:PORT$/],
+  [
+    ['-k', 'key', '--access-rule', '10.0.0.1:80'],
+    {},
+    /^linksocks: --access-rule is not allowed in API server mode; configure access control through the HTTP API$/,
+  ],
   [['--ping-interval', '1m'], {}, 'linksocks: --ping-timeout: must be longer than --ping-interval'],
   [['--trusted-proxy', 'proxy'], {}, /^linksocks: --trusted-proxy: must be an address range/],
   [['-x', 'ftp://ann:hunter2@p'], {}, /^linksocks: --upstream-proxy: a proxy is written socks5:((?!hunter2).)*$/],
@@ -268,6 +289,7 @@ describe('notices of linksocks server', () => {
     [[...T, '--connector-wait-provider', '1s'], '--connector-wait-provider'],
     [['-r', ...T, '-x', 'http://p'], '--upstream-proxy'],
     [['-r', '-a', '--udp-timeout', '1m'], '--udp-timeout'],
+    [['-r', '-a', '--access-rule', '10.0.0.1:80'], '--access-rule'],
     [['-r', '-a', '-s', '127.0.0.1'], '--socks-host'],
     [['-k', 'key', '-r'], '--reverse'],
     [['-k', 'key', '-r', '-a'], '--connector-autonomy'],

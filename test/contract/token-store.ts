@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { TokenRecord, TokenStore } from '../../src/ports.js'
+import type { ServerAccessRules, TokenRecord, TokenStore } from '../../src/ports.js'
 import { MAX_RECORD_BYTES } from '../../src/relay/tokens/token-record.js'
 
 export interface TokenStoreSetup {
@@ -39,7 +39,11 @@ export const LARGEST: TokenRecord = {
   password: 'p'.repeat(255),
   autonomy: true,
   reverseToken: 'r'.repeat(255),
+  rules: [{ addresses: ['10.0.0.0/8', '::1'], ports: [22, [8000, 8999]] }, {}, { ports: [] }],
 }
+
+/** Rules of a server. */
+const ACCESS: ServerAccessRules = { entry: [{ addresses: ['10.0.0.1'] }], dial: [{ ports: [443, [1, 9]] }] }
 
 /** Whole numbers below `n`. */
 function below(n: number): readonly number[] {
@@ -116,6 +120,25 @@ export function tokenStoreContract(name: string, open: () => Promise<TokenStoreS
     it('does nothing when there is nothing to do', async () => {
       await store.write({})
       await store.write({ put: [], remove: [] })
+      await expectHeld([])
+    })
+
+    it('keeps the rules of the server beside the records, the last ones written', async () => {
+      expect(await store.loadAccess()).toEqual({})
+      await store.write({ put: [forwardRecord(1)], access: ACCESS })
+      await store.write({ put: [forwardRecord(2)], remove: ['server-access'.padStart(24, '0')] })
+      expect(await store.loadAccess()).toEqual(ACCESS)
+      await store.write({ access: { dial: [] } })
+      await expectHeld([forwardRecord(1), forwardRecord(2)])
+      expect(await store.loadAccess()).toEqual({ dial: [] })
+    })
+
+    it('refuses records whose rules are none, and writes nothing then', async () => {
+      for (const rules of ['any', [1], [null], [[]], [{ addresses: 'any' }], [{ ports: [[1]] }], [{ hosts: [] }]]) {
+        const record = { ...forwardRecord(1), rules } as unknown as TokenRecord
+        await expect(store.write({ put: [record], access: ACCESS })).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+      }
+      expect(await store.loadAccess()).toEqual({})
       await expectHeld([])
     })
 

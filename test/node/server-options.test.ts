@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { checkServerOptions, MAX_API_KEYS } from '../../src/node/check-options.js'
-import type { ApiKey, ServerOptions } from '../../src/node/options.js'
+import { checkClientOptions, checkServerOptions, MAX_API_KEYS } from '../../src/node/check-options.js'
+import type { ApiKey, ClientOptions, ServerOptions } from '../../src/node/options.js'
 
 const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
   name,
@@ -19,6 +19,7 @@ const GOOD: readonly ServerOptions[] = [
   { dataDir: 'd', dataKey: HEX.toUpperCase() },
   { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64') },
   { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64').replace('=', '') },
+  { entryRules: [], dialRules: [{}, { addresses: ['10.0.0.0/8'], ports: [[1, 9]] }] },
   { metricsKey: 'm', metricsListen: { host: '::1', port: 0 } },
 ]
 
@@ -38,6 +39,8 @@ const BAD: readonly (readonly [ServerOptions, RegExp])[] = [
   [{ dataDir: 'd', dataKey: HEX.slice(2) }, /^dataKey must be 32 bytes/],
   [{ dataDir: 'd', dataKey: Buffer.alloc(31).toString('base64') }, /^dataKey must be 32 bytes/],
   [{ dataDir: 'd', dataKey: `${Buffer.alloc(32).toString('base64')}=` }, /^dataKey must be 32 bytes/],
+  [{ entryRules: [{ ports: [0] }] }, /^entryRules: access rule 1: a port must be from 1 to 65535/],
+  [{ dialRules: [{}, { addresses: ['a'] }] }, /^dialRules: access rule 2: invalid address "a"$/],
   [{ metricsKey: '' }, /^metricsKey must be 1 to 1024 ASCII/],
   [{ metricsListen: { host: '', port: 1 } }, /^metricsListen.host must not be empty$/],
   [{ metricsListen: { host: 'a', port: 65_536 } }, /^metricsListen.port must be an integer from 0 to 65535$/],
@@ -56,5 +59,24 @@ describe('checkServerOptions', () => {
   it('refuses a role that it does not know, which the types cannot always stop', () => {
     const apiKeys: readonly ApiKey[] = JSON.parse('[{"name":"a","role":"admin","key":"k"}]')
     expect(() => checkServerOptions({ apiKeys })).toThrow("apiKeys: the role of 'a' must be full or read-only")
+  })
+})
+
+describe('checkClientOptions', () => {
+  it.each<ClientOptions>([
+    { socks: {}, entryRules: [{ addresses: ['::1'] }] },
+    { reverse: true, dialRules: [{ ports: [80] }] },
+  ])('takes %j', (options) => {
+    expect(() => checkClientOptions(options)).not.toThrow()
+  })
+
+  it.each<readonly [ClientOptions, RegExp]>([
+    [{ socks: {}, entryRules: [{ addresses: ['::1/200'] }] }, /^entryRules: access rule 1: invalid CIDR "::1\/200"$/],
+    [{ entryRules: [{}] }, /^entryRules are for the SOCKS port: give socks as well$/],
+    [{ reverse: true, entryRules: [{}] }, /^entryRules are for the SOCKS port: give socks as well$/],
+    [{ dialRules: [{}] }, /^dialRules are for providers \(reverse: true\): this end dials nothing$/],
+    [{ reverse: true, dialRules: [{ addresses: [''] }] }, /^dialRules: access rule 1: empty address spec$/],
+  ])('refuses %j, for limits that would not hold', (options, message) => {
+    expect(() => checkClientOptions(options)).toThrow(message)
   })
 })

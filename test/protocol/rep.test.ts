@@ -39,6 +39,7 @@ describe('repOfText', () => {
     ['context deadline exceeded', 0x06],
     ['no available reverse clients', 0x03],
     ['connection not allowed by ruleset', 0x02],
+    ['destination 10.0.0.1:80 blocked by access control', 0x02],
     ['something went wrong', 0x01],
     ['', 0x01],
   ])('reads "%s" as REP %i', (text, rep) => {

@@ -12,6 +12,7 @@ import { newUuid } from '../../src/protocol/uuid.js'
 import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import { CONNECTOR_WAIT_MS, Relay, type RelayOptions } from '../../src/relay/relay.js'
 import { MemoryTokenStore } from '../../src/relay/tokens/memory-token-store.js'
+import { ServerAccess } from '../../src/relay/tokens/server-access.js'
 import { Calls } from '../exit/fakes.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { type MemoryTransport, memoryTransportPair } from '../support/memory-transport.js'
@@ -81,6 +82,7 @@ export class World {
   readonly clock = new ManualClock()
   readonly lines: { event: string; fields: LogFields }[] = []
   readonly dials = new Calls<Target, ByteStream>()
+  readonly lookups = new Calls<string, readonly string[]>({ heedSignal: false })
   readonly associations = new Calls<undefined, DatagramSocket>()
   /** Ports of other programs. */
   readonly busyPorts = new Set<number>()
@@ -99,6 +101,8 @@ export class World {
         dial: (target, dialOptions) => this.dials.call(target, dialOptions),
         associate: (dialOptions) => this.associations.call(undefined, dialOptions),
       }),
+      resolve: this.lookups.call,
+      access: new ServerAccess(),
       openPort: async (port) => ({ stopAccepting: () => {}, ...this.#openPort(port) }),
       portRange: [10_000, 10_004],
       socksNowait: false,

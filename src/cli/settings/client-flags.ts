@@ -119,10 +119,17 @@ const CLIENT_FLAGS: readonly Flag[] = [
   flags.DRAIN_TIMEOUT,
   ...LISTENER_FLAGS,
   ...EXIT_FLAGS,
+  flags.ACCESS_RULE,
   flags.DEBUG,
   flags.LOG_FORMAT,
   ...DEPLOYED_CLIENT_FLAGS,
 ]
+
+const RULE_HELP: Readonly<Record<ClientCommand, string>> = {
+  client: 'let the SOCKS5 port (with -r: this machine) reach nothing else',
+  provider: 'let others reach nothing else from this machine',
+  connector: 'let the SOCKS5 port reach nothing else',
+}
 
 /** All three commands accept the same flags; help leaves out those without a meaning for the command. */
 export function clientFlags(command: ClientCommand): readonly Flag[] {
@@ -131,7 +138,11 @@ export function clientFlags(command: ClientCommand): readonly Flag[] {
     provider: [REVERSE, ...LISTENER_FLAGS],
     connector: [REVERSE, CONNECTOR_TOKEN, ...EXIT_FLAGS],
   }[command]
-  return CLIENT_FLAGS.map((flag) => (elsewhere.includes(flag) ? { ...flag, hidden: true } : flag))
+  const rule = { ...flags.ACCESS_RULE, help: `${RULE_HELP[command]}; ${flags.ACCESS_RULE.help}` }
+  return CLIENT_FLAGS.map((flag) => {
+    if (flag === flags.ACCESS_RULE) return rule
+    return elsewhere.includes(flag) ? { ...flag, hidden: true } : flag
+  })
 }
 
 export const CLIENT_SUMMARIES: Readonly<Record<ClientCommand, string>> = {

@@ -92,6 +92,13 @@ export const UDP_TIMEOUT: Flag = {
   group: EXIT,
   fallback: '5m',
 }
+/** What it limits differs from command to command, and so does its help. */
+export const ACCESS_RULE: Flag = {
+  flags: '--access-rule <addr:port>',
+  help: 'ADDR: CIDR, IP, A-B or 192.168.1.1-255; PORT: one or LOW-HIGH; may be repeated, without it everything is allowed',
+  group: EXIT,
+  repeatable: true,
+}
 export const FAST_OPEN: Flag = {
   flags: '-f, --fast-open',
   help: 'tell SOCKS5 clients "connected" before the destination answered: saves a round trip, hides failures',

@@ -1,7 +1,10 @@
+import { AccessList, parseAccessRule } from '../../exit/dial/access-rules.js'
 import type { LogFields } from '../../log.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes, type ResumeOptions } from '../../node/link-options.js'
+import type { AccessRule } from '../../ports.js'
 import { optionError, type Settings } from './environment.js'
 import {
+  ACCESS_RULE,
   DRAIN_TIMEOUT,
   type Flag,
   longName,
@@ -63,6 +66,12 @@ export function readResume(settings: Settings): ResumeOptions {
 /** Milliseconds; 0: no waiting. */
 export function readDrain(settings: Settings): number {
   return settings.value(DRAIN_TIMEOUT, (text) => parseDuration(text, 0)) ?? DEFAULT_DRAIN_MS
+}
+
+/** @returns `undefined` when none is given. @throws {LinkSocksError} ERR_OPTION, in the deployed words */
+export function readAccessRules(settings: Settings): readonly AccessRule[] | undefined {
+  const rules = settings.values(ACCESS_RULE, (text) => text).map(parseAccessRule)
+  return rules.length === 0 ? undefined : new AccessList(rules).rules
 }
 
 /** A user name and its password: both, or neither. */

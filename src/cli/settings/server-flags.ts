@@ -137,6 +137,11 @@ export const SOCKS_PORT: Flag = {
   help: 'the SOCKS5 port of --token in reverse mode; 0 takes a free one of --port-range',
 }
 
+export const ACCESS_RULE: Flag = {
+  ...flags.ACCESS_RULE,
+  help: `let forward clients (with -r: the SOCKS5 port of --token) reach nothing else; ${flags.ACCESS_RULE.help}`,
+}
+
 export const SERVER_FLAGS: readonly Flag[] = [
   TOKEN,
   flags.TOKEN_FILE,
@@ -166,6 +171,7 @@ export const SERVER_FLAGS: readonly Flag[] = [
   flags.FAST_OPEN,
   flags.UPSTREAM_PROXY,
   flags.UDP_TIMEOUT,
+  ACCESS_RULE,
   flags.DEBUG,
   flags.LOG_FORMAT,
   BUFFER_SIZE,

@@ -21,6 +21,10 @@ export class WaitingDatagrams {
     return this.#queue.length
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Keeps a copy of `data`. Gives the number of older datagrams that had to go. */
   push(key: string, data: Uint8Array, destination: Target): number {
     this.#queue.push({ key, data: data.slice(), destination })

@@ -1,4 +1,4 @@
-import type { TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
+import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
 
 /** A store that is opened when it is first asked for something: a server is made before it may wait. */
 export class LazyTokenStore implements TokenStore {
@@ -14,6 +14,10 @@ export class LazyTokenStore implements TokenStore {
 
   async load(): Promise<readonly TokenRecord[]> {
     return (await this.#opened()).load()
+  }
+
+  async loadAccess(): Promise<ServerAccessRules> {
+    return (await this.#opened()).loadAccess()
   }
 
   async write(changes: TokenChanges): Promise<void> {

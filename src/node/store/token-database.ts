@@ -2,8 +2,8 @@ import type { KeyObject } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
-import type { TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
-import { decodeRecord, encodeRecord } from '../../relay/tokens/token-record.js'
+import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
+import { decodeAccess, decodeRecord, encodeAccess, encodeRecord } from '../../relay/tokens/token-record.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
 import { exists, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
 import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
@@ -15,6 +15,9 @@ import { TokenSeal } from './token-seal.js'
 
 const DATABASE = 'tokens.db'
 const KEY_FILE = 'data.key'
+
+/** The row of the rules of the server, among those of its tokens: their ids are hex digits. */
+const ACCESS_ID = 'server-access'
 
 /** SQLite's, unless told otherwise. */
 const PAGE_BYTES = 4_096
@@ -45,7 +48,7 @@ export async function openTokenDatabase(options: TokenDatabaseOptions): Promise<
     const isNew = await checkMissing(path)
     const seal = new TokenSeal(given ?? (await keyOf(directory, isNew)))
     await warnOfReaders(options.log, given === undefined ? [directory, join(directory, KEY_FILE)] : [directory])
-    if (isNew) await createDatabase(path, seal)
+    if (isNew) await createDatabase(path, seal, options.migrations)
     const database = await openDatabase(path, seal, options)
     // what is left does no harm
     await removeUnfinished(path, join(directory, KEY_FILE)).catch(() => {})
@@ -141,20 +144,27 @@ class TokenDatabase implements TokenStore {
     this.#database = database
     this.#path = path
     this.#seal = seal
-    this.#rows = this.#read(() => new TokenRows(database, (row) => this.#unseal(row)))
+    this.#rows = this.#read(() => new TokenRows(database, (row) => this.#check(row)))
   }
 
   async load(): Promise<readonly TokenRecord[]> {
     this.#checkOpen()
-    return this.#read(() => this.#rows.load().map((row) => this.#unseal(row)))
+    return this.#read(() => this.#tokenRows().map((row) => this.#unseal(row, decodeRecord)))
   }
 
-  async write({ put = [], remove = [] }: TokenChanges): Promise<void> {
+  async loadAccess(): Promise<ServerAccessRules> {
     this.#checkOpen()
-    const sealed = put.map((record) => ({
-      id: record.id,
-      sealed: this.#seal.seal(encodeRecord(record).bytes, record.id),
-    }))
+    return this.#read(() => {
+      const row = this.#rows.load().find(({ id }) => id === ACCESS_ID)
+      return row === undefined ? {} : this.#unseal(row, decodeAccess)
+    })
+  }
+
+  async write({ put = [], remove = [], access }: TokenChanges): Promise<void> {
+    this.#checkOpen()
+    const rows = put.map((record) => ({ id: record.id, bytes: encodeRecord(record).bytes }))
+    if (access !== undefined) rows.push({ id: ACCESS_ID, bytes: encodeAccess(access) })
+    const sealed = rows.map(({ id, bytes }) => ({ id, sealed: this.#seal.seal(bytes, id) }))
     try {
       this.#rows.write(sealed, remove)
     } catch (cause) {
@@ -177,9 +187,17 @@ class TokenDatabase implements TokenStore {
     if (this.#closed) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
   }
 
-  #unseal({ id, sealed }: TokenRow): TokenRecord {
+  #tokenRows(): readonly TokenRow[] {
+    return this.#rows.load().filter(({ id }) => id !== ACCESS_ID)
+  }
+
+  #check(row: TokenRow): void {
+    this.#unseal<unknown>(row, row.id === ACCESS_ID ? decodeAccess : decodeRecord)
+  }
+
+  #unseal<T>({ id, sealed }: TokenRow, decode: (bytes: Uint8Array) => T): T {
     try {
-      return decodeRecord(this.#seal.unseal(sealed, id))
+      return decode(this.#seal.unseal(sealed, id))
     } catch {
       // no cause: it may repeat what was read
       throw new Error('a record is changed')

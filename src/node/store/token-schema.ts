@@ -16,7 +16,10 @@ const FIRST_VERSION = 1
 export type Migration = (database: Sqlite) => void
 
 /** From version 1 to 2, from 2 to 3 and so on. */
-export const MIGRATIONS: readonly Migration[] = []
+export const MIGRATIONS: readonly Migration[] = [
+  // nothing but the number: version 1 would read records without the access rules in them, and so drop limits
+  () => {},
+]
 
 export interface SchemaOptions {
   readonly path: string
@@ -39,10 +42,15 @@ export const CONNECTION = `
   PRAGMA temp_store = MEMORY;`
 
 /**
- * Makes a database without tokens, under another name until it is whole. One that is there already stays.
+ * Makes a database without tokens in the present version, under another name until it is whole. One that is there already
+ * stays.
  * @throws what the system or SQLite says
  */
-export async function createDatabase(path: string, seal: TokenSeal): Promise<void> {
+export async function createDatabase(
+  path: string,
+  seal: TokenSeal,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
   const unfinished = unfinishedName(path)
   try {
     await writeNewFile(unfinished, '')
@@ -53,7 +61,9 @@ export async function createDatabase(path: string, seal: TokenSeal): Promise<voi
         BEGIN EXCLUSIVE; ${TABLES}
         INSERT INTO meta VALUES ('key-check', ${blobLiteral(seal.makeKeyCheck())});
         INSERT INTO meta VALUES ('contents', ${blobLiteral(new TokenContents().bytes())});
-        PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FIRST_VERSION}; COMMIT`)
+        PRAGMA application_id = ${APPLICATION_ID}`)
+      for (const step of migrations) step(database)
+      database.exec(`PRAGMA user_version = ${FIRST_VERSION + migrations.length}; COMMIT`)
     } finally {
       database.close()
     }

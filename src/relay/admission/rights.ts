@@ -1,10 +1,12 @@
 import { LinkSocksError } from '../../errors.js'
+import { AccessCheck } from '../../exit/dial/access-check.js'
+import { type AccessSource, listsOf } from '../../exit/dial/access-rules.js'
 import { Exit } from '../../exit/exit.js'
 import { type Logger, remoteText } from '../../log.js'
 import type { Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import type { SessionHandler } from '../../mux/session.js'
-import type { AbortOptions, Clock, Dialer } from '../../ports.js'
+import type { AbortOptions, Clock, Dialer, Resolve } from '../../ports.js'
 import {
   type ConnectMessage,
   type ConnectorMessage,
@@ -16,6 +18,7 @@ import { encodeRefusal } from '../../protocol/refusal.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { Streams, TrackedStream } from '../observe/streams.js'
 import { Splice } from '../splice/splice.js'
+import type { SpliceAccess } from '../splice/splice-rules.js'
 import type { InstanceTokens } from '../tokens/instance-tokens.js'
 import type { ConnectorToken, ForwardToken, ReverseToken, Token } from '../tokens/tokens.js'
 import { UnknownChannels } from './unknown-channels.js'
@@ -24,7 +27,9 @@ import { UnknownChannels } from './unknown-channels.js'
 export interface RightsContext {
   readonly clock: Clock
   /** The way out of forward clients, one for each client. */
-  readonly createExitDialer: () => Dialer
+  readonly createExitDialer: (rules: AccessSource) => Dialer
+  /** For names that access rules are to judge before a provider dials. */
+  readonly resolve: Resolve
   /** Milliseconds a connector's request waits for a provider. */
   readonly connectorWaitMs: number
   readonly instances: InstanceTokens
@@ -56,8 +61,10 @@ export function rightsOf(token: Token, client: RelayClient, logs: ClientLogs, co
 /** Channels to anywhere the relay may dial. */
 function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
   const { createExitDialer, streams } = context
-  const exit = new Exit(createExitDialer(), logs.used, (target) =>
-    streams.observe({ mode: 'forward', tokenId: token.id, target, client }),
+  const exit = new Exit(
+    createExitDialer(() => token.traits.access),
+    logs.used,
+    (target) => streams.observe({ mode: 'forward', tokenId: token.id, target, client }),
   )
   return {
     ...commonRights(client, context),
@@ -68,10 +75,11 @@ function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLog
 
 /** Channels to the providers of its reverse token. */
 function connectorRights(token: ConnectorToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
+  const access = { check: new AccessCheck(context), total: { bytes: 0 }, log: logs.used }
   return {
     ...commonRights(client, context),
     connect: (message, raw) =>
-      unlessDraining(client, message, context, () => splice(token, client, message, raw, logs.used, context)),
+      unlessDraining(client, message, context, () => splice(token, client, { connect: message, raw }, access, context)),
     control: (message) => onControl(client, message, logs.said, managesNothing),
   }
 }
@@ -108,9 +116,8 @@ function unlessDraining(
 function splice(
   token: ConnectorToken,
   client: RelayClient,
-  connect: ConnectMessage,
-  raw: Uint8Array,
-  log: Logger,
+  { connect, raw }: { readonly connect: ConnectMessage; readonly raw: Uint8Array },
+  judged: Omit<SpliceAccess, 'lists'>,
   { connectorWaitMs, streams, spliced }: RightsContext,
 ): void {
   const { owner, reverse } = token
@@ -119,11 +126,13 @@ function splice(
     reverse.providers.choose({ waitMs: connectorWaitMs, only, signal })
   const observe = (traffic: Traffic): TrackedStream =>
     streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
+  const lists = listsOf([() => token.traits.access])
+  const access = lists.length === 0 ? undefined : { ...judged, lists }
   try {
-    new Splice({ connector: client.session, connect, raw, choose, observe, held: spliced })
+    new Splice({ connector: client.session, connect, raw, access, choose, observe, held: spliced })
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
-    log.warn('splice.refused', { code: error.code, reason: error.message })
+    judged.log.warn('splice.refused', { code: error.code, reason: error.message })
     // an id in use is the peer's mistake: an answer would be taken for the living channel's
     if (error.code !== 'ERR_MESSAGE_INVALID') client.session.control(encodeRefusal(connect.channelId, error))
   }

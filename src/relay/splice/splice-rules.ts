@@ -1,4 +1,8 @@
 import { LinkSocksError } from '../../errors.js'
+import type { AccessCheck } from '../../exit/dial/access-check.js'
+import type { AccessList } from '../../exit/dial/access-rules.js'
+import type { GatedTotal } from '../../exit/udp/datagram-gate.js'
+import type { Logger } from '../../log.js'
 import type { Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import type { SendWindow } from '../../mux/flow/window.js'
@@ -24,11 +28,21 @@ export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB
 /** What a connector may send before a provider is found: its 64 KiB in pieces that are not too small. */
 export const MAX_WAITING_BYTES = 256 * KIB
 
+/** How destinations are judged before a provider hears of them. */
+export interface SpliceAccess {
+  readonly lists: readonly AccessList[]
+  readonly check: AccessCheck
+  readonly total: GatedTotal
+  readonly log: Logger
+}
+
 export interface SpliceOptions {
   readonly connector: Session
   readonly connect: ConnectMessage
-  /** The Connect as it came; it goes on byte for byte. */
+  /** The Connect as it came; it goes on byte for byte, but for a name that access rules judged. */
   readonly raw: Uint8Array
+  /** @default every destination is allowed */
+  readonly access?: SpliceAccess | undefined
   /** Finds a provider, waiting for one if need be; asked again when one is lost before it was sent anything but the Connect. */
   readonly choose: (options: AbortOptions) => Promise<RelayClient>
   /** Called once the connector's channel stands. */

@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
+import { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
 import type { Session } from '../../mux/session.js'
@@ -6,6 +7,7 @@ import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
+import { readdressed } from '../../protocol/readdress.js'
 import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
 import type { RelayClient } from '../clients/relay-client.js'
@@ -21,6 +23,7 @@ import {
   inOurVersion,
   isOrderlyDisconnect,
   MAX_WAITING_BYTES,
+  type SpliceAccess,
   type SpliceOptions,
   windowUpdate,
 } from './splice-rules.js'
@@ -47,6 +50,10 @@ export class Splice {
   /** Messages of the connector that came before a provider was found. */
   readonly #waiting: SpliceQueue
   readonly #cancelled = new AbortController()
+  /** Judges the datagrams of the connector. */
+  readonly #gate: DatagramGate | undefined
+  /** The Connect as it goes on. */
+  #connect: Uint8Array
   #attempts = 0
   #earlyBytes = 0
   #phase: Phase = 'asked'
@@ -73,7 +80,10 @@ export class Splice {
     })
     this.#connector = this.#end(options.connector, () => this.#provider)
     this.#stream = options.observe(this.#meter)
-    this.#choose()
+    this.#connect = options.raw
+    this.#gate = options.access && this.#datagrams ? this.#gateOf(options.access) : undefined
+    if (options.access === undefined || this.#datagrams) this.#choose()
+    else void this.#judge(options.access)
   }
 
   get #answered(): boolean {
@@ -111,6 +121,27 @@ export class Splice {
     return end
   }
 
+  #gateOf({ lists, check, total, log }: SpliceAccess): DatagramGate {
+    const { clock } = this.#options.connector
+    return new DatagramGate({
+      ...{ lists, clock, log, total, resolve: check.resolve },
+      pass: (raw, destination, host) => this.#passDatagram(host === destination.host ? raw : readdressed(raw, host)),
+    })
+  }
+
+  /** Looks the target up while what the connector sends waits, and goes on with an address that is allowed. */
+  async #judge({ lists, check }: SpliceAccess): Promise<void> {
+    const { connect, raw } = this.#options
+    try {
+      const target = connect.target ?? { host: '', port: 0 }
+      const { host } = await check.allowed(target, lists, { signal: this.#cancelled.signal })
+      if (host !== target.host) this.#connect = readdressed(raw, host)
+    } catch (thrown) {
+      return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
+    }
+    if (!this.#over) this.#choose()
+  }
+
   #choose(): void {
     this.#attempts += 1
     this.#options.choose({ signal: this.#cancelled.signal }).then(
@@ -123,7 +154,7 @@ export class Splice {
     if (!client.session.available && this.#attempts < MAX_SESSIONS_TRIED) return this.#choose() // lost since it was chosen
     try {
       this.#provider = this.#end(client.session, () => this.#connector)
-      this.#connector.hold(this.#options.raw)
+      this.#connector.hold(this.#connect)
       this.#stream.provide(client)
     } catch (thrown) {
       return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
@@ -132,7 +163,7 @@ export class Splice {
     const waiting = this.#waiting.takeAll()
     if (waiting.length > 0) this.#touch()
     // in turn with the data of other channels: nobody can fill the provider's session with Connects
-    for (const raw of [inOurVersion(this.#options.raw), ...waiting]) this.#provider.send(raw)
+    for (const raw of [inOurVersion(this.#connect), ...waiting]) this.#provider.send(raw)
     if (this.#connector.done && !this.#over) this.#linger.begin()
   }
 
@@ -161,7 +192,25 @@ export class Splice {
     if (this.#datagrams && from.crowded) return
     const control = !this.#datagrams && message.compression === Compression.Control
     if (!control) this.#checkCredit(from, message.data.byteLength)
+    if (this.#gate !== undefined && from === this.#connector) {
+      return this.#gate.send(raw, message.target ?? { host: '', port: 0 })
+    }
     const urgent = control && this.#onControl(from, to, message.data)
+    this.#pass(from, to, raw, urgent)
+  }
+
+  /** Goes on with a datagram that was judged, perhaps later than it came. */
+  #passDatagram(raw: Uint8Array): void {
+    const [from, to] = [this.#connector, this.#provider]
+    if (this.#over || to?.gone === true || from.crowded) return
+    try {
+      this.#pass(from, to, raw, false)
+    } catch (thrown) {
+      this.#abort(LinkSocksError.from(thrown, 'ERR_CHANNEL_PROTOCOL'))
+    }
+  }
+
+  #pass(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, urgent: boolean): void {
     from.hold(raw)
     if (to === undefined) return this.#keepWaiting(raw)
     this.#touch()
@@ -311,6 +360,7 @@ export class Splice {
     // an error for each channel costs much, and mostly nobody waits for it
     if (this.#provider === undefined) this.#cancelled.abort(abortOf(true))
     this.#linger.stop()
+    this.#gate?.close()
     this.#waiting.clear()
     for (const end of [this.#connector, this.#provider]) end?.drop()
   }

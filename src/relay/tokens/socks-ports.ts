@@ -1,10 +1,13 @@
 import { LinkSocksError } from '../../errors.js'
+import { AccessDialer } from '../../exit/access-dialer.js'
+import type { AccessList } from '../../exit/dial/access-rules.js'
 import type { Logger } from '../../log.js'
-import type { Clock } from '../../ports.js'
+import type { Clock, Resolve } from '../../ports.js'
 import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
 import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
+import type { ServerAccess } from './server-access.js'
 import type { ReverseToken, TokenTable } from './tokens.js'
 
 export interface SocksPortsOptions {
@@ -14,6 +17,9 @@ export interface SocksPortsOptions {
   /** Both ends included. */
   readonly portRange: readonly [number, number]
   readonly fastOpen: boolean
+  /** For names that access rules are to judge. */
+  readonly resolve: Resolve
+  readonly access: ServerAccess
   readonly streams: Streams
   /** Where a port that cannot be opened is told of. */
   readonly alarms: Alarms
@@ -43,8 +49,10 @@ export class SocksPorts {
 
   /** A port for `token` that is not tried out before it is wanted. */
   create(token: ReverseToken, port: number): ReversePort {
-    const { openPort, clock, log, fastOpen, streams } = this.#options
-    const dialer = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id })
+    const { openPort, clock, log, fastOpen, streams, resolve, access } = this.#options
+    const providers = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id })
+    const rules = (): AccessList | undefined => token.traits.access ?? access.entry()
+    const dialer = new AccessDialer({ dialer: providers, access: [rules], resolve, clock, log })
     this.#reserved.delete(port)
     return new ReversePort({
       port,

@@ -1,9 +1,10 @@
 /** What operators may give a token. Each throws a LinkSocksError with ERR_TOKEN_INVALID that names the field. */
 import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
-import type { Credentials, TokenRecord } from '../../ports.js'
+import { type AccessList, accessList } from '../../exit/dial/access-rules.js'
+import type { AccessRule, Credentials, TokenRecord } from '../../ports.js'
 import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
-import type { TokenChange } from './token-spec.js'
+import type { TokenChange, TokenSpec } from './token-spec.js'
 import { checkLabel } from './token-text.js'
 import { recordOf, type Token, type TokenTraits } from './tokens.js'
 
@@ -17,16 +18,20 @@ export function checkPort(port: number | undefined): void {
 
 /** @param time Unix milliseconds; without it the time of expiry may be over */
 export function traitsOf(
-  {
-    label,
-    expiresAt,
-    enabled = true,
-  }: { label?: string | undefined; expiresAt?: number | undefined; enabled?: boolean },
+  { label, expiresAt, enabled = true, rules }: Pick<TokenSpec, 'label' | 'expiresAt' | 'rules'> & { enabled?: boolean },
   time?: number,
 ): TokenTraits {
   if (label !== undefined) checkLabel(label)
   if (expiresAt !== undefined && time !== undefined) checkExpiry(expiresAt, time)
-  return { label, expiresAt, enabled }
+  return { label, expiresAt, enabled, access: accessOf(rules) }
+}
+
+function accessOf(rules: readonly AccessRule[] | undefined): AccessList | undefined {
+  try {
+    return accessList(rules)
+  } catch (thrown) {
+    throw invalid(LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID').message)
+  }
 }
 
 function checkExpiry(expiresAt: number, time: number): void {

@@ -4,6 +4,7 @@ import type { Clock, Crypto, TokenChanges, TokenRecord, TokenStore } from '../..
 import { createProviders } from '../clients/providers.js'
 import type { Alarms } from '../observe/alarms.js'
 import { DormantTokens } from './dormant-tokens.js'
+import type { ServerAccess, ServerAccessChange } from './server-access.js'
 import type { SocksPorts } from './socks-ports.js'
 import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
 import type { TokenLifecycle } from './token-lifecycle.js'
@@ -19,6 +20,7 @@ export interface TokenDeskOptions {
   readonly ports: SocksPorts
   readonly alarms: Alarms
   readonly lifecycle: TokenLifecycle
+  readonly access: ServerAccess
 }
 
 /**
@@ -88,6 +90,15 @@ export class TokenDesk {
     })
   }
 
+  /** @throws {LinkSocksError} see RelayAdmin.changeAccess */
+  changeAccess(change: ServerAccessChange): Promise<void> {
+    return this.#inTurn(async () => {
+      const access = this.#options.access.after(change)
+      await this.#write({ access })
+      this.#options.access.set(access)
+    })
+  }
+
   /** Refuses what is still to be done; settles when nothing is being done any more and the store is closed. */
   async close(): Promise<void> {
     this.#closed = true
@@ -107,6 +118,7 @@ export class TokenDesk {
 
   /** What the store has sleeps until it is restored: a token that is added before takes the place of one of its name. */
   async #load(): Promise<void> {
+    this.#options.access.restore(await this.#options.store.loadAccess())
     for (const record of await this.#options.store.load()) {
       this.#dormant.add(record)
       if (record.port !== undefined) this.#options.ports.reserve(record.port)

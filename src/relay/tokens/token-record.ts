@@ -1,10 +1,11 @@
 import { LinkSocksError } from '../../errors.js'
-import type { TokenRecord } from '../../ports.js'
+import type { AccessRule, ServerAccessRules, TokenRecord } from '../../ports.js'
+import { KIB } from '../../protocol/limits.js'
 import { decodeUtf8, encodeUtf8 } from '../../protocol/text.js'
 import { ID_TEXT } from './token-text.js'
 
-/** Largest record, as JSON. The longest that the API admits have a tenth of it. */
-export const MAX_RECORD_BYTES = 16_384
+/** Largest record, as JSON. The longest rules that are admitted fit in, with everything else at its longest. */
+export const MAX_RECORD_BYTES = 256 * KIB
 
 type Fits = (value: unknown) => boolean
 
@@ -15,6 +16,20 @@ const orAbsent =
   (fits: Fits): Fits =>
   (value) =>
     value === undefined || fits(value)
+
+const isListOf =
+  (fits: Fits): Fits =>
+  (value) =>
+    Array.isArray(value) && value.every(fits)
+const isPortEntry: Fits = (value) => isWhole(value) || (isListOf(isWhole)(value) && (value as unknown[]).length === 2)
+const isRule: Fits = (value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const { addresses, ports, ...more } = value as Record<keyof AccessRule, unknown>
+  return (
+    orAbsent(isListOf(isText))(addresses) && orAbsent(isListOf(isPortEntry))(ports) && Object.keys(more).length === 0
+  )
+}
+const isRules = orAbsent(isListOf(isRule))
 
 const FIELDS: Readonly<Record<keyof TokenRecord, Fits>> = {
   id: (value) => typeof value === 'string' && ID_TEXT.test(value),
@@ -29,6 +44,7 @@ const FIELDS: Readonly<Record<keyof TokenRecord, Fits>> = {
   password: orAbsent(isText),
   autonomy: orAbsent(isFlag),
   reverseToken: orAbsent(isText),
+  rules: isRules,
 }
 
 function isRecord(value: object): value is TokenRecord {
@@ -63,4 +79,24 @@ export function decodeRecord(bytes: Uint8Array): TokenRecord {
   const record = copyOf(JSON.parse(decodeUtf8(bytes)))
   if (record === undefined) throw new LinkSocksError('ERR_STORE', 'not a token record')
   return record
+}
+
+/** The rules of a whole server as JSON. @throws {LinkSocksError} ERR_NOT_STORED */
+export function encodeAccess({ entry, dial }: ServerAccessRules): Uint8Array {
+  const bytes = encodeUtf8(JSON.stringify({ entry, dial }))
+  if (bytes.byteLength <= 2 * MAX_RECORD_BYTES) return bytes
+  throw new LinkSocksError('ERR_NOT_STORED', `access rules have at most ${2 * MAX_RECORD_BYTES} bytes`)
+}
+
+/** Reads what {@link encodeAccess} wrote. @throws {LinkSocksError} ERR_STORE */
+export function decodeAccess(bytes: Uint8Array): ServerAccessRules {
+  const value: unknown = JSON.parse(decodeUtf8(bytes))
+  if (isAccess(value)) return value
+  throw new LinkSocksError('ERR_STORE', 'not the access rules of a server')
+}
+
+function isAccess(value: unknown): value is ServerAccessRules {
+  if (typeof value !== 'object' || value === null) return false
+  const { entry, dial, ...more } = value as Record<keyof ServerAccessRules, unknown>
+  return isRules(entry) && isRules(dial) && Object.keys(more).length === 0
 }

@@ -1,3 +1,5 @@
+import type { AccessRule } from '../../ports.js'
+
 interface CommonTokenSpec {
   /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */
   readonly token?: string | undefined
@@ -5,6 +7,11 @@ interface CommonTokenSpec {
   readonly label?: string | undefined
   /** Unix milliseconds from which on it is refused. @default never */
   readonly expiresAt?: number | undefined
+  /**
+   * What its clients may reach; of a reverse token, what its SOCKS port lets through, in place of the server's entry rules. None:
+   * no limit. @default none
+   */
+  readonly rules?: readonly AccessRule[] | undefined
 }
 
 export interface ForwardTokenSpec extends CommonTokenSpec {
@@ -90,6 +97,8 @@ export interface TokenInfo {
   /** It is there again after a restart. */
   readonly stored: boolean
   readonly createdAt: number
+  /** None: no limit. */
+  readonly rules: readonly AccessRule[]
   /** Authenticated living clients. */
   readonly clients: number
   readonly streams: number

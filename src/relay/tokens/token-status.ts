@@ -19,12 +19,13 @@ export function statusOf(token: Token): TokenStatus | undefined {
  */
 export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
   const { id, number, type, source, createdAt, clients, suspended } = token
-  const { label, enabled, expiresAt } = token.traits
+  const { label, enabled, expiresAt, access } = token.traits
   let streams = 0
   for (const client of [...clients, ...suspended]) streams += client.streams
   return {
     ...{ id, number, type, token: token.token, label, enabled, expiresAt, source, createdAt },
     state: stateOf(token, time),
+    rules: access?.rules ?? [],
     stored: durable && source === 'api',
     clients: clients.size,
     streams,

@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
+import type { AccessList } from '../../exit/dial/access-rules.js'
 import type { Session } from '../../mux/session.js'
 import type { Clock, Credentials, Crypto, TokenRecord } from '../../ports.js'
 import { hex } from '../../protocol/hex.js'
@@ -21,6 +22,8 @@ export interface TokenTraits {
   readonly expiresAt: number | undefined
   /** What the SOCKS port of a reverse token asks for; connections that are there already go on when it changes. */
   readonly credentials?: Credentials | undefined
+  /** What it may be used for; connections that are there already go on when it changes. */
+  readonly access?: AccessList | undefined
 }
 
 export interface TokenBase {
@@ -69,11 +72,11 @@ export function newToken(
   source: TokenSource,
   clock: Pick<Clock, 'wallTime'>,
   crypto: Crypto,
-  { label, enabled = true, expiresAt }: Partial<TokenTraits> = {},
+  { label, enabled = true, expiresAt, access }: Partial<TokenTraits> = {},
 ): TokenBase {
   return {
     ...{ id: newId(crypto), number: 0, token, source, createdAt: clock.wallTime() },
-    traits: { label, enabled, expiresAt },
+    traits: { label, enabled, expiresAt, access },
     clients: new Set(),
     suspended: new Set(),
   }
@@ -82,8 +85,9 @@ export function newToken(
 /** What a store keeps of a token. */
 export function recordOf(token: Token): TokenRecord {
   const { id, type, createdAt } = token
-  const { label, enabled, expiresAt } = token.traits
-  return { id, type, token: token.token, createdAt, label, enabled, expiresAt, ...detailsOf(token) }
+  const { label, enabled, expiresAt, access } = token.traits
+  const rules = access?.rules
+  return { id, type, token: token.token, createdAt, label, enabled, expiresAt, rules, ...detailsOf(token) }
 }
 
 function detailsOf(token: Token): Partial<TokenRecord> {

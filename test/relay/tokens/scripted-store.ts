@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../../../src/errors.js'
-import type { TokenChanges, TokenRecord, TokenStore } from '../../../src/ports.js'
+import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../../src/ports.js'
 import type { TokenInfo } from '../../../src/relay/tokens/token-spec.js'
 import { World } from '../world.js'
 
@@ -13,7 +13,10 @@ export class ScriptedStore implements TokenStore {
   closed = 0
   #held: (() => void)[] | undefined
 
-  constructor(records: Iterable<TokenRecord> = []) {
+  access: ServerAccessRules
+
+  constructor(records: Iterable<TokenRecord> = [], access: ServerAccessRules = {}) {
+    this.access = access
     this.records = new Map([...records].map((record) => [record.id, record]))
   }
 
@@ -24,7 +27,7 @@ export class ScriptedStore implements TokenStore {
 
   /** What a server finds that starts after this one. */
   restarted(): ScriptedStore {
-    return new ScriptedStore(this.records.values())
+    return new ScriptedStore(this.records.values(), this.access)
   }
 
   /** Writes wait until they are let go. */
@@ -41,12 +44,17 @@ export class ScriptedStore implements TokenStore {
     return [...this.records.values()]
   }
 
+  async loadAccess(): Promise<ServerAccessRules> {
+    return this.access
+  }
+
   async write(changes: TokenChanges): Promise<void> {
     if (this.closed > 0) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
     this.asked.push(changes)
     await new Promise<void>((resolve) => (this.#held === undefined ? resolve() : this.#held.push(resolve)))
     if (this.failing) throw new LinkSocksError('ERR_NOT_STORED', 'the disk is full')
     for (const id of changes.remove ?? []) this.records.delete(id)
+    this.access = changes.access ?? this.access
     for (const record of changes.put ?? []) this.records.set(record.id, record)
   }
 

@@ -9,6 +9,7 @@ import { EventLog } from '../../../src/relay/observe/event-log.js'
 import { Statistics } from '../../../src/relay/observe/statistics.js'
 import { Streams } from '../../../src/relay/observe/streams.js'
 import type { SocksPort } from '../../../src/relay/reverse/reverse-port.js'
+import { ServerAccess } from '../../../src/relay/tokens/server-access.js'
 import { SocksPorts } from '../../../src/relay/tokens/socks-ports.js'
 import { TokenLifecycle } from '../../../src/relay/tokens/token-lifecycle.js'
 import {
@@ -33,7 +34,8 @@ function setUp({ socksNowait = false } = {}) {
   const streams = new Streams({ clock, events, statistics: new Statistics() })
   const opens = new Calls<unknown, SocksPort>()
   const ports = new SocksPorts(tokens, {
-    ...{ clock, log, alarms, streams, fastOpen: false },
+    ...{ clock, log, alarms, streams, fastOpen: false, access: new ServerAccess() },
+    resolve: async () => [],
     openPort: (port) => opens.call(port),
     portRange: [PORT, PORT],
   })

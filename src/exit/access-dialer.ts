@@ -1,0 +1,86 @@
+import { type Logger, silentLogger } from '../log.js'
+import type {
+  AbortOptions,
+  ByteStream,
+  Clock,
+  DatagramHandler,
+  DatagramSocket,
+  Dialer,
+  Resolve,
+  Target,
+} from '../ports.js'
+import { AccessCheck } from './dial/access-check.js'
+import { type AccessSource, listsOf } from './dial/access-rules.js'
+import { DatagramGate, type GatedTotal } from './udp/datagram-gate.js'
+
+export interface AccessDialerOptions {
+  /** Dials what is allowed. */
+  readonly dialer: Dialer
+  /** An address has to be in each of the lists there are at the time; they hold for an association as long as it lasts. */
+  readonly access: readonly AccessSource[]
+  readonly resolve: Resolve
+  readonly clock: Clock
+  /** @default silent */
+  readonly log?: Logger | undefined
+}
+
+/**
+ * Lets through what access rules allow, before something else dials it. Without rules a name passes as it is; with them it is looked up
+ * here and one allowed address goes on in its place, so that what was judged is what is dialled.
+ */
+export class AccessDialer implements Dialer {
+  readonly #options: AccessDialerOptions
+  readonly #check: AccessCheck
+  readonly #total: GatedTotal = { bytes: 0 }
+
+  constructor(options: AccessDialerOptions) {
+    this.#options = options
+    this.#check = new AccessCheck(options)
+  }
+
+  /** @throws {LinkSocksError} as AccessCheck.allowed(), and what the dialer throws */
+  async dial(target: Target, options: AbortOptions = {}): Promise<ByteStream> {
+    const { dialer, access } = this.#options
+    const lists = listsOf(access)
+    return dialer.dial(lists.length === 0 ? target : await this.#check.allowed(target, lists, options), options)
+  }
+
+  async associate(options: AbortOptions = {}): Promise<DatagramSocket> {
+    const { dialer, access, clock, log = silentLogger } = this.#options
+    const lists = listsOf(access)
+    const socket = await dialer.associate(options)
+    if (lists.length === 0) return socket
+    const { resolve } = this.#check
+    const pass = (data: Uint8Array, { port }: Target, host: string): void => socket.send(data, { host, port })
+    return new GatedSocket(socket, new DatagramGate({ lists, resolve, clock, log, total: this.#total, pass }))
+  }
+}
+
+class GatedSocket implements DatagramSocket {
+  readonly #socket: DatagramSocket
+  readonly #gate: DatagramGate
+
+  constructor(socket: DatagramSocket, gate: DatagramGate) {
+    this.#socket = socket
+    this.#gate = gate
+  }
+
+  start(handler: DatagramHandler): void {
+    this.#socket.start({
+      datagram: (data, source) => handler.datagram(data, source),
+      close: (error) => {
+        this.#gate.close()
+        handler.close(error)
+      },
+    })
+  }
+
+  send(data: Uint8Array, destination: Target): void {
+    this.#gate.send(data, destination)
+  }
+
+  close(): void {
+    this.#gate.close()
+    this.#socket.close()
+  }
+}

@@ -1,0 +1,130 @@
+import { addressText, canonicalIp, isIpv6, targetProblem } from '../../address.js'
+import type { Logger } from '../../log.js'
+import { Lru } from '../../lru.js'
+import type { Clock, Resolve, Target } from '../../ports.js'
+import { MIB } from '../../protocol/limits.js'
+import { firstAllowed } from '../dial/access-check.js'
+import { ACCESS_REFUSAL, type AccessList } from '../dial/access-rules.js'
+import { UdpNames } from './udp-names.js'
+import { MAX_UDP_PEERS } from './udp-relay.js'
+import { WaitingDatagrams } from './waiting-datagrams.js'
+
+/** Bytes of datagrams that all associations of one link or SOCKS port hold back for look-ups; one more is dropped. */
+export const MAX_GATED_BYTES = 8 * MIB
+
+/** What the associations of one link or SOCKS port hold back together. */
+export interface GatedTotal {
+  bytes: number
+}
+
+export interface DatagramGateOptions {
+  /** An address has to be in each of them. */
+  readonly lists: readonly AccessList[]
+  readonly resolve: Resolve
+  readonly clock: Clock
+  readonly log: Logger
+  readonly total: GatedTotal
+  /** Takes what is allowed; `host` is the address it may go to. */
+  readonly pass: (data: Uint8Array, destination: Target, host: string) => void
+}
+
+/**
+ * Judges each datagram of one association on its way to where it is sent from: names are looked up here, and an allowed
+ * address takes their place. What is refused is dropped. Nothing waits for a look-up but the datagrams that need it.
+ */
+export class DatagramGate {
+  readonly #options: DatagramGateOptions
+  readonly #names: UdpNames
+  readonly #waiting = new WaitingDatagrams()
+  /** Addresses with their ports that were allowed, so that rules are gone through once for each. */
+  readonly #allowed = new Lru<string, true>(MAX_UDP_PEERS)
+  #dropped = 0
+  #refusalLogged = false
+  #closed = false
+
+  constructor(options: DatagramGateOptions) {
+    this.#options = options
+    this.#names = new UdpNames(options.resolve, options.clock)
+  }
+
+  /** Datagrams that were refused, or could not be judged. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Addresses, names and datagrams held at the moment. */
+  get held(): number {
+    return this.#allowed.size + this.#names.size + this.#waiting.size
+  }
+
+  send(data: Uint8Array, destination: Target): void {
+    if (this.#closed) return
+    if (targetProblem(destination) !== undefined) return this.#drop()
+    const ip = canonicalIp(destination.host)
+    if (ip !== undefined) return this.#passTo([ip], data, destination)
+    // no name has a colon: what is no address either (one with a zone, say) is in no list
+    if (isIpv6(destination.host)) return this.#passTo([], data, destination)
+    const name = destination.host.toLowerCase()
+    const addresses = this.#names.known(name)
+    if (addresses !== undefined) return this.#passTo(addresses, data, destination)
+    if (!this.#names.ask(name, () => this.#release(name))) return this.#drop()
+    this.#wait(name, data, destination)
+  }
+
+  /** Forgets what waits. Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#names.close()
+    this.#counted(() => this.#waiting.clear())
+    this.#allowed.clear()
+  }
+
+  #wait(name: string, data: Uint8Array, destination: Target): void {
+    if (this.#options.total.bytes + data.byteLength > MAX_GATED_BYTES) return this.#drop()
+    this.#drop(this.#counted(() => this.#waiting.push(name, data, destination)))
+  }
+
+  /** Brings what `change` does to the waiting datagrams into the total. */
+  #counted<T>(change: () => T): T {
+    const before = this.#waiting.bytes
+    const result = change()
+    this.#options.total.bytes += this.#waiting.bytes - before
+    return result
+  }
+
+  #release(name: string): void {
+    for (const { data, destination } of this.#counted(() => this.#waiting.take(name))) {
+      if (this.#closed) return
+      this.#passTo(this.#names.known(name) ?? [], data, destination)
+    }
+  }
+
+  #passTo(hosts: readonly string[], data: Uint8Array, destination: Target): void {
+    const host = hosts.find((known) => this.#wasAllowed(known, destination.port)) ?? this.#judge(hosts, destination)
+    if (host !== undefined) this.#options.pass(data, destination, host)
+  }
+
+  #wasAllowed(host: string, port: number): boolean {
+    return this.#allowed.touch(keyOf(host, port)) !== undefined
+  }
+
+  #judge(hosts: readonly string[], destination: Target): string | undefined {
+    const { lists, log } = this.#options
+    const host = firstAllowed(hosts, destination.port, lists)
+    if (host !== undefined) this.#allowed.set(keyOf(host, destination.port), true)
+    else {
+      this.#drop()
+      if (!this.#refusalLogged) log.info('udp.refused', { address: addressText(destination), reason: ACCESS_REFUSAL })
+      this.#refusalLogged = true
+    }
+    return host
+  }
+
+  #drop(count = 1): void {
+    this.#dropped += count
+  }
+}
+
+function keyOf(host: string, port: number): string {
+  return `${host} ${port}`
+}

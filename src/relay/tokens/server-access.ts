@@ -1,0 +1,50 @@
+import { type AccessList, accessList } from '../../exit/dial/access-rules.js'
+import type { ServerAccessRules } from '../../ports.js'
+
+/** What operators set for a whole server: an absent side stays as it is, an empty one lifts the limit. */
+export type ServerAccessChange = ServerAccessRules
+
+/** The rules that hold for a whole server, from the next connection on. */
+export class ServerAccess {
+  /** What SOCKS ports of reverse tokens without rules of their own let through. */
+  readonly entry = (): AccessList | undefined => this.#entry
+  /** What is dialled for forward clients. */
+  readonly dial = (): AccessList | undefined => this.#dial
+  readonly #given: ServerAccessRules
+  #entry: AccessList | undefined
+  #dial: AccessList | undefined
+
+  /**
+   * @param given sides that the server begins with at each start, whatever was changed meanwhile
+   * @throws {LinkSocksError} ERR_OPTION
+   */
+  constructor(given: ServerAccessRules = {}) {
+    this.#given = given
+    this.set(given)
+  }
+
+  get rules(): ServerAccessRules {
+    return { entry: this.#entry?.rules, dial: this.#dial?.rules }
+  }
+
+  /** Goes on with what was stored, but for the sides that were given. */
+  restore({ entry, dial }: ServerAccessRules): void {
+    const given = this.#given
+    this.set({ entry: given.entry ?? entry, dial: given.dial ?? dial })
+  }
+
+  /** What is to be stored for `change`. @throws {LinkSocksError} ERR_OPTION */
+  after({ entry, dial }: ServerAccessChange): ServerAccessRules {
+    return {
+      entry: entry === undefined ? this.#entry?.rules : accessList(entry)?.rules,
+      dial: dial === undefined ? this.#dial?.rules : accessList(dial)?.rules,
+    }
+  }
+
+  /** Both sides as they are to be. @throws {LinkSocksError} ERR_OPTION */
+  set({ entry, dial }: ServerAccessRules): void {
+    const lists = [accessList(entry), accessList(dial)] as const
+    this.#entry = lists[0]
+    this.#dial = lists[1]
+  }
+}

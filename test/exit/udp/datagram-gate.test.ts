@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest'
+import { AccessList } from '../../../src/exit/dial/access-rules.js'
+import { DatagramGate, type GatedTotal, MAX_GATED_BYTES } from '../../../src/exit/udp/datagram-gate.js'
+import { MAX_PENDING_NAMES, NAME_TTL_MS } from '../../../src/exit/udp/udp-names.js'
+import { MAX_WAITING_DATAGRAMS } from '../../../src/exit/udp/waiting-datagrams.js'
+import { ManualClock, settle } from '../../support/manual-clock.js'
+import { Calls, RecordingLog } from '../fakes.js'
+
+function setUp(total: GatedTotal = { bytes: 0 }) {
+  const clock = new ManualClock()
+  const resolver = new Calls<string, readonly string[]>()
+  const log = new RecordingLog()
+  const passed: string[] = []
+  const gate = new DatagramGate({
+    lists: [new AccessList([{ addresses: ['192.0.2.0/24'], ports: [53] }])],
+    resolve: resolver.call,
+    clock,
+    log,
+    total,
+    pass: (data, { host: name, port }, host) =>
+      passed.push(`${new TextDecoder().decode(data)}>${name}=${host}:${port}`),
+  })
+  const send = (text: string, host: string, port = 53): void =>
+    gate.send(new TextEncoder().encode(text), { host, port })
+  return { clock, resolver, log, passed, gate, send, total }
+}
+
+describe('DatagramGate', () => {
+  it('passes what goes to an allowed address, at once and in its one spelling', () => {
+    const { passed, send, resolver } = setUp()
+    send('a', '192.0.2.1')
+    send('b', '::ffff:192.0.2.2')
+    expect(passed).toEqual(['a>192.0.2.1=192.0.2.1:53', 'b>::ffff:192.0.2.2=192.0.2.2:53'])
+    expect(resolver.asked).toEqual([])
+  })
+
+  it('drops what is refused, counts it, and logs the first', () => {
+    const { gate, passed, send, log, resolver } = setUp()
+    send('a', '192.0.2.1', 54)
+    send('b', '198.51.100.1')
+    send('c', 'fe80::1%eth0')
+    send('d', '', 53)
+    send('e', '192.0.2.1', 0)
+    expect(passed).toEqual([])
+    expect(gate.dropped).toBe(5)
+    expect(resolver.asked).toEqual([])
+    expect(log.named('udp.refused')).toEqual([{ address: '192.0.2.1:54', reason: 'blocked by access control' }])
+  })
+
+  it('lets the datagrams of a name wait for one look-up, in order, while others pass', async () => {
+    const { passed, send, resolver } = setUp()
+    send('1', 'DNS.example')
+    send('2', 'dns.example')
+    send('x', '192.0.2.9')
+    expect(passed).toEqual(['x>192.0.2.9=192.0.2.9:53'])
+    resolver.at(0).resolve(['10.0.0.1', '192.0.2.1'])
+    await settle()
+    expect(passed.slice(1)).toEqual(['1>DNS.example=192.0.2.1:53', '2>dns.example=192.0.2.1:53'])
+    expect(resolver.asked).toEqual(['dns.example'])
+  })
+
+  it('judges a name again when its answer is old, and stays with an address that was allowed meanwhile', async () => {
+    const { clock, passed, send, resolver } = setUp()
+    send('1', 'rebind.example')
+    resolver.at(0).resolve(['192.0.2.1'])
+    await settle()
+    send('2', 'rebind.example')
+    clock.advance(NAME_TTL_MS)
+    send('3', 'rebind.example')
+    resolver.at(1).resolve(['10.0.0.1'])
+    await settle()
+    expect(passed).toEqual(['1>rebind.example=192.0.2.1:53', '2>rebind.example=192.0.2.1:53'])
+  })
+
+  it('drops what goes to a name that does not resolve', async () => {
+    const { gate, passed, send, resolver } = setUp()
+    send('1', 'gone.example')
+    resolver.at(0).reject(new Error('no such name'))
+    await settle()
+    send('2', 'gone.example')
+    expect([passed, gate.dropped]).toEqual([[], 2])
+  })
+
+  it('holds back so many datagrams and names, and drops the oldest and the latest', async () => {
+    const { gate, passed, send, resolver } = setUp()
+    for (let index = 0; index <= MAX_WAITING_DATAGRAMS; index += 1) send(`${index}`, 'one.example')
+    expect(gate.dropped).toBe(1)
+    for (let index = 1; index < MAX_PENDING_NAMES; index += 1) send('n', `n${index}.example`)
+    send('n', 'more.example')
+    expect(resolver.asked).toHaveLength(MAX_PENDING_NAMES)
+    resolver.at(0).resolve(['192.0.2.1'])
+    await settle()
+    expect(passed[0]).toBe(`${MAX_PENDING_NAMES}>one.example=192.0.2.1:53`)
+  })
+
+  it('holds back no more bytes than all gates of a link may', async () => {
+    const total = { bytes: MAX_GATED_BYTES - 3 }
+    const { gate, passed, send, resolver } = setUp(total)
+    send('abc', 'a.example')
+    send('d', 'a.example')
+    expect([total.bytes, gate.dropped]).toEqual([MAX_GATED_BYTES, 1])
+    resolver.at(0).resolve(['192.0.2.1'])
+    await settle()
+    expect(total.bytes).toBe(MAX_GATED_BYTES - 3)
+    expect(passed).toEqual(['abc>a.example=192.0.2.1:53'])
+  })
+
+  it('forgets what waits when it is closed, ends its look-ups, and takes nothing more', async () => {
+    const { gate, passed, send, resolver, total } = setUp()
+    send('1', 'slow.example')
+    gate.close()
+    gate.close()
+    expect([resolver.at(0).aborted, gate.held, total.bytes]).toEqual([true, 0, 0])
+    resolver.at(0).resolve(['192.0.2.1'])
+    send('2', '192.0.2.1')
+    await settle()
+    expect(passed).toEqual([])
+  })
+})
