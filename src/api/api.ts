@@ -3,6 +3,7 @@ import { type Logger, limitedLog, remoteText } from '../log.js'
 import type { Clock, Crypto } from '../ports.js'
 import type { RelayAdmin } from '../relay/admin.js'
 import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
+import { accessRoute, changeAccessRoute } from './access.js'
 import { type Answer, optionsAnswer, Refusal, toResponse } from './answers.js'
 import { createAudit } from './audit.js'
 import { announcedTooLarge } from './body.js'
@@ -115,6 +116,8 @@ class RelayApi implements Api {
       tokenRoute(context),
       changeTokenRoute(context),
       removeTokenRoute(context),
+      accessRoute(context),
+      changeAccessRoute(context),
       serverRoute(context),
       listClientsRoute(context),
       disconnectClientRoute(context),

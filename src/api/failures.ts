@@ -5,6 +5,8 @@ import { Refusal } from './answers.js'
 /** Status and text for an error of RelayAdmin; without a text the error's own message is the answer. */
 const FAILURES: ReadonlyMap<ErrorCode, readonly [status: number, text?: string]> = new Map([
   ['ERR_TOKEN_INVALID', [400]],
+  // of an access rule
+  ['ERR_OPTION', [400]],
   ['ERR_TOKEN_RESERVED', [400, "'anonymous' is reserved and cannot be used as a token"]],
   ['ERR_TOKEN_AUTONOMY', [400, 'connector tokens of this reverse token are managed by its providers']],
   ['ERR_TOKEN_NOT_FOUND', [404, 'token not found']],

@@ -23,7 +23,7 @@ export interface Exchange {
 
 /** One method of one path: what is documented, and what answers. */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** With at most one name in braces, at the end. */
   readonly path: string
   readonly access: Access

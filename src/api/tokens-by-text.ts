@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { MAX_STR8_BYTES } from '../protocol/limits.js'
 import { PLAIN_TEXT } from '../protocol/text.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
+import { accessRules, foldRules, rulesOf } from './access.js'
 import { type Answer, json, Refusal } from './answers.js'
 import { credential, documentedPlain, futureTime, label, newPair, PAIR_ERROR, port } from './fields.js'
 import { parse, parseBody } from './parse.js'
@@ -36,7 +37,12 @@ const namedToken = (field: string, missing: string) =>
   )
 
 /** What every type takes; optional fields may be null here. */
-const commonFields = { token: newToken, label: v.nullish(label), expires_at: v.nullish(futureTime) }
+const commonFields = {
+  token: newToken,
+  label: v.nullish(label),
+  expires_at: v.nullish(futureTime),
+  rules: v.nullish(accessRules),
+}
 
 /** Fields of another type are ignored like unknown ones. */
 const addTokenSchema = v.variant(
@@ -118,7 +124,7 @@ export function removeTokenInPathRoute(context: RouteContext): Route {
 }
 
 async function addToken({ admin, audit }: RouteContext, exchange: Exchange): Promise<Answer> {
-  const body = await parseBody(addTokenSchema, exchange.request, { required: true })
+  const body = await parseBody(addTokenSchema, exchange.request, { required: true, fold: foldRules('rules') })
   if (body instanceof Refusal) return body
   const { id, token, port } = await admin.addToken(tokenSpec(body))
   audit('token.add', exchange, { type: body.type, token: id, port })
@@ -133,6 +139,7 @@ function tokenSpec(body: v.InferOutput<typeof addTokenSchema>): TokenSpec {
     token: body.token || undefined,
     label: body.label ?? undefined,
     expiresAt: body.expires_at == null ? undefined : parseTime(body.expires_at),
+    rules: rulesOf(body.rules),
   }
   switch (body.type) {
     case 'forward':

@@ -1,6 +1,7 @@
 /** Tokens by their public id. */
 import * as v from 'valibot'
 import type { TokenChange, TokenInfo } from '../relay/tokens/token-spec.js'
+import { rulesView, shownRules } from './access.js'
 import { type Answer, json, noContent, Refusal } from './answers.js'
 import {
   changedPair,
@@ -33,24 +34,34 @@ const commonFields = {
   created_at: time,
   clients: count,
   streams: count,
+  /** None: no limit. */
+  rules_count: count,
 }
 
+const forwardFields = { ...commonFields, type: v.literal('forward') }
+const reverseFields = {
+  ...commonFields,
+  type: v.literal('reverse'),
+  allow_manage_connector: v.boolean(),
+  port: v.nullable(port),
+  listening: v.boolean(),
+  port_error: v.nullable(v.string()),
+  username: v.nullable(v.string()),
+  connectors: v.array(publicId),
+}
+const connectorFields = { ...commonFields, type: v.literal('connector'), reverse_id: publicId }
+
+const listedSchema = v.variant('type', [v.object(forwardFields), v.object(reverseFields), v.object(connectorFields)])
+
+/** Rules may be many: lists leave them out. */
+const more = { rules: shownRules }
 const tokenSchema = v.variant('type', [
-  v.object({ ...commonFields, type: v.literal('forward') }),
-  v.object({
-    ...commonFields,
-    type: v.literal('reverse'),
-    allow_manage_connector: v.boolean(),
-    port: v.nullable(port),
-    listening: v.boolean(),
-    port_error: v.nullable(v.string()),
-    username: v.nullable(v.string()),
-    connectors: v.array(publicId),
-  }),
-  v.object({ ...commonFields, type: v.literal('connector'), reverse_id: publicId }),
+  v.object({ ...forwardFields, ...more }),
+  v.object({ ...reverseFields, ...more }),
+  v.object({ ...connectorFields, ...more }),
 ])
 
-const tokensSchema = v.object({ tokens: v.array(tokenSchema), ...pageFields })
+const tokensSchema = v.object({ tokens: v.array(listedSchema), ...pageFields })
 
 export function listTokensRoute({ admin }: RouteContext): Route {
   return {
@@ -62,7 +73,7 @@ export function listTokensRoute({ admin }: RouteContext): Route {
     answer: { status: 200, schema: tokensSchema },
     handle: ({ query, key }) => {
       const show = showTokenTo(key)
-      return json(pageAnswer('tokens', admin.tokenPage(pageQueryOf(query)), (info) => tokenView(info, show)))
+      return json(pageAnswer('tokens', admin.tokenPage(pageQueryOf(query)), (info) => listedView(info, show)))
     },
   }
 }
@@ -158,8 +169,12 @@ function tokenChange({ expires_at: end, ...rest }: v.InferOutput<typeof changeTo
   return { ...rest, expiresAt: typeof end === 'string' ? parseTime(end) : end }
 }
 
-/** Each field is named, so that a field that is added inside is never shown by accident. */
 function tokenView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof tokenSchema> {
+  return { ...listedView(info, show), rules: rulesView(info.rules) }
+}
+
+/** Each field is named, so that a field that is added inside is never shown by accident. */
+function listedView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof listedSchema> {
   const { id } = info
   const common = {
     token: show(info.token),
@@ -172,6 +187,7 @@ function tokenView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof token
     created_at: formatTime(info.createdAt),
     clients: info.clients,
     streams: info.streams,
+    rules_count: info.rules.length,
   }
   const { reverse } = info
   if (reverse !== undefined) {

@@ -23,9 +23,23 @@ describe('GET /api/openapi.json', () => {
     )
     expect(operations.map(([name]) => name).sort()).toEqual([
       ...['DELETE /api/clients/{id}', 'DELETE /api/token', 'DELETE /api/token/{token}', 'DELETE /api/tokens/{id}'],
-      ...['GET /', 'GET /api/clients', 'GET /api/events', 'GET /api/openapi.json', 'GET /api/server'],
+      ...[
+        'GET /',
+        'GET /api/clients',
+        'GET /api/config/access',
+        'GET /api/events',
+        'GET /api/openapi.json',
+        'GET /api/server',
+      ],
       ...['GET /api/status', 'GET /api/streams', 'GET /api/tokens', 'GET /api/tokens/{id}'],
-      ...['GET /healthz', 'GET /metrics', 'GET /readyz', 'PATCH /api/tokens/{id}', 'POST /api/token'],
+      ...[
+        'GET /healthz',
+        'GET /metrics',
+        'GET /readyz',
+        'PATCH /api/tokens/{id}',
+        'POST /api/token',
+        'PUT /api/config/access',
+      ],
     ])
   })
 
@@ -65,6 +79,12 @@ describe('the bodies it allows', () => {
     [true, { type: 'reverse', username: null }],
     [true, { type: 'reverse', username: 'u', password: 'p', port: 1, allow_manage_connector: true }],
     [true, { type: 'connector', reverse_token: 'r' }],
+    [true, { type: 'forward', rules: null }],
+    [true, { type: 'connector', reverse_token: 'r', rules: [{}, { addrs: null, ports: [1, [2, 3]] }] }],
+    [false, { type: 'forward', rules: [{ ports: [0] }] }],
+    [false, { type: 'forward', rules: [{ ports: [[1]] }] }],
+    [false, { type: 'forward', rules: [{ hosts: [] }] }],
+    [false, { type: 'forward', rules: {} }],
     [false, {}],
     [false, { type: 'other' }],
     [false, { type: 'forward', token: 'x'.repeat(256) }],

@@ -111,6 +111,11 @@ export const SOCKS_PASSWORD: Flag = {
   help: 'reverse: password SOCKS5 clients must give (needs --socks-username)',
   group: TOKEN_GROUP,
 }
+export const ACCESS_RULE: Flag = {
+  ...flags.ACCESS_RULE,
+  help: `let its clients (reverse: its SOCKS5 port) reach nothing else; ${flags.ACCESS_RULE.help}`,
+  group: TOKEN_GROUP,
+}
 export const NO_SOCKS_AUTH: Flag = {
   flags: '--no-socks-auth',
   help: 'ask SOCKS5 clients for nothing any more',
@@ -150,6 +155,7 @@ export const ADD_FLAGS: readonly Flag[] = [
   AUTONOMY,
   SOCKS_USERNAME,
   SOCKS_PASSWORD,
+  ACCESS_RULE,
   ...ACCESS,
   QUIET,
   JSON_OUTPUT,

@@ -3,9 +3,10 @@ import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
 import { optionError, type Settings } from '../settings/environment.js'
 import { type Flag, longName } from '../settings/flags.js'
-import { readCredentials } from '../settings/plan.js'
+import { readAccessRules, readCredentials } from '../settings/plan.js'
 import { parseChoice, parseInteger, parseToken } from '../settings/values.js'
 import {
+  ACCESS_RULE,
   AUTONOMY,
   EXPIRES_AT,
   EXPIRES_IN,
@@ -43,6 +44,9 @@ export async function addToken({ api, settings, io }: Task): Promise<void> {
   if (newer !== undefined && (await api.find('/api/server')) === undefined) {
     throw new LinkSocksError('ERR_HTTP', `${longName(newer)}: the server at ${api.url} is too old for it`)
   }
+  if (settings.given(ACCESS_RULE) && (await api.find('/api/config/access')) === undefined) {
+    throw new LinkSocksError('ERR_HTTP', `${longName(ACCESS_RULE)}: the server at ${api.url} is too old for it`)
+  }
   const answer = await api.about('POST', '/api/token', body)
   if (answer === undefined) throw new LinkSocksError('ERR_HTTP', '--reverse-token: the server knows no such token')
   const added = readAddedToken(answer.body)
@@ -68,6 +72,7 @@ async function readBody(settings: Settings, type: TokenType): Promise<Readonly<R
     token: await settings.secret(TOKEN, parseToken, TOKEN_FILE),
     label: settings.value(LABEL, parseLabel),
     expires_at: readExpiry(settings),
+    rules: readAccessRules(settings)?.map(({ addresses, ports }) => ({ addrs: addresses, ports })),
     ...(type === 'reverse' ? await readReverse(settings) : {}),
     ...(type === 'connector' ? { reverse_token: await readReverseToken(settings) } : {}),
   }

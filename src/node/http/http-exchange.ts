@@ -6,7 +6,7 @@ import { requestBody } from './http-body.js'
 export const RESPONSE_STALL_MS = 30_000
 
 /** Methods the API knows; named in `Allow` where a request can't even be handed to it. */
-export const ALLOWED_METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
+export const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /** Methods that a Request refuses to hold (Fetch standard, forbidden methods). */
 const FORBIDDEN_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK'])

@@ -1,5 +1,6 @@
+import { LinkSocksError } from '../../errors.js'
 import { type AccessList, accessList } from '../../exit/dial/access-rules.js'
-import type { ServerAccessRules } from '../../ports.js'
+import type { AccessRule, ServerAccessRules } from '../../ports.js'
 
 /** What operators set for a whole server: an absent side stays as it is, an empty one lifts the limit. */
 export type ServerAccessChange = ServerAccessRules
@@ -36,8 +37,8 @@ export class ServerAccess {
   /** What is to be stored for `change`. @throws {LinkSocksError} ERR_OPTION */
   after({ entry, dial }: ServerAccessChange): ServerAccessRules {
     return {
-      entry: entry === undefined ? this.#entry?.rules : accessList(entry)?.rules,
-      dial: dial === undefined ? this.#dial?.rules : accessList(dial)?.rules,
+      entry: entry === undefined ? this.#entry?.rules : sideOf('entry', entry)?.rules,
+      dial: dial === undefined ? this.#dial?.rules : sideOf('dial', dial)?.rules,
     }
   }
 
@@ -46,5 +47,13 @@ export class ServerAccess {
     const lists = [accessList(entry), accessList(dial)] as const
     this.#entry = lists[0]
     this.#dial = lists[1]
+  }
+}
+
+function sideOf(name: string, rules: readonly AccessRule[]): AccessList | undefined {
+  try {
+    return accessList(rules)
+  } catch (thrown) {
+    throw new LinkSocksError('ERR_OPTION', `${name}: ${LinkSocksError.from(thrown, 'ERR_OPTION').message}`)
   }
 }

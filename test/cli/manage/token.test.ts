@@ -142,6 +142,22 @@ describe('linksocks token add', () => {
     expect(odd.io.out).toBe(`token  a\\u{202e}b\nid     ${ID}\n`)
   })
 
+  it('sends access rules to a server that knows them', async () => {
+    const table = { ...added('x'), 'GET /api/config/access': { body: { entry: null, dial: null } } }
+    const argv = ['--access-rule', '10.0.0.0/8:443', '--access-rule', '::1:1-9']
+    const { code, calls } = await tell(table, ['token', 'add', '--type', 'forward', ...argv])
+    expect([code, calls.at(-1)?.body]).toEqual([
+      0,
+      {
+        type: 'forward',
+        rules: [
+          { addrs: ['10.0.0.0/8'], ports: [443] },
+          { addrs: ['::1'], ports: [[1, 9]] },
+        ],
+      },
+    ])
+  })
+
   it('prints the token alone for a script, or the answer for a program', async () => {
     const quiet = await tell(added('made'), ['token', 'add', '--type', 'forward', '-q'])
     expect([quiet.io.out, quiet.io.err]).toEqual(['made\n', ''])
@@ -153,6 +169,7 @@ describe('linksocks token add', () => {
     ['--label', 'x'],
     ['--expires-in', '1d'],
     ['--expires-at', '2999-01-01T00:00:00Z'],
+    ['--access-rule', '10.0.0.1:80'],
   ])('adds nothing at a server that would leave %s out', async (...flag) => {
     const table = { [POST]: { body: { success: true, token: 'x' } } }
     const { code, io, calls } = await tell(table, ['token', 'add', '--type', 'forward', ...flag])
