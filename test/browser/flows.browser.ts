@@ -82,6 +82,27 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     }
   })
 
+  it('adds a token with access rules, and shows them', async () => {
+    const { page } = await begin()
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await page.getByRole('button', { name: 'Add token' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Add a token' })
+    await dialog.getByLabel('Label').fill('Limited')
+    await dialog.getByLabel('Access rules').fill('10.0.0.0/8')
+    await dialog.getByRole('button', { name: 'Add token' }).click()
+    await dialog.getByText('An access rule is written ADDRESS:PORT').waitFor()
+    await dialog.getByLabel('Access rules').fill('10.0.0.0/8:443 ::1:22-23')
+    await dialog.getByRole('button', { name: 'Add token' }).click()
+    await page.getByRole('dialog', { name: 'Commands for Limited' }).waitFor()
+    await page.keyboard.press('Escape')
+    await rowOf(page, 'Limited').getByText('2 access rules').waitFor()
+    await page.getByRole('button', { name: 'Edit Limited' }).click()
+    const edit = page.getByRole('dialog', { name: 'Edit Limited' })
+    await edit.getByText('10.0.0.0/8 : 443').waitFor()
+    await edit.getByText('::1 : 22-23').waitFor()
+  })
+
   it('adds reverse tokens and a connector token of one of them', async () => {
     const { page } = await begin()
     await signIn(page)

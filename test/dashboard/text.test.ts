@@ -4,7 +4,15 @@ import { describe, expect, it } from 'vitest'
 import type { Stats } from '../../dashboard/src/api/types.js'
 import { addRates, HISTORY_SECONDS, type History, NO_HISTORY } from '../../dashboard/src/state/history.js'
 import { en } from '../../dashboard/src/text/en.js'
-import { age, bytes, fromLocalInput, masked, toLocalInput } from '../../dashboard/src/text/format.js'
+import {
+  age,
+  bytes,
+  fromLocalInput,
+  masked,
+  parseRules,
+  ruleText,
+  toLocalInput,
+} from '../../dashboard/src/text/format.js'
 import { zh } from '../../dashboard/src/text/zh.js'
 
 describe('bytes()', () => {
@@ -21,6 +29,33 @@ describe('bytes()', () => {
     [9.9e18, '9900 PB'],
   ])('%d: %s', (count, text) => {
     expect(bytes(count)).toBe(text)
+  })
+})
+
+describe('parseRules()', () => {
+  it.each([
+    ['', []],
+    ['10.0.0.0/8:443', [{ addrs: ['10.0.0.0/8'], ports: [443] }]],
+    [
+      ' fe80::/10:22, 192.168.1.1-255:8000-8999 ',
+      [
+        { addrs: ['fe80::/10'], ports: [22] },
+        { addrs: ['192.168.1.1-255'], ports: [[8000, 8999]] },
+      ],
+    ],
+    ['10.0.0.1', undefined],
+    ['10.0.0.1:22 x:y', undefined],
+  ])('%j: %j', (text, rules) => {
+    expect(parseRules(text)).toEqual(rules)
+  })
+})
+
+describe('ruleText()', () => {
+  it.each([
+    [{ addrs: ['10.0.0.0/8', '::1'], ports: [22, [80, 90] as const] }, '10.0.0.0/8, ::1 : 22, 80-90'],
+    [{ addrs: [], ports: [] }, '* : *'],
+  ])('%j: %s', (rule, text) => {
+    expect(ruleText(rule)).toBe(text)
   })
 })
 

@@ -24,6 +24,12 @@ export interface ServerInfo {
   readonly alarms: readonly Alarm[]
 }
 
+/** Destinations that are allowed; no addresses or no ports: any. */
+export interface AccessRule {
+  readonly addrs: readonly string[]
+  readonly ports: readonly (number | readonly [number, number])[]
+}
+
 export interface Token {
   readonly id: string
   readonly type: TokenType
@@ -38,6 +44,10 @@ export interface Token {
   readonly created_at: string
   readonly clients: number
   readonly streams: number
+  /** 0: no limit. */
+  readonly rules_count: number
+  /** In an answer about this token alone. */
+  readonly rules?: readonly AccessRule[]
   readonly allow_manage_connector?: boolean
   readonly port?: number | null
   readonly listening?: boolean
@@ -111,6 +121,8 @@ export interface NewToken {
   readonly password?: string
   readonly allow_manage_connector?: boolean
   readonly reverse_token?: string
+  /** `undefined`: the text is none. */
+  readonly rules?: readonly AccessRule[] | undefined
 }
 
 /** Body of `PATCH /api/tokens/{id}`. */

@@ -1,4 +1,5 @@
 import { type ReactNode, useState } from 'react'
+import type { AccessRule } from '../api/types.js'
 import { useSession } from '../state/session.js'
 import type { Messages } from '../text/en.js'
 import { useMessages } from '../text/messages.js'
@@ -20,13 +21,16 @@ interface TokenBody {
   readonly reverse_token?: string
   readonly username?: string | null
   readonly password?: string | null
+  readonly rules?: readonly AccessRule[] | undefined
 }
 
 /** What the relay would refuse in words that fit less well. */
-function problemOf(t: Messages, { expires_at, reverse_token, username, password }: TokenBody): string | undefined {
+function problemOf(t: Messages, body: TokenBody): string | undefined {
+  const { expires_at, reverse_token, username, password } = body
   if (typeof expires_at === 'string' && Date.parse(expires_at) <= Date.now()) return t.form.past
   if (reverse_token === '') return t.form.required
   if (username === '' || password === '') return t.form.both
+  if ('rules' in body && body.rules === undefined) return t.form.badRule
   return undefined
 }
 

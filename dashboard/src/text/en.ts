@@ -107,6 +107,7 @@ export const en = {
     listening: 'open',
     waiting: 'opens with the first provider',
     of: (name: string) => `of ${name}`,
+    rules: (count: number) => n(count, 'access rule', 'access rules'),
     enable: (name: string) => `Token ${name} is enabled`,
     commands: 'Commands',
     commandsOf: (name: string) => `Commands for ${name}`,
@@ -143,6 +144,15 @@ export const en = {
     tokenHint: 'Left empty, the server makes a long random one.',
     expires: 'Expires',
     expiresHint: 'In your local time. Empty: never.',
+    rules: 'Access rules',
+    rulesHints: {
+      forward: 'What its clients may reach, such as 10.0.0.0/8:443 192.168.1.1-255:8000-8999. Empty: everything.',
+      reverse:
+        'What its SOCKS5 port lets through, such as 10.0.0.0/8:443 192.168.1.1-255:8000-8999. Empty: everything.',
+      connector: 'What its connectors may reach, such as 10.0.0.0/8:443 192.168.1.1-255:8000-8999. Empty: everything.',
+    },
+    rulesFixed: 'Nothing else can be reached. To change them, add another token.',
+    badRule: 'An access rule is written ADDRESS:PORT, such as 10.0.0.0/8:443.',
     autonomy: 'Providers hand out connector tokens of their own (autonomy)',
     autonomyHint: 'No SOCKS5 port on the server.',
     port: 'SOCKS5 port',

@@ -1,4 +1,5 @@
 /** Numbers, times and sizes as people read them. */
+import type { AccessRule } from '../api/types.js'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
 
@@ -67,4 +68,26 @@ export function toLocalInput(time: string | null): string {
 /** What a `datetime-local` input stands for, in UTC; null when it is empty. */
 export function fromLocalInput(value: string): string | null {
   return value === '' ? null : new Date(value).toISOString()
+}
+
+/**
+ * Access rules as people write them, `10.0.0.0/8:443 192.168.1.1-255:8000-8999`; the relay judges the addresses.
+ * @returns `undefined` when one of them is no `ADDR:PORT`
+ */
+export function parseRules(text: string): readonly AccessRule[] | undefined {
+  const rules = text
+    .split(/[\s,;]+/)
+    .filter((part) => part !== '')
+    .map((part): AccessRule | undefined => {
+      const [, address, low, high] = /^(.+):(\d{1,5})(?:-(\d{1,5}))?$/.exec(part) ?? []
+      if (address === undefined) return undefined
+      return { addrs: [address], ports: [high === undefined ? Number(low) : [Number(low), Number(high)]] }
+    })
+  return rules.every((rule) => rule !== undefined) ? rules : undefined
+}
+
+/** One access rule as {@link parseRules} reads it, `*` for any address or port. */
+export function ruleText({ addrs, ports }: AccessRule): string {
+  const numbers = ports.map((port) => (typeof port === 'number' ? String(port) : port.join('-')))
+  return `${addrs.join(', ') || '*'} : ${numbers.join(', ') || '*'}`
 }

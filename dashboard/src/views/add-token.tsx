@@ -6,7 +6,7 @@ import { tokenName } from '../parts/names.js'
 import { tell } from '../parts/small.js'
 import { CredentialFields, ExpiresField, LabelField, type TokenDraft, TokenForm } from '../parts/token-form.js'
 import { useSession } from '../state/session.js'
-import { fromLocalInput } from '../text/format.js'
+import { fromLocalInput, parseRules } from '../text/format.js'
 import { useMessages } from '../text/messages.js'
 
 const TYPES: readonly TokenType[] = ['forward', 'reverse', 'connector']
@@ -17,6 +17,8 @@ interface Draft extends TokenDraft {
   readonly autonomy: boolean
   readonly port: string
   readonly reverseToken: string
+  /** As {@link parseRules} reads them. */
+  readonly rules: string
 }
 
 const BLANK: Draft = {
@@ -29,16 +31,18 @@ const BLANK: Draft = {
   username: '',
   password: '',
   reverseToken: '',
+  rules: '',
 }
 
 function bodyOf(draft: Draft): NewToken {
-  const { type, label, token, expires, autonomy, port, username, password, reverseToken } = draft
+  const { type, label, token, expires, autonomy, port, username, password, reverseToken, rules } = draft
   const expiresAt = fromLocalInput(expires)
   return {
     type,
     ...(token === '' ? {} : { token }),
     ...(label === '' ? {} : { label }),
     ...(expiresAt === null ? {} : { expires_at: expiresAt }),
+    ...(rules.trim() === '' ? {} : { rules: parseRules(rules) }),
     ...(type === 'connector' ? { reverse_token: reverseToken } : {}),
     ...(type === 'reverse' && autonomy ? { allow_manage_connector: true } : {}),
     ...(type === 'reverse' && !autonomy && port !== '' ? { port: Number(port) } : {}),
@@ -96,6 +100,13 @@ export function AddToken({ reverse, onClose, onAdded }: AddTokenProps): ReactNod
         onChange={(token) => change({ token })}
       />
       <ExpiresField draft={draft} change={change} />
+      <TextField
+        name="rules"
+        label={t.form.rules}
+        hint={t.form.rulesHints[draft.type]}
+        value={draft.rules}
+        onChange={(rules) => change({ rules })}
+      />
       {draft.type === 'reverse' && <ReverseFields draft={draft} change={change} />}
     </TokenForm>
   )

@@ -1,11 +1,11 @@
-import { type ReactNode, useState } from 'react'
-import type { Token, TokenChange } from '../api/types.js'
+import { type ReactNode, useEffect, useState } from 'react'
+import type { AccessRule, Token, TokenChange } from '../api/types.js'
 import { CheckField } from '../parts/fields.js'
 import { tokenName } from '../parts/names.js'
 import { tell } from '../parts/small.js'
 import { CredentialFields, ExpiresField, LabelField, type TokenDraft, TokenForm } from '../parts/token-form.js'
 import { useSession } from '../state/session.js'
-import { fromLocalInput, toLocalInput } from '../text/format.js'
+import { fromLocalInput, ruleText, toLocalInput } from '../text/format.js'
 import { useMessages } from '../text/messages.js'
 
 interface Draft extends TokenDraft {
@@ -68,6 +68,7 @@ export function EditToken({ token, onClose }: { token: Token; onClose: () => voi
           disabled={draft.dropCredentials}
         />
       )}
+      {token.rules_count > 0 && <Rules id={token.id} />}
       {withCredentials && token.username != null && (
         <CheckField
           label={t.form.dropCredentials}
@@ -76,5 +77,35 @@ export function EditToken({ token, onClose }: { token: Token; onClose: () => voi
         />
       )}
     </TokenForm>
+  )
+}
+
+/** The access rules of a token, which stay as they are as long as it is there. */
+function Rules({ id }: { id: string }): ReactNode {
+  const t = useMessages()
+  const { api } = useSession()
+  const [rules, setRules] = useState<readonly AccessRule[]>()
+  useEffect(() => {
+    let shown = true
+    api.token(id).then(
+      (token) => shown && setRules(token.rules ?? []),
+      // the list says how many there are
+      () => {},
+    )
+    return () => {
+      shown = false
+    }
+  }, [api, id])
+  return (
+    <div className="field whole">
+      <span>{t.form.rules}</span>
+      <ul className="rules mono">
+        {(rules ?? []).map((rule, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: rules have no name, and the list never changes
+          <li key={index}>{ruleText(rule)}</li>
+        ))}
+      </ul>
+      <span className="hint">{t.form.rulesFixed}</span>
+    </div>
   )
 }

@@ -97,6 +97,7 @@ function TypeCell({ token, of }: { token: Token; of: string | undefined }): Reac
   const notes = [
     ...(token.allow_manage_connector ? [t.types.autonomy] : []),
     ...(of === undefined ? [] : [t.tokens.of(of)]),
+    ...(token.rules_count > 0 ? [t.tokens.rules(token.rules_count)] : []),
     ...(token.source === 'api' ? [] : [t.sources[token.source]]),
   ]
   return notes.length === 0 ? name : <TwoLines first={name} second={notes.join(' · ')} />

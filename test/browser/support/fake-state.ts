@@ -60,6 +60,8 @@ export class FakeState {
       enabled: true,
       expires_at: asked.expires_at ?? null,
       state: 'active',
+      rules_count: asked.rules?.length ?? 0,
+      rules: asked.rules ?? [],
       ...own,
       ...this.#parts(asked),
     }
