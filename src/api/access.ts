@@ -35,22 +35,12 @@ const rulePort = v.pipe(
 const portPair = v.pipe(v.array(rulePort, PORTS_ERROR), v.length(2, PORTS_ERROR))
 const rulePorts = v.union([rulePort, portPair], PORTS_ERROR)
 
-/** For the document: these keys in any case. */
-const anyCase = (...names: readonly string[]) => ({
-  patternProperties: Object.fromEntries(
-    names.map((name) => [`^${name.replace(/./g, (char) => `[${char.toUpperCase()}${char}]`)}$`, {}]),
-  ),
-})
-
-const rule = v.pipe(
-  v.strictObject(
-    { addrs: v.nullish(v.array(ruleAddress, ADDRS_ERROR)), ports: v.nullish(v.array(rulePorts, PORTS_ERROR)) },
-    unknownField(' in a rule', RULES_ERROR),
-  ),
-  v.metadata(anyCase('addrs', 'ports')),
+const rule = v.strictObject(
+  { addrs: v.nullish(v.array(ruleAddress, ADDRS_ERROR)), ports: v.nullish(v.array(rulePorts, PORTS_ERROR)) },
+  unknownField(' in a rule', RULES_ERROR),
 )
 
-/** As in a request: absent and null mean any. Keys are taken in any case, see {@link foldRules}. */
+/** As in a request: absent and null mean any. Keys are taken in any case, see {@link foldRules}; the document has one. */
 export const accessRules = v.pipe(v.array(rule, RULES_ERROR), v.maxLength(MAX_ACCESS_RULES, RULES_ERROR))
 
 type RulesBody = v.InferOutput<typeof accessRules>
@@ -95,12 +85,9 @@ function foldKeys(value: unknown): unknown {
 const foldAccess = (body: JsonObject): JsonObject => foldRules('entry', 'dial')(foldKeys(body) as JsonObject)
 
 /** An absent side and null leave it as it is, as at deployed servers; an empty list lifts the limit. */
-const changeAccessSchema = v.pipe(
-  v.strictObject(
-    { entry: v.nullish(accessRules), dial: v.nullish(accessRules) },
-    unknownField('', 'invalid request body'),
-  ),
-  v.metadata(anyCase('entry', 'dial')),
+const changeAccessSchema = v.strictObject(
+  { entry: v.nullish(accessRules), dial: v.nullish(accessRules) },
+  unknownField('', 'invalid request body'),
 )
 
 /** In the deployed spelling. */

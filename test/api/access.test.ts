@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { MAX_ACCESS_RULES } from '../../src/exit/dial/access-rules.js'
-import { createFixture, expectJson, failure, KEY, tokenInfo } from './fixture.js'
+import { createFixture, createRequest, expectJson, failure, KEY, tokenInfo } from './fixture.js'
 
 const PATH = '/api/config/access'
 const ID = 'a'.repeat(24)
@@ -59,10 +59,6 @@ describe('PUT /api/config/access', () => {
       { dial: [{ addrs: ['10.0.0.1'], ports: [80, [90, 91]] }] },
       { dial: [{ addresses: ['10.0.0.1'], ports: [80, [90, 91]] }] },
     ],
-    [
-      { Entry: [{ Addrs: ['10.0.0.1'], PORTS: null }], DIAL: [{}] },
-      { entry: [{ addresses: ['10.0.0.1'] }], dial: [{}] },
-    ],
   ])('takes %j', async (body, change) => {
     const { call, admin } = createFixture()
     const response = await call('PUT', PATH, body)
@@ -108,6 +104,30 @@ describe('PUT /api/config/access', () => {
   })
 })
 
+describe('keys in any case, which the document leaves out', () => {
+  const send = async (method: string, rawPath: string, body: object) => {
+    const fixture = createFixture()
+    const request = createRequest(method, body, { 'x-api-key': KEY })
+    const { status } = await fixture.handle(request, { rawPath, remoteAddress: '192.0.2.7' })
+    return { ...fixture, status }
+  }
+
+  it('are taken by PUT /api/config/access, as by deployed servers', async () => {
+    const { admin, status } = await send('PUT', PATH, { Entry: [{ Addrs: ['10.0.0.1'], PORTS: null }], DIAL: [{}] })
+    expect(status).toBe(200)
+    expect(admin.accessChanges).toEqual([{ entry: [{ addresses: ['10.0.0.1'] }], dial: [{}] }])
+  })
+
+  it('are taken inside the rules of a token', async () => {
+    const { admin, status } = await send('POST', '/api/token', {
+      type: 'forward',
+      rules: [{ Addrs: null, Ports: [443] }],
+    })
+    expect(status).toBe(200)
+    expect(admin.added[0]?.rules).toEqual([{ ports: [443] }])
+  })
+})
+
 describe('rules of a token', () => {
   it.each([
     [null, undefined],
@@ -116,7 +136,7 @@ describe('rules of a token', () => {
     [
       [
         { addrs: ['::/0'], ports: [[1, 2]] },
-        { Addrs: null, Ports: [443] },
+        { addrs: null, ports: [443] },
       ],
       [{ addresses: ['::/0'], ports: [[1, 2]] }, { ports: [443] }],
     ],

@@ -35,3 +35,19 @@ def before_call(context, case, kwargs):
     end = case.body.get("expires_at") if isinstance(case.body, dict) else None
     if isinstance(end, str) and TIME.fullmatch(end) and end < FUTURE:
         case.body["expires_at"] = FUTURE
+    # what an address is, and which end of a pair comes first, JSON Schema can't say either
+    for rule in rules_of(case.body):
+        addrs, ports = rule.get("addrs"), rule.get("ports")
+        if isinstance(addrs, list):
+            rule["addrs"] = ["10.0.0.0/8" if isinstance(a, str) and 0 < len(a) <= 91 else a for a in addrs]
+        if isinstance(ports, list):
+            rule["ports"] = [sorted(p) if is_pair(p) else p for p in ports]
+
+
+def rules_of(body):
+    lists = [body.get(name) for name in ("rules", "entry", "dial")] if isinstance(body, dict) else []
+    return [rule for rules in lists if isinstance(rules, list) for rule in rules if isinstance(rule, dict)]
+
+
+def is_pair(value):
+    return isinstance(value, list) and len(value) == 2 and all(type(port) is int for port in value)

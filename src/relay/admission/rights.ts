@@ -73,13 +73,23 @@ function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLog
   }
 }
 
+/** What the channels of one connector share where rules judge them. */
+type Judge = Pick<SpliceAccess, 'check' | 'total'>
+
 /** Channels to the providers of its reverse token. */
 function connectorRights(token: ConnectorToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
-  const access = { check: new AccessCheck(context), total: { bytes: 0 }, log: logs.used }
+  let judge: Judge | undefined
+  /** Most connector tokens have no rules. */
+  const judgeOf = (): Judge => {
+    judge ??= { check: new AccessCheck(context), total: { bytes: 0 } }
+    return judge
+  }
   return {
     ...commonRights(client, context),
     connect: (message, raw) =>
-      unlessDraining(client, message, context, () => splice(token, client, { connect: message, raw }, access, context)),
+      unlessDraining(client, message, context, () =>
+        splice(token, client, { connect: message, raw }, { judgeOf, log: logs.used }, context),
+      ),
     control: (message) => onControl(client, message, logs.said, managesNothing),
   }
 }
@@ -117,7 +127,7 @@ function splice(
   token: ConnectorToken,
   client: RelayClient,
   { connect, raw }: { readonly connect: ConnectMessage; readonly raw: Uint8Array },
-  judged: Omit<SpliceAccess, 'lists'>,
+  { judgeOf, log }: { readonly judgeOf: () => Judge; readonly log: Logger },
   { connectorWaitMs, streams, spliced }: RightsContext,
 ): void {
   const { owner, reverse } = token
@@ -127,12 +137,12 @@ function splice(
   const observe = (traffic: Traffic): TrackedStream =>
     streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
   const lists = listsOf([() => token.traits.access])
-  const access = lists.length === 0 ? undefined : { ...judged, lists }
+  const access = lists.length === 0 ? undefined : { ...judgeOf(), lists, log }
   try {
     new Splice({ connector: client.session, connect, raw, access, choose, observe, held: spliced })
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
-    judged.log.warn('splice.refused', { code: error.code, reason: error.message })
+    log.warn('splice.refused', { code: error.code, reason: error.message })
     // an id in use is the peer's mistake: an answer would be taken for the living channel's
     if (error.code !== 'ERR_MESSAGE_INVALID') client.session.control(encodeRefusal(connect.channelId, error))
   }
