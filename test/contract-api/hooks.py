@@ -50,4 +50,4 @@ def rules_of(body):
 
 
 def is_pair(value):
-    return isinstance(value, list) and len(value) == 2 and all(type(port) is int for port in value)
+    return isinstance(value, list) and len(value) == 2 and all(type(port) in (int, float) for port in value)

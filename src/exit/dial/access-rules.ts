@@ -95,13 +95,6 @@ export function parseAccessRule(text: string): AccessRule {
   return { addresses: [address], ports: [ports] }
 }
 
-/** What {@link parseAccessRule} reads, for each address and port of `rule`: for people. */
-export function accessRuleText({ addresses = [], ports = [] }: AccessRule): string {
-  const hosts = addresses.length === 0 ? 'any' : addresses.join(',')
-  const numbers = ports.map((port) => (typeof port === 'number' ? String(port) : port.join('-')))
-  return `${hosts}:${numbers.length === 0 ? 'any' : numbers.join(',')}`
-}
-
 /** Most of a rejected text that an error repeats. */
 const MAX_SHOWN = 100
 
