@@ -47,12 +47,10 @@ export class AccessDialer implements Dialer {
 
   async associate(options: AbortOptions = {}): Promise<DatagramSocket> {
     const { dialer, access, clock, log = silentLogger } = this.#options
-    const lists = listsOf(access)
     const socket = await dialer.associate(options)
-    if (lists.length === 0) return socket
     const { resolve } = this.#check
     const pass = (data: Uint8Array, { port }: Target, host: string): void => socket.send(data, { host, port })
-    return new GatedSocket(socket, new DatagramGate({ lists, resolve, clock, log, total: this.#total, pass }))
+    return new GatedSocket(socket, new DatagramGate({ access, resolve, clock, log, total: this.#total, pass }))
   }
 }
 

@@ -43,7 +43,8 @@ describe('AccessDialer', () => {
     expect(await dialled).toBe(stream)
     expect(dials.asked).toEqual([{ host: 'a.example', port: 80 }])
     const { socket, far } = await associate()
-    expect(socket).toBe(far)
+    socket.send(bytes('x'), { host: 'a.example', port: 53 })
+    expect(far.texts).toEqual(['x>a.example:53'])
     expect(resolver.asked).toEqual([])
   })
 
@@ -133,7 +134,7 @@ describe('AccessDialer', () => {
     expect(resolver.asked).toEqual([])
   })
 
-  it('judges by the rules there are when a request comes, and keeps them for an association', async () => {
+  it('judges by the rules there are when a request or a datagram comes', async () => {
     const { dialer, dials, current, associate } = setUp(NETWORK)
     const { socket, far } = await associate()
     current.list = accessList([{ addresses: ['10.0.0.1'] }])
@@ -142,7 +143,7 @@ describe('AccessDialer', () => {
     expect(dials.asked).toHaveLength(1)
     socket.send(bytes('old'), { host: '192.0.2.1', port: 53 })
     socket.send(bytes('new'), { host: '10.0.0.1', port: 53 })
-    expect(far.texts).toEqual(['old>192.0.2.1:53'])
+    expect(far.texts).toEqual(['new>10.0.0.1:53'])
   })
 
   it('judges each datagram, and passes answers and the end back', async () => {

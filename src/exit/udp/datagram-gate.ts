@@ -4,7 +4,7 @@ import { Lru } from '../../lru.js'
 import type { Clock, Resolve, Target } from '../../ports.js'
 import { MIB } from '../../protocol/limits.js'
 import { firstAllowed } from '../dial/access-check.js'
-import { ACCESS_REFUSAL, type AccessList } from '../dial/access-rules.js'
+import { ACCESS_REFUSAL, type AccessList, type AccessSource, listsOf } from '../dial/access-rules.js'
 import { UdpNames } from './udp-names.js'
 import { MAX_UDP_PEERS } from './udp-relay.js'
 import { WaitingDatagrams } from './waiting-datagrams.js'
@@ -18,8 +18,8 @@ export interface GatedTotal {
 }
 
 export interface DatagramGateOptions {
-  /** An address has to be in each of them. */
-  readonly lists: readonly AccessList[]
+  /** Asked at each datagram; an address has to be in each of the lists. */
+  readonly access: readonly AccessSource[]
   readonly resolve: Resolve
   readonly clock: Clock
   readonly log: Logger
@@ -36,6 +36,8 @@ export class DatagramGate {
   readonly #options: DatagramGateOptions
   readonly #names: UdpNames
   readonly #waiting = new WaitingDatagrams()
+  /** That those allowed were judged by. */
+  #lists: readonly AccessList[] = []
   /** Addresses with their ports that were allowed, so that rules are gone through once for each. */
   readonly #allowed = new Lru<string, true>(MAX_UDP_PEERS)
   #dropped = 0
@@ -59,6 +61,7 @@ export class DatagramGate {
 
   send(data: Uint8Array, destination: Target): void {
     if (this.#closed) return
+    if (this.#current().length === 0) return this.#options.pass(data, destination, destination.host)
     if (targetProblem(destination) !== undefined) return this.#drop()
     const ip = canonicalIp(destination.host)
     if (ip !== undefined) return this.#passTo([ip], data, destination)
@@ -79,6 +82,15 @@ export class DatagramGate {
     this.#allowed.clear()
   }
 
+  /** The lists that hold now. When they are others than before, nothing counts as allowed any more. */
+  #current(): readonly AccessList[] {
+    const lists = listsOf(this.#options.access)
+    if (lists.length === this.#lists.length && lists.every((list, at) => list === this.#lists[at])) return this.#lists
+    this.#allowed.clear()
+    this.#lists = lists
+    return lists
+  }
+
   #wait(name: string, data: Uint8Array, destination: Target): void {
     if (this.#options.total.bytes + data.byteLength > MAX_GATED_BYTES) return this.#drop()
     this.#drop(this.#counted(() => this.#waiting.push(name, data, destination)))
@@ -93,7 +105,9 @@ export class DatagramGate {
   }
 
   #release(name: string): void {
-    for (const { data, destination } of this.#counted(() => this.#waiting.take(name))) {
+    const waiting = this.#counted(() => this.#waiting.take(name))
+    this.#current()
+    for (const { data, destination } of waiting) {
       if (this.#closed) return
       this.#passTo(this.#names.known(name) ?? [], data, destination)
     }
@@ -109,8 +123,8 @@ export class DatagramGate {
   }
 
   #judge(hosts: readonly string[], destination: Target): string | undefined {
-    const { lists, log } = this.#options
-    const host = firstAllowed(hosts, destination.port, lists)
+    const { log } = this.#options
+    const host = firstAllowed(hosts, destination.port, this.#lists)
     if (host !== undefined) this.#allowed.set(keyOf(host, destination.port), true)
     else {
       this.#drop()

@@ -124,7 +124,8 @@ export class Splice {
   #gateOf({ lists, check, total, log }: SpliceAccess): DatagramGate {
     const { clock } = this.#options.connector
     return new DatagramGate({
-      ...{ lists, clock, log, total, resolve: check.resolve },
+      access: lists.map((list) => () => list),
+      ...{ clock, log, total, resolve: check.resolve },
       pass: (raw, destination, host) => this.#passDatagram(host === destination.host ? raw : readdressed(raw, host)),
     })
   }

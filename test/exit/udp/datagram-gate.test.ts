@@ -11,8 +11,11 @@ function setUp(total: GatedTotal = { bytes: 0 }) {
   const resolver = new Calls<string, readonly string[]>()
   const log = new RecordingLog()
   const passed: string[] = []
+  const current: { list: AccessList | undefined } = {
+    list: new AccessList([{ addresses: ['192.0.2.0/24'], ports: [53] }]),
+  }
   const gate = new DatagramGate({
-    lists: [new AccessList([{ addresses: ['192.0.2.0/24'], ports: [53] }])],
+    access: [() => current.list],
     resolve: resolver.call,
     clock,
     log,
@@ -22,7 +25,7 @@ function setUp(total: GatedTotal = { bytes: 0 }) {
   })
   const send = (text: string, host: string, port = 53): void =>
     gate.send(new TextEncoder().encode(text), { host, port })
-  return { clock, resolver, log, passed, gate, send, total }
+  return { clock, resolver, log, passed, current, gate, send, total }
 }
 
 describe('DatagramGate', () => {
@@ -45,6 +48,22 @@ describe('DatagramGate', () => {
     expect(gate.dropped).toBe(5)
     expect(resolver.asked).toEqual([])
     expect(log.named('udp.refused')).toEqual([{ address: '192.0.2.1:54', reason: 'blocked by access control' }])
+  })
+
+  it('judges by the rules there are at each datagram, and passes all without rules', () => {
+    const { gate, passed, send, current } = setUp()
+    send('a', '192.0.2.1')
+    current.list = new AccessList([{ addresses: ['198.51.100.0/24'] }])
+    send('b', '192.0.2.1')
+    send('c', '198.51.100.1')
+    current.list = undefined
+    send('d', 'name.example')
+    expect(passed).toEqual([
+      'a>192.0.2.1=192.0.2.1:53',
+      'c>198.51.100.1=198.51.100.1:53',
+      'd>name.example=name.example:53',
+    ])
+    expect(gate.dropped).toBe(1)
   })
 
   it('lets the datagrams of a name wait for one look-up, in order, while others pass', async () => {
