@@ -70,6 +70,15 @@ export const foldRules =
     return Object.fromEntries(folded)
   }
 
+/** A body whose key `name` may be written in any case; two of them are none that can be meant. */
+export function foldName(body: JsonObject, name: string): JsonObject {
+  const spellings = Object.keys(body).filter((key) => key.toLowerCase() === name)
+  const [spelling] = spellings
+  if (spelling === undefined || (spellings.length === 1 && spelling === name)) return body
+  const rest = Object.entries(body).filter(([key]) => !spellings.includes(key))
+  return Object.fromEntries([...rest, [name, spellings.length === 1 ? body[spelling] : false]])
+}
+
 /** A key that would take the place of another stays as it is, and is unknown. */
 function foldKeys(value: unknown): unknown {
   // a list would pass for a rule without limits

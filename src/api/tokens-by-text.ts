@@ -3,8 +3,9 @@ import * as v from 'valibot'
 import { MAX_STR8_BYTES } from '../protocol/limits.js'
 import { PLAIN_TEXT } from '../protocol/text.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
-import { accessRules, foldRules, rulesOf } from './access.js'
+import { accessRules, foldName, foldRules, rulesOf } from './access.js'
 import { type Answer, json, Refusal } from './answers.js'
+import type { JsonObject } from './body.js'
 import { credential, documentedPlain, futureTime, label, newPair, PAIR_ERROR, port } from './fields.js'
 import { parse, parseBody } from './parse.js'
 import { decodeSegment } from './path.js'
@@ -124,15 +125,18 @@ export function removeTokenInPathRoute(context: RouteContext): Route {
 }
 
 async function addToken({ admin, audit }: RouteContext, exchange: Exchange): Promise<Answer> {
-  const body = await parseBody(addTokenSchema, exchange.request, { required: true, fold: foldRules('rules') })
+  const body = await parseBody(addTokenSchema, exchange.request, { required: true, fold: foldTokenRules })
   if (body instanceof Refusal) return body
   const { id, token, port } = await admin.addToken(tokenSpec(body))
-  audit('token.add', exchange, { type: body.type, token: id, port })
+  audit('token.add', exchange, { type: body.type, token: id, port, rules: body.rules?.length })
   return json(
     { success: true, token, ...(port !== undefined && { port }) },
     { headers: { location: `/api/tokens/${id}` } },
   )
 }
+
+/** Rules under another spelling of the name would be no rules, and the token without a limit. */
+const foldTokenRules = (body: JsonObject): JsonObject => foldRules('rules')(foldName(body, 'rules'))
 
 function tokenSpec(body: v.InferOutput<typeof addTokenSchema>): TokenSpec {
   const common = {

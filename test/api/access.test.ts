@@ -128,6 +128,22 @@ describe('keys in any case, which the document leaves out', () => {
   })
 })
 
+describe('the name of the rules of a token', () => {
+  const RULES = [{ addrs: ['10.0.0.0/8'] }]
+
+  it('is taken in any case: a token without its limit would be worse than none', async () => {
+    const { call, admin } = createFixture()
+    expect((await call('POST', '/api/token', { type: 'forward', Rules: RULES })).status).toBe(200)
+    expect(admin.added[0]?.rules).toEqual([{ addresses: ['10.0.0.0/8'] }])
+  })
+
+  it('is refused when it is there twice', async () => {
+    const { call, admin } = createFixture()
+    const response = await call('POST', '/api/token', { type: 'forward', rules: [], RULES })
+    expect([response.status, admin.added]).toEqual([400, []])
+  })
+})
+
 describe('rules of a token', () => {
   it.each([
     [null, undefined],
