@@ -56,8 +56,9 @@ export class AssignedTokens {
   /** @returns whether it was an assigned token that the server refused */
   #forget(url: string, token: string | undefined, error: unknown): boolean {
     if (!(error instanceof LinkSocksError) || error.code !== 'ERR_AUTH_REJECTED') return false
-    if (token === undefined || token === this.#own || token !== this.#byUrl.get(url)) return false
-    this.#byUrl.delete(url)
+    if (token === this.#own) return false
+    // another connection may have forgotten it already
+    if (token === this.#byUrl.get(url)) this.#byUrl.delete(url)
     return true
   }
 }

@@ -55,6 +55,13 @@ describe('AssignedTokens', () => {
     expect(shown).toEqual(['a own', 'a given', 'a own', 'a own', 'a again'])
   })
 
+  it('goes back to its own on each of several links that show the refused one', async () => {
+    const { shown, connect } = setUp('own')
+    await connect('a', ['given'])
+    await Promise.all([connect('a', [REFUSED, '']), connect('a', [REFUSED, ''])])
+    expect(shown).toEqual(['a own', 'a given', 'a given', 'a own', 'a own'])
+  })
+
   it('fails when its own is refused, after an assigned one or without', async () => {
     const { shown, connect } = setUp('own')
     await expect(connect('a', [REFUSED, ''])).rejects.toMatchObject(REFUSED)
