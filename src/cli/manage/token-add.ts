@@ -79,7 +79,7 @@ async function readBody(settings: Settings, type: TokenType): Promise<Readonly<R
 }
 
 async function readReverse(settings: Settings): Promise<Readonly<Record<string, unknown>>> {
-  const own = [PORT, SOCKS_USERNAME, SOCKS_PASSWORD].find((flag) => settings.given(flag))
+  const own = [PORT, SOCKS_USERNAME, SOCKS_PASSWORD, ACCESS_RULE].find((flag) => settings.given(flag))
   if (settings.enabled(AUTONOMY)) {
     if (own !== undefined) throw optionError(longName(own), 'cannot be combined with --connector-autonomy')
     return { allow_manage_connector: true }

@@ -12,6 +12,7 @@ export class ServerAccess {
   /** What is dialled for forward clients. */
   readonly dial = (): AccessList | undefined => this.#dial
   readonly #given: ServerAccessRules
+  #stored: ServerAccessRules = {}
   #entry: AccessList | undefined
   #dial: AccessList | undefined
 
@@ -29,17 +30,24 @@ export class ServerAccess {
   }
 
   /** Goes on with what was stored, but for the sides that were given. */
-  restore({ entry, dial }: ServerAccessRules): void {
-    const given = this.#given
-    this.set({ entry: given.entry ?? entry, dial: given.dial ?? dial })
+  restore(stored: ServerAccessRules): void {
+    const { entry, dial } = this.#given
+    this.#stored = stored
+    this.set({ entry: entry ?? stored.entry, dial: dial ?? stored.dial })
   }
 
-  /** What is to be stored for `change`. @throws {LinkSocksError} ERR_OPTION */
+  /** What is to be stored for `change`: a side that was given at the start is not. @throws {LinkSocksError} ERR_OPTION */
   after({ entry, dial }: ServerAccessChange): ServerAccessRules {
     return {
-      entry: entry === undefined ? this.#entry?.rules : sideOf('entry', entry)?.rules,
-      dial: dial === undefined ? this.#dial?.rules : sideOf('dial', dial)?.rules,
+      entry: entry === undefined ? this.#stored.entry : sideOf('entry', entry)?.rules,
+      dial: dial === undefined ? this.#stored.dial : sideOf('dial', dial)?.rules,
     }
+  }
+
+  /** `change` holds from now on, and `stored` is what {@link after} made of it. */
+  apply(change: ServerAccessChange, stored: ServerAccessRules): void {
+    this.#stored = stored
+    this.set({ entry: change.entry ?? this.#entry?.rules, dial: change.dial ?? this.#dial?.rules })
   }
 
   /** Both sides as they are to be. @throws {LinkSocksError} ERR_OPTION */

@@ -95,7 +95,7 @@ export class TokenDesk {
     return this.#inTurn(async () => {
       const access = this.#options.access.after(change)
       await this.#write({ access })
-      this.#options.access.set(access)
+      this.#options.access.apply(change, access)
     })
   }
 
@@ -169,6 +169,12 @@ export class TokenDesk {
   }
 
   async #buildReverse(base: TokenBase, spec: ReverseTokenSpec): Promise<ReverseToken> {
+    if (spec.allowManageConnector === true && spec.rules !== undefined && spec.rules.length > 0) {
+      throw new LinkSocksError(
+        'ERR_TOKEN_INVALID',
+        'rules cannot be combined with allow_manage_connector: they would limit nothing',
+      )
+    }
     const token = this.#reverse(base, spec, spec.allowManageConnector ?? false)
     checkPort(spec.port)
     if (!token.autonomy) token.port = await this.#options.ports.allocate(token, spec.port)

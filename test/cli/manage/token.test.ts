@@ -183,6 +183,10 @@ describe('linksocks token add', () => {
     [['--type', 'forward', '-p', '1'], '--port: is for --type reverse'],
     [['--type', 'reverse', '--reverse-token', 'x'], '--reverse-token: is for --type connector'],
     [['--type', 'reverse', '-a', '-p', '1'], '--port: cannot be combined with --connector-autonomy'],
+    [
+      ['--type', 'reverse', '-a', '--access-rule', '::/0:1'],
+      '--access-rule: cannot be combined with --connector-autonomy',
+    ],
     [['--type', 'reverse', '-p', '0'], "--port: must be a port from 1 to 65535, not '0'"],
     [['--type', 'reverse', '-n', 'a'], '--socks-username: needs --socks-password as well'],
     [['--type', 'connector'], '--reverse-token: is needed for --type connector'],

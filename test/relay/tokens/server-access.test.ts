@@ -15,10 +15,23 @@ describe('ServerAccess', () => {
   })
 
   it('keeps an absent side and lifts an empty one', () => {
-    const access = new ServerAccess({ entry: A })
+    const access = new ServerAccess()
+    access.restore({ entry: A })
     expect(access.after({ dial: B })).toEqual({ entry: A, dial: B })
     expect(access.after({ entry: [] })).toEqual({})
     expect(access.rules).toEqual({ entry: A })
+  })
+
+  it('stores what operators set, and not what it was given in its place', () => {
+    const access = new ServerAccess({ dial: B })
+    access.restore({ dial: A })
+    const change = { entry: B }
+    const stored = access.after(change)
+    access.apply(change, stored)
+    expect(stored).toEqual({ entry: B, dial: A })
+    expect(access.rules).toEqual({ entry: B, dial: B })
+    access.apply({ dial: [] }, access.after({ dial: [] }))
+    expect(access.rules).toEqual({ entry: B })
   })
 
   it('goes on with what was stored, but for the sides it was given', () => {

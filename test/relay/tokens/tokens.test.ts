@@ -92,10 +92,11 @@ describe('adding tokens', () => {
     { port: 65_536 },
     { port: 1.5 },
     { username: 'u', allowManageConnector: true },
+    { rules: [{ ports: [443] }], allowManageConnector: true },
   ])('refuses a reverse token with %j, naming the field', async (fields) => {
     const [code, message] = await failure(new World(), { type: 'reverse', ...fields })
     expect(code).toBe('ERR_TOKEN_INVALID')
-    expect(message).toMatch(/username|password|port/)
+    expect(message).toMatch(/username|password|port|rules/)
   })
 
   it('gives one of two that are added at the same time with one name the refusal, and leaves no port behind', async () => {
