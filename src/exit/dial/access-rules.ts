@@ -52,7 +52,7 @@ export class AccessList {
     const ip = parseIp(host)
     if (ip === undefined) return false
     const number = numberOf(ip)
-    return this.#rules.some(({ addresses, ports }) => has(addresses, number) && has(ports, port))
+    return this.#rules.some(({ addresses, ports }) => has(ports, port) && has(addresses, number))
   }
 }
 
