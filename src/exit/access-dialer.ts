@@ -16,7 +16,7 @@ import { DatagramGate, type GatedTotal } from './udp/datagram-gate.js'
 export interface AccessDialerOptions {
   /** Dials what is allowed. */
   readonly dialer: Dialer
-  /** An address has to be in each of the lists there are at the time; they hold for an association as long as it lasts. */
+  /** An address has to be in each of the lists there are when a request, or a datagram of an association, comes. */
   readonly access: readonly AccessSource[]
   readonly resolve: Resolve
   readonly clock: Clock

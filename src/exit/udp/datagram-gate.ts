@@ -36,7 +36,8 @@ export class DatagramGate {
   readonly #options: DatagramGateOptions
   readonly #names: UdpNames
   readonly #waiting = new WaitingDatagrams()
-  /** That those allowed were judged by. */
+  /** What the sources gave, each at its place; the lists among them. */
+  #seen: readonly (AccessList | undefined)[] = []
   #lists: readonly AccessList[] = []
   /** Addresses with their ports that were allowed, so that rules are gone through once for each. */
   readonly #allowed = new Lru<string, true>(MAX_UDP_PEERS)
@@ -84,11 +85,12 @@ export class DatagramGate {
 
   /** The lists that hold now. When they are others than before, nothing counts as allowed any more. */
   #current(): readonly AccessList[] {
-    const lists = listsOf(this.#options.access)
-    if (lists.length === this.#lists.length && lists.every((list, at) => list === this.#lists[at])) return this.#lists
+    const { access } = this.#options
+    if (access.every((source, at) => source() === this.#seen[at])) return this.#lists
     this.#allowed.clear()
-    this.#lists = lists
-    return lists
+    this.#seen = access.map((source) => source())
+    this.#lists = listsOf(access)
+    return this.#lists
   }
 
   #wait(name: string, data: Uint8Array, destination: Target): void {
