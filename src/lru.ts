@@ -33,6 +33,11 @@ export class Lru<Key, Value> {
     if (!oldest.done) this.#entries.delete(oldest.value)
   }
 
+  /** The least recent first. */
+  entries(): IterableIterator<[Key, Value]> {
+    return this.#entries.entries()
+  }
+
   delete(key: Key): void {
     this.#entries.delete(key)
   }

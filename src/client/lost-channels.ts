@@ -1,3 +1,4 @@
+import { Lru } from '../lru.js'
 import type { Session } from '../mux/session.js'
 import type { Clock } from '../ports.js'
 import { encodeDisconnect } from '../protocol/messages.js'
@@ -17,7 +18,7 @@ export const LOST_CHANNELS_PAUSE_MS = 100
 export class LostChannels {
   readonly #clock: Clock
   /** Each with the server that may still have it. */
-  readonly #urls = new Map<ChannelKey, string>()
+  readonly #urls = new Lru<ChannelKey, string>(MAX_LOST_CHANNELS)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -29,12 +30,7 @@ export class LostChannels {
 
   /** A link to the server `url` is lost, with these channels. */
   remember(url: string, channels: readonly ChannelKey[]): void {
-    for (const key of channels) {
-      this.#urls.set(key, url)
-      if (this.#urls.size <= MAX_LOST_CHANNELS) continue
-      const [oldest] = this.#urls.keys()
-      if (oldest !== undefined) this.#urls.delete(oldest)
-    }
+    for (const key of channels) this.#urls.set(key, url)
   }
 
   /** The server `url` ends what was lost by itself. */
@@ -54,6 +50,6 @@ export class LostChannels {
   }
 
   #of(url: string): readonly ChannelKey[] {
-    return [...this.#urls].flatMap(([key, its]) => (its === url ? [key] : []))
+    return [...this.#urls.entries()].flatMap(([key, its]) => (its === url ? [key] : []))
   }
 }

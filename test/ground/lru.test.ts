@@ -27,6 +27,21 @@ describe('Lru', () => {
     expect([lru.get('a'), lru.get('b'), lru.get('c')]).toEqual([undefined, 2, 3])
   })
 
+  it('lists its entries, the least recent first', () => {
+    const lru = new Lru<string, number>(2)
+    for (const [key, value] of [
+      ['a', 1],
+      ['b', 2],
+      ['c', 3],
+    ] as const)
+      lru.set(key, value)
+    lru.touch('b')
+    expect([...lru.entries()]).toEqual([
+      ['c', 3],
+      ['b', 2],
+    ])
+  })
+
   it('is of use again after clear(), up to its limit', () => {
     const lru = new Lru<number, number>(2)
     for (let i = 0; i < 5; i += 1) lru.set(i, i)
