@@ -14,6 +14,12 @@ export const PING_TIMES: PingTimes = { intervalMs: PING_INTERVAL_MS, timeoutMs: 
 /** The first ping comes early: it tells how long the path is. */
 const FIRST_PING_MS = 1_000
 
+/** Whether the peer is there: all that ask at a time share one ping. */
+interface Question {
+  readonly answer: Promise<boolean>
+  readonly settle: (alive: boolean) => void
+}
+
 export interface KeepaliveOptions {
   readonly transport: Pick<MessageTransport, 'ping' | 'pong'>
   readonly clock: Clock
@@ -35,6 +41,7 @@ export class Keepalive {
   #roundTripMs: number | undefined
   #pingTimer: Timer | undefined
   #deadlineTimer: Timer | undefined
+  #question: Question | undefined
 
   constructor(options: KeepaliveOptions) {
     this.#options = options
@@ -62,6 +69,16 @@ export class Keepalive {
   activity(): void {
     this.#lastActivity = this.#options.clock.now()
     if (this.#pausedAt !== undefined) this.#pausedAt = this.#lastActivity
+    this.#question?.settle(true)
+  }
+
+  /**
+   * Pings now, unless a question is open. @returns whether a frame of any kind comes within `limitMs`; `true` as well while
+   * nothing is read, because silence proves nothing then; `false` when it is stopped meanwhile
+   */
+  answers(limitMs: number): Promise<boolean> {
+    this.#question ??= this.#ask(limitMs)
+    return this.#question.answer
   }
 
   /** We stopped reading: the peer's silence proves nothing until `resume()`. */
@@ -80,7 +97,13 @@ export class Keepalive {
     this.#begin(this.#times.intervalMs)
   }
 
+  /** An open question gets no answer any more. */
+  giveUp(): void {
+    this.#question?.settle(false)
+  }
+
   stop(): void {
+    this.giveUp()
     this.#pingedAt = undefined
     this.#pingTimer?.cancel()
     this.#deadlineTimer?.cancel()
@@ -94,9 +117,28 @@ export class Keepalive {
     this.#deadlineTimer = clock.after(this.#times.timeoutMs, () => this.#checkSilence())
   }
 
-  #ping(): void {
+  #ask(limitMs: number): Question {
+    let answered = (_alive: boolean): void => {}
+    const answer = new Promise<boolean>((resolve) => {
+      answered = resolve
+    })
+    const timer = this.#options.clock.after(limitMs, () => settle(this.#pausedAt !== undefined))
+    const settle = (alive: boolean): void => {
+      timer.cancel()
+      this.#question = undefined
+      answered(alive)
+    }
+    this.#sendPing()
+    return { answer, settle }
+  }
+
+  #sendPing(): void {
     this.#pingedAt = this.#options.clock.now()
     this.#options.transport.ping()
+  }
+
+  #ping(): void {
+    this.#sendPing()
     if (this.#options.pongs) this.#options.transport.pong()
     this.#pingTimer = this.#options.clock.after(this.#times.intervalMs, () => this.#ping())
   }

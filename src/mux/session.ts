@@ -151,6 +151,14 @@ export class Session implements ChannelHost {
     return !this.#ended && this.#closing === undefined && !this.clock.stopped
   }
 
+  /**
+   * Pings the peer; calls at the same time share one ping. @returns whether a frame of any kind comes within `limitMs`;
+   * `false` at once when it is closed meanwhile
+   */
+  answers(limitMs: number): Promise<boolean> {
+    return this.available ? this.#keepalive.answers(limitMs) : Promise.resolve(false)
+  }
+
   /** Channels now open, pending ones included. */
   get channels(): number {
     return this.#channels.size
@@ -195,6 +203,7 @@ export class Session implements ChannelHost {
       this.#closing = new Promise((resolve) => {
         done = resolve
       })
+      this.#keepalive.giveUp()
       void this.#close(reason).then(done)
     }
     return this.#closing

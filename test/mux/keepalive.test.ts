@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Keepalive, type PingTimes } from '../../src/mux/keepalive.js'
 import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
-import { ManualClock } from '../support/manual-clock.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
 
 function setUp(pongs = false, times?: PingTimes) {
   const clock = new ManualClock()
@@ -118,5 +118,58 @@ describe('Keepalive', () => {
     keepalive.stop()
     clock.advance(10 * LINK_TIMEOUT_MS)
     expect([frames, deaths, clock.pending]).toEqual([[], [], 0])
+  })
+})
+
+describe('Keepalive.answers', () => {
+  it('pings at once, and any frame is an answer', async () => {
+    const { clock, frames, keepalive } = setUp()
+    const answer = keepalive.answers(3_000)
+    expect(frames).toEqual(['ping'])
+    clock.advance(999)
+    keepalive.activity()
+    expect(await answer).toBe(true)
+    expect(clock.pending).toBe(2)
+  })
+
+  it('takes silence for no answer when the time is over, and not before', async () => {
+    const { clock, keepalive } = setUp()
+    const seen: boolean[] = []
+    void keepalive.answers(3_000).then((alive) => seen.push(alive))
+    clock.advance(2_999)
+    await settle()
+    expect(seen).toEqual([])
+    clock.advance(1)
+    await settle()
+    expect(seen).toEqual([false])
+  })
+
+  it('sends one ping for all that ask at a time, and another one for the next', async () => {
+    const { frames, keepalive } = setUp()
+    const answers = [keepalive.answers(3_000), keepalive.answers(3_000)]
+    expect(frames).toEqual(['ping'])
+    keepalive.activity()
+    expect(await Promise.all(answers)).toEqual([true, true])
+    const again = keepalive.answers(3_000)
+    expect(frames).toEqual(['ping', 'ping'])
+    keepalive.activity()
+    expect(await again).toBe(true)
+  })
+
+  it('does not take silence for no answer while nothing is read', async () => {
+    const { clock, keepalive } = setUp()
+    const answer = keepalive.answers(3_000)
+    keepalive.pause()
+    clock.advance(3_000)
+    expect(await answer).toBe(true)
+  })
+
+  it.each(['stop', 'giveUp'] as const)('is no answer at once after %s()', async (end) => {
+    const { clock, keepalive } = setUp()
+    const before = clock.pending
+    const answer = keepalive.answers(3_000)
+    keepalive[end]()
+    expect(await answer).toBe(false)
+    expect(clock.pending).toBeLessThanOrEqual(before)
   })
 })
