@@ -4,11 +4,15 @@ import { lossOf } from './loss.js'
 
 /** Messages that may wait before anybody asks for them; then the transport is not read until somebody does. */
 export const MAX_HANDSHAKE_MESSAGES = 64
+/** Bytes of them from which on it is not read either. */
+export const MAX_HANDSHAKE_BYTES = 256 * 1024
 
 /** Reads the first messages of a transport one by one, then gives the transport back with nothing lost. */
 export class HandshakeTransport {
   readonly #transport: MessageTransport
   #waiting: Uint8Array[] = []
+  #waitingBytes = 0
+  #gone: AbortController | undefined
   #closed: TransportClose | undefined
   #wake: (() => void) | undefined
   #paused = false
@@ -32,12 +36,20 @@ export class HandshakeTransport {
       if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
       const message = this.#waiting.shift()
       if (message !== undefined) {
+        this.#waitingBytes -= message.byteLength
         this.#resume()
         return message
       }
       if (this.#closed !== undefined) throw lossOf(this.#closed)
       await this.#woken(signal)
     }
+  }
+
+  /** Aborted when the transport has closed; of no use after release(). */
+  get gone(): AbortSignal {
+    this.#gone ??= new AbortController()
+    if (this.#closed !== undefined) this.#gone.abort()
+    return this.#gone.signal
   }
 
   send(message: Uint8Array): void {
@@ -54,6 +66,7 @@ export class HandshakeTransport {
 
   /** Gives the transport back, to be started: what was not read here comes first. Called once, with no read pending. */
   release(): MessageTransport {
+    this.#waitingBytes = 0
     this.#transport.handBack(this.#waiting.splice(0))
     this.#resume()
     return this.#transport
@@ -61,7 +74,9 @@ export class HandshakeTransport {
 
   #onMessage(data: Uint8Array): void {
     this.#waiting.push(data)
-    if (this.#waiting.length >= MAX_HANDSHAKE_MESSAGES && !this.#paused) {
+    this.#waitingBytes += data.byteLength
+    const full = this.#waiting.length >= MAX_HANDSHAKE_MESSAGES || this.#waitingBytes >= MAX_HANDSHAKE_BYTES
+    if (full && !this.#paused) {
       this.#paused = true
       this.#transport.pause()
     }
@@ -76,6 +91,7 @@ export class HandshakeTransport {
 
   #onClose(info: TransportClose): void {
     this.#closed = info
+    this.#gone?.abort()
     this.#wake?.()
   }
 

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import { HandshakeTransport, MAX_HANDSHAKE_MESSAGES } from '../../src/streams/handshake-transport.js'
+import {
+  HandshakeTransport,
+  MAX_HANDSHAKE_BYTES,
+  MAX_HANDSHAKE_MESSAGES,
+} from '../../src/streams/handshake-transport.js'
 import { TransportRecorder } from '../contract/transport-recorder.js'
 import { countListeners } from '../support/count-listeners.js'
 import { settle } from '../support/manual-clock.js'
@@ -144,6 +148,34 @@ describe('HandshakeTransport', () => {
     await settle()
     expect(bytes(told.messages)).toEqual(Array.from({ length: count - 1 }, (_, i) => i + 1))
     expect(near.paused).toBe(false)
+  })
+
+  it('stops reading when too many bytes wait, and reads on when they are taken', async () => {
+    const { near, far, handshake } = setUp()
+    for (const size of [MAX_HANDSHAKE_BYTES - 1, 1, 2]) far.send(new Uint8Array(size))
+    await settle()
+    expect([near.paused, far.queuedFrames]).toEqual([true, 1])
+    await handshake.next()
+    await handshake.next()
+    expect(near.paused).toBe(false)
+    expect(await handshake.next()).toHaveLength(2)
+    // what was taken counts no more
+    far.send(new Uint8Array(MAX_HANDSHAKE_BYTES - 1))
+    await settle()
+    expect(near.paused).toBe(false)
+  })
+
+  it('says when the transport has closed, also to who asks afterwards', async () => {
+    const asked = setUp()
+    const { gone } = asked.handshake
+    expect(gone.aborted).toBe(false)
+    asked.far.abort()
+    await settle()
+    expect(gone.aborted).toBe(true)
+    const late = setUp()
+    late.far.abort()
+    await settle()
+    expect(late.handshake.gone.aborted).toBe(true)
   })
 
   it('reads on for a reader that takes all that waited', async () => {
