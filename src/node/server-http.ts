@@ -1,13 +1,14 @@
+import { Refusal } from '../api/answers.js'
 import { type Api, type ApiContext, createApi } from '../api/api.js'
 import type { ApiKey } from '../api/keys.js'
 import { METRICS_PATH, metricsAnswer } from '../api/metrics-route.js'
 import type { Logger } from '../log.js'
-import type { SocketAddress } from '../ports.js'
+import type { AbortOptions, SocketAddress } from '../ports.js'
 import { isSocketPath } from '../protocol/handshake.js'
 import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
 import type { Relay } from '../relay/relay.js'
 import type { DashboardFiles } from './http/dashboard-files.js'
-import { type HttpServer, listenHttp, type UpgradeInfo } from './http/http-server.js'
+import { type HttpServer, listenHttp, type UpgradeInfo, type UpgradeRequest } from './http/http-server.js'
 import type { TrustedProxies } from './http/trusted-proxy.js'
 import type { Metrics, MetricsOptions } from './metrics.js'
 import { DEFAULT_PORT, type ServerOptions } from './options.js'
@@ -58,7 +59,8 @@ export class ServerHttp {
     const dashboard = keysOf(options).length > 0 ? await openDashboard() : undefined
     const handle = (request: Request, context: ApiContext): Promise<Response> =>
       dashboard?.(request, context.rawPath) ?? api.handle(request, context)
-    const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, upgrade })
+    const checkUpgrade = (request: UpgradeRequest, options: AbortOptions) => refusalOf(relay, request, options)
+    const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, checkUpgrade, upgrade })
     const unwatch = watchEventLoop((delayMs) => {
       metrics?.eventLoopDelayed(delayMs)
       if (delayMs >= ALARMING_DELAY_MS) warnOfDelay(relay, delayMs)
@@ -90,6 +92,16 @@ export class ServerHttp {
     this.#api.close()
     await Promise.all([this.#main.close(), this.#metrics?.close()])
   }
+}
+
+/** A deployed client takes 503 for a server that is busy, and tries again (docs/protocol.md A.5). */
+function refusalOf(
+  relay: Relay,
+  { query, remoteAddress }: UpgradeRequest,
+  options: AbortOptions,
+): Promise<Refusal | undefined> | undefined {
+  const may = relay.mayConnect(query, remoteAddress, options)
+  return may?.then((given) => (given ? undefined : new Refusal(503, 'this client has a living link')))
 }
 
 // what few servers have is loaded where it is wanted

@@ -8,6 +8,8 @@ import { Session, type SessionHandler } from '../mux/session.js'
 import type { Dialer, Resolve } from '../ports.js'
 import { MIB } from '../protocol/limits.js'
 import type { Admission } from './admission/authenticate.js'
+import { HeldLinks, instanceKey } from './admission/held-links.js'
+import { holdPlace } from './admission/held-place.js'
 import { makeRoom } from './admission/make-room.js'
 import { type RightsContext, rightsOf } from './admission/rights.js'
 import { SessionTransports } from './admission/session-transports.js'
@@ -52,6 +54,8 @@ export class Clients {
   readonly #clients = new Map<string, RelayClient>()
   readonly #transports: SessionTransports
   readonly #rights: RightsContext
+  /** The links of clients that may have one only. */
+  readonly held: HeldLinks
   /** Bytes on their way from one client to another. */
   readonly spliced = new HeldTotals(SPLICED_LIMITS)
   /** Bytes that wait for what the relay itself opened. */
@@ -64,6 +68,7 @@ export class Clients {
     this.#around = around
     this.#transports = new SessionTransports(options)
     const { clock, createExitDialer, connectorWaitMs, resolve } = options
+    this.held = new HeldLinks(clock)
     const { instances, streams } = around
     const { spliced } = this
     const draining = (): boolean => this.#draining
@@ -91,6 +96,7 @@ export class Clients {
   /** Refuses new channels, and tells the peers. */
   drain(): void {
     this.#draining = true
+    this.held.refuseAll()
     for (const client of this.#clients.values()) client.drain()
   }
 
@@ -108,21 +114,26 @@ export class Clients {
     const log = logWith(this.#options.log, { link: this.#last })
     const limited = limitedLog(log, () => clock.now())
     const channelLog = peerLog(log, limited)
-    const { transport, forget, drain } = this.#transports.open(admission)
+    const { transport, forget: forgetTransport, drain } = this.#transports.open(admission)
     const shared = { clock, crypto, inflate, trace, pings, version, totals: this.received }
     const environment = { ...shared, log: channelLog, pongs: false }
     const session = new Session(transport, environment)
     const client = new RelayClient(this.#identityOf(admission, address), session, { extensions, drain })
-    const handler = {
-      ...rightsOf(token, client, { used: channelLog, said: limited }, this.#rights),
-      ...this.#life(token, client, log, forget),
+    const place = holdPlace(this.held, admission, session, () => this.#peerDrains(token, client))
+    const forget = (): void => {
+      forgetTransport()
+      place?.release()
     }
+    const rights = rightsOf(token, client, { used: channelLog, said: limited }, this.#rights)
+    const control = place === undefined ? rights.control : place.hear(rights.control)
+    const handler = { ...rights, ...(control && { control }), ...this.#life(token, client, log, forget) }
     log.info('link.admitted', { client: client.id, role, token: token.id, address })
     this.#around.statistics.sessionsOpened[role] += 1
     this.#clients.set(client.id, client)
     this.#came(token, client)
     this.#emit('client.connected', client)
     session.start(handler)
+    place?.ask()
     if (this.#draining) client.drain()
   }
 
@@ -131,7 +142,7 @@ export class Clients {
     return {
       ...{ id: newId(crypto), number: this.#last, role, tokenId: token.id, address, since: clock.wallTime() },
       // an instance is one of its token; without a UUID each client is one of its own
-      group: `${token.token}\n${instance ?? this.#last}`,
+      group: instanceKey(token, instance ?? `${this.#last}`),
       returns: instance !== undefined,
     }
   }

@@ -1,10 +1,11 @@
 import { LinkSocksError } from '../errors.js'
 import { type Logger, limitedLog } from '../log.js'
 import { drained } from '../mux/drained.js'
-import type { ServerAccessRules, TokenStore } from '../ports.js'
+import type { AbortOptions, ServerAccessRules, TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
-import { authenticate, type ConnectionAttempt } from './admission/authenticate.js'
+import { authenticate, type ConnectionAttempt, identifyQuery } from './admission/authenticate.js'
 import type { FailedAttempts } from './admission/failed-attempts.js'
+import { limitedInstance } from './admission/held-links.js'
 import { Clients, type ClientsOptions } from './clients.js'
 import { Alarms } from './observe/alarms.js'
 import type { ClientInfo, RelayTotals } from './observe/client-info.js'
@@ -26,6 +27,9 @@ import { sessionsOf, stateOf, type Token, TokenTable } from './tokens/tokens.js'
 
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
 export const CONNECTOR_WAIT_MS = 5_000
+
+/** Why a link is refused whose client has one already. */
+const ONE_LINK = 'its client has a living link, and may have one only'
 
 export interface RelayOptions extends ClientsOptions {
   readonly openPort: OpenSocksPort
@@ -169,6 +173,25 @@ export class Relay implements RelayAdmin {
     }
   }
 
+  /**
+   * Asked before a WebSocket is opened. @returns whether it may be, which takes {@link HELD_LINK_ANSWER_MS} at most; `undefined`
+   * where there is nothing to wait for. What authenticates in the WebSocket, or is going to fail there, may be opened. Never rejects.
+   */
+  mayConnect(
+    query: URLSearchParams,
+    remoteAddress: string,
+    { signal }: AbortOptions = {},
+  ): Promise<boolean> | undefined {
+    const { held } = this.clientTable
+    const identity = identifyQuery(query, { tokens: this.#tokens, clock: this.#options.clock })
+    const key = identity && limitedInstance(identity)
+    if (key === undefined || !held.holds(key)) return undefined
+    return held.wait(key, { signal }).then((given) => {
+      if (!given && signal?.aborted !== true) this.#surplus(key, remoteAddress)
+      return given
+    })
+  }
+
   /** Admits one WebSocket, or answers why not. Never rejects. */
   async accept(attempt: ConnectionAttempt, remoteAddress: string): Promise<void> {
     const { clock, attempts } = this.#options
@@ -177,15 +200,23 @@ export class Relay implements RelayAdmin {
       const admission = await authenticate(attempt, context)
       // between the look-up and here the token may have gone
       const { token } = admission
-      const usable = this.#tokens.has(token) && stateOf(token, clock.wallTime()) === 'active'
-      if (this.#closed || !usable) return admission.close()
+      if (!this.#takes(token)) return admission.close()
+      const key = limitedInstance(admission)
+      if (key !== undefined && this.clientTable.held.holds(key)) {
+        const given = await this.clientTable.held.wait(key, { signal: admission.gone })
+        if (!this.#takes(token)) return admission.close()
+        // another attempt may have been faster
+        if (!given || this.clientTable.held.holds(key)) {
+          if (!admission.gone.aborted) this.#surplus(key, remoteAddress)
+          return admission.close()
+        }
+      }
       // the calendar may have been set back since its time was over
       void this.#lifecycle.reconsider(token)
       if (token.type === 'connector') void this.#lifecycle.reconsider(token.reverse)
       this.clientTable.add(admission, remoteAddress)
     } catch (thrown) {
-      const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
-      this.#attemptsLog.warn('link.rejected', { address: remoteAddress, code: error.code, reason: error.message })
+      this.#rejected(remoteAddress, LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED'))
     }
   }
 
@@ -200,8 +231,22 @@ export class Relay implements RelayAdmin {
   /** Ends every client and port, and closes the store. */
   async close(): Promise<void> {
     this.#closed = true
+    this.clientTable.held.refuseAll()
     this.#instances.close()
     await Promise.all([this.#desk.close(), this.#lifecycle.close()])
+  }
+
+  #takes(token: Token): boolean {
+    return !this.#closed && this.#tokens.has(token) && stateOf(token, this.#options.clock.wallTime()) === 'active'
+  }
+
+  /** A link was refused because its client has one: said once for each link that is held. */
+  #surplus(key: string, address: string): void {
+    if (this.clientTable.held.firstRefusal(key)) this.#rejected(address, new LinkSocksError('ERR_LIMIT', ONE_LINK))
+  }
+
+  #rejected(address: string, { code, message }: LinkSocksError): void {
+    this.#attemptsLog.warn('link.rejected', { address, code, reason: message })
   }
 
   #info(token: Token): TokenInfo {

@@ -1,11 +1,14 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import type { LinkSocksError } from '../../src/errors.js'
 import type { ServerOptions } from '../../src/node/options.js'
 import { Server } from '../../src/node/server.js'
 import { packageVersion } from '../../src/node/system/package-version.js'
+import { ChannelProtocol, encodeConnect } from '../../src/protocol/messages.js'
 import { atEnd } from '../support/at-end.js'
+import { sha256 } from '../support/e2e/scene.js'
 import { freePort } from '../support/ports.js'
 import { rawHttp } from '../support/raw-http.js'
 import { untilPasses } from '../support/wait.js'
@@ -227,6 +230,36 @@ describe('Server HTTP', () => {
     expect((await rawHttp(port, `TRACE /api/status ${tail}`)).status).toBe(405)
     expect((await rawHttp(port, `DELETE /api/token/%2e%2e ${tail}`)).status).toBe(200)
     expect(server.tokens()).toEqual([])
+  })
+})
+
+describe('Server and a deployed client with several links', () => {
+  const upgrade = (port: number, query: string): Promise<{ status: number | undefined; ws: WebSocket }> => {
+    const ws = new WebSocket(`ws://${HOST}:${port}/socket?${query}`)
+    atEnd(() => ws.terminate())
+    return new Promise((resolve) => {
+      ws.on('error', () => {})
+      // the answer
+      ws.on('message', () => resolve({ status: 101, ws }))
+      ws.on('unexpected-response', (_, { statusCode: status }) => resolve({ status, ws }))
+    })
+  }
+
+  it('answers 503 before the upgrade while a link with a channel lives, and lets it in when that is gone', async () => {
+    const { port: relay } = await made({ tokens: [{ type: 'forward', token: 'f' }] }).listen()
+    const query = `token=${sha256('f')}&instance=65c9bb62-d189-4ebc-a9e7-cb2d50827bb2`
+    const { status, ws } = await upgrade(relay, query)
+    expect(status).toBe(101)
+    const port = await tcpServer((socket) => socket.resume())
+    const channelId = new Uint8Array(16).fill(7)
+    ws.send(encodeConnect({ protocol: ChannelProtocol.Tcp, channelId, target: { host: HOST, port } }))
+    await once(ws, 'message')
+    expect((await upgrade(relay, query)).status).toBe(503)
+    // the same id proves nothing without the token, and part B has no such limit
+    expect((await upgrade(relay, query.replace(sha256('f'), sha256('g')))).status).toBe(101)
+    expect((await upgrade(relay, `${query}&ext=1`)).status).toBe(101)
+    ws.terminate()
+    await untilPasses(async () => expect((await upgrade(relay, query)).status).toBe(101))
   })
 })
 

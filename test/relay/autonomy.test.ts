@@ -78,8 +78,8 @@ describe('connector tokens of an instance', () => {
     const world = await autonomyWorld()
     const instance = uuid()
     const [one, two] = [
-      await world.join('tenant', { instance }),
-      await world.join('tenant', { instance, inBand: true, reverse: true }),
+      await world.join('tenant', { instance, extensions: true }),
+      await world.join('tenant', { instance, extensions: true, inBand: true, reverse: true }),
     ]
     expect(await ask(one, 'mine')).toBe('ok mine')
     expect(await ask(one, 'mine')).toBe('ok mine')
@@ -196,7 +196,10 @@ describe('isolation of instances', () => {
   it('several links of one instance share its channels', async () => {
     const world = await autonomyWorld()
     const instance = uuid()
-    const links = [await world.join('tenant', { instance }), await world.join('tenant', { instance })]
+    const links = [
+      await world.join('tenant', { instance, extensions: true }),
+      await world.join('tenant', { instance, extensions: true }),
+    ]
     await ask(links[0] as Peer, 'mine')
     const connector = await world.join('mine')
     for (let count = 0; count < 4; count += 1) await connector.send(connectTcp(uuid()))
@@ -244,7 +247,10 @@ describe('reservation', () => {
   it('begins when the last of several links is gone', async () => {
     const world = await autonomyWorld()
     const instance = uuid()
-    const links = [await world.join('tenant', { instance }), await world.join('tenant', { instance })]
+    const links = [
+      await world.join('tenant', { instance, extensions: true }),
+      await world.join('tenant', { instance, extensions: true }),
+    ]
     await ask(links[0] as Peer, 'mine')
     links[0]?.transport.abort()
     for (let waited = 0; waited < INSTANCE_RESERVATION_MS; waited += 10_000) {

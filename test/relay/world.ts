@@ -69,6 +69,8 @@ export interface JoinOptions {
   readonly instance?: Uint8Array | undefined
   readonly extensions?: boolean
   readonly inBand?: boolean
+  /** Whose version byte the in-band form shows. @default '1.8' */
+  readonly release?: '1.8' | '1.10'
 }
 
 export interface OpenPort {
@@ -135,10 +137,12 @@ export class World {
     return peer
   }
 
-  async join(token: string, { reverse, instance, extensions, inBand }: JoinOptions = {}): Promise<Peer> {
+  async join(token: string, { reverse, instance, extensions, inBand, release }: JoinOptions = {}): Promise<Peer> {
     if (inBand === true) {
       const peer = await this.attempt(extensions === true ? 'ext=1' : '')
-      await peer.send(encodeAuth({ token, reverse: reverse ?? false, instance: instance ?? new Uint8Array(16) }))
+      const auth = encodeAuth({ token, reverse: reverse ?? false, instance: instance ?? new Uint8Array(16) })
+      if (release === '1.10') auth[0] = 2
+      await peer.send(auth)
       return peer
     }
     return this.attempt(this.query(token, { reverse, instance, extensions: extensions ?? false }))

@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream'
 import { socketIp } from '../../address.js'
 import { Refusal } from '../../api/answers.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
-import type { SocketAddress } from '../../ports.js'
+import type { AbortOptions, SocketAddress } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { listen } from '../net/listen.js'
 import { nodeClock } from '../system/clock.js'
@@ -58,6 +58,9 @@ export interface UpgradeInfo {
   readonly admitted: () => void
 }
 
+/** A WebSocket that is not open yet. */
+export type UpgradeRequest = Pick<UpgradeInfo, 'query' | 'remoteAddress'>
+
 export interface HttpServerOptions {
   readonly host: string
   /** 0 lets the system pick. */
@@ -67,6 +70,10 @@ export interface HttpServerOptions {
   readonly handle: (request: Request, context: RequestContext) => Promise<Response>
   /** Whether WebSockets are accepted at this raw path. */
   readonly isSocketPath: (path: string) => boolean
+  /** Why a WebSocket is not to be opened; `undefined` instead of a promise where nothing is waited for. Never rejects. @default all are */
+  readonly checkUpgrade?:
+    | ((request: UpgradeRequest, options: AbortOptions) => Promise<Refusal | undefined> | undefined)
+    | undefined
   /** Takes an open WebSocket, not started yet; one that throws ends it. */
   readonly upgrade: (transport: WsTransport, info: UpgradeInfo) => void
   /** Whose X-Forwarded-For is believed. @default nobody's */
@@ -177,6 +184,11 @@ class NodeHttpServer implements HttpServer {
     server.on('drop', () => this.#options.log.debug('http.connection.dropped', { limit: MAX_CONNECTIONS }))
     acceptUpgrades(server, {
       isSocketPath: this.#options.isSocketPath,
+      check: (request, { query }, options) =>
+        this.#options.checkUpgrade?.(
+          { query: new URLSearchParams(query), remoteAddress: this.#remoteAddress(request) },
+          options,
+        ),
       accept: (transport, request, target) => this.#accept(transport, request, target),
       rejected: (reason, socket) => this.#rejected(reason, socket),
     })

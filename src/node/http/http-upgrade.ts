@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { Refusal } from '../../api/answers.js'
+import type { AbortOptions } from '../../ports.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
 import { type RawTarget, rawTarget } from './http-exchange.js'
@@ -11,6 +12,12 @@ import { refuseSocket } from './http-refusal.js'
 export interface UpgradeOptions {
   /** Whether WebSockets are accepted at this raw path. */
   readonly isSocketPath: (path: string) => boolean
+  /** Why a handshake is refused, or `undefined`; asked in its tick, and answered without a promise where nothing is waited for. */
+  readonly check: (
+    request: IncomingMessage,
+    target: RawTarget,
+    options: AbortOptions,
+  ) => Promise<Refusal | undefined> | undefined
   /** Takes the open WebSocket in the tick that opened it. */
   readonly accept: (transport: WsTransport, request: IncomingMessage, target: RawTarget) => void
   /** Hears of handshakes that are none. */
@@ -21,7 +28,7 @@ export interface UpgradeOptions {
 const UPGRADE_FIELDS = new Set(['upgrade', 'connection', 'http2-settings'])
 
 /** Answers the upgrade requests of `server`: WebSockets where they are accepted, 404 elsewhere; other protocols are ignored. */
-export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected }: UpgradeOptions): void {
+export function acceptUpgrades(server: Server, { isSocketPath, check, accept, rejected }: UpgradeOptions): void {
   // a client may offer subprotocols; none is chosen
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -38,9 +45,34 @@ export function acceptUpgrades(server: Server, { isSocketPath, accept, rejected 
     if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
     const target = rawTarget(request.url ?? '/')
     if (!isSocketPath(target.path)) return refuseSocket(socket, new Refusal(404, 'not found'))
-    webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
-      accept(new WsTransport(upgraded, 'server'), request, target),
-    )
+    const upgrade = (): void =>
+      webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
+        accept(new WsTransport(upgraded, 'server'), request, target),
+      )
+    unlessRefused(socket, (options) => check(request, target, options), upgrade)
+  })
+}
+
+/** Goes on with a handshake that `check` lets through; its connection may end while it waits. */
+function unlessRefused(
+  socket: Duplex,
+  check: (options: AbortOptions) => Promise<Refusal | undefined> | undefined,
+  goOn: () => void,
+): void {
+  const gone = new AbortController()
+  const checked = check({ signal: gone.signal })
+  if (checked === undefined) return goOn()
+  const leave = (): void => gone.abort()
+  // 'close' follows
+  const ignore = (): void => {}
+  socket.on('close', leave)
+  socket.on('error', ignore)
+  void checked.then((refusal) => {
+    socket.off('close', leave)
+    socket.off('error', ignore)
+    if (socket.destroyed) return
+    if (refusal === undefined) goOn()
+    else refuseSocket(socket, refusal)
   })
 }
 

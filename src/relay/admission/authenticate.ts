@@ -1,7 +1,7 @@
 import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import type { Clock, MessageTransport } from '../../ports.js'
-import { parseHandshake } from '../../protocol/handshake.js'
+import { type Handshake, parseHandshake } from '../../protocol/handshake.js'
 import { AUTH_TIMEOUT_MS, MAX_AUTH_MESSAGE_BYTES } from '../../protocol/limits.js'
 import { decodeMessage, encodeAuthResponse, MessageType } from '../../protocol/messages.js'
 import type { Trailer } from '../../protocol/trailer.js'
@@ -37,12 +37,17 @@ export interface AuthenticationContext {
   readonly address: string
 }
 
-interface Identity {
+/** Who asks, once a token was proven. */
+export interface Identity {
   readonly token: Token
   readonly role: Role
   /** The instance UUID as text; `undefined` for a nil or missing one. */
   readonly instance: string | undefined
   readonly extensions: boolean
+  /** It may be of a release that spreads the messages of one channel over all its links (docs/protocol.md A.5). */
+  readonly spreads: boolean
+  /** It authenticated by an Auth message. */
+  readonly inBand: boolean
   readonly resume: ResumeWish | undefined
 }
 
@@ -54,6 +59,8 @@ export interface Admission extends Identity {
   refuse(reason: string): void
   /** Ends it without an answer: the peer is to come again. */
   close(): void
+  /** Aborted when the connection is gone; only for as long as it has no answer. */
+  readonly gone: AbortSignal
 }
 
 interface AuthClaim {
@@ -61,8 +68,13 @@ interface AuthClaim {
   readonly reverse: boolean | undefined
   readonly instance: Uint8Array
   readonly extensions: boolean
+  readonly spreads: boolean
+  readonly inBand: boolean
   readonly resume: ResumeWish | undefined
 }
+
+/** Releases of this version byte keep a channel on one link. */
+const ONE_LINK_A_CHANNEL = 0x01
 
 /**
  * Authenticates one link, in the URL form or the in-band form (docs/protocol.md A.2), and answers it if it fails.
@@ -76,12 +88,7 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
     if (handshake.form === 'invalid') throw rejected(handshake.error)
     const claim =
       handshake.form === 'query'
-        ? {
-            ...handshake,
-            reverse: handshake.reverse,
-            token: tokens.findByHash(handshake.tokenHash),
-            resume: handshake.resumable ? { id: undefined, received: 0 } : undefined,
-          }
+        ? claimOf(handshake, tokens)
         : await readAuth(transport, tokens, clock, handshake.extensions)
     const identity = identify(claim, clock.wallTime())
     attempt.admitted?.()
@@ -93,6 +100,9 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
       },
       refuse: (reason) => refuse(transport, reason),
       close: () => transport.close(1001, ''),
+      get gone() {
+        return transport.gone
+      },
     }
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED')
@@ -101,6 +111,30 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
     else transport.close(1008, '')
     throw error
   }
+}
+
+/**
+ * Whom the query of a WebSocket request proves, before anything is upgraded; counts and answers nothing.
+ * @returns `undefined` for the in-band form, and for what authenticate() is going to refuse
+ */
+export function identifyQuery(
+  query: URLSearchParams,
+  { tokens, clock }: Pick<AuthenticationContext, 'tokens' | 'clock'>,
+): Identity | undefined {
+  const handshake = parseHandshake(query)
+  if (handshake.form !== 'query') return undefined
+  try {
+    return identify(claimOf(handshake, tokens), clock.wallTime())
+  } catch {
+    return undefined
+  }
+}
+
+function claimOf(handshake: Extract<Handshake, { form: 'query' }>, tokens: TokenTable): AuthClaim {
+  const { tokenHash, reverse, instance, extensions, resumable } = handshake
+  const resume = resumable ? { id: undefined, received: 0 } : undefined
+  const token = tokens.findByHash(tokenHash)
+  return { token, reverse, instance, extensions, spreads: !extensions, inBand: false, resume }
 }
 
 /** Who holds a token that is not to be used guesses nothing: it is told at once. */
@@ -137,11 +171,14 @@ async function readAuth(
     expired: () => new LinkSocksError('ERR_AUTH_TIMEOUT', 'no Auth message came in time'),
   })
   const message = decodeAuth(raw)
+  const shown = extensions || message.trailer !== undefined
   return {
     token: tokens.find(message.token),
     reverse: message.reverse,
     instance: message.instance,
-    extensions: extensions || message.trailer !== undefined,
+    extensions: shown,
+    spreads: !shown && raw[0] !== ONE_LINK_A_CHANNEL,
+    inBand: true,
     resume: resumeWish(message.trailer),
   }
 }
@@ -162,7 +199,8 @@ function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
   return { id: isNil(trailer.sessionId) ? undefined : trailer.sessionId, received: trailer.received ?? 0 }
 }
 
-function identify({ token, reverse, instance, extensions, resume }: AuthClaim, time: number): Identity {
+function identify({ token, ...claim }: AuthClaim, time: number): Identity {
+  const { reverse, instance, extensions, spreads, inBand, resume } = claim
   if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
     throw rejected('invalid token')
   }
@@ -171,7 +209,8 @@ function identify({ token, reverse, instance, extensions, resume }: AuthClaim, t
     throw new LinkSocksError('ERR_TOKEN_DISABLED', `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
   }
   const role = token.type === 'reverse' ? 'provider' : token.type
-  return { token, role, instance: isNil(instance) ? undefined : formatUuid(instance), extensions, resume }
+  const name = isNil(instance) ? undefined : formatUuid(instance)
+  return { token, role, instance: name, extensions, spreads, inBand, resume }
 }
 
 function isNil(id: Uint8Array): boolean {

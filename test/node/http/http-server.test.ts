@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import { Refusal } from '../../../src/api/answers.js'
 import { silentLogger } from '../../../src/log.js'
 import {
   type HttpServer,
@@ -440,6 +441,75 @@ describe('listenHttp and WebSockets', () => {
     expect(seen.map(({ context }) => context.rawPath)).toEqual(['/1'])
   })
 
+  it('opens in its tick what is not to be waited for, and waits for the rest', async () => {
+    const { checkUpgrade, asked } = scriptedCheck()
+    const { port, upgrades } = await serve({ checkUpgrade })
+    const opened = rawUpgrade(port, '/socket?now', '')
+    expect(await opened).toMatch(/^HTTP\/1\.1 101 /)
+    const waiting = rawUpgrade(port, '/socket?later', '')
+    await until(() => asked.length === 1)
+    expect(upgrades).toHaveLength(1)
+    asked[0]?.answer(undefined)
+    expect(await waiting).toMatch(/^HTTP\/1\.1 101 /)
+    expect(upgrades.map(({ info }) => info.query.toString())).toEqual(['now=', 'later='])
+  })
+
+  it('answers a handshake that it refuses, and opens nothing', async () => {
+    const { checkUpgrade, asked } = scriptedCheck()
+    const { port, upgrades } = await serve({ checkUpgrade })
+    const answer = rawHttp(port, upgradeRequest('/socket?later', ''))
+    await until(() => asked.length === 1)
+    asked[0]?.answer(new Refusal(503, 'not now'))
+    expect([(await answer).status, (await answer).body]).toEqual([503, failure('not now')])
+    expect(upgrades).toEqual([])
+  })
+
+  it('keeps what came behind a handshake that waited', async () => {
+    const { checkUpgrade, asked } = scriptedCheck()
+    const { port, upgrades } = await serve({
+      checkUpgrade,
+      upgrade: (transport, info) => void upgrades.push({ transport, info }),
+    })
+    const socket = connect(port, '127.0.0.1')
+    const frame = (byte: number): Buffer => Buffer.of(0x82, 0x81, 0, 0, 0, 0, byte)
+    socket.write(Buffer.concat([Buffer.from(upgradeRequest('/socket?later', '')), frame(42)]))
+    await until(() => asked.length === 1)
+    socket.write(frame(43))
+    asked[0]?.answer(undefined)
+    await until(() => upgrades.length === 1)
+    const seen = new TransportRecorder()
+    upgrades[0]?.transport.start(seen)
+    await seen.until(() => seen.messages.length === 2)
+    expect(seen.messages.map(([byte]) => byte)).toEqual([42, 43])
+    socket.destroy()
+  })
+
+  it('says when the connection of a handshake that waits is gone, and opens nothing then', async () => {
+    const { checkUpgrade, asked } = scriptedCheck()
+    const { port, upgrades } = await serve({ checkUpgrade })
+    const socket = connect(port, '127.0.0.1')
+    socket.write(upgradeRequest('/socket?later', ''))
+    await until(() => asked.length === 1)
+    socket.resetAndDestroy()
+    await until(() => asked[0]?.signal?.aborted === true)
+    asked[0]?.answer(undefined)
+    expect(await rawUpgrade(port, '/socket?now', '')).toMatch(/^HTTP\/1\.1 101 /)
+    expect(upgrades).toHaveLength(1)
+  })
+
+  it('ends what waits when it is closed', async () => {
+    const { checkUpgrade, asked } = scriptedCheck()
+    const { server, port } = await serve({ checkUpgrade })
+    const socket = connect(port, '127.0.0.1')
+    const ended = new Promise((resolve) => socket.on('close', resolve))
+    socket.on('error', () => {})
+    socket.write(upgradeRequest('/socket?later', ''))
+    await until(() => asked.length === 1)
+    await server.close()
+    await ended
+    await until(() => asked[0]?.signal?.aborted === true)
+  })
+
   it('ends the WebSocket whose taker throws, and goes on', async () => {
     const error = vi.fn()
     const { port, url } = await serve({
@@ -454,6 +524,15 @@ describe('listenHttp and WebSockets', () => {
     expect((await fetch(url)).status).toBe(200)
   })
 })
+
+/** Answers handshakes whose query is `later` when the test does. */
+function scriptedCheck() {
+  const asked: { readonly signal: AbortSignal | undefined; readonly answer: (refusal: Refusal | undefined) => void }[] =
+    []
+  const checkUpgrade: HttpServerOptions['checkUpgrade'] = ({ query }, { signal }) =>
+    query.has('later') ? new Promise((answer) => asked.push({ signal, answer })) : undefined
+  return { asked, checkUpgrade }
+}
 
 function upgradeRequest(path: string, fields: string): string {
   return (

@@ -24,12 +24,15 @@ function desk() {
     resumable.find({
       ...owner,
       extensions: true,
+      spreads: false,
+      inBand: true,
       resume: { id, received: 0 },
       confirm: () => {
         throw new Error('nobody is admitted here')
       },
       refuse: () => {},
       close: () => {},
+      gone: new AbortController().signal,
       ...other,
     })
   return { resumable, session, ask }

@@ -38,12 +38,12 @@ describe('Partners', () => {
   it('count several links of one instance once', async () => {
     const world = await agentWorld()
     const [providerId, connectorId] = [uuid(), uuid()]
-    const connector = await world.join('member', { instance: connectorId })
+    const connector = await world.join('member', { instance: connectorId, extensions: true })
     const providers = [
-      await world.join('tenant', { instance: providerId }),
-      await world.join('tenant', { instance: providerId }),
+      await world.join('tenant', { instance: providerId, extensions: true }),
+      await world.join('tenant', { instance: providerId, extensions: true }),
     ]
-    await world.join('member', { instance: connectorId })
+    await world.join('member', { instance: connectorId, extensions: true })
     expect(connector.partners).toBe(1)
     expect(providers.map((peer) => peer.partners)).toEqual([1, 1])
     providers[0]?.transport.abort()

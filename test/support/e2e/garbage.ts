@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import { within } from '../wait.js'
@@ -29,9 +30,9 @@ export async function throwAt(scene: Scene, port: number, ...parts: readonly (st
   return Buffer.concat(chunks)
 }
 
-/** The query of the URL form of authentication. */
+/** The query of the URL form of authentication, each of another instance. */
 export function query(token: string, reverse: boolean): string {
-  return `?token=${sha256(token)}&reverse=${reverse}&instance=11111111-2222-4333-8444-555555555555`
+  return `?token=${sha256(token)}&reverse=${reverse}&instance=${randomUUID()}`
 }
 
 /** A WebSocket to the server, and every message it received. */

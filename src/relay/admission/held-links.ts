@@ -1,0 +1,238 @@
+import { LinkSocksError } from '../../errors.js'
+import type { Session } from '../../mux/session.js'
+import type { AbortOptions, Clock, Timer } from '../../ports.js'
+import type { Token } from '../tokens/tokens.js'
+
+/** Milliseconds within which a frame has to come on a held link when its instance asks for another one. */
+export const HELD_LINK_ANSWER_MS = 3_000
+/**
+ * Milliseconds from the first link of an instance to the time in which a further one takes the place of one without a channel. A
+ * deployed client begins with all its links at once, opens its SOCKS port and registers its connector token only when a certain
+ * one of them is admitted, and tries those that were refused again after a second.
+ */
+export const SECOND_TRY_MS = 700
+/** When that time ends, from the first link. */
+export const SECOND_TRY_END_MS = 3_000
+/** Milliseconds after which a link that lingers is closed, if it has no channel then; it is looked at as often. */
+export const RETIRE_MS = 1_000
+/** It is closed, channel or not, when it was looked at so often. */
+const MAX_RETIRE_LOOKS = 30
+/** Milliseconds that further attempts wait for a client that was asked for its release, and lives. */
+export const RELEASE_ANSWER_MS = 1_000
+/** Attempts of one instance that may wait for that; further ones are refused at once. */
+export const MAX_WAITING_OF_INSTANCE = 16
+/** Attempts of all instances that may wait for that; further ones are refused at once. */
+export const MAX_WAITING_ATTEMPTS = 1_024
+
+/** Whose link it is. */
+export interface LinkOwner {
+  readonly token: Token
+  /** The instance UUID as text; `undefined` for a nil or missing one. */
+  readonly instance: string | undefined
+  readonly spreads: boolean
+}
+
+/** What is asked of a link that is held. */
+export type HeldSession = Pick<Session, 'available' | 'channels' | 'answers' | 'close' | 'abort'>
+
+type Settle = (given: boolean) => void
+
+export interface HoldOptions {
+  /** Called when another link took its place. */
+  readonly replaced?: () => void
+  /** Its client was asked for its release. */
+  readonly asked?: boolean
+  /** What its client says at once is to be heard after that as well; else it is closed then. */
+  readonly lingers?: boolean
+}
+
+interface Held {
+  readonly session: HeldSession
+  readonly replaced: () => void
+  readonly lingers: boolean
+  /** When the instance had its first link. */
+  readonly since: number
+  /** Settles an attempt: whether it may come. In the order in which they came. */
+  readonly waiting: Set<Settle>
+  pinged: boolean
+  /** Its client keeps each channel on one link, and may have several. */
+  free: boolean
+  /** Called when the client has said whether it does; set as long as it was asked and has not. */
+  told: (() => void) | undefined
+  /** Settles then. */
+  readonly answered: Promise<void> | undefined
+  /** A refusal because of it was made known. */
+  said: boolean
+}
+
+/** Names an instance: its UUID is worth nothing without its token. */
+export function instanceKey(token: Token, instance: string): string {
+  return `${token.token}\n${instance}`
+}
+
+/** @returns the key of an instance that may have one link only, `undefined` for a client whose links are not limited. */
+export function limitedInstance({ token, instance, spreads }: LinkOwner): string | undefined {
+  return spreads && instance !== undefined ? instanceKey(token, instance) : undefined
+}
+
+/**
+ * One link for each instance that doesn't know part B: deployed clients spread the messages of one channel over all links they
+ * have, where no order can be kept (docs/protocol.md A.5). A further attempt has the held link pinged; one that is silent is
+ * given up.
+ */
+export class HeldLinks {
+  readonly #clock: Pick<Clock, 'now' | 'after'>
+  /** Links whose place was taken, each with its timer. */
+  readonly #retired = new Map<HeldSession, Timer>()
+  readonly #held = new Map<string, Held>()
+  #waiting = 0
+  #over = false
+
+  constructor(clock: Pick<Clock, 'now' | 'after'>) {
+    this.#clock = clock
+  }
+
+  /** Attempts that wait. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /**
+   * The link of an instance has been admitted. One that was there before is closed soon, unless its client {@link keepsChannels}.
+   */
+  hold(key: string, session: HeldSession, options: HoldOptions = {}): void {
+    const { replaced = () => {}, asked = false, lingers = false } = options
+    const before = this.#held.get(key)
+    if (before?.free === true && before.session.available) return
+    const since = before?.since ?? this.#clock.now()
+    let told: (() => void) | undefined
+    const answered = asked ? new Promise<void>((resolve) => (told = resolve)) : undefined
+    const state = { told, answered, free: false, waiting: new Set<Settle>(), pinged: false, said: false }
+    this.#held.set(key, { session, replaced, lingers, since, ...state })
+    if (before?.session.available !== true) return
+    before.replaced()
+    if (before.lingers) this.#retire(before.session)
+    else close(before.session)
+  }
+
+  /** The client of a held link has said whether it keeps each channel on one link: it may have others then. */
+  keepsChannels(key: string, session: HeldSession, keeps: boolean): void {
+    const held = this.#held.get(key)
+    if (held?.session !== session) return
+    held.free ||= keeps
+    held.told?.()
+    held.told = undefined
+  }
+
+  /** After hold(): it is gone. */
+  release(key: string, session: HeldSession): void {
+    const held = this.#held.get(key)
+    if (held?.session === session) {
+      this.#held.delete(key)
+      held.told?.()
+    }
+    this.#retired.get(session)?.cancel()
+    this.#retired.delete(session)
+  }
+
+  /** Whether the instance has a link that no other one takes the place of. */
+  holds(key: string): boolean {
+    const held = this.#held.get(key)
+    if (held === undefined || held.free || !held.session.available) return false
+    const ageMs = this.#clock.now() - held.since
+    return held.session.channels > 0 || ageMs < SECOND_TRY_MS || ageMs >= SECOND_TRY_END_MS
+  }
+
+  /**
+   * Asks the held link whether it lives; attempts at the same time share one ping. @returns whether this attempt may come: the
+   * first one may, when no frame came within {@link HELD_LINK_ANSWER_MS} or the link ended. One that is cancelled may not.
+   * Others may have come meanwhile: holds() says so.
+   */
+  wait(key: string, { signal }: AbortOptions = {}): Promise<boolean> {
+    const held = this.#held.get(key)
+    if (held === undefined) return Promise.resolve(true)
+    if (this.#over) return Promise.resolve(false)
+    // without a waiter as well: an impatient client finds the place free when it is back
+    if (!held.pinged) void this.#ask(held)
+    const full = held.waiting.size >= MAX_WAITING_OF_INSTANCE || this.#waiting >= MAX_WAITING_ATTEMPTS
+    if (full || signal?.aborted === true) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const settle = (given: boolean): void => {
+        signal?.removeEventListener('abort', leave)
+        held.waiting.delete(settle)
+        this.#waiting -= 1
+        resolve(given)
+      }
+      const leave = (): void => settle(false)
+      signal?.addEventListener('abort', leave)
+      held.waiting.add(settle)
+      this.#waiting += 1
+    })
+  }
+
+  /** Whether a refusal is the first one because of the link that is held: a client comes again and again. */
+  firstRefusal(key: string): boolean {
+    const held = this.#held.get(key)
+    if (held === undefined || held.said) return false
+    held.said = true
+    return true
+  }
+
+  /** Refuses what waits, and whatever would have to wait from now on. Idempotent. */
+  refuseAll(): void {
+    this.#over = true
+    for (const { waiting, told } of this.#held.values()) {
+      settleAll(waiting, false)
+      told?.()
+    }
+  }
+
+  /** What its client has said on it by now is heard, and done. */
+  #retire(session: HeldSession, looks = MAX_RETIRE_LOOKS): void {
+    const look = (): void => {
+      if (session.channels > 0 && looks > 1) return this.#retire(session, looks - 1)
+      this.#retired.delete(session)
+      close(session)
+    }
+    this.#retired.set(session, this.#clock.after(RETIRE_MS, look))
+  }
+
+  async #ask(held: Held): Promise<void> {
+    const { session, waiting } = held
+    held.pinged = true
+    const alive = await session.answers(HELD_LINK_ANSWER_MS)
+    if (alive && held.told !== undefined) await this.#untilTold(held)
+    held.pinged = false
+    if (held.free) return settleAll(waiting, true)
+    // one that is being closed in order is left to that
+    if (!alive && session.available) {
+      session.abort(
+        new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link, and its client has come again'),
+      )
+    }
+    settleFirst(waiting, !alive || !session.available)
+  }
+
+  /** A client that does not say its release in time is not asked again. */
+  async #untilTold(held: Held): Promise<void> {
+    const timer = this.#clock.after(RELEASE_ANSWER_MS, () => held.told?.())
+    await held.answered
+    timer.cancel()
+    held.told = undefined
+  }
+}
+
+function close(session: HeldSession): void {
+  void session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'its client has another link'))
+}
+
+function settleAll(waiting: ReadonlySet<Settle>, given: boolean): void {
+  for (const settle of [...waiting]) settle(given)
+}
+
+/** Gives the place to the first one, or to none. */
+function settleFirst(waiting: ReadonlySet<Settle>, free: boolean): void {
+  const [first, ...others] = waiting
+  first?.(free)
+  for (const settle of others) settle(false)
+}
