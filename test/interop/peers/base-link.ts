@@ -13,6 +13,8 @@ export class BaseLink {
   readonly closed: Promise<number>
   /** Written into every message sent. */
   version = VERSION
+  /** Hears of every message. */
+  onMessage: ((message: Message) => void) | undefined
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #taken = new Set<Message>()
@@ -24,7 +26,9 @@ export class BaseLink {
     this.#socket = socket
     ws.on('error', () => {})
     ws.on('message', (raw: RawData) => {
-      this.received.push(read(raw as Buffer))
+      const message = read(raw as Buffer)
+      this.received.push(message)
+      this.onMessage?.(message)
       this.#came.ring()
     })
     this.closed = new Promise((resolve) => {
