@@ -12,13 +12,13 @@ import type { Deployed } from './support/deployed.js'
 import { echoed } from './support/exchanges.js'
 import { readPartA } from './support/frames/part-a.js'
 import { describeDeployed, mixedCasts, named } from './support/mixed.js'
-import { type Cast, type MixedOptions, type MixedTunnel, startMixed } from './support/mixed-tunnel.js'
+import { type Cast, type MixedOptions, type MixedTunnel, type Side, startMixed } from './support/mixed-tunnel.js'
 import { ownScene } from './support/own-scene.js'
 
 /** What stands before the payload of Data with tcp. */
 const DATA_HEAD_BYTES = 24
 const EARLY = randomBytes(60_000)
-const THREADS = 4
+const THREADS = [2, 4] as const
 const CREDENTIALS = ['ann', 'open sesame'] as const
 
 const isOurs = (cast: Cast) => ({ listener: cast.listener === 'ours', provider: cast.provider === 'ours' })
@@ -135,21 +135,57 @@ function dataBytes(links: readonly CapturedLink[], from: End): number {
   return sum
 }
 
-describe('threads', () => {
-  const onClients = { listenerArgs: ['-T', `${THREADS}`], providerArgs: ['-T', `${THREADS}`] }
-  describeOption('are that many links, all usable', mixedCasts, async (scene, deployed, mode, cast) => {
+/** A deployed client has one link at a server of ours, as nothing tells those apart that mix them up. */
+const isLimited = (side: Side, { server }: Cast): boolean => side === 'theirs' && server === 'ours'
+
+/** All links that a client of ours, or at a server of theirs, asks for are there, and have been answered. */
+const hasAll = (links: readonly CapturedLink[], threads: number): boolean =>
+  links.filter((link) => link.open && link.of('server').length > 0).length === threads
+
+/** One link has taken the place of another one at the second try, and from then on attempts are refused. */
+const hasOne = (links: readonly CapturedLink[]): boolean => {
+  const replaced = links.some((link) => link.refusal === undefined && !link.open)
+  return replaced && links.filter(({ open }) => open).length === 1 && links.at(-1)?.refusal === 503
+}
+
+describe.each(THREADS)('%i threads', (threads) => {
+  const onClients = { listenerArgs: ['-T', `${threads}`], providerArgs: ['-T', `${threads}`] }
+  describeOption(
+    'are as many links as the server lets in, all usable',
+    mixedCasts,
+    async (scene, deployed, mode, cast) => {
+      const { inFront, links } = captureInFront(scene)
+      const { listenerArgs, providerArgs } = onClients
+      const options = { inFront, providerArgs, ...(mode !== 'reverse' && { listenerArgs }) }
+      const tunnel = await startMixed(scene, deployed, mode, cast, options)
+      for (const [name, side] of Object.entries({ provider: cast.provider, listener: cast.listener })) {
+        if (side === undefined) continue
+        const own = () => links().filter(({ reverse }) => reverse === (name === 'provider'))
+        const settled = () => (isLimited(side, cast) ? hasOne(own()) : hasAll(own(), threads))
+        await eventually(`links of the ${name}`, () => settled() || undefined)
+      }
+      await expectEcho(scene, tunnel, 24)
+    },
+  )
+})
+
+describe('4 threads in-band', () => {
+  const theirs = (mode: Mode) =>
+    mixedCasts(mode).filter((cast) => cast.server === 'ours' && [cast.provider, cast.listener].includes('theirs'))
+  // their releases before 1.10.2 say which they are
+  describeOption('are four links of each client', theirs, async (scene, deployed, mode, cast) => {
     const { inFront, links } = captureInFront(scene)
-    const { listenerArgs, providerArgs } = onClients
-    const options = { inFront, providerArgs, ...(mode !== 'reverse' && { listenerArgs }) }
+    const threads = ['-T', '4']
+    const options = {
+      inFront,
+      path: '/socket/x',
+      providerArgs: threads,
+      ...(mode !== 'reverse' && { listenerArgs: threads }),
+    }
     const tunnel = await startMixed(scene, deployed, mode, cast, options)
-    const clients = [cast.provider, cast.listener].filter((side) => side !== undefined).length
-    const all = clients * THREADS
-    await eventually(
-      `${all} links`,
-      () => links().filter((link) => link.of('server').length > 0).length >= all || undefined,
-    )
+    const sides = [cast.provider, cast.listener].filter((side) => side !== undefined)
+    await eventually('links', () => hasAll(links(), 4 * sides.length) || undefined)
     await expectEcho(scene, tunnel, 24)
-    expect(links()).toHaveLength(all)
   })
 })
 

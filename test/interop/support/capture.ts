@@ -19,6 +19,10 @@ export class CapturedLink {
   /** Header of the server's answer to the handshake. */
   answer: IncomingHttpHeaders = {}
   readonly messages: CapturedMessage[] = []
+  /** Whether neither end has closed it. */
+  open = true
+  /** The status that refused it instead of an upgrade. */
+  refusal: number | undefined
 
   constructor({ url, headers }: IncomingMessage) {
     this.target = new URL(url ?? '/', 'ws://server')
@@ -90,6 +94,12 @@ class Capture {
     far.on('upgrade', (response) => {
       link.answer = response.headers
     })
+    // a refusal reaches the client as one
+    far.on('unexpected-response', (_, { statusCode, statusMessage }) => {
+      link.open = false
+      link.refusal = statusCode
+      socket.end(`HTTP/1.1 ${statusCode} ${statusMessage}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+    })
     far.on('error', () => socket.destroy())
     far.on('open', () =>
       this.#webSockets.handleUpgrade(request, socket, head, (near) => join(link, this.#own(near), far)),
@@ -114,6 +124,9 @@ function pump(link: CapturedLink, from: End, source: WebSocket, sink: WebSocket)
     if (sink.readyState === WebSocket.OPEN) sink.send(bytes, { binary })
   })
   source.on('error', () => sink.terminate())
+  source.on('close', () => {
+    link.open = false
+  })
   // an end without a Close frame stays one
   source.on('close', (code, reason) => {
     if (code === 1005) sink.close()

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import type { Mode } from '../../support/e2e/modes.js'
+import { LinksocksProcess } from '../../support/e2e/process.js'
 import type { Scene } from '../../support/e2e/scene.js'
 import { freePort } from '../../support/ports.js'
 import { eventually } from '../../support/wait.js'
@@ -101,6 +102,8 @@ export async function startMixed(
 
   const providerArgs = ['-t', 'P', ...(mode === 'autonomy' ? ['-c', 'C'] : []), ...(options.providerArgs ?? [])]
   const provider = cast.provider && (await start(cast.provider, ['-r', ...providerArgs]))
+  // a deployed provider may be in with another link before it says its connector token
+  if (mode === 'autonomy' && server instanceof LinksocksProcess) await server.event('connector.changed')
   const token = mode === 'forward' ? 'F' : 'C'
   const listenerArgs = ['-t', token, '-p', `${socksPort}`, ...(options.listenerArgs ?? [])]
   const listener = cast.listener && (await start(cast.listener, listenerArgs))
