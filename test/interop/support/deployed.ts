@@ -30,9 +30,11 @@ function given(program: string): Deployed {
     : { name, command: [program], missing: `there is no ${program}` }
 }
 
-/** The deployed programs that the matrix runs against: the one in LINKSOCKS_PEER, else the releases installed here. */
-export const DEPLOYED: readonly Deployed[] =
-  process.env.LINKSOCKS_PEER === undefined ? RELEASES.map(release) : [given(process.env.LINKSOCKS_PEER)]
+/** The deployed programs that the matrix runs against: the releases installed here, and the one in LINKSOCKS_PEER. */
+export const DEPLOYED: readonly Deployed[] = [
+  ...RELEASES.map(release),
+  ...(process.env.LINKSOCKS_PEER === undefined ? [] : [given(process.env.LINKSOCKS_PEER)]),
+]
 
 /** Whether nothing but loopback can be reached: run.mjs sees to that where it may. */
 const ISOLATED = process.env.LINKSOCKS_INTEROP_ISOLATED === '1'
