@@ -4,7 +4,14 @@ import { remoteText } from '../log.js'
 import type { AbortOptions, Clock, Crypto, MessageTransport } from '../ports.js'
 import { handshakeUrl, parseServerUrl } from '../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, AUTH_TIMEOUT_MS } from '../protocol/limits.js'
-import { type AuthResponseMessage, decodeMessage, encodeAuth, type Message, MessageType } from '../protocol/messages.js'
+import {
+  type AuthResponseMessage,
+  decodeMessage,
+  encodeAuth,
+  type Message,
+  MessageType,
+  messageType,
+} from '../protocol/messages.js'
 import { tokenHash } from '../protocol/token-hash.js'
 import { NIL_UUID } from '../protocol/uuid.js'
 import { redactReason } from '../redact.js'
@@ -143,11 +150,24 @@ function awaitAnswer(transport: HandshakeTransport, clock: Clock, signal: AbortS
 async function readAnswer(transport: HandshakeTransport, signal: AbortSignal): Promise<Answered> {
   const early: Message[] = []
   for (let count = 0; count < MAX_MESSAGES_BEFORE_ANSWER; count += 1) {
-    const message = decodeMessage(await transport.next({ signal }))
+    const message = readEarly(await transport.next({ signal }))
     if (message?.type === MessageType.AuthResponse) return { answer: message, early }
     if (message !== undefined) early.push(message)
   }
   throw new LinkSocksError('ERR_MESSAGE_INVALID', 'the server does not answer the authentication')
+}
+
+/**
+ * A message before or at the answer. As in a session, a broken one costs nothing but itself; the answer has to be whole.
+ * @throws {LinkSocksError} ERR_MESSAGE_VERSION, ERR_MESSAGE_TRUNCATED
+ */
+function readEarly(raw: Uint8Array): Message | undefined {
+  if (messageType(raw) === MessageType.AuthResponse) return decodeMessage(raw)
+  try {
+    return decodeMessage(raw)
+  } catch {
+    return undefined
+  }
 }
 
 function rejected(reason: string, token: string | undefined): LinkSocksError {

@@ -4,6 +4,7 @@ import { LinkSocksError } from '../../src/errors.js'
 import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { AUTH_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { encodeAuthResponse, encodeLog, encodePartners } from '../../src/protocol/messages.js'
+import { channelMoves } from '../protocol/channel-moves.js'
 import { countListeners } from '../support/count-listeners.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { hex, toHex } from '../support/test-peer.js'
@@ -105,6 +106,24 @@ describe('connectLink, the answer', () => {
     const log = encodeLog({ level: 'info', message: 'hi' })
     const link = await answeredWith(encodePartners({ count: 3 }), hex('01ff00'), log, hex('010201'))
     expect(link.early).toMatchObject([{ count: 3 }, { message: 'hi' }])
+  })
+
+  it.each(['0e', '0f', '10', '11'])('tolerates type %s before it, whole, broken or cut short', async (name) => {
+    const type = Number.parseInt(name, 16)
+    const whole = channelMoves(INSTANCE)[type - 0x0e] ?? new Uint8Array()
+    expect(whole[1]).toBe(type)
+    const broken = Uint8Array.of(0x02, type, 0, 0, 0, 2, 0x7b, 0x7b)
+    const tooLong = Uint8Array.of(0x02, type, 0xff, 0xff, 0xff, 0xff)
+    const messages = [whole, broken, tooLong, Uint8Array.of(0x02, type)]
+    const link = await answeredWith(...messages, encodePartners({ count: 3 }), hex('010201'))
+    expect(link.early.map((message) => message.type)).toEqual([type, 10])
+  })
+
+  it('counts broken messages to the 8', async () => {
+    const broken = hex('0211')
+    expect(await answeredWith(...new Array<Uint8Array>(7).fill(broken), hex('010201'))).toMatchObject({ early: [] })
+    const late = answeredWith(...new Array<Uint8Array>(8).fill(broken), hex('010201'))
+    await expect(late).rejects.toMatchObject({ code: 'ERR_MESSAGE_INVALID' })
   })
 
   it('gives up after 8 messages that are no answer', async () => {
