@@ -40,6 +40,7 @@ const tokenSchema = v.object({
   clients: count,
   port: v.nullish(count),
   port_error: optionalText,
+  rules_count: v.nullish(count),
 })
 export type ListedToken = v.InferOutput<typeof tokenSchema>
 

@@ -5,7 +5,7 @@ import { type ListedToken, readListedToken, readOldStatus } from './read-answers
 import { cell, jsonText, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 
-const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES']
+const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'RULES']
 
 /** `linksocks token list`; of an older server what its status says. */
 export async function listTokens({ api, settings, io }: Task): Promise<void> {
@@ -50,6 +50,7 @@ export function tokenTable(tokens: readonly ListedToken[], whole: boolean, colum
     String(token.clients),
     `${token.port ?? NONE}${token.port_error ? ' (closed)' : ''}`,
     cell(token.expires_at),
+    `${token.rules_count ?? NONE}`,
   ])
   return renderTable(HEADINGS, rows, columns)
 }
