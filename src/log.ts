@@ -15,7 +15,7 @@ const ignore = (): void => {}
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
 /** Longest text of a peer that reaches a log, an error or a terminal; more is cut. */
-const REMOTE_TEXT_LIMIT = 512
+export const REMOTE_TEXT_LIMIT = 512
 
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
 import { MAX_ACCESS_ADDRESS_LENGTH, MAX_ACCESS_RULES } from '../exit/dial/access-rules.js'
+import { REMOTE_TEXT_LIMIT, remoteText } from '../log.js'
 import type { AccessRule } from '../ports.js'
 import { type Answer, json, Refusal } from './answers.js'
 import type { JsonObject } from './body.js'
@@ -144,8 +145,21 @@ async function changeAccess({ admin, audit }: RouteContext, exchange: Exchange):
   if (body instanceof Refusal) return body
   const change = { entry: rulesOf(body.entry), dial: rulesOf(body.dial) }
   await admin.changeAccess(change)
-  audit('access.change', exchange, { entry: change.entry?.length, dial: change.dial?.length })
+  audit('access.change', exchange, { entry: auditText(change.entry), dial: auditText(change.dial) })
   return json({ success: true })
+}
+
+/** One side of a change as the log has it: `192.168.1.0/24:22,90-150; any:443`. What is too long to show whole begins with its count. */
+function auditText(rules: readonly AccessRule[] | undefined): string | undefined {
+  if (rules === undefined) return undefined
+  if (rules.length === 0) return 'unlimited'
+  const text = rules.map(ruleText).join('; ')
+  return remoteText(text.length > REMOTE_TEXT_LIMIT ? `${rules.length} rules: ${text}` : text)
+}
+
+function ruleText({ addresses = [], ports = [] }: AccessRule): string {
+  const shown = ports.map((port) => (typeof port === 'number' ? `${port}` : port.join('-')))
+  return `${addresses.join(',') || 'any'}:${shown.join(',') || 'any'}`
 }
 
 function sideView(rules: readonly AccessRule[] | undefined): v.InferOutput<typeof accessSide> {

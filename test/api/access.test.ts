@@ -98,9 +98,32 @@ describe('PUT /api/config/access', () => {
     expect((await call('PUT', PATH, { entry: [{}] })).status).toBe(200)
     expect(lines.filter(({ event }) => event === 'api.audit')).toEqual([
       expect.objectContaining({
-        fields: expect.objectContaining({ action: 'access.change', entry: 1, dial: undefined }),
+        fields: expect.objectContaining({ action: 'access.change', entry: 'any:any', dial: undefined }),
       }),
     ])
+  })
+
+  it.each([
+    [{}, [undefined, undefined]],
+    [{ entry: null, dial: [] }, [undefined, 'unlimited']],
+    [
+      { entry: [{ addrs: ['10.0.0.0/8', '::1'], ports: [22, [90, 150]] }, { ports: [443] }, { addrs: ['::/0'] }] },
+      ['10.0.0.0/8,::1:22,90-150; any:443; ::/0:any', undefined],
+    ],
+  ])('says in the log which rules %j sets', async (body, [entry, dial]) => {
+    const { call, lines } = createFixture()
+    expect((await call('PUT', PATH, body)).status).toBe(200)
+    expect(lines.map(({ fields }) => [fields.entry, fields.dial])).toEqual([[entry, dial]])
+  })
+
+  it('cuts many rules in the log, behind their number', async () => {
+    const { call, lines } = createFixture()
+    const rules = (count: number) => new Array<object>(count).fill({ ports: [443] })
+    await call('PUT', PATH, { entry: rules(57), dial: rules(58) })
+    const [entry = '', dial = ''] = [lines[0]?.fields.entry, lines[0]?.fields.dial].map(String)
+    expect([entry.length, entry.endsWith('any:443')]).toEqual([511, true])
+    expect(dial).toMatch(/^58 rules: any:443; .+\.\.\.$/)
+    expect(dial.length).toBeLessThanOrEqual(515)
   })
 })
 
