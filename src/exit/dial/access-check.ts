@@ -5,12 +5,17 @@ import type { AbortOptions, Clock, Resolve, Target } from '../../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
 import { ACCESS_REFUSAL, type AccessList } from './access-rules.js'
 import { Lookups } from './lookups.js'
+import type { AddressJudge } from './recent-refusals.js'
 
 /**
  * The first of `hosts` that every list allows. IPv4 goes first: only one address is sent on, and what dials it may be without
  * IPv6.
  */
-export function firstAllowed(hosts: readonly string[], port: number, lists: readonly AccessList[]): string | undefined {
+export function firstAllowed(
+  hosts: readonly string[],
+  port: number,
+  lists: readonly AddressJudge[],
+): string | undefined {
   const inOrder = [...hosts].sort((a, b) => Number(isIpv6(a)) - Number(isIpv6(b)))
   return inOrder.find((host) => lists.every((list) => list.allows({ host, port })))
 }

@@ -3,6 +3,7 @@ import { type Ip, MAX_PORT, parseIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
 import type { AccessRule, EgressPolicy, SocketAddress } from '../../ports.js'
+import { RecentRefusals } from './recent-refusals.js'
 
 /** Rules of one list. */
 export const MAX_ACCESS_RULES = 1_000
@@ -71,10 +72,11 @@ export function listsOf(sources: readonly AccessSource[]): readonly AccessList[]
 
 /** A policy that asks `policy` first and then each of `access`. */
 export function withAccess(policy: EgressPolicy, access: readonly AccessSource[]): EgressPolicy {
+  const refusals = new RecentRefusals()
   return (address, protocol) => {
     const why = policy(address, protocol)
     if (why !== undefined) return why
-    return listsOf(access).every((list) => list.allows(address)) ? undefined : ACCESS_REFUSAL
+    return refusals.allows(address, listsOf(access)) ? undefined : ACCESS_REFUSAL
   }
 }
 

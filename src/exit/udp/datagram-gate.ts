@@ -1,10 +1,11 @@
 import { addressText, canonicalIp, isIpv6, targetProblem } from '../../address.js'
 import type { Logger } from '../../log.js'
 import { Lru } from '../../lru.js'
-import type { Clock, Resolve, Target } from '../../ports.js'
+import type { Clock, Resolve, SocketAddress, Target } from '../../ports.js'
 import { MIB } from '../../protocol/limits.js'
 import { firstAllowed } from '../dial/access-check.js'
 import { ACCESS_REFUSAL, type AccessList, type AccessSource, listsOf } from '../dial/access-rules.js'
+import { RecentRefusals } from '../dial/recent-refusals.js'
 import { UdpNames } from './udp-names.js'
 import { MAX_UDP_PEERS } from './udp-relay.js'
 import { WaitingDatagrams } from './waiting-datagrams.js'
@@ -41,6 +42,8 @@ export class DatagramGate {
   #lists: readonly AccessList[] = []
   /** Addresses with their ports that were allowed, so that rules are gone through once for each. */
   readonly #allowed = new Lru<string, true>(MAX_UDP_PEERS)
+  readonly #refusals = new RecentRefusals()
+  readonly #judges = [{ allows: (address: SocketAddress) => this.#refusals.allows(address, this.#lists) }]
   #dropped = 0
   #refusalLogged = false
   #closed = false
@@ -57,7 +60,7 @@ export class DatagramGate {
 
   /** Addresses, names and datagrams held at the moment. */
   get held(): number {
-    return this.#allowed.size + this.#names.size + this.#waiting.size
+    return this.#allowed.size + this.#refusals.size + this.#names.size + this.#waiting.size
   }
 
   send(data: Uint8Array, destination: Target): void {
@@ -81,6 +84,7 @@ export class DatagramGate {
     this.#names.close()
     this.#counted(() => this.#waiting.clear())
     this.#allowed.clear()
+    this.#refusals.clear()
   }
 
   /** The lists that hold now. When they are others than before, nothing counts as allowed any more. */
@@ -126,7 +130,7 @@ export class DatagramGate {
 
   #judge(hosts: readonly string[], destination: Target): string | undefined {
     const { log } = this.#options
-    const host = firstAllowed(hosts, destination.port, this.#lists)
+    const host = firstAllowed(hosts, destination.port, this.#judges)
     if (host !== undefined) this.#allowed.set(keyOf(host, destination.port), true)
     else {
       this.#drop()

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   ACCESS_REFUSAL,
   AccessList,
@@ -251,5 +251,16 @@ describe('withAccess', () => {
     expect(judge('192.0.2.1', 81)).toBe(ACCESS_REFUSAL)
     expect(judge('192.0.3.1', 80)).toBe(ACCESS_REFUSAL)
     expect(judge('192.0.2.9', 80)).toBe('no such luck')
+  })
+
+  it('judges a refused address by the rules there are then, and once by each', () => {
+    const current = { list: new AccessList([{ ports: [80] }]) }
+    const allows = vi.spyOn(current.list, 'allows')
+    const changing = withAccess(() => undefined, [() => current.list])
+    const address = { host: '192.0.2.1', port: 81 }
+    expect([changing(address, 'udp'), changing(address, 'udp')]).toEqual([ACCESS_REFUSAL, ACCESS_REFUSAL])
+    expect(allows).toHaveBeenCalledTimes(1)
+    current.list = new AccessList([{ ports: [81] }])
+    expect(changing(address, 'udp')).toBeUndefined()
   })
 })

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { AccessList } from '../../../src/exit/dial/access-rules.js'
 import { DatagramGate, type GatedTotal, MAX_GATED_BYTES } from '../../../src/exit/udp/datagram-gate.js'
 import { MAX_PENDING_NAMES, NAME_TTL_MS } from '../../../src/exit/udp/udp-names.js'
@@ -64,6 +64,28 @@ describe('DatagramGate', () => {
       'd>name.example=name.example:53',
     ])
     expect(gate.dropped).toBe(1)
+  })
+
+  it('goes through the rules once for each refused address and port, until the rules are others', async () => {
+    const { gate, send, current, passed, resolver } = setUp()
+    const list = new AccessList([{ ports: [53] }])
+    const allows = vi.spyOn(list, 'allows')
+    current.list = list
+    for (const text of ['a', 'b', 'c']) send(text, '198.51.100.1', 54)
+    send('d', '198.51.100.1', 55)
+    send('1', 'two.example', 54)
+    resolver.at(0).resolve(['198.51.100.1', '198.51.100.2'])
+    await settle()
+    send('2', 'two.example', 54)
+    expect(allows.mock.calls.map(([{ host, port }]) => `${host}:${port}`)).toEqual([
+      '198.51.100.1:54',
+      '198.51.100.1:55',
+      '198.51.100.2:54',
+    ])
+    expect([passed, gate.dropped]).toEqual([[], 6])
+    current.list = new AccessList([{ ports: [54] }])
+    send('e', '198.51.100.1', 54)
+    expect(passed).toEqual(['e>198.51.100.1=198.51.100.1:54'])
   })
 
   it('lets the datagrams of a name wait for one look-up, in order, while others pass', async () => {
