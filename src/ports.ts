@@ -134,18 +134,23 @@ export interface BoundDatagramSocket extends DatagramSocket {
 /** Binds a UDP socket to `host` (IP text of one of this machine's addresses) and a port the system picks. */
 export type BindDatagrams = (host: string) => Promise<BoundDatagramSocket>
 
+export interface DialOptions extends AbortOptions {
+  /** What the request counts for where clients share a dialer: the network of its client. @default nothing, it has the dialer for itself */
+  readonly source?: string | undefined
+}
+
 /** Opens the far end of what a SOCKS client or a peer asked for. */
 export interface Dialer {
   /**
    * Opens a stream to `target`. The promise settles when the destination answered, with fast open at once.
    * @throws {LinkSocksError} an ERR_DIAL_* code, ERR_CANCELLED when `signal` aborted, ERR_SESSION_CLOSED
    */
-  dial(target: Target, options?: AbortOptions): Promise<ByteStream>
+  dial(target: Target, options?: DialOptions): Promise<ByteStream>
   /**
    * Opens a UDP relay: any number of destinations, replies only from addresses already sent to.
    * @throws {LinkSocksError} ERR_DIAL_UNSUPPORTED where the way out carries no UDP; else as dial()
    */
-  associate(options?: AbortOptions): Promise<DatagramSocket>
+  associate(options?: DialOptions): Promise<DatagramSocket>
 }
 
 /**

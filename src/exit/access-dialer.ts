@@ -1,11 +1,11 @@
 import { type Logger, silentLogger } from '../log.js'
 import type {
-  AbortOptions,
   ByteStream,
   Clock,
   DatagramHandler,
   DatagramSocket,
   Dialer,
+  DialOptions,
   Resolve,
   Target,
 } from '../ports.js'
@@ -39,16 +39,17 @@ export class AccessDialer implements Dialer {
   }
 
   /** @throws {LinkSocksError} as AccessCheck.allowed(), and what the dialer throws */
-  async dial(target: Target, options: AbortOptions = {}): Promise<ByteStream> {
+  async dial(target: Target, options: DialOptions = {}): Promise<ByteStream> {
     const { dialer, access } = this.#options
     const lists = listsOf(access)
     return dialer.dial(lists.length === 0 ? target : await this.#check.allowed(target, lists, options), options)
   }
 
-  async associate(options: AbortOptions = {}): Promise<DatagramSocket> {
+  async associate(options: DialOptions = {}): Promise<DatagramSocket> {
     const { dialer, access, clock, log = silentLogger } = this.#options
     const socket = await dialer.associate(options)
-    const { resolve } = this.#check
+    const { source } = options
+    const resolve: Resolve = (host, waiting) => this.#check.resolve(host, { ...waiting, source })
     const pass = (data: Uint8Array, { port }: Target, host: string): void => socket.send(data, { host, port })
     return new GatedSocket(socket, new DatagramGate({ access, resolve, clock, log, total: this.#total, pass }))
   }

@@ -13,7 +13,7 @@ import { MAX_DATAGRAM_BYTES } from '../protocol/limits.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
 import { encodeReply } from './codec.js'
-import { flushAndClose, openFor, type ServeSocksOptions, type SocksConnection } from './connection.js'
+import { flushAndClose, openFor, type ServeSocksOptions, type SocksConnection, sourceOf } from './connection.js'
 import { decodeDatagram, encodeDatagram } from './datagram.js'
 
 /**
@@ -48,7 +48,7 @@ interface Ends {
 }
 
 async function open(options: ServeSocksOptions, bindDatagrams: BindDatagrams, signal: AbortSignal): Promise<Ends> {
-  const far = await options.dialer.associate({ signal })
+  const far = await options.dialer.associate({ signal, source: sourceOf(options) })
   try {
     if (signal.aborted) throw LinkSocksError.cancelled(signal)
     const local = await bindDatagrams(canonicalHost(options.localAddress.host))

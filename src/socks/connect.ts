@@ -3,7 +3,7 @@ import type { ByteStream, Target } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import { pump } from '../streams/pump.js'
 import { encodeReply } from './codec.js'
-import { openFor, type SocksConnection } from './connection.js'
+import { openFor, type SocksConnection, sourceOf } from './connection.js'
 
 // BND.ADDR would be an address of the exit's, which nobody here knows
 const SUCCEEDED = encodeReply(Rep.Succeeded)
@@ -30,7 +30,7 @@ export async function serveConnect(connection: SocksConnection, target: Target):
 /** The stream is never left behind when the client is gone, whatever the dialer makes of it. */
 function dial({ handshake, options }: SocksConnection, target: Target): Promise<ByteStream> {
   return openFor(handshake, async (signal) => {
-    const far = await options.dialer.dial(target, { signal })
+    const far = await options.dialer.dial(target, { signal, source: sourceOf(options) })
     if (!signal.aborted) return far
     far.abort(LinkSocksError.cancelled(signal))
     throw LinkSocksError.cancelled(signal)

@@ -1,3 +1,4 @@
+import { canonicalHost, networkOf } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { AbortOptions, BindDatagrams, Clock, Credentials, Dialer, SocketAddress, Target } from '../ports.js'
@@ -39,6 +40,11 @@ export interface InboundRequest {
    * @throws {LinkSocksError} what went wrong, after it was answered
    */
   serve(): Promise<void>
+}
+
+/** What a client's requests count for where clients share a dialer. */
+export function sourceOf({ remoteAddress }: ServeSocksOptions): string {
+  return networkOf(canonicalHost(remoteAddress.host))
 }
 
 /** Opens something for a client, with a signal that aborts when the client is gone or is made to go meanwhile. */

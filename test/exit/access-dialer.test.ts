@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { AccessDialer } from '../../src/exit/access-dialer.js'
 import { accessList } from '../../src/exit/dial/access-rules.js'
-import { MAX_RUNNING_LOOKUPS, MAX_WAITING_LOOKUPS } from '../../src/exit/dial/lookups.js'
+import { MAX_RUNNING_LOOKUPS, MAX_RUNNING_LOOKUPS_OF_SOURCE, MAX_WAITING_LOOKUPS } from '../../src/exit/dial/lookups.js'
 import type { AccessRule, ByteStream, DatagramSocket, Target } from '../../src/ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { Rep, repOf } from '../../src/protocol/rep.js'
@@ -23,8 +23,8 @@ function setUp(...rules: readonly AccessRule[]) {
     resolve: resolver.call,
     clock,
   })
-  const associate = async () => {
-    const opening = dialer.associate()
+  const associate = async (source?: string) => {
+    const opening = dialer.associate({ source })
     const far = new FakeSocket('0.0.0.0')
     associations.pending.at(-1)?.resolve(far)
     return { socket: await opening, far }
@@ -126,6 +126,18 @@ describe('AccessDialer', () => {
     const dial = (index: number) => dialer.dial({ host: `n${index}.example`, port: 80 })
     for (let index = 0; index < MAX_RUNNING_LOOKUPS + MAX_WAITING_LOOKUPS; index += 1) dial(index).catch(() => {})
     expect(await failureOf(dial(-1))).toMatchObject({ message: expect.stringContaining('too many names') })
+  })
+
+  it('leaves room for others beside one source, whose requests and datagrams count together', async () => {
+    const { dialer, resolver, associate } = setUp(NETWORK)
+    const { socket } = await associate('noisy')
+    for (let index = 0; index < MAX_RUNNING_LOOKUPS_OF_SOURCE; index += 1) {
+      socket.send(bytes('x'), { host: `u${index}.example`, port: 53 })
+      dialer.dial({ host: `t${index}.example`, port: 80 }, { source: 'noisy' }).catch(() => {})
+    }
+    expect(resolver.asked).toEqual(['u0.example', 't0.example', 'u1.example', 't1.example'])
+    dialer.dial({ host: 'quiet.example', port: 80 }, { source: 'quiet' }).catch(() => {})
+    expect(resolver.asked.slice(MAX_RUNNING_LOOKUPS_OF_SOURCE)).toEqual(['quiet.example'])
   })
 
   it.each([0, -1, 65_536])('asks nobody about port %d', async (port) => {

@@ -208,6 +208,17 @@ describe('the SOCKS port of a reverse token', () => {
     expect(world.peers.flatMap(targets).at(-1)).toEqual({ host: '192.0.2.4', port: 80 })
   })
 
+  it('leaves room for others while one client asks for many names', async () => {
+    const world = new World()
+    const dialer = await portOf(world, RULES)
+    for (let index = 0; index < 100; index += 1) {
+      dialer.dial({ host: `n${index}.example`, port: 80 }, { source: '198.51.100.1' }).catch(() => {})
+    }
+    dialer.dial({ host: 'web.example', port: 80 }, { source: '198.51.100.2' }).catch(() => {})
+    await settle()
+    expect(world.lookups.asked.at(-1)).toBe('web.example')
+  })
+
   it('obeys the entry rules of the server without rules of its own, from the next connection on', async () => {
     const world = new World()
     const dialer = await portOf(world)

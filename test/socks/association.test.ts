@@ -180,6 +180,12 @@ describe('serveAssociation', () => {
     await association.end()
   })
 
+  it('says what the client counts for', async () => {
+    const association = await associated({ remoteAddress: { host: '2001:db8::7', port: 50_000 } })
+    expect(association.served.dialer.source).toBe('2001:db8:0:0')
+    await association.end()
+  })
+
   it('drops what comes back before the client sent anything, or with an address nobody can write', async () => {
     const association = await associated()
     association.far.receive(bytesOf('early'), DNS)

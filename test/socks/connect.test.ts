@@ -46,6 +46,19 @@ describe('serveConnect', () => {
     expect(served.clock.pending).toBe(0)
   })
 
+  it.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2::7', '2001:db8:1:2'],
+  ])('says that a client at %s counts for %s', async (host, source) => {
+    const served = new Served({ remoteAddress: { host, port: 50_000 } })
+    served.client.write(concat(NO_AUTH, CONNECT))
+    await served.client.read(12)
+    expect(served.dialer.source).toBe(source)
+    served.client.abort(reason)
+    await served.done
+  })
+
   it('passes port 0 and every kind of address on', async () => {
     for (const [request, target] of [
       ['05 01 00 01 c6336401 0000', { host: '198.51.100.1', port: 0 }],

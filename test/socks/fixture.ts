@@ -9,6 +9,7 @@ import type {
   DatagramHandler,
   DatagramSocket,
   Dialer,
+  DialOptions,
   SocketAddress,
   Target,
 } from '../../src/ports.js'
@@ -28,6 +29,7 @@ export class FakeDialer implements Dialer {
   readonly dialled: Target[] = []
   readonly associations: FakeSocket[] = []
   signal: AbortSignal | undefined
+  source: string | undefined
   near: MemoryStream
   target: MemoryStream
   onDial: (target: Target, options?: AbortOptions) => Promise<ByteStream> = async () => this.near
@@ -37,13 +39,15 @@ export class FakeDialer implements Dialer {
     ;[this.near, this.target] = memoryStreamPair(options)
   }
 
-  dial(target: Target, options?: AbortOptions): Promise<ByteStream> {
+  dial(target: Target, options?: DialOptions): Promise<ByteStream> {
     this.dialled.push(target)
+    this.source = options?.source
     this.signal = options?.signal
     return this.onDial(target, options)
   }
 
-  async associate(options?: AbortOptions): Promise<DatagramSocket> {
+  async associate(options?: DialOptions): Promise<DatagramSocket> {
+    this.source = options?.source
     this.signal = options?.signal
     const socket = await this.onAssociate(options)
     if (socket instanceof FakeSocket) this.associations.push(socket)

@@ -1,7 +1,7 @@
 import { addressText, canonicalIp, checkTarget, isIpv6 } from '../../address.js'
 import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
-import type { AbortOptions, Clock, Resolve, Target } from '../../ports.js'
+import type { Clock, DialOptions, Resolve, Target } from '../../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
 import { ACCESS_REFUSAL, type AccessList } from './access-rules.js'
 import { Lookups } from './lookups.js'
@@ -31,26 +31,27 @@ export class AccessCheck {
   }
 
   /** As `Resolve`, within the bounds of {@link Lookups}. */
-  readonly resolve: Resolve = (host, options) => this.#lookups.lookup(host, options)
+  readonly resolve = (host: string, options?: DialOptions): Promise<readonly string[]> =>
+    this.#lookups.lookup(host, options)
 
   /**
    * `target` with an allowed address as its host.
    * @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED, also when a name can't be looked up within CONNECT_TIMEOUT_MS;
    *   ERR_DIAL_FAILED (port 0 or a broken host), ERR_CANCELLED
    */
-  async allowed(target: Target, lists: readonly AccessList[], options: AbortOptions = {}): Promise<Target> {
+  async allowed(target: Target, lists: readonly AccessList[], options: DialOptions = {}): Promise<Target> {
     checkTarget(target)
     const host = firstAllowed(await this.#addressesOf(target, options), target.port, lists)
     if (host === undefined) throw refused(target, ACCESS_REFUSAL)
     return { host, port: target.port }
   }
 
-  async #addressesOf(target: Target, { signal }: AbortOptions): Promise<readonly string[]> {
+  async #addressesOf(target: Target, { signal, source }: DialOptions): Promise<readonly string[]> {
     const { host } = target
     // no name has a colon: what is no address either (one with a zone, say) is in no list
     if (isIpv6(host) && canonicalIp(host) === undefined) return []
     try {
-      return await withDeadline((deadline) => this.#lookups.lookup(host, { signal: deadline }), {
+      return await withDeadline((deadline) => this.#lookups.lookup(host, { signal: deadline, source }), {
         clock: this.#clock,
         timeoutMs: CONNECT_TIMEOUT_MS,
         signal,
