@@ -11,7 +11,8 @@ import type {
 } from '../ports.js'
 import { AccessCheck } from './dial/access-check.js'
 import { type AccessSource, listsOf } from './dial/access-rules.js'
-import { DatagramGate, type GatedTotal } from './udp/datagram-gate.js'
+import { DatagramGate } from './udp/datagram-gate.js'
+import { GatedTotal } from './udp/gated-total.js'
 
 export interface AccessDialerOptions {
   /** Dials what is allowed. */
@@ -31,7 +32,7 @@ export interface AccessDialerOptions {
 export class AccessDialer implements Dialer {
   readonly #options: AccessDialerOptions
   readonly #check: AccessCheck
-  readonly #total: GatedTotal = { bytes: 0 }
+  readonly #total = new GatedTotal()
 
   constructor(options: AccessDialerOptions) {
     this.#options = options
@@ -51,7 +52,7 @@ export class AccessDialer implements Dialer {
     const { source } = options
     const resolve: Resolve = (host, waiting) => this.#check.resolve(host, { ...waiting, source })
     const pass = (data: Uint8Array, { port }: Target, host: string): void => socket.send(data, { host, port })
-    return new GatedSocket(socket, new DatagramGate({ access, resolve, clock, log, total: this.#total, pass }))
+    return new GatedSocket(socket, new DatagramGate({ access, resolve, clock, log, total: this.#total, source, pass }))
   }
 }
 

@@ -3,6 +3,8 @@ import { LinkSocksError } from '../../src/errors.js'
 import { AccessDialer } from '../../src/exit/access-dialer.js'
 import { accessList } from '../../src/exit/dial/access-rules.js'
 import { MAX_RUNNING_LOOKUPS, MAX_RUNNING_LOOKUPS_OF_SOURCE, MAX_WAITING_LOOKUPS } from '../../src/exit/dial/lookups.js'
+import { MAX_GATED_BYTES_OF_SOURCE } from '../../src/exit/udp/gated-total.js'
+import { MAX_WAITING_BYTES } from '../../src/exit/udp/waiting-datagrams.js'
 import type { AccessRule, ByteStream, DatagramSocket, Target } from '../../src/ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../src/protocol/limits.js'
 import { Rep, repOf } from '../../src/protocol/rep.js'
@@ -138,6 +140,24 @@ describe('AccessDialer', () => {
     expect(resolver.asked).toEqual(['u0.example', 't0.example', 'u1.example', 't1.example'])
     dialer.dial({ host: 'quiet.example', port: 80 }, { source: 'quiet' }).catch(() => {})
     expect(resolver.asked.slice(MAX_RUNNING_LOOKUPS_OF_SOURCE)).toEqual(['quiet.example'])
+  })
+
+  it("bounds what one source's associations hold back together", async () => {
+    const { associate, resolver } = setUp(NETWORK)
+    const datagram = new Uint8Array(MAX_WAITING_BYTES / 8)
+    const held = MAX_GATED_BYTES_OF_SOURCE / datagram.byteLength
+    const noisy = [await associate('noisy'), await associate('noisy'), await associate('noisy')]
+    noisy.push(await associate('noisy'), await associate('noisy'))
+    for (const { socket } of noisy) {
+      for (let sent = 0; sent < 8; sent += 1) socket.send(datagram, { host: 'slow.example', port: 53 })
+    }
+    const quiet = await associate('quiet')
+    quiet.socket.send(datagram, { host: 'slow.example', port: 53 })
+    expect(resolver.asked).toEqual(['slow.example'])
+    resolver.at(0).resolve(['192.0.2.1'])
+    await settle()
+    expect(noisy.reduce((sum, { far }) => sum + far.sent.length, 0)).toBe(held)
+    expect(quiet.far.sent).toHaveLength(1)
   })
 
   it.each([0, -1, 65_536])('asks nobody about port %d', async (port) => {

@@ -2,21 +2,13 @@ import { addressText, canonicalIp, isIpv6, targetProblem } from '../../address.j
 import type { Logger } from '../../log.js'
 import { Lru } from '../../lru.js'
 import type { Clock, Resolve, SocketAddress, Target } from '../../ports.js'
-import { MIB } from '../../protocol/limits.js'
 import { firstAllowed } from '../dial/access-check.js'
 import { ACCESS_REFUSAL, type AccessList, type AccessSource, listsOf } from '../dial/access-rules.js'
 import { RecentRefusals } from '../dial/recent-refusals.js'
+import type { GatedTotal } from './gated-total.js'
 import { UdpNames } from './udp-names.js'
 import { MAX_UDP_PEERS } from './udp-relay.js'
 import { WaitingDatagrams } from './waiting-datagrams.js'
-
-/** Bytes of datagrams that all associations of one link or SOCKS port hold back for look-ups; one more is dropped. */
-export const MAX_GATED_BYTES = 8 * MIB
-
-/** What the associations of one link or SOCKS port hold back together. */
-export interface GatedTotal {
-  bytes: number
-}
 
 export interface DatagramGateOptions {
   /** Asked at each datagram; an address has to be in each of the lists. */
@@ -24,7 +16,10 @@ export interface DatagramGateOptions {
   readonly resolve: Resolve
   readonly clock: Clock
   readonly log: Logger
+  /** Of one link or SOCKS port. */
   readonly total: GatedTotal
+  /** What the association counts for there. @default the whole */
+  readonly source?: string | undefined
   /** Takes what is allowed; `host` is the address it may go to. */
   readonly pass: (data: Uint8Array, destination: Target, host: string) => void
 }
@@ -98,15 +93,17 @@ export class DatagramGate {
   }
 
   #wait(name: string, data: Uint8Array, destination: Target): void {
-    if (this.#options.total.bytes + data.byteLength > MAX_GATED_BYTES) return this.#drop()
+    const { total, source } = this.#options
+    if (!total.fits(data.byteLength, source)) return this.#drop()
     this.#drop(this.#counted(() => this.#waiting.push(name, data, destination)))
   }
 
   /** Brings what `change` does to the waiting datagrams into the total. */
   #counted<T>(change: () => T): T {
+    const { total, source } = this.#options
     const before = this.#waiting.bytes
     const result = change()
-    this.#options.total.bytes += this.#waiting.bytes - before
+    total.add(this.#waiting.bytes - before, source)
     return result
   }
 

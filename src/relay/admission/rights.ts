@@ -2,6 +2,7 @@ import { LinkSocksError } from '../../errors.js'
 import { AccessCheck } from '../../exit/dial/access-check.js'
 import { type AccessSource, listsOf } from '../../exit/dial/access-rules.js'
 import { Exit } from '../../exit/exit.js'
+import { GatedTotal } from '../../exit/udp/gated-total.js'
 import { type Logger, remoteText } from '../../log.js'
 import type { Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'
@@ -81,7 +82,7 @@ function connectorRights(token: ConnectorToken, client: RelayClient, logs: Clien
   let judge: Judge | undefined
   /** Most connector tokens have no rules. */
   const judgeOf = (): Judge => {
-    judge ??= { check: new AccessCheck(context), total: { bytes: 0 } }
+    judge ??= { check: new AccessCheck(context), total: new GatedTotal() }
     return judge
   }
   return {

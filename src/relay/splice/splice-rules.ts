@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../../errors.js'
 import type { AccessCheck } from '../../exit/dial/access-check.js'
 import type { AccessList } from '../../exit/dial/access-rules.js'
-import type { GatedTotal } from '../../exit/udp/datagram-gate.js'
+import type { GatedTotal } from '../../exit/udp/gated-total.js'
 import type { Logger } from '../../log.js'
 import type { Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'

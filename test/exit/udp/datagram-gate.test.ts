@@ -1,12 +1,13 @@
 import { describe, expect, it, vi } from 'vitest'
 import { AccessList } from '../../../src/exit/dial/access-rules.js'
-import { DatagramGate, type GatedTotal, MAX_GATED_BYTES } from '../../../src/exit/udp/datagram-gate.js'
+import { DatagramGate } from '../../../src/exit/udp/datagram-gate.js'
+import { GatedTotal, MAX_GATED_BYTES, MAX_GATED_BYTES_OF_SOURCE } from '../../../src/exit/udp/gated-total.js'
 import { MAX_PENDING_NAMES, NAME_TTL_MS } from '../../../src/exit/udp/udp-names.js'
-import { MAX_WAITING_DATAGRAMS } from '../../../src/exit/udp/waiting-datagrams.js'
+import { MAX_WAITING_BYTES, MAX_WAITING_DATAGRAMS } from '../../../src/exit/udp/waiting-datagrams.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 import { Calls, RecordingLog } from '../fakes.js'
 
-function setUp(total: GatedTotal = { bytes: 0 }) {
+function setUp(total = new GatedTotal(), source?: string) {
   const clock = new ManualClock()
   const resolver = new Calls<string, readonly string[]>()
   const log = new RecordingLog()
@@ -20,6 +21,7 @@ function setUp(total: GatedTotal = { bytes: 0 }) {
     clock,
     log,
     total,
+    source,
     pass: (data, { host: name, port }, host) =>
       passed.push(`${new TextDecoder().decode(data)}>${name}=${host}:${port}`),
   })
@@ -135,7 +137,8 @@ describe('DatagramGate', () => {
   })
 
   it('holds back no more bytes than all gates of a link may', async () => {
-    const total = { bytes: MAX_GATED_BYTES - 3 }
+    const total = new GatedTotal()
+    total.add(MAX_GATED_BYTES - 3)
     const { gate, passed, send, resolver } = setUp(total)
     send('abc', 'a.example')
     send('d', 'a.example')
@@ -144,6 +147,39 @@ describe('DatagramGate', () => {
     await settle()
     expect(total.bytes).toBe(MAX_GATED_BYTES - 3)
     expect(passed).toEqual(['abc>a.example=192.0.2.1:53'])
+  })
+
+  it('lets one association hold no more than its share of them', async () => {
+    const { gate, send, resolver, total } = setUp()
+    const datagram = 'x'.repeat(60_000)
+    for (let sent = 0; sent <= MAX_GATED_BYTES; sent += datagram.length) send(datagram, 'slow.example')
+    expect(total.bytes).toBe(Math.floor(MAX_WAITING_BYTES / datagram.length) * datagram.length)
+    const other = setUp(total)
+    other.send('mine', 'b.example')
+    expect(other.gate.dropped).toBe(0)
+    resolver.at(0).resolve(['192.0.2.1'])
+    await settle()
+    expect([total.bytes, gate.held]).toEqual([4, 2])
+  })
+
+  it('holds back no more bytes than one source may, in all of its associations, and takes those of others', async () => {
+    const total = new GatedTotal()
+    total.add(MAX_GATED_BYTES_OF_SOURCE - 6, 'noisy')
+    const [first, second, other] = [setUp(total, 'noisy'), setUp(total, 'noisy'), setUp(total, 'quiet')]
+    first.send('abc', 'a.example')
+    second.send('def', 'a.example')
+    second.send('g', 'a.example')
+    other.send('h', 'a.example')
+    expect([total.bytesOf('noisy'), total.bytesOf('quiet')]).toEqual([MAX_GATED_BYTES_OF_SOURCE, 1])
+    expect([first, second, other].map(({ gate }) => gate.dropped)).toEqual([0, 1, 0])
+    first.gate.close()
+    second.send('i', 'a.example')
+    second.send('jkl', 'a.example')
+    expect(second.gate.dropped).toBe(2)
+    for (const { resolver } of [second, other]) resolver.at(0).resolve(['192.0.2.1'])
+    await settle()
+    expect(second.passed).toEqual(['def>a.example=192.0.2.1:53', 'i>a.example=192.0.2.1:53'])
+    expect([total.bytes, total.bytesOf('quiet')]).toEqual([MAX_GATED_BYTES_OF_SOURCE - 6, 0])
   })
 
   it('forgets what waits when it is closed, ends its look-ups, and takes nothing more', async () => {
