@@ -6,8 +6,8 @@ import { judge } from './lib/goals.mjs'
 import { endOnSignals, runIsolated } from './lib/isolate.mjs'
 import { descriptors, machine } from './lib/machine.mjs'
 import { Bench } from './lib/measure.mjs'
-import { options } from './lib/options.mjs'
-import { freePort } from './lib/processes.mjs'
+import { oneCpuMissing, onOneCpu } from './lib/one-cpu.mjs'
+import { means, options } from './lib/options.mjs'
 import { summarize } from './lib/summary.mjs'
 import { block, verdicts } from './lib/table.mjs'
 import { prepareTools, startOrigin } from './lib/tools.mjs'
@@ -17,8 +17,12 @@ import { findSubjects } from './subjects/index.mjs'
 /** Those whose failure makes the run fail: an opponent may be unable to do what is asked. */
 const OURS = ['linksocks', 'against', 'relay', 'direct']
 const MODES = /** @type {const} */ (['forward', 'reverse', 'agent'])
+/** Where scenarios take place, those with the same together. */
+const PLACES = /** @type {const} */ ([undefined, 'long-way', 'one-core'])
 /** Of the time that a quick run has, for the start of all tunnels. */
 const HEAD_START = 0.2
+
+/** @typedef {typeof PLACES[number]} Place */
 
 /** JSON with a line for each entry of a list. */
 function asText(/** @type {object} */ result) {
@@ -43,14 +47,12 @@ async function main(wanted) {
   }
   const tools = prepareTools(folder, wanted.plainNode)
   const { subjects, missing } = findSubjects(folder, wanted.against, wanted.subjects)
+  const reason = oneCpuMissing()
+  if (reason !== undefined) missing.push({ name: 'taskset', reason })
   for (const { name, reason } of missing) console.log(`without ${name}: ${reason}`)
-  const port = await freePort()
-  const origin = await startOrigin(tools, port)
-  const site = { tools, origin: port, plan: { ...wanted.plan, descriptors: descriptors() } }
-  const { series, failures } = await runAll(site, wanted, subjects)
-  if (origin.died !== undefined)
-    failures.push({ mode: 'forward', scenario: 'all', subject: 'direct', round: -1, error: origin.died })
-  await origin.end()
+  const places = PLACES.filter((place) => place !== 'one-core' || reason === undefined)
+  const plan = { ...wanted.plan, descriptors: descriptors() }
+  const { series, failures } = await runAll({ tools, plan }, wanted, subjects, places)
   const figures = summarize(series)
   const goals = judge(figures)
   if (wanted.only === undefined) console.log(verdicts(goals))
@@ -58,7 +60,7 @@ async function main(wanted) {
     format: 1,
     began: began.toISOString(),
     tookSeconds: Math.round((Date.now() - began.getTime()) / 1_000),
-    plan: site.plan,
+    plan,
     load: tools.kind,
     machine: here,
     subjects: subjects.map(({ name, title, version }) => ({ name, title, version })),
@@ -76,42 +78,71 @@ async function main(wanted) {
 }
 
 /**
- * @param {import('./lib/stage.mjs').Site} site
+ * @param {Omit<import('./lib/stage.mjs').Site, 'origin'>} site
  * @param {import('./lib/options.mjs').Options} wanted
  * @param {readonly import('./subjects/subject.mjs').Subject[]} subjects
+ * @param {readonly Place[]} places
  */
-async function runAll(site, wanted, subjects) {
+async function runAll(site, wanted, subjects, places) {
   const { plan } = site
   /** @type {import('./lib/measure.mjs').Series[]} */
   const series = []
   /** @type {import('./lib/measure.mjs').Failure[]} */
   const failures = []
-  const modes = MODES.filter((one) => wanted.modes.includes(one))
+  const parts = MODES.filter((one) => wanted.modes.includes(one)).flatMap((mode) =>
+    places.map((place) => ({ mode, place, scenarios: chosen(wanted, mode).filter(({ where }) => where === place) })),
+  )
   const late = lateness(
-    modes.reduce((sum, mode) => sum + chosen(wanted, mode).length, 0),
+    parts.reduce((sum, { scenarios }) => sum + scenarios.length, 0),
     wanted.rounds === undefined && wanted.only === undefined ? plan.budgetMs : Number.POSITIVE_INFINITY,
   )
-  for (const mode of modes) {
-    for (const longWay of [false, true]) {
-      const bench = new Bench(site, mode, longWay)
-      for (const scenario of chosen(wanted, mode).filter(({ each }) => (each === 'long') === longWay)) {
-        const suited = subjects.filter(
-          (subject) =>
-            subject.modes.includes(mode) &&
-            scenario.suits?.(subject) !== false &&
-            (!plan.quick || wanted.only !== undefined || quickSubject(scenario, mode, subject.name)),
-        )
-        const rounds = wanted.rounds ?? (scenario.each === undefined ? plan.rounds : plan.fewRounds)
+  for (const { mode, place, scenarios } of parts.filter((part) => part.scenarios.length > 0)) {
+    await at(place, async (cpu) => {
+      const origin = await startOrigin(site.tools)
+      const bench = new Bench({ ...site, origin: origin.port, ...cpu }, mode, place === 'long-way')
+      for (const scenario of scenarios) {
+        const suited = subjects.filter((subject) => takesPart(subject, scenario, mode, wanted))
         const began = Date.now()
-        const measured = await bench.measure(scenario, suited, rounds, late(series))
+        const measured = await bench.measure(scenario, suited, roundsOf(scenario, wanted), late(series))
         series.push(...measured)
         console.log(block(mode, scenario, summarize(measured), (Date.now() - began) / 1_000))
       }
       await bench.end()
       failures.push(...bench.failures)
-    }
+      const { died } = origin.program
+      if (died !== undefined) failures.push({ mode, scenario: 'all', subject: 'direct', round: -1, error: died })
+      await origin.program.end()
+    })
   }
   return { series, failures }
+}
+
+/**
+ * @param {Place} place
+ * @param {(cpu: { cpu?: string }) => Promise<void>} action
+ */
+async function at(place, action) {
+  if (place === 'one-core') await onOneCpu((cpu) => action({ cpu }))
+  else await action({})
+}
+
+/**
+ * @param {import('./scenarios/scenario.mjs').Scenario} scenario
+ * @param {import('./lib/options.mjs').Options} wanted
+ */
+function roundsOf({ each, where }, { rounds, plan }) {
+  return rounds ?? (each === 'process' || where === 'long-way' ? plan.fewRounds : plan.rounds)
+}
+
+/**
+ * @param {import('./subjects/subject.mjs').Subject} subject
+ * @param {import('./scenarios/scenario.mjs').Scenario} scenario
+ * @param {import('./subjects/subject.mjs').Mode} mode
+ * @param {import('./lib/options.mjs').Options} wanted
+ */
+function takesPart(subject, scenario, mode, { plan, only }) {
+  if (!subject.modes.includes(mode) || scenario.suits?.(subject) === false) return false
+  return !plan.quick || only !== undefined || quickSubject(scenario, mode, subject.name)
 }
 
 /**
@@ -148,7 +179,7 @@ function chosen({ only, plan }, mode) {
   return SCENARIOS.filter(({ name, modes, quickModes }) =>
     only === undefined
       ? (plan.quick ? (quickModes ?? modes) : modes).includes(mode)
-      : only.some((part) => name.includes(part)),
+      : only.some((part) => means(part, name)),
   )
 }
 

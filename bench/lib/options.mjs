@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { ONE_CORE } from '../scenarios/scenario.mjs'
 import { FULL, QUICK } from './plan.mjs'
 
 /**
@@ -15,7 +16,8 @@ import { FULL, QUICK } from './plan.mjs'
 
 const HELP = `npm run bench -- [flags]
   --quick            the whole in two minutes, with wide intervals
-  --only <names>     scenarios whose name holds one of these, such as bulk,echo-idle (in every mode)
+  --only <names>     scenarios whose name holds one of these, such as bulk,echo-idle (in every mode);
+                     those on one core by names that hold one-core
   --modes <modes>    of forward,reverse,agent
   --subjects <names> of linksocks,against,noresume,observed,relay,direct,v2ray,ssh,deployed
   --rounds <n>       instead of the plan's number
@@ -24,6 +26,17 @@ const HELP = `npm run bench -- [flags]
   --plain-node       load generator and origin in Node, as where there is no C compiler
   --list             the scenarios
 `
+
+/**
+ * Whether a part of a name, as `--only` has it, means a scenario. Rows on one core have the names of others in theirs: only who
+ * asks for them gets them.
+ *
+ * @param {string} part
+ * @param {string} name
+ */
+export function means(part, name) {
+  return name.includes(part) && (part.includes(ONE_CORE) || !name.startsWith(ONE_CORE))
+}
 
 const list = (/** @type {string | undefined} */ text) => text?.split(',').filter((part) => part !== '')
 
@@ -49,7 +62,7 @@ export function options(args, scenarios) {
     },
   })
   const only = list(values.only)
-  const unknown = only?.find((part) => !scenarios.some((name) => name.includes(part)))
+  const unknown = only?.find((part) => !scenarios.some((name) => means(part, name)))
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
   const wrong = rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)
   if (values.help || values.list || unknown !== undefined || wrong) {

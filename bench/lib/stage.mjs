@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { cpusOf } from './one-cpu.mjs'
 import { cpuSeconds, family, rssKib } from './proc.mjs'
 import { freePort, Program } from './processes.mjs'
 import { runLoad } from './tools.mjs'
@@ -12,6 +13,7 @@ import { runLoad } from './tools.mjs'
  * @property {import('./tools.mjs').Tools} tools
  * @property {number} origin
  * @property {import('./plan.mjs').Plan} plan
+ * @property {string} [cpu] the only one that anything may run on
  *
  * @typedef {object} Standing A tunnel that runs.
  * @property {Run} run
@@ -30,7 +32,7 @@ const MBIT = 1_000
  * @param {boolean} longWay whether 100 ms lie between its two sides
  * @returns {Promise<Standing>}
  */
-export async function stand({ tools, origin, plan }, subject, mode, longWay) {
+export async function stand({ tools, origin, plan, cpu }, subject, mode, longWay) {
   /** @type {Program[]} */
   const hops = []
   const before = async (/** @type {number} */ to) => {
@@ -55,6 +57,17 @@ export async function stand({ tools, origin, plan }, subject, mode, longWay) {
     throw error
   })
   const { onlookers = [] } = tunnel
+  const pids = () => family(tunnel.programs.map(({ pid }) => pid))
+  const elsewhere =
+    cpu === undefined
+      ? undefined
+      : pids()
+          .map(cpusOf)
+          .find((cpus) => cpus !== '' && cpus !== cpu)
+  if (elsewhere !== undefined) {
+    await end([...onlookers, ...tunnel.programs, ...hops])
+    throw new Error(`a process of ${subject.name} runs on the CPUs ${elsewhere}`)
+  }
   const route = tunnel.socks ? { port: tunnel.port, origin } : { port: tunnel.port }
   /** @type {Run} */
   const run = {
@@ -62,7 +75,7 @@ export async function stand({ tools, origin, plan }, subject, mode, longWay) {
     plan,
     startedMs: performance.now() - began,
     load: (scenario, options, whileHeld) => runLoad(tools, scenario, { ...route, ...options }, plan.limitMs, whileHeld),
-    cpuSeconds: () => cpuSeconds(family(tunnel.programs.map(({ pid }) => pid))),
+    cpuSeconds: () => cpuSeconds(pids()),
     rssKib: () => tunnel.programs.map(({ pid }) => family([pid]).reduce((sum, one) => sum + rssKib(one), 0)),
   }
   return {

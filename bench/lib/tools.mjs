@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Program } from './processes.mjs'
+import { freePort, Program } from './processes.mjs'
 
 const NATIVE = fileURLToPath(new URL('../native/', import.meta.url))
 const FALLBACK = fileURLToPath(new URL('../fallback/', import.meta.url))
@@ -50,10 +50,11 @@ export function prepareTools(folder, plainNode) {
 }
 
 /** Starts the destination of all traffic. */
-export async function startOrigin(/** @type {Tools} */ tools, /** @type {number} */ port) {
+export async function startOrigin(/** @type {Tools} */ tools) {
+  const port = await freePort()
   const program = new Program('origin', [...tools.origin, `port=${port}`])
   await program.accepts(port)
-  return program
+  return { port, program }
 }
 
 /**

@@ -67,7 +67,7 @@ const longWay = (up) => ({
   modes: ['forward'],
   quickSubjects: ['linksocks', 'against', 'direct'],
   base: 'direct',
-  each: 'long',
+  where: 'long-way',
   metrics: [
     { name: 'rate', unit: 'Mbit/s', better: 'more' },
     ...(up === 0 ? [/** @type {const} */ ({ name: 'second half', unit: 'Mbit/s', better: 'more' })] : []),

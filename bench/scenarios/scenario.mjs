@@ -20,11 +20,14 @@
  * @property {readonly string[]} [quickSubjects] of the quick run, if not all
  * @property {readonly Metric[]} metrics the first is what the ratio in the table is about
  * @property {string} [base] what it is compared with, if not the relay
- * @property {'round' | 'process' | 'long'} [each] measured in `rounds`; or in `fewRounds`, with fresh processes, or over the long way
+ * @property {'process'} [each] with fresh processes for each measurement, in `fewRounds`
+ * @property {'long-way' | 'one-core'} [where] over the long way, in `fewRounds`; or with every process on one CPU
  * @property {(subject: import('../subjects/subject.mjs').Subject) => boolean} [suits]
  * @property {(run: Run) => Promise<any>} [prepare] once for each subject, before the rounds
  * @property {(run: Run, prepared: any) => Promise<Record<string, number>>} measure
  */
+/** How the names of the scenarios begin that have one CPU for everything. */
+export const ONE_CORE = 'one-core'
 /** Without the direct connection, which in a quick run only shows once what load generator and origin can do. */
 export const TUNNELS = ['linksocks', 'against', 'noresume', 'observed', 'relay', 'v2ray', 'ssh', 'deployed']
 /** Without the deployed LinkSocks too, which takes long to measure. */
