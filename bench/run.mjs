@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { judge } from './lib/goals.mjs'
 import { endOnSignals, runIsolated } from './lib/isolate.mjs'
-import { descriptors, machine } from './lib/machine.mjs'
+import { copySpeeds, descriptors, headline, machine } from './lib/machine.mjs'
 import { Bench } from './lib/measure.mjs'
 import { oneCpuMissing, onOneCpu } from './lib/one-cpu.mjs'
 import { means, options } from './lib/options.mjs'
@@ -46,6 +46,8 @@ async function main(wanted) {
     )
   }
   const tools = prepareTools(folder, wanted.plainNode)
+  const copyGBps = await copySpeeds(tools, here.cachesKiB)
+  console.log(headline(here, copyGBps))
   const { subjects, missing } = findSubjects(folder, wanted.against, wanted.subjects)
   const reason = oneCpuMissing()
   if (reason !== undefined) missing.push({ name: 'taskset', reason })
@@ -62,7 +64,7 @@ async function main(wanted) {
     tookSeconds: Math.round((Date.now() - began.getTime()) / 1_000),
     plan,
     load: tools.kind,
-    machine: here,
+    machine: { ...here, ...(copyGBps && { copyGBps }) },
     subjects: subjects.map(({ name, title, version }) => ({ name, title, version })),
     missing,
     failures,

@@ -6,7 +6,7 @@ import { freePort, Program } from './processes.mjs'
 
 const NATIVE = fileURLToPath(new URL('../native/', import.meta.url))
 const FALLBACK = fileURLToPath(new URL('../fallback/', import.meta.url))
-const LOAD_FILES = ['load.c', 'bulk.c', 'echo.c', 'conns.c', 'channels.c', 'udp.c', 'common.c']
+const LOAD_FILES = ['load.c', 'bulk.c', 'echo.c', 'conns.c', 'channels.c', 'udp.c', 'copy.c', 'common.c']
 const DAEMON_PATHS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
 /**

@@ -10,7 +10,7 @@
 static const struct {
   const char *name;
   void (*run)(int, char **);
-} SCENARIOS[] = {{"bulk", bulk}, {"echo", echo}, {"conns", conns}, {"channels", channels}, {"udp", udp}};
+} SCENARIOS[] = {{"bulk", bulk}, {"echo", echo}, {"conns", conns}, {"channels", channels}, {"udp", udp}, {"copy", copy}};
 
 int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);

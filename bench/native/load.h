@@ -7,5 +7,6 @@ void echo(int argc, char **argv);
 void conns(int argc, char **argv);
 void channels(int argc, char **argv);
 void udp(int argc, char **argv);
+void copy(int argc, char **argv);
 
 #endif
