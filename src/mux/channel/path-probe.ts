@@ -3,6 +3,11 @@ import type { ChannelHost } from './channel-host.js'
 
 /** A busy channel measures its round trip again after this time. */
 const MEASURE_AGAIN_MS = 500
+/**
+ * After so many measurements of a channel its own shortest is what its path takes. Before, they may all have waited, on a busy machine
+ * for one, and what other channels have seen counts as well, though their far ends may be nearer.
+ */
+export const SURE_AFTER = 4
 /** How long the next answer is waited for of a far end that has answered one PING. */
 const PONG_PATIENCE_MS = 3_000
 
@@ -15,6 +20,7 @@ export class PathProbe {
   #measuredAt = Number.NEGATIVE_INFINITY
   /** The shortest that this channel has seen. */
   #ownMs: number | undefined
+  #measurements = 0
   /** The last answer waited behind data. */
   #queued = false
 
@@ -46,8 +52,14 @@ export class PathProbe {
    */
   roundTrip(): RoundTrip | undefined {
     if (this.#host.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) this.measure()
-    const known = this.#ownMs ?? this.#host.roundTrips.shortestMs
+    const known = this.#known()
     return this.#queued && (known ?? 0) < LONG_PATH_MS ? 'queued' : known
+  }
+
+  #known(): number | undefined {
+    const { shortestMs } = this.#host.roundTrips
+    if (this.#ownMs === undefined || shortestMs === undefined) return this.#ownMs ?? shortestMs
+    return this.#measurements < SURE_AFTER ? Math.min(this.#ownMs, shortestMs) : this.#ownMs
   }
 
   /** The measurement is over. */
@@ -56,6 +68,8 @@ export class PathProbe {
     this.#measuredAt = this.#host.clock.now()
     if (took === undefined) return
     this.#queued = took === 'queued'
-    if (took !== 'queued') this.#ownMs = Math.min(took, this.#ownMs ?? took)
+    if (took === 'queued') return
+    this.#measurements += 1
+    this.#ownMs = Math.min(took, this.#ownMs ?? took)
   }
 }

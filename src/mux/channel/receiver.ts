@@ -6,7 +6,7 @@ import { LentChunks } from '../../streams/lent-chunks.js'
 import { Hold } from '../flow/hold.js'
 import type { RoundTrip } from '../flow/round-trips.js'
 import { ReceiveWindow } from '../flow/window.js'
-import { isShort, sizeFor } from '../flow/window-sizing.js'
+import { sizeFor } from '../flow/window-sizing.js'
 import type { ChannelHost } from './channel-host.js'
 
 type ReceiverHost = Pick<ChannelHost, 'gate' | 'clock' | 'totals' | 'busyReaders' | 'recycle'>
@@ -50,6 +50,8 @@ export class Receiver {
   #finished = false
   /** What the window has of the room that the totals give for growth. */
   #grown = 0
+  /** The window is to shrink to this size. */
+  #wanted: number | undefined
 
   constructor(host: ReceiverHost, answering: boolean, events: ReceiverEvents) {
     this.#host = host
@@ -197,6 +199,7 @@ export class Receiver {
     const wanted = !this.#ended && !this.#finished && !this.#discarding
     if (!wanted || !this.#window.due) return
     this.#resize()
+    this.#shrink()
     const credit = this.#window.flush()
     if (credit > 0) this.#events.grant(credit)
   }
@@ -207,11 +210,17 @@ export class Receiver {
     const took = this.#window.turn(this.#host.clock.now())
     const roundTrip = took === undefined ? undefined : this.#events.roundTrip()
     const { pressing } = this.#host.totals
-    const shares = roundTrip !== undefined && isShort(roundTrip) && !pressing
-    const busy = shares ? this.#host.busyReaders.note(this) : 1
+    const busy = roundTrip !== undefined && !pressing ? this.#host.busyReaders.note(this) : 1
     const wanted = sizeFor({ size, took, roundTrip, busy, pressing })
-    if (wanted < size) this.#giveBackGrowth(this.#window.shrink(wanted))
-    else if (wanted > size) this.#grow(wanted - size)
+    if (wanted > size) this.#grow(wanted - size)
+    if (took !== undefined || pressing) this.#wanted = wanted < size ? wanted : undefined
+  }
+
+  /** As far as bytes were used up, which are not granted again then. */
+  #shrink(): void {
+    if (this.#wanted === undefined) return
+    this.#giveBackGrowth(this.#window.shrink(this.#wanted))
+    if (this.#window.size <= this.#wanted) this.#wanted = undefined
   }
 
   #grow(bytes: number): void {

@@ -8,6 +8,10 @@ const GROWTH = 8
  * waits, and far above that the path, the network or the reader is the limit.
  */
 const WAITING_ROUND_TRIPS = 1.5
+/** What waits in queues beside what the path itself holds: so much time is added to it, and a round trip at most. */
+const QUEUE_MS = 5
+/** A window shrinks where twice as much waits. */
+const SHRINKS_FROM = 2
 /** Busy readers at the end of a short path share this: all of it is queues, and small messages wait behind them. */
 const SHORT_PATH_BYTES = 2 * MIB
 /** Lower bound of a reader's share. */
@@ -20,26 +24,29 @@ export interface WindowUse {
   readonly took: number | undefined
   /** What the path takes; `undefined` if that is not known. */
   readonly roundTrip: RoundTrip | undefined
-  /** Readers of the session that take data as fast as it comes, this one included. Read for a short path only. */
+  /** Readers of the session that take data as fast as it comes, this one included. */
   readonly busy: number
   /** Much of what the process received waits for slow readers. */
   readonly pressing: boolean
 }
 
 /** Whether a path is so short that larger windows would only be queues. */
-export function isShort(roundTrip: RoundTrip): boolean {
+function isShort(roundTrip: RoundTrip): boolean {
   return roundTrip === 'queued' || roundTrip < SHORT_PATH_MS
 }
 
 /**
- * The size that a window should have: what one sender fills in a round trip of a long path, a share of little for a short
- * one, and what it began with where much waits. Above INITIAL_WINDOW_BYTES it takes room, see GrowthBudget.
+ * The size that a window should have: what one sender fills in a round trip of a long path and little more, a share of little for a
+ * short one, and what it began with where much waits. Above INITIAL_WINDOW_BYTES it takes room, see GrowthBudget.
  */
 export function sizeFor({ size, took, roundTrip, busy, pressing }: WindowUse): number {
   if (pressing) return Math.min(size, INITIAL_WINDOW_BYTES)
   if (took === undefined || roundTrip === undefined) return size
   if (roundTrip === 'queued' || isShort(roundTrip)) return shareOf(busy)
-  return took < roundTrip * WAITING_ROUND_TRIPS ? Math.min(size * GROWTH, MAX_WINDOW_BYTES) : size
+  if (took < roundTrip * WAITING_ROUND_TRIPS) return Math.min(size * GROWTH, MAX_WINDOW_BYTES)
+  const queued = roundTrip + QUEUE_MS
+  if (took < roundTrip + SHRINKS_FROM * queued) return size
+  return Math.min(size, Math.max(shareOf(busy), Math.floor((size * (roundTrip + queued)) / took)))
 }
 
 function shareOf(readers: number): number {

@@ -103,6 +103,25 @@ describe('a window', () => {
     expect(end.window).toBeGreaterThan(INITIAL_WINDOW_BYTES)
   })
 
+  it('shrinks to what its path carries when more than that waits, at once and not by and by', () => {
+    const totals = new HeldTotals(RECEIVED_LIMITS)
+    const end = new PathEnd(totals)
+    for (let i = 0; i < 8; i += 1) end.fill(ROUND_TRIP_MS)
+    expect(end.window).toBe(MAX_WINDOW_BYTES)
+    // the network became eight times slower
+    const rate = MAX_WINDOW_BYTES / (8 * ROUND_TRIP_MS)
+    const fill = (): void => end.fill(Math.max(ROUND_TRIP_MS, end.window / rate))
+    for (let i = 0; i < 3; i += 1) fill()
+    // two round trips and 5 ms
+    expect(Math.round(end.window / rate)).toBe(205)
+    const settled = end.window
+    for (let i = 0; i < 20; i += 1) fill()
+    expect(end.window).toBe(settled)
+    end.receiver.finish()
+    end.receiver.stop()
+    expect(totals.growth.take({}, MAX_SESSION_GROWTH_BYTES)).toBe(true)
+  })
+
   describe('at the end of a short path', () => {
     /** So many readers of one link, each of which takes all it gets, turn by turn. */
     const readers = (count: number) => {
