@@ -98,7 +98,8 @@ export class HeldLinks {
   }
 
   /**
-   * The link of an instance has been admitted. One that was there before is closed soon, unless its client {@link keepsChannels}.
+   * The link of an instance has been admitted. One that was there before is closed soon, and attempts that wait for it are
+   * refused, unless its client {@link keepsChannels}.
    */
   hold(key: string, session: HeldSession, options: HoldOptions = {}): void {
     const { replaced = () => {}, asked = false, lingers = false } = options
@@ -109,7 +110,9 @@ export class HeldLinks {
     const answered = asked ? new Promise<void>((resolve) => (told = resolve)) : undefined
     const state = { told, answered, free: false, waiting: new Set<Settle>(), pinged: false, said: false }
     this.#held.set(key, { session, replaced, lingers, since, ...state })
-    if (before?.session.available !== true) return
+    if (before === undefined) return
+    dismiss(before)
+    if (!before.session.available) return
     before.replaced()
     if (before.lingers) this.#retire(before.session)
     else close(before.session)
@@ -181,10 +184,7 @@ export class HeldLinks {
   /** Refuses what waits, and whatever would have to wait from now on. Idempotent. */
   refuseAll(): void {
     this.#over = true
-    for (const { waiting, told } of this.#held.values()) {
-      settleAll(waiting, false)
-      told?.()
-    }
+    for (const held of this.#held.values()) dismiss(held)
   }
 
   /** What its client has said on it by now is heard, and done. */
@@ -224,6 +224,12 @@ export class HeldLinks {
 
 function close(session: HeldSession): void {
   void session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'its client has another link'))
+}
+
+/** Nobody waits for this link any more. */
+function dismiss({ waiting, told }: Held): void {
+  settleAll(waiting, false)
+  told?.()
 }
 
 function settleAll(waiting: ReadonlySet<Settle>, given: boolean): void {

@@ -204,6 +204,20 @@ describe('HeldLinks', () => {
     expect([held.holds('one'), clock.pending]).toEqual([true, 0])
   })
 
+  it.each([true, false])('refuses what waits for a link whose place was taken (it lingers: %s)', async (lingers) => {
+    const { clock, held, session, given, wait } = setUp({ lingers, asked: true })
+    wait()
+    wait()
+    await session.answer(true)
+    const next = new ScriptedSession()
+    held.hold('one', next)
+    await settle()
+    expect([given, held.waiting, clock.pending]).toEqual([[false, false], 0, lingers ? 1 : 0])
+    wait()
+    await next.answer(false)
+    expect(given).toEqual([false, false, true])
+  })
+
   it('lets a client have further links that keeps each channel on one', () => {
     const { held, session } = setUp()
     held.keepsChannels('two', session, true)
