@@ -77,8 +77,12 @@ export class Keepalive {
    * nothing is read, because silence proves nothing then; `false` when it is stopped meanwhile
    */
   answers(limitMs: number): Promise<boolean> {
-    this.#question ??= this.#ask(limitMs)
-    return this.#question.answer
+    if (this.#question !== undefined) return this.#question.answer
+    const question = this.#ask(limitMs)
+    // stands before the ping: the answer may come with it
+    this.#question = question
+    this.#sendPing()
+    return question.answer
   }
 
   /** We stopped reading: the peer's silence proves nothing until `resume()`. */
@@ -122,13 +126,16 @@ export class Keepalive {
     const answer = new Promise<boolean>((resolve) => {
       answered = resolve
     })
-    const timer = this.#options.clock.after(limitMs, () => settle(this.#pausedAt !== undefined))
+    const { clock } = this.#options
+    let timer = clock.after(limitMs, () => {
+      // when the process stood still, its timers run before what came meanwhile is read
+      timer = clock.after(0, () => settle(this.#pausedAt !== undefined))
+    })
     const settle = (alive: boolean): void => {
       timer.cancel()
       this.#question = undefined
       answered(alive)
     }
-    this.#sendPing()
     return { answer, settle }
   }
 

@@ -164,6 +164,27 @@ describe('Keepalive.answers', () => {
     expect(await answer).toBe(true)
   })
 
+  it('hears an answer that came while the process stood still: it is read after the timers that are due', async () => {
+    const { clock, keepalive } = setUp()
+    const answer = keepalive.answers(3_000)
+    clock.after(3_000, () => keepalive.activity())
+    clock.advance(3_000)
+    expect(await answer).toBe(true)
+  })
+
+  it('asks anew after an answer that came with the ping', async () => {
+    const frames: string[] = []
+    const ping = (): void => {
+      frames.push('ping')
+      keepalive.activity()
+    }
+    const clock = new ManualClock()
+    const keepalive = new Keepalive({ transport: { ping, pong: () => {} }, clock, pongs: false, dead: () => {} })
+    expect(await keepalive.answers(3_000)).toBe(true)
+    expect(await keepalive.answers(3_000)).toBe(true)
+    expect([frames, clock.pending]).toEqual([['ping', 'ping'], 0])
+  })
+
   it.each(['stop', 'giveUp'] as const)('is no answer at once after %s()', async (end) => {
     const { clock, keepalive } = setUp()
     const before = clock.pending
