@@ -1,5 +1,6 @@
 import type { Clock, MessageTransport, Timer } from '../ports.js'
 import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../protocol/limits.js'
+import type { Output } from './flow/scheduler.js'
 
 export interface PingTimes {
   /** Milliseconds between two pings. */
@@ -13,6 +14,8 @@ export const PING_TIMES: PingTimes = { intervalMs: PING_INTERVAL_MS, timeoutMs: 
 
 /** The first ping comes early: it tells how long the path is. */
 const FIRST_PING_MS = 1_000
+/** Milliseconds after which a transport that is still full is so because of its peer: the system takes what it can before. */
+const FULL_MS = 500
 
 /** Whether the peer is there: all that ask at a time share one ping. */
 interface Question {
@@ -27,6 +30,8 @@ export interface KeepaliveOptions {
   readonly pongs: boolean
   /** @default {@link PING_TIMES} */
   readonly times?: PingTimes | undefined
+  /** @default never full */
+  readonly output?: (() => Output) | undefined
   /** Called once when nothing arrived for too long. */
   readonly dead: () => void
 }
@@ -74,7 +79,8 @@ export class Keepalive {
 
   /**
    * Pings now, unless a question is open. @returns whether a frame of any kind comes within `limitMs`; `true` as well while
-   * nothing is read, because silence proves nothing then; `false` when it is stopped meanwhile
+   * nothing is read, because silence proves nothing then, and when some of what has filled the transport has left it: the ping
+   * waits behind that, and the peer's system takes it; `false` when it is stopped meanwhile
    */
   answers(limitMs: number): Promise<boolean> {
     if (this.#question !== undefined) return this.#question.answer
@@ -126,10 +132,15 @@ export class Keepalive {
     const answer = new Promise<boolean>((resolve) => {
       answered = resolve
     })
-    const { clock } = this.#options
-    let timer = clock.after(limitMs, () => {
-      // when the process stood still, its timers run before what came meanwhile is read
-      timer = clock.after(0, () => settle(this.#pausedAt !== undefined))
+    const { clock, output = emptyOutput } = this.#options
+    const fullMs = Math.min(FULL_MS, limitMs)
+    let timer = clock.after(fullMs, () => {
+      const before = output()
+      const alive = (): boolean => this.#pausedAt !== undefined || hasMoved(before, output())
+      timer = clock.after(limitMs - fullMs, () => {
+        // when the process stood still, its timers run before what came meanwhile is read
+        timer = clock.after(0, () => settle(alive()))
+      })
     })
     const settle = (alive: boolean): void => {
       timer.cancel()
@@ -160,4 +171,13 @@ export class Keepalive {
     }
     this.#deadlineTimer = this.#options.clock.after(left, () => this.#checkSilence())
   }
+}
+
+function emptyOutput(): Output {
+  return { leftBytes: 0, full: false }
+}
+
+/** What is full is emptied by the peer's system alone. */
+function hasMoved(before: Output, now: Output): boolean {
+  return before.full && now.leftBytes > before.leftBytes
 }

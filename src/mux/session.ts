@@ -115,6 +115,7 @@ export class Session implements ChannelHost {
       clock: options.clock,
       pongs: options.pongs,
       times: options.pings,
+      output: () => this.#scheduler.output(),
       dead: () => transport.lose(new LinkSocksError('ERR_LINK_TIMEOUT', 'nothing arrived on the link for too long')),
     })
     this.gate = new ReadGate(transport, options.clock, this.#keepalive)
@@ -152,8 +153,8 @@ export class Session implements ChannelHost {
   }
 
   /**
-   * Pings the peer; calls at the same time share one ping. @returns whether a frame of any kind comes within `limitMs`;
-   * `false` at once when it is closed meanwhile
+   * Pings the peer; calls at the same time share one ping. @returns whether a frame of any kind comes within `limitMs`, or the
+   * peer takes what has filled the transport; `false` at once when it is closed meanwhile
    */
   answers(limitMs: number): Promise<boolean> {
     return this.available ? this.#keepalive.answers(limitMs) : Promise.resolve(false)

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import type { Output } from '../../src/mux/flow/scheduler.js'
 import { Keepalive, type PingTimes } from '../../src/mux/keepalive.js'
 import { LINK_TIMEOUT_MS, PING_INTERVAL_MS } from '../../src/protocol/limits.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 
-function setUp(pongs = false, times?: PingTimes) {
+function setUp(pongs = false, times?: PingTimes, output?: () => Output) {
   const clock = new ManualClock()
   const frames: string[] = []
   const deaths: number[] = []
@@ -12,6 +13,7 @@ function setUp(pongs = false, times?: PingTimes) {
     clock,
     pongs,
     times,
+    output,
     dead: () => deaths.push(clock.now()),
   })
   keepalive.start()
@@ -163,6 +165,26 @@ describe('Keepalive.answers', () => {
     clock.advance(3_000)
     expect(await answer).toBe(true)
   })
+
+  it.each<[string, Output, Output, boolean]>([
+    ['some of what fills the transport leaves', { leftBytes: 5, full: true }, { leftBytes: 6, full: true }, true],
+    ['all of what fills the transport leaves', { leftBytes: 5, full: true }, { leftBytes: 9, full: false }, true],
+    ['nothing of what fills the transport leaves', { leftBytes: 5, full: true }, { leftBytes: 5, full: true }, false],
+    ['the transport has room', { leftBytes: 5, full: false }, { leftBytes: 6, full: false }, false],
+  ])(
+    'says while no frame comes whether the peer takes what the ping waits behind: %s',
+    async (_, first, last, alive) => {
+      let output = { leftBytes: 0, full: true }
+      const { clock, keepalive } = setUp(false, undefined, () => output)
+      const answer = keepalive.answers(3_000)
+      // what the system took at first, whether the peer is there or not
+      output = first
+      clock.advance(2_999)
+      output = last
+      clock.advance(1)
+      expect([await answer, clock.pending]).toEqual([alive, 2])
+    },
+  )
 
   it('hears an answer that came while the process stood still: it is read after the timers that are due', async () => {
     const { clock, keepalive } = setUp()

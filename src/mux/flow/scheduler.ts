@@ -41,6 +41,14 @@ export interface ScheduledTransport {
   send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void
 }
 
+/** What a transport was given to send. */
+export interface Output {
+  /** Bytes that have left it so far. */
+  readonly leftBytes: number
+  /** It takes no more data until some of that has left. */
+  readonly full: boolean
+}
+
 class Slot implements Lane {
   readonly source: Source
   readonly #scheduler: Scheduler
@@ -101,6 +109,12 @@ export class Scheduler {
   /** Bytes of messages that were given to the transport. */
   get sentBytes(): number {
     return this.#sentBytes
+  }
+
+  /** What the transport has of it. */
+  output(): Output {
+    const { bufferedAmount } = this.#transport
+    return { leftBytes: this.#sentBytes - bufferedAmount, full: bufferedAmount >= TRANSPORT_HIGH_WATER_BYTES }
   }
 
   /** Sources that have something to send. */

@@ -104,6 +104,15 @@ describe('Scheduler', () => {
     expect(transport.bufferedAmount).toBeLessThan(TRANSPORT_HIGH_WATER_BYTES + source.size)
   })
 
+  it('says what has left the transport, and whether that is full', () => {
+    const { scheduler, transport, add } = setUp()
+    expect(scheduler.output()).toEqual({ leftBytes: 0, full: false })
+    add(new FakeSource(1, QUANTUM_BYTES))
+    expect(scheduler.output()).toEqual({ leftBytes: 0, full: true })
+    transport.bufferedAmount -= 1_000
+    expect(scheduler.output()).toEqual({ leftBytes: 1_000, full: false })
+  })
+
   it('gives busy sources equal shares whatever the size of their messages', () => {
     const { add, turn } = busy()
     const sizes = [40, 100, 1_000, 16_000, 40_000, 65_536, 66_000, 262_144]

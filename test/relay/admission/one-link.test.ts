@@ -7,7 +7,7 @@ import {
   SECOND_TRY_MS,
 } from '../../../src/relay/admission/held-links.js'
 import { settle } from '../../support/manual-clock.js'
-import { connectTcp, data } from '../splice/channels.js'
+import { connectTcp, data, openChannel } from '../splice/channels.js'
 import { agentWorld, type Peer, uuid, World } from '../world.js'
 
 async function forwardWorld(): Promise<World> {
@@ -70,6 +70,24 @@ describe('Relay, a further link of an instance in the URL form', () => {
     await held.send(encodeLog({ level: 'debug', message: 'here' }))
     expect(answers).toEqual([false])
   })
+
+  it.each([true, false])(
+    'is judged by what leaves the held link while that is full: some of it does (%s)',
+    async (some) => {
+      const world = await agentWorld()
+      const instance = uuid()
+      const provider = await world.join('tenant', { reverse: true })
+      const held = await world.join('member', { instance })
+      const id = await openChannel(held, provider)
+      held.far.hold()
+      for (let count = 0; count < 8; count += 1) await provider.send(data(id, new Uint8Array(65_536)))
+      const answers = ask(world, 'member', instance)
+      await world.clock.advanceAsync(HELD_LINK_ANSWER_MS - 1)
+      if (some) held.far.flush(1)
+      await world.clock.advanceAsync(1)
+      expect([answers, held.closed]).toEqual(some ? [[false], undefined] : [[true], { code: 1006 }])
+    },
+  )
 
   it('waits for nothing when the instance has no link, or none any more', async () => {
     const world = await forwardWorld()
