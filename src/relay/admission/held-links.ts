@@ -11,8 +11,10 @@ export const HELD_LINK_ANSWER_MS = 3_000
  * one of them is admitted, and tries those that were refused again after a second.
  */
 export const SECOND_TRY_MS = 700
-/** When that time ends, from the first link. */
+/** When that time ends, from the first link, on a path of no length. */
 export const SECOND_TRY_END_MS = 3_000
+/** Round trips of the held link by which it ends later: one is the refusal's, others are TCP's, TLS's and the request's. */
+export const SECOND_TRY_ROUND_TRIPS = 4
 /** Milliseconds after which a link that lingers is closed, if it has no channel then; it is looked at as often. */
 export const RETIRE_MS = 1_000
 /** It is closed, channel or not, when it was looked at so often. */
@@ -33,7 +35,9 @@ export interface LinkOwner {
 }
 
 /** What is asked of a link that is held. */
-export type HeldSession = Pick<Session, 'available' | 'channels' | 'answers' | 'close' | 'abort'>
+export interface HeldSession extends Pick<Session, 'available' | 'channels' | 'answers' | 'close' | 'abort'> {
+  readonly usage: Pick<Session['usage'], 'roundTripMs'>
+}
 
 type Settle = (given: boolean) => void
 
@@ -143,7 +147,7 @@ export class HeldLinks {
     const held = this.#held.get(key)
     if (held === undefined || held.free || !held.session.available) return false
     const ageMs = this.#clock.now() - held.since
-    return held.session.channels > 0 || ageMs < SECOND_TRY_MS || ageMs >= SECOND_TRY_END_MS
+    return held.session.channels > 0 || ageMs < SECOND_TRY_MS || ageMs >= secondTryEndMs(held.session)
   }
 
   /**
@@ -220,6 +224,12 @@ export class HeldLinks {
     timer.cancel()
     held.told = undefined
   }
+}
+
+/** Milliseconds from the first link of an instance. */
+function secondTryEndMs({ usage }: HeldSession): number {
+  const roundTripMs = Math.min(usage.roundTripMs ?? 0, HELD_LINK_ANSWER_MS)
+  return SECOND_TRY_END_MS + SECOND_TRY_ROUND_TRIPS * roundTripMs
 }
 
 function close(session: HeldSession): void {

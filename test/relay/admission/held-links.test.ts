@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { LinkSocksError } from '../../../src/errors.js'
 import { nodeCrypto } from '../../../src/node/system/crypto.js'
 import {
+  HELD_LINK_ANSWER_MS,
   HeldLinks,
   type HeldSession,
   type HoldOptions,
@@ -12,6 +13,7 @@ import {
   RETIRE_MS,
   SECOND_TRY_END_MS,
   SECOND_TRY_MS,
+  SECOND_TRY_ROUND_TRIPS,
 } from '../../../src/relay/admission/held-links.js'
 import { newToken, type Token } from '../../../src/relay/tokens/tokens.js'
 import { countListeners } from '../../support/count-listeners.js'
@@ -22,6 +24,7 @@ class ScriptedSession implements HeldSession {
   available = true
   channels = 0
   closes = 0
+  readonly usage: { roundTripMs: number | undefined } = { roundTripMs: undefined }
   readonly asked: ((alive: boolean) => void)[] = []
   readonly reasons: LinkSocksError[] = []
 
@@ -164,6 +167,18 @@ describe('HeldLinks', () => {
     // counted from the first link
     held.hold('one', new ScriptedSession())
     clock.advance(SECOND_TRY_END_MS - SECOND_TRY_MS - 1)
+    expect(held.holds('one')).toBe(false)
+    clock.advance(1)
+    expect(held.holds('one')).toBe(true)
+  })
+
+  it.each([
+    [700, 700],
+    [60_000, HELD_LINK_ANSWER_MS],
+  ])('gives a client four round trips longer to try again on a long path: %s ms', (roundTripMs, countedMs) => {
+    const { clock, held, session } = setUp()
+    session.usage.roundTripMs = roundTripMs
+    clock.advance(SECOND_TRY_END_MS + SECOND_TRY_ROUND_TRIPS * countedMs - 1)
     expect(held.holds('one')).toBe(false)
     clock.advance(1)
     expect(held.holds('one')).toBe(true)
