@@ -63,16 +63,26 @@ function unlessRefused(
   const checked = check({ signal: gone.signal })
   if (checked === undefined) return goOn()
   const leave = (): void => gone.abort()
+  // nobody reads yet: the end of what the client sends shows as something to read that is nothing
+  const look = (): void => {
+    if (socket.readableLength === 0) leave()
+  }
   // 'close' follows
   const ignore = (): void => {}
+  socket.on('readable', look)
   socket.on('close', leave)
   socket.on('error', ignore)
-  void checked.then((refusal) => {
+  const proceed = (refusal: Refusal | undefined): void => {
     socket.off('close', leave)
     socket.off('error', ignore)
     if (socket.destroyed) return
     if (refusal === undefined) goOn()
     else refuseSocket(socket, refusal)
+  }
+  void checked.then((refusal) => {
+    socket.off('readable', look)
+    // a tick later that listener is forgotten: else the socket would begin to flow for the next reader
+    process.nextTick(proceed, refusal)
   })
 }
 

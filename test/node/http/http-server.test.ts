@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { Refusal } from '../../../src/api/answers.js'
@@ -484,13 +484,16 @@ describe('listenHttp and WebSockets', () => {
     socket.destroy()
   })
 
-  it('says when the connection of a handshake that waits is gone, and opens nothing then', async () => {
+  it.each<[string, (socket: Socket) => void]>([
+    ['reset', (socket) => socket.resetAndDestroy()],
+    ['ended by its client', (socket) => socket.end()],
+  ])('says when the connection of a handshake that waits is %s, and opens nothing then', async (_, end) => {
     const { checkUpgrade, asked } = scriptedCheck()
     const { port, upgrades } = await serve({ checkUpgrade })
     const socket = connect(port, '127.0.0.1')
     socket.write(upgradeRequest('/socket?later', ''))
     await until(() => asked.length === 1)
-    socket.resetAndDestroy()
+    end(socket)
     await until(() => asked[0]?.signal?.aborted === true)
     asked[0]?.answer(undefined)
     expect(await rawUpgrade(port, '/socket?now', '')).toMatch(/^HTTP\/1\.1 101 /)
