@@ -63,7 +63,7 @@ function unlessRefused(
   const checked = check({ signal: gone.signal })
   if (checked === undefined) return goOn()
   const leave = (): void => gone.abort()
-  // nobody reads yet: the end of what the client sends shows as something to read that is nothing
+  // the connection is not read yet: its end shows as 'readable' with no bytes
   const look = (): void => {
     if (socket.readableLength === 0) leave()
   }

@@ -46,7 +46,7 @@ export interface HoldOptions {
   readonly replaced?: () => void
   /** Its client was asked for its release. */
   readonly asked?: boolean
-  /** What its client says at once is to be heard after that as well; else it is closed then. */
+  /** Its session goes on for a while then, for messages that are on their way; else it is closed at once. */
   readonly lingers?: boolean
 }
 
@@ -61,10 +61,10 @@ interface Held {
   pinged: boolean
   /** Its client keeps each channel on one link, and may have several. */
   free: boolean
-  /** Called when the client has said whether it does; set as long as it was asked and has not. */
-  told: (() => void) | undefined
-  /** Settles then. */
-  readonly answered: Promise<void> | undefined
+  /** Ends the wait for the client's release; set from the question to the answer. */
+  settleRelease: (() => void) | undefined
+  /** Settles with that. */
+  readonly releaseAnswer: Promise<void> | undefined
   /** A refusal because of it was made known. */
   said: boolean
 }
@@ -110,9 +110,9 @@ export class HeldLinks {
     const before = this.#held.get(key)
     if (before?.free === true && before.session.available) return
     const since = before?.since ?? this.#clock.now()
-    let told: (() => void) | undefined
-    const answered = asked ? new Promise<void>((resolve) => (told = resolve)) : undefined
-    const state = { told, answered, free: false, waiting: new Set<Settle>(), pinged: false, said: false }
+    let settleRelease: (() => void) | undefined
+    const releaseAnswer = asked ? new Promise<void>((resolve) => (settleRelease = resolve)) : undefined
+    const state = { settleRelease, releaseAnswer, free: false, waiting: new Set<Settle>(), pinged: false, said: false }
     this.#held.set(key, { session, replaced, lingers, since, ...state })
     if (before === undefined) return
     dismiss(before)
@@ -127,8 +127,8 @@ export class HeldLinks {
     const held = this.#held.get(key)
     if (held?.session !== session) return
     held.free ||= keeps
-    held.told?.()
-    held.told = undefined
+    held.settleRelease?.()
+    held.settleRelease = undefined
   }
 
   /** After hold(): it is gone. */
@@ -136,7 +136,7 @@ export class HeldLinks {
     const held = this.#held.get(key)
     if (held?.session === session) {
       this.#held.delete(key)
-      held.told?.()
+      held.settleRelease?.()
     }
     this.#retired.get(session)?.cancel()
     this.#retired.delete(session)
@@ -185,13 +185,13 @@ export class HeldLinks {
     return true
   }
 
-  /** Refuses what waits, and whatever would have to wait from now on. Idempotent. */
+  /** Refuses the attempts that wait, and those that would have to from now on. Idempotent. */
   refuseAll(): void {
     this.#over = true
     for (const held of this.#held.values()) dismiss(held)
   }
 
-  /** What its client has said on it by now is heard, and done. */
+  /** Closes a session whose place was taken once its messages have come and its channels have ended. */
   #retire(session: HeldSession, looks = MAX_RETIRE_LOOKS): void {
     const look = (): void => {
       if (session.channels > 0 && looks > 1) return this.#retire(session, looks - 1)
@@ -205,7 +205,7 @@ export class HeldLinks {
     const { session, waiting } = held
     held.pinged = true
     const alive = await session.answers(HELD_LINK_ANSWER_MS)
-    if (alive && held.told !== undefined) await this.#untilTold(held)
+    if (alive && held.settleRelease !== undefined) await this.#untilRelease(held)
     held.pinged = false
     if (held.free) return settleAll(waiting, true)
     // one that is being closed in order is left to that
@@ -218,11 +218,11 @@ export class HeldLinks {
   }
 
   /** A client that does not say its release in time is not asked again. */
-  async #untilTold(held: Held): Promise<void> {
-    const timer = this.#clock.after(RELEASE_ANSWER_MS, () => held.told?.())
-    await held.answered
+  async #untilRelease(held: Held): Promise<void> {
+    const timer = this.#clock.after(RELEASE_ANSWER_MS, () => held.settleRelease?.())
+    await held.releaseAnswer
     timer.cancel()
-    held.told = undefined
+    held.settleRelease = undefined
   }
 }
 
@@ -237,9 +237,9 @@ function close(session: HeldSession): void {
 }
 
 /** Nobody waits for this link any more. */
-function dismiss({ waiting, told }: Held): void {
+function dismiss({ waiting, settleRelease }: Held): void {
   settleAll(waiting, false)
-  told?.()
+  settleRelease?.()
 }
 
 function settleAll(waiting: ReadonlySet<Settle>, given: boolean): void {

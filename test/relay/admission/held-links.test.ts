@@ -66,7 +66,7 @@ function setUp(options: HoldOptions = {}) {
 }
 
 describe('HeldLinks', () => {
-  it('refuses everybody who waits when the held link answers, and asks it once for all of them', async () => {
+  it('refuses all attempts that wait when the held link answers, and asks it once for all of them', async () => {
     const { held, session, given, wait } = setUp()
     for (let count = 0; count < 3; count += 1) wait()
     expect([held.waiting, session.asked.length]).toEqual([3, 1])
@@ -126,7 +126,7 @@ describe('HeldLinks', () => {
     expect(held.holds('one')).toBe(false)
   })
 
-  it('lets nobody wait who has left before', async () => {
+  it('lets no attempt wait that has left before', async () => {
     const { held } = setUp()
     expect(await held.wait('one', { signal: AbortSignal.abort() })).toBe(false)
     expect(held.waiting).toBe(0)
@@ -219,19 +219,22 @@ describe('HeldLinks', () => {
     expect([held.holds('one'), clock.pending]).toEqual([true, 0])
   })
 
-  it.each([true, false])('refuses what waits for a link whose place was taken (it lingers: %s)', async (lingers) => {
-    const { clock, held, session, given, wait } = setUp({ lingers, asked: true })
-    wait()
-    wait()
-    await session.answer(true)
-    const next = new ScriptedSession()
-    held.hold('one', next)
-    await settle()
-    expect([given, held.waiting, clock.pending]).toEqual([[false, false], 0, lingers ? 1 : 0])
-    wait()
-    await next.answer(false)
-    expect(given).toEqual([false, false, true])
-  })
+  it.each([true, false])(
+    'refuses the attempts that wait for a link whose place was taken (it lingers: %s)',
+    async (lingers) => {
+      const { clock, held, session, given, wait } = setUp({ lingers, asked: true })
+      wait()
+      wait()
+      await session.answer(true)
+      const next = new ScriptedSession()
+      held.hold('one', next)
+      await settle()
+      expect([given, held.waiting, clock.pending]).toEqual([[false, false], 0, lingers ? 1 : 0])
+      wait()
+      await next.answer(false)
+      expect(given).toEqual([false, false, true])
+    },
+  )
 
   it('lets a client have further links that keeps each channel on one', () => {
     const { held, session } = setUp()
@@ -325,7 +328,7 @@ describe('HeldLinks', () => {
     expect(await held.wait('one')).toBe(true)
   })
 
-  it('refuses what waits at refuseAll(), and what comes after it without a question', async () => {
+  it('refuses the attempts that wait at refuseAll(), and those after it without a question', async () => {
     const { held, session, given, wait } = setUp()
     wait()
     held.refuseAll()
@@ -346,7 +349,7 @@ describe('limitedInstance', () => {
     ...newToken(name, 'api', new ManualClock(), nodeCrypto),
   })
 
-  it('limits nobody who keeps a channel on one link, or names no instance', () => {
+  it('limits no client that keeps a channel on one link, or names no instance', () => {
     const one = { token: token('a'), instance: 'id', spreads: true }
     expect(limitedInstance(one)).toBeDefined()
     expect(limitedInstance({ ...one, spreads: false })).toBeUndefined()
