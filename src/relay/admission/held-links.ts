@@ -177,10 +177,13 @@ export class HeldLinks {
     })
   }
 
-  /** Whether a refusal is the first one because of the link that is held: a client comes again and again. */
+  /**
+   * Whether a refusal is the first one because of the link that is held: a client comes again and again. Those after
+   * refuseAll() have another reason.
+   */
   firstRefusal(key: string): boolean {
     const held = this.#held.get(key)
-    if (held === undefined || held.said) return false
+    if (held === undefined || held.said || this.#over) return false
     held.said = true
     return true
   }

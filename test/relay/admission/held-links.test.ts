@@ -338,6 +338,7 @@ describe('HeldLinks', () => {
     wait()
     await settle()
     expect([given, session.asked.length]).toEqual([[false, false], 1])
+    expect(held.firstRefusal('one')).toBe(false)
     await session.answer(true)
     expect(held.waiting).toBe(0)
   })
