@@ -4,7 +4,7 @@ import { KIB, MAX_DATA_BYTES, MIB } from '../../protocol/limits.js'
 /** Data of one message where nothing is known about the path: small enough to take turns. */
 const LEAST_BYTES = 64 * KIB
 /** What a message may occupy the transport. */
-const SHARE_MS = 0.25
+const SHARE_MS = 1
 /** The rate is known anew after so many bytes. */
 const SAMPLE_BYTES = MIB
 
