@@ -12,6 +12,8 @@ const WAITING_ROUND_TRIPS = 1.5
 const QUEUE_MS = 5
 /** A window shrinks where twice as much waits. */
 const SHRINKS_FROM = 2
+/** A window that took longer was not always waited for: its sender had nothing to send for a while, and no queue is seen. */
+const PAUSE_MS = 1_000
 /** Busy readers at the end of a short path share this: all of it is queues, and small messages wait behind them. */
 const SHORT_PATH_BYTES = 2 * MIB
 /** Lower bound of a reader's share. */
@@ -45,7 +47,7 @@ export function sizeFor({ size, took, roundTrip, busy, pressing }: WindowUse): n
   if (roundTrip === 'queued' || isShort(roundTrip)) return shareOf(busy)
   if (took < roundTrip * WAITING_ROUND_TRIPS) return Math.min(size * GROWTH, MAX_WINDOW_BYTES)
   const queued = roundTrip + QUEUE_MS
-  if (took < roundTrip + SHRINKS_FROM * queued) return size
+  if (took < roundTrip + SHRINKS_FROM * queued || took > PAUSE_MS) return size
   return Math.min(size, Math.max(shareOf(busy), Math.floor((size * (roundTrip + queued)) / took)))
 }
 
