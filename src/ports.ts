@@ -214,7 +214,7 @@ export interface MessageTransport {
   /** Stops reading from the network; messages already read may still be delivered. Idempotent. */
   pause(): void
   resume(): void
-  /** Sends what is queued, then a close frame; gives the peer a few seconds, then ends the connection. Idempotent. */
+  /** Sends what is queued, then a close frame; gives the peer a few seconds, then ends the connection. Reads on where it was paused. Idempotent. */
   close(code?: number, reason?: string): void
   /** Ends the connection at once, with the reason that `close()` of the handler tells. Idempotent. */
   abort(reason?: LinkSocksError): void

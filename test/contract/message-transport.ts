@@ -233,6 +233,14 @@ function describeClosing(startedPair: Started, pair: () => Promise<TransportPair
     expect(atA.messages.map((message) => message[0])).toEqual([7])
   })
 
+  it('sees the close frame of the other end though it was paused when it was closed', async () => {
+    const { a, b, atA } = await startedPair()
+    a.pause()
+    b.send(Uint8Array.of(7), filled(500_000, 1))
+    a.close(4001, 'enough')
+    expect((await atA.closed()).code).toBe(4001)
+  })
+
   it('ends with code 1006 at the other end after abort()', async () => {
     const { a, atA, atB } = await startedPair()
     a.abort()

@@ -171,6 +171,7 @@ export class MemoryTransport implements MessageTransport {
     if (this.#closing || this.#ended !== undefined) return
     this.#queue({ kind: 'close', code, reason })
     this.#closing = true
+    this.resume()
     this.#graceTimer = this.#clock?.after(CLOSE_GRACE_MS, () => this.abort())
   }
 

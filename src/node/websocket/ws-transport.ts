@@ -132,6 +132,8 @@ export class WsTransport implements MessageTransport {
   close(code: number = CloseCode.Normal, reason = ''): void {
     if (!this.#open) return
     this.#sendClose(code, reason)
+    // what comes before the peer's close frame has to be read, or that is never seen
+    if (this.#paused) this.resume()
     this.#awaitEnd()
   }
 
