@@ -1,4 +1,3 @@
-import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import type { AbortOptions, ByteStream, DatagramSocket, Dialer, Target } from '../ports.js'
 import { INITIAL_WINDOW_BYTES, MAX_STR8_BYTES, OPEN_TIMEOUT_MS } from '../protocol/limits.js'
@@ -70,30 +69,35 @@ export class SessionDialer implements Dialer {
   }
 
   /** Waits for the far end's answer; on time-out or cancel the channel is aborted, so that no orphan stays. */
-  async #answer(
+  #answer(
     channel: Abortable,
     connect: (onAnswer: (error?: LinkSocksError) => void) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const opened = (late: AbortSignal): Promise<void> => {
-      late.addEventListener('abort', () => channel.abort(LinkSocksError.cancelled(late)), { once: true })
-      return new Promise((resolve, reject) => {
-        connect((error) => (error === undefined ? resolve() : reject(error)))
-      })
-    }
-    try {
-      await withDeadline(opened, {
-        clock: this.#host.clock,
-        timeoutMs: OPEN_TIMEOUT_MS,
-        signal,
-        expired: () => new LinkSocksError('ERR_DIAL_TIMEOUT', 'the far end did not answer in time'),
-      })
-    } catch (thrown) {
-      const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
-      // gone already, unless the Connect could not even be written
-      channel.abort(error)
-      throw error
-    }
+    // every connection comes by here: no signal is made for the deadline
+    return new Promise((resolve, reject) => {
+      let settled = false
+      const settle = (error?: LinkSocksError): void => {
+        if (settled) return
+        settled = true
+        timer.cancel()
+        signal?.removeEventListener('abort', cancel)
+        if (error === undefined) return resolve()
+        // gone already, unless nobody waits any more or the Connect could not even be written
+        channel.abort(error)
+        reject(error)
+      }
+      const cancel = (): void => settle(signal && LinkSocksError.cancelled(signal))
+      const timer = this.#host.clock.after(OPEN_TIMEOUT_MS, () =>
+        settle(new LinkSocksError('ERR_DIAL_TIMEOUT', 'the far end did not answer in time')),
+      )
+      signal?.addEventListener('abort', cancel)
+      try {
+        connect(settle)
+      } catch (thrown) {
+        settle(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
+      }
+    })
   }
 }
 

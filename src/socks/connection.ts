@@ -1,4 +1,4 @@
-import { canonicalHost, networkOf } from '../address.js'
+import { networkOf, socketIp } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { AbortOptions, BindDatagrams, Clock, Credentials, Dialer, SocketAddress, Target } from '../ports.js'
@@ -44,7 +44,7 @@ export interface InboundRequest {
 
 /** What a client's requests count for where clients share a dialer. */
 export function sourceOf({ remoteAddress }: ServeSocksOptions): string {
-  return networkOf(canonicalHost(remoteAddress.host))
+  return networkOf(socketIp(remoteAddress.host))
 }
 
 /** Opens something for a client, with a signal that aborts when the client is gone or is made to go meanwhile. */
