@@ -82,6 +82,7 @@ export class Session implements ChannelHost {
   readonly #trace: boolean
   readonly #probes: ProbeAnswers | undefined
   readonly #channels = new Map<ChannelKey, ChannelEntry>()
+  #used = false
   #transportClosed = (): void => {}
   readonly #gone = new Promise<void>((resolve) => {
     this.#transportClosed = resolve
@@ -165,6 +166,11 @@ export class Session implements ChannelHost {
     return this.#channels.size
   }
 
+  /** Whether it ever had a channel. */
+  get used(): boolean {
+    return this.#used
+  }
+
   /** Bytes held for local readers that have no credit. */
   get heldBytes(): number {
     return this.gate.bufferedBytes
@@ -190,6 +196,7 @@ export class Session implements ChannelHost {
       throw new LinkSocksError('ERR_LIMIT', `more than ${MAX_CHANNELS_PER_SESSION} channels on one link`)
     }
     this.#channels.set(key, entry)
+    this.#used = true
   }
 
   detach(key: ChannelKey): void {

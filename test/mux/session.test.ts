@@ -96,6 +96,14 @@ describe('Session', () => {
     expect(told).toHaveLength(1)
   })
 
+  it('knows whether it ever had a channel', async () => {
+    const peer = new ScriptedPeer()
+    expect(peer.end.session.used).toBe(false)
+    attached(peer, uuid(1))
+    peer.end.session.detach(channelKey(uuid(1)))
+    expect([peer.end.session.channels, peer.end.session.used]).toEqual([0, true])
+  })
+
   it('gives messages outside of channels to its handler, and ignores late authentication', async () => {
     const controls: Message[] = []
     const peer = new ScriptedPeer({ handler: { control: (message) => controls.push(message) } })

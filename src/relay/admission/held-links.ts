@@ -6,7 +6,7 @@ import type { Token } from '../tokens/tokens.js'
 /** Milliseconds within which a frame has to come on a held link when its instance asks for another one. */
 export const HELD_LINK_ANSWER_MS = 3_000
 /**
- * Milliseconds from the first link of an instance to the time in which a further one takes the place of one without a channel. A
+ * Milliseconds from the first link of an instance to the time in which a further one takes the place of one that never had a channel. A
  * deployed client begins with all its links at once, opens its SOCKS port and registers its connector token only when a certain
  * one of them is admitted, and tries those that were refused again after a second.
  */
@@ -35,7 +35,7 @@ export interface LinkOwner {
 }
 
 /** What is asked of a link that is held. */
-export interface HeldSession extends Pick<Session, 'available' | 'channels' | 'answers' | 'close' | 'abort'> {
+export interface HeldSession extends Pick<Session, 'available' | 'channels' | 'used' | 'answers' | 'close' | 'abort'> {
   readonly usage: Pick<Session['usage'], 'roundTripMs'>
 }
 
@@ -147,7 +147,7 @@ export class HeldLinks {
     const held = this.#held.get(key)
     if (held === undefined || held.free || !held.session.available) return false
     const ageMs = this.#clock.now() - held.since
-    return held.session.channels > 0 || ageMs < SECOND_TRY_MS || ageMs >= secondTryEndMs(held.session)
+    return held.session.used || ageMs < SECOND_TRY_MS || ageMs >= secondTryEndMs(held.session)
   }
 
   /**
