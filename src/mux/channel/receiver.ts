@@ -51,7 +51,7 @@ export class Receiver {
   /** What the window has of the room that the totals give for growth. */
   #grown = 0
   /** The window is to shrink to this size. */
-  #wanted: number | undefined
+  #shrinkTo: number | undefined
 
   constructor(host: ReceiverHost, answering: boolean, events: ReceiverEvents) {
     this.#host = host
@@ -213,14 +213,14 @@ export class Receiver {
     const busy = roundTrip !== undefined && !pressing ? this.#host.busyReaders.note(this) : 1
     const wanted = sizeFor({ size, took, roundTrip, busy, pressing })
     if (wanted > size) this.#grow(wanted - size)
-    if (took !== undefined || pressing) this.#wanted = wanted < size ? wanted : undefined
+    if (took !== undefined || pressing) this.#shrinkTo = wanted < size ? wanted : undefined
   }
 
   /** As far as bytes were used up, which are not granted again then. */
   #shrink(): void {
-    if (this.#wanted === undefined) return
-    this.#giveBackGrowth(this.#window.shrink(this.#wanted))
-    if (this.#window.size <= this.#wanted) this.#wanted = undefined
+    if (this.#shrinkTo === undefined) return
+    this.#giveBackGrowth(this.#window.shrink(this.#shrinkTo))
+    if (this.#window.size <= this.#shrinkTo) this.#shrinkTo = undefined
   }
 
   #grow(bytes: number): void {

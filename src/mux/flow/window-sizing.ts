@@ -8,7 +8,7 @@ const GROWTH = 8
  * waits, and far above that the path, the network or the reader is the limit.
  */
 const WAITING_ROUND_TRIPS = 1.5
-/** What waits in queues beside what the path itself holds: so much time is added to it, and a round trip at most. */
+/** What may wait in queues, beside what the path itself holds: one more round trip, and so many milliseconds. */
 const QUEUE_MS = 5
 /** A window shrinks where twice as much waits. */
 const SHRINKS_FROM = 2
@@ -32,11 +32,6 @@ export interface WindowUse {
   readonly pressing: boolean
 }
 
-/** Whether a path is so short that larger windows would only be queues. */
-function isShort(roundTrip: RoundTrip): boolean {
-  return roundTrip === 'queued' || roundTrip < SHORT_PATH_MS
-}
-
 /**
  * The size that a window should have: what one sender fills in a round trip of a long path and little more, a share of little for a
  * short one, and what it began with where much waits. Above INITIAL_WINDOW_BYTES it takes room, see GrowthBudget.
@@ -44,7 +39,8 @@ function isShort(roundTrip: RoundTrip): boolean {
 export function sizeFor({ size, took, roundTrip, busy, pressing }: WindowUse): number {
   if (pressing) return Math.min(size, INITIAL_WINDOW_BYTES)
   if (took === undefined || roundTrip === undefined) return size
-  if (roundTrip === 'queued' || isShort(roundTrip)) return shareOf(busy)
+  // so short that larger windows would only be queues
+  if (roundTrip === 'queued' || roundTrip < SHORT_PATH_MS) return shareOf(busy)
   if (took < roundTrip * WAITING_ROUND_TRIPS) return Math.min(size * GROWTH, MAX_WINDOW_BYTES)
   const queued = roundTrip + QUEUE_MS
   if (took < roundTrip + SHRINKS_FROM * queued || took > PAUSE_MS) return size
