@@ -45,7 +45,7 @@ export class InboundPort {
   }
 
   /** Serves one connection, from its first byte until it is gone. */
-  accept(stream: AcceptedStream, localAddress: SocketAddress, remoteAddress: SocketAddress): void {
+  accept(stream: AcceptedStream, localAddress: () => SocketAddress, remoteAddress: SocketAddress): void {
     const { dialer, clock, log, credentials, unauthorized } = this.#options
     const pending = this.#pending.add(remoteAddress.host, () => stream.terminate(crowded()))
     const served = serveInbound(stream, {

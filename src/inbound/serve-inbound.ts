@@ -1,5 +1,4 @@
 import { addressText } from '../address.js'
-import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import type { ByteStream, Target } from '../ports.js'
 import { MAX_SOCKS_MESSAGE_BYTES } from '../socks/codec.js'
@@ -83,20 +82,22 @@ async function serve(connection: InboundConnection): Promise<void> {
   }
 }
 
-/** The connection is reset when the whole request does not come in time. */
-function requestInTime(connection: InboundConnection): Promise<InboundRequest> {
+/** The connection is reset when the whole request does not come in time: what reads it fails then. */
+async function requestInTime(connection: InboundConnection): Promise<InboundRequest> {
   const { handshake, options } = connection
   const { clock, handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS } = options
-  const read = (deadline: AbortSignal): Promise<InboundRequest> => {
-    // the signal ends with the wait, and its listener with it
-    follow(handshake, deadline)
-    return readRequest(connection)
-  }
-  return withDeadline(read, {
-    clock,
-    timeoutMs: handshakeTimeoutMs,
-    expired: () => new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`),
+  let late: LinkSocksError | undefined
+  const timer = clock.after(handshakeTimeoutMs, () => {
+    late = new LinkSocksError('ERR_SOCKS_TIMEOUT', `no whole SOCKS5 request within ${handshakeTimeoutMs} ms`)
+    handshake.abort(late)
   })
+  try {
+    const request = await readRequest(connection)
+    if (late !== undefined) throw late
+    return request
+  } finally {
+    timer.cancel()
+  }
 }
 
 async function readRequest(connection: InboundConnection): Promise<InboundRequest> {

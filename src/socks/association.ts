@@ -35,7 +35,7 @@ export async function serveAssociation(
     handshake.write(encodeReply(repOf(error)))
     throw error
   }
-  const bound = { host: canonicalHost(options.localAddress.host), port: ends.local.address.port }
+  const bound = { host: canonicalHost(options.localAddress().host), port: ends.local.address.port }
   handshake.write(encodeReply(Rep.Succeeded, bound))
   const association = new Association(ends, options.remoteAddress.host, requested.port)
   await association.run(handshake, options.clock)
@@ -51,7 +51,7 @@ async function open(options: ServeSocksOptions, bindDatagrams: BindDatagrams, si
   const far = await options.dialer.associate({ signal, source: sourceOf(options) })
   try {
     if (signal.aborted) throw LinkSocksError.cancelled(signal)
-    const local = await bindDatagrams(canonicalHost(options.localAddress.host))
+    const local = await bindDatagrams(canonicalHost(options.localAddress().host))
     if (!signal.aborted) return { far, local }
     local.close()
     throw LinkSocksError.cancelled(signal)

@@ -19,7 +19,7 @@ export interface ServeSocksOptions extends AbortOptions {
   /** Binds the socket of a UDP association. @default none; UDP ASSOCIATE is refused with REP 0x07 */
   readonly bindDatagrams?: BindDatagrams | undefined
   /** The address the client connected to; UDP associations are bound to its host. */
-  readonly localAddress: SocketAddress
+  readonly localAddress: () => SocketAddress
   /** The client's address; only its host may use a UDP association. */
   readonly remoteAddress: SocketAddress
 }

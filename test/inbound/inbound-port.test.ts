@@ -45,7 +45,7 @@ class Port {
       near.abort(error)
     }
     const accepted: AcceptedStream = Object.assign(near, { terminate })
-    this.inbound.accept(accepted, LOCAL, { host, port: 50_000 })
+    this.inbound.accept(accepted, () => LOCAL, { host, port: 50_000 })
     return new TestPeer(far)
   }
 

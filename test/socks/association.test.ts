@@ -73,14 +73,14 @@ describe('serveAssociation', () => {
   })
 
   it('shows a dual-stack listener address as the IPv4 address it is', async () => {
-    const association = new Associating({ localAddress: { host: '::ffff:192.0.2.1', port: 1080 } })
+    const association = new Associating({ localAddress: () => ({ host: '::ffff:192.0.2.1', port: 1080 }) })
     expect(await association.reply()).toBe('05000001c00002011b58')
     expect(association.bound).toEqual(['192.0.2.1'])
     await association.end()
   })
 
   it('reports an IPv6 address as such', async () => {
-    const association = new Associating({ localAddress: { host: '2001:db8::1', port: 1080 } })
+    const association = new Associating({ localAddress: () => ({ host: '2001:db8::1', port: 1080 }) })
     const reply = await association.served.client.read(24)
     expect(toHex(reply.subarray(2))).toBe('0500000420010db80000000000000000000000011b58')
     await association.end()

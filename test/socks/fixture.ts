@@ -115,7 +115,7 @@ export class Served {
       dialer: this.dialer,
       clock: this.clock,
       log: this.log,
-      localAddress: { host: '192.0.2.1', port: 1080 },
+      localAddress: () => ({ host: '192.0.2.1', port: 1080 }),
       remoteAddress: { host: '192.0.2.7', port: 50_000 },
       ...options,
     }).then(() => {

@@ -27,8 +27,8 @@ export interface Connected<T extends Abortable> {
 
 /** Alternates address families, beginning with the family of the first (RFC 8305 section 4); order within a family stays. */
 export function interleaveFamilies(hosts: readonly string[]): readonly string[] {
-  const first = hosts[0]
-  if (first === undefined) return []
+  const [first] = hosts
+  if (first === undefined || hosts.length === 1) return hosts
   const leading = hosts.filter((host) => isIpv6(host) === isIpv6(first))
   const other = hosts.filter((host) => isIpv6(host) !== isIpv6(first))
   return Array.from({ length: Math.max(leading.length, other.length) }).flatMap((_, at) =>

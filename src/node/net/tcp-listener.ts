@@ -14,7 +14,8 @@ const FULL_LOG_INTERVAL_MS = 10_000
 
 /** Both ends of an accepted connection. */
 export interface ConnectionInfo {
-  readonly localAddress: SocketAddress
+  /** Asks the system, which few need. Once the connection is gone, what the listener is bound to. */
+  readonly localAddress: () => SocketAddress
   readonly remoteAddress: SocketAddress
 }
 
@@ -103,7 +104,7 @@ export class TcpListener {
   }
 
   #accept(socket: Socket): void {
-    const info = connectionInfo(socket)
+    const info = connectionInfo(socket, this.address)
     // a client that is gone already, or that came while the port closes
     if (info === undefined || this.#closing !== undefined) {
       socket.on('error', () => {})
@@ -124,12 +125,16 @@ export class TcpListener {
   }
 }
 
-function connectionInfo(socket: Socket): ConnectionInfo | undefined {
-  const { localAddress, localPort, remoteAddress, remotePort } = socket
-  if (localAddress === undefined || localPort === undefined) return undefined
+/** @returns `undefined` for a connection that is gone */
+function connectionInfo(socket: Socket, bound: SocketAddress): ConnectionInfo | undefined {
+  const { remoteAddress, remotePort } = socket
   if (remoteAddress === undefined || remotePort === undefined) return undefined
   return {
-    localAddress: { host: socketIp(localAddress), port: localPort },
+    localAddress: () => {
+      const { localAddress, localPort } = socket
+      if (localAddress === undefined || localPort === undefined) return bound
+      return { host: socketIp(localAddress), port: localPort }
+    },
     remoteAddress: { host: socketIp(remoteAddress), port: remotePort },
   }
 }

@@ -58,10 +58,19 @@ describe('listenTcp', () => {
     const socket = dial(listener)
     await until(() => infos.length === 1)
     expect(listener.address).toEqual({ host: '127.0.0.1', port: expect.any(Number) })
-    expect(infos[0]).toEqual({
-      localAddress: listener.address,
-      remoteAddress: { host: '127.0.0.1', port: socket.localPort },
-    })
+    expect(infos[0]?.localAddress()).toEqual(listener.address)
+    expect(infos[0]?.remoteAddress).toEqual({ host: '127.0.0.1', port: socket.localPort })
+  })
+
+  it('answers with what it is bound to once the connection is gone', async () => {
+    const { listener, infos, streams } = await open({ host: '0.0.0.0' })
+    const socket = connect({ host: '127.0.0.1', port: listener.address.port })
+    await until(() => infos.length === 1)
+    expect(infos[0]?.localAddress().host).toBe('127.0.0.1')
+    socket.on('error', () => {})
+    streams[0]?.abort(new LinkSocksError('ERR_CANCELLED', 'enough'))
+    await until(() => listener.connectionCount === 0)
+    expect(infos[0]?.localAddress()).toEqual(listener.address)
   })
 
   it('shows IPv4 clients of an IPv6 port as IPv4', async ({ skip }) => {
@@ -73,7 +82,7 @@ describe('listenTcp', () => {
     })
     await until(() => opened?.infos.length === 1)
     expect(opened?.infos[0]?.remoteAddress.host).toBe('127.0.0.1')
-    expect(opened?.infos[0]?.localAddress.host).toBe('127.0.0.1')
+    expect(opened?.infos[0]?.localAddress().host).toBe('127.0.0.1')
   })
 
   it('says that a port is taken', async () => {
