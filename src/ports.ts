@@ -192,7 +192,8 @@ export interface MessageTransport {
    */
   handBack(unread: readonly Uint8Array[]): void
   /**
-   * Queues one binary message: `head` followed by `body`. Both must stay unchanged until `sent` is called (possibly
+   * Queues one binary message: `head` followed by `body`. `head` is the transport's from here on, but for its memory, which
+   * `recycle()` may take back where `retain()` would keep it. `body` must stay unchanged until `sent` is called (possibly
    * before `send()` returns, always in the order of the messages). Ignored after close, `sent` is called all the same.
    */
   send(head: Uint8Array, body?: Uint8Array, sent?: () => void): void

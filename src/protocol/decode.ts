@@ -2,6 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { ByteReader } from './bytes.js'
 import { channelBind, channelDataAck, channelMigrate, channelMigrateAck } from './channel-moves.js'
+import { DATA_HEAD_BYTES } from './encode.js'
 import { hex } from './hex.js'
 import { isCount, readJsonObject } from './json-body.js'
 import type {
@@ -24,6 +25,8 @@ import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 
 const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
 const SUPPORTED_MAJOR = PROTOCOL_VERSION >> 4
+/** Where a Data message says how its payload is compressed; the length follows. */
+const COMPRESSION_AT = MESSAGE_HEADER_BYTES + 1 + UUID_BYTES
 
 /**
  * The Version byte; only its upper half (the major version) must be ours, another lower half is worth a log line.
@@ -64,7 +67,23 @@ export function readChannelKey(buf: Uint8Array): ChannelKey {
 
 /** Whether a message is Data compressed with gzip; `false` also for one that is too short to tell. */
 export function isGzipData(buf: Uint8Array): boolean {
-  return buf[1] === MessageType.Data && buf[MESSAGE_HEADER_BYTES + 1 + UUID_BYTES] === Compression.Gzip
+  return buf[1] === MessageType.Data && buf[COMPRESSION_AT] === Compression.Gzip
+}
+
+/**
+ * The payload of an uncompressed tcp Data message, a view; `undefined` for any other message and for a broken one, of which
+ * {@link decodeMessage} tells more. Never throws. Nearly all messages are of this kind.
+ */
+export function plainData(buf: Uint8Array): Uint8Array | undefined {
+  if (buf.length < DATA_HEAD_BYTES || (buf[0] as number) >> 4 !== SUPPORTED_MAJOR || buf[1] !== MessageType.Data) return
+  if (buf[2] !== ChannelProtocol.Tcp || buf[COMPRESSION_AT] !== Compression.None) return
+  const end = DATA_HEAD_BYTES + readU32(buf, COMPRESSION_AT + 1)
+  return end > buf.length ? undefined : buf.subarray(DATA_HEAD_BYTES, end)
+}
+
+function readU32(buf: Uint8Array, at: number): number {
+  const high = ((buf[at] as number) << 8) | (buf[at + 1] as number)
+  return high * 2 ** 16 + (((buf[at + 2] as number) << 8) | (buf[at + 3] as number))
 }
 
 function channelIdOffset(type: number | undefined): number | undefined {

@@ -19,6 +19,7 @@ import { ChannelProtocol, Compression, MessageType, PROTOCOL_VERSION } from './m
 import { encodeUtf8 } from './text.js'
 import type { Trailer } from './trailer.js'
 import { writeTrailer } from './trailer.js'
+import { UUID_BYTES } from './uuid.js'
 
 /*
  * Encoders of A.3. Texts longer than 255 bytes are cut at a character boundary: whoever names a host or a token checks
@@ -108,7 +109,19 @@ export function encodeDataHead(
   dataLength: number,
   compression: number = Compression.None,
 ): Uint8Array {
-  return dataHead(ChannelProtocol.Tcp, channelId, dataLength, compression).done()
+  const sound = channelId.length === UUID_BYTES && dataLength >>> 0 === dataLength && compression >>> 0 === compression
+  if (!sound || compression > 0xff) return dataHead(ChannelProtocol.Tcp, channelId, dataLength, compression).done()
+  const head = new Uint8Array(DATA_HEAD_BYTES)
+  head[0] = PROTOCOL_VERSION
+  head[1] = MessageType.Data
+  head[2] = ChannelProtocol.Tcp
+  head.set(channelId, 3)
+  head[19] = compression
+  head[20] = dataLength >>> 24
+  head[21] = dataLength >>> 16
+  head[22] = dataLength >>> 8
+  head[23] = dataLength
+  return head
 }
 
 /** What a datagram carries; an absent address is written as the empty host and port 0 (A.4). */

@@ -1,5 +1,13 @@
 /** The messages of the base protocol, as every other layer imports them: types, decoders and encoders. */
-export { channelKeyOf, decodeMessage, isGzipData, messageType, messageVersion, readChannelKey } from './decode.js'
+export {
+  channelKeyOf,
+  decodeMessage,
+  isGzipData,
+  messageType,
+  messageVersion,
+  plainData,
+  readChannelKey,
+} from './decode.js'
 export {
   DATA_HEAD_BYTES,
   encodeAuth,

@@ -4,7 +4,15 @@ import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
 import { type ControlFrame, ControlOp, encodeControl } from '../../src/protocol/control.js'
 import type { Message } from '../../src/protocol/messages.js'
-import { channelKeyOf, decodeMessage, MessageType, messageType } from '../../src/protocol/messages.js'
+import {
+  ChannelProtocol,
+  Compression,
+  channelKeyOf,
+  decodeMessage,
+  MessageType,
+  messageType,
+  plainData,
+} from '../../src/protocol/messages.js'
 import { channelKey } from '../../src/protocol/uuid.js'
 import { anyMessage, encodeMessage, id, kinds } from './arbitraries.js'
 import { bytesBehindData } from './behind-data.js'
@@ -31,6 +39,36 @@ function expected(data: Uint8Array): Outcome {
     throw error
   }
 }
+
+/** What `plainData` is the short way to. */
+function plainDataByDecoding(data: Uint8Array): Uint8Array | undefined {
+  const outcome = real(data)
+  const message = 'message' in outcome ? outcome.message : undefined
+  if (message?.type !== MessageType.Data) return undefined
+  return message.protocol === ChannelProtocol.Tcp && message.compression === Compression.None ? message.data : undefined
+}
+
+describe('plainData', () => {
+  it('gives what decodeMessage gives for uncompressed tcp Data, and nothing for all else, cut or damaged', () => {
+    fc.assert(
+      fc.property(anyMessage, fc.nat(40), fc.nat(23), fc.nat(255), (message, cut, at, value) => {
+        const whole = encodeMessage(message)
+        const damaged = whole.slice()
+        damaged[at] = value
+        for (const bytes of [whole, whole.subarray(0, cut), damaged]) same(plainData(bytes), plainDataByDecoding(bytes))
+      }),
+      { numRuns: 2_000 },
+    )
+    const empty = encodeMessage({
+      type: MessageType.Data,
+      protocol: ChannelProtocol.Tcp,
+      channelId: new Uint8Array(16),
+      compression: Compression.None,
+      data: new Uint8Array(0),
+    })
+    expect(plainData(empty)).toEqual(new Uint8Array(0))
+  })
+})
 
 describe.each(Object.entries(kinds))('codec of %s', (_name, kind) => {
   it('writes what the oracle writes', () => {

@@ -10,6 +10,7 @@ import {
   isGzipData,
   type Message,
   MessageType,
+  plainData,
 } from '../../protocol/messages.js'
 import { errorOfRefusal, isOrderlyEnd } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
@@ -156,8 +157,10 @@ export class Channel implements ByteStream, ChannelEntry {
   message(raw: Uint8Array): void {
     if (this.#inbox !== undefined || isGzipData(raw)) return this.#sorted().push(raw)
     try {
-      const message = decodeMessage(raw)
-      if (message !== undefined) this.#dispatch(message)
+      const data = plainData(raw)
+      const message = data === undefined ? decodeMessage(raw) : undefined
+      if (data !== undefined && !this.#handlerEvents.closed) this.#onPlainData(data)
+      else if (message !== undefined) this.#dispatch(message)
     } catch (thrown) {
       this.#violated(LinkSocksError.from(thrown, 'ERR_CHANNEL_PROTOCOL'))
     }
@@ -205,16 +208,21 @@ export class Channel implements ByteStream, ChannelEntry {
 
   #onData(message: DataMessage): void {
     if (message.compression === Compression.Control) return this.#onControl(message.data)
-    this.#control.sawTraffic()
     if (message.compression !== Compression.None) {
+      this.#control.sawTraffic()
       throw new LinkSocksError('ERR_MESSAGE_INVALID', `unknown compression ${message.compression}`)
     }
+    this.#onPlainData(message.data)
+  }
+
+  #onPlainData(data: Uint8Array): void {
+    this.#control.sawTraffic()
     if (this.#opener && this.#mode === 'undecided') {
       this.#opening.answeredByData(() => this.#decide(undefined))
       this.#sender.useEarly()
     }
     this.#linger?.data()
-    this.#receiver.data(message.data)
+    this.#receiver.data(data)
   }
 
   #onControl(data: Uint8Array): void {

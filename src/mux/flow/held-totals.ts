@@ -17,6 +17,10 @@ export interface HeldLimits {
   readonly totalBytes: number
 }
 
+interface Held {
+  bytes: number
+}
+
 /** Data delivered to the ends of channels in this process and not used up: 512 stalled readers of one session. */
 export const RECEIVED_LIMITS: HeldLimits = { sessionBytes: 256 * MIB, totalBytes: 512 * MIB }
 
@@ -28,7 +32,9 @@ export class HeldTotals {
   /** Windows may grow by half of what may wait in all. */
   readonly growth: GrowthBudget
   readonly #limits: HeldLimits
-  readonly #sessions = new Map<object, number>()
+  /** What waits of each session that ever had something. */
+  readonly #held = new WeakMap<object, Held>()
+  #sessions = 0
   #bytes = 0
   readonly #waiting = new Map<object, (() => void)[]>()
 
@@ -44,7 +50,7 @@ export class HeldTotals {
 
   /** Sessions of which something waits. */
   get sessions(): number {
-    return this.#sessions.size
+    return this.#sessions
   }
 
   /** Much waits: windows go back to what they began with. */
@@ -54,16 +60,26 @@ export class HeldTotals {
 
   /** So many bytes more of `session` wait, or fewer when negative. */
   count(session: object, bytes: number): void {
-    const held = (this.#sessions.get(session) ?? 0) + bytes
+    const held = this.#of(session)
+    const before = held.bytes
+    held.bytes = Math.max(0, before + bytes)
     this.#bytes += bytes
-    if (held > 0) this.#sessions.set(session, held)
-    else this.#sessions.delete(session)
-    if (bytes < 0 && this.#waiting.size > 0 && held <= this.#limits.sessionBytes / 4) this.#relieve(session)
+    if (before === 0 && held.bytes > 0) this.#sessions += 1
+    else if (before > 0 && held.bytes === 0) this.#sessions -= 1
+    if (bytes < 0 && this.#waiting.size > 0 && held.bytes <= this.#limits.sessionBytes / 4) this.#relieve(session)
+  }
+
+  #of(session: object): Held {
+    const known = this.#held.get(session)
+    if (known !== undefined) return known
+    const held = { bytes: 0 }
+    this.#held.set(session, held)
+    return held
   }
 
   /** So much of `session` waits that nothing should ask it for more. */
   crowds(session: object): boolean {
-    return (this.#sessions.get(session) ?? 0) > this.#limits.sessionBytes / 2
+    return (this.#held.get(session)?.bytes ?? 0) > this.#limits.sessionBytes / 2
   }
 
   /** Calls back once, when half of what makes a session crowd is left or less. For a session that crowds. */
@@ -82,10 +98,10 @@ export class HeldTotals {
   /** Whether a channel of `session` that holds `bytes` is among those that hold too much; one that `moves` counts as modest. */
   exceeds(session: object, bytes: number, moves = false): boolean {
     const { sessionBytes, totalBytes } = this.#limits
-    const held = this.#sessions.get(session) ?? 0
+    const held = this.#held.get(session)?.bytes ?? 0
     const factor = bytes > MODEST_BYTES && !moves ? 1 : 2
     if (held > sessionBytes * factor) return true
-    return this.#bytes > totalBytes && held > (totalBytes / this.#sessions.size) * factor
+    return this.#bytes > totalBytes && held > (totalBytes / this.#sessions) * factor
   }
 
   /** @throws {LinkSocksError} ERR_LIMIT when {@link exceeds} */

@@ -13,18 +13,20 @@ class Kept {
   readonly #memory: Memory
   readonly head: Uint8Array
   readonly body: Uint8Array | undefined
-  /** Of head and body: whether the memory is retained, else it is the buffer's own. */
-  readonly #retained: readonly [boolean, boolean]
+  /** Whether the memory of head and body is retained. */
+  readonly #headRetained: boolean
+  readonly #bodyRetained: boolean
   /** Connections that were given it and have not said that it left. */
   #given = 0
   #acknowledged = false
 
   constructor(head: Uint8Array, body: Uint8Array | undefined, memory: Memory) {
     this.#memory = memory
-    this.#retained = [memory.retain(head), body !== undefined && memory.retain(body)]
+    this.#headRetained = memory.retain(head)
+    this.#bodyRetained = body !== undefined && memory.retain(body)
+    this.head = head
     // what nobody keeps for us may be used again at once
-    this.head = this.#retained[0] ? head : head.slice()
-    this.body = body === undefined || this.#retained[1] ? body : new Uint8Array(body)
+    this.body = body === undefined || this.#bodyRetained ? body : new Uint8Array(body)
   }
 
   get cost(): number {
@@ -33,7 +35,7 @@ class Kept {
 
   /** A connection is given it. @returns what is to be called when it has left; nothing where that doesn't matter */
   give(): (() => void) | undefined {
-    if (!this.#retained[0] && !this.#retained[1]) return undefined
+    if (!this.#headRetained && !this.#bodyRetained) return undefined
     this.#given += 1
     return () => {
       this.#given -= 1
@@ -49,8 +51,8 @@ class Kept {
   /** A peer may acknowledge what still waits for the socket: used again, it would carry somebody else's bytes. */
   #release(): void {
     if (!this.#acknowledged || this.#given > 0) return
-    if (this.#retained[0]) this.#memory.release(this.head)
-    if (this.#retained[1] && this.body !== undefined) this.#memory.release(this.body)
+    if (this.#headRetained) this.#memory.release(this.head)
+    if (this.#bodyRetained && this.body !== undefined) this.#memory.release(this.body)
   }
 }
 

@@ -1,6 +1,9 @@
 import { KIB, MIB } from '../../protocol/limits.js'
 
-/** Below this a block of its own is cheap enough to be left to the garbage collector. */
+/**
+ * Below this a block of its own is cheap enough to be left to the garbage collector. Nobody asks such a view for its buffer:
+ * V8 keeps small arrays within its heap until then, and moving them out costs more than copying them.
+ */
 export const POOLED_FROM_BYTES = 2 * KIB
 /** Sizes of pooled blocks: a header's room more than a power of two. */
 const CLASS_BYTES = [4, 8, 16, 32, 64, 128, 256].map((kib) => kib * KIB + 512)
@@ -40,8 +43,9 @@ export class BlockPool {
     return new Uint8Array(buffer, 0, bytes)
   }
 
-  /** Gives back the block that `view` lies in, which nobody may touch from here on. Other memory is left alone. */
+  /** Gives back the block that `view` lies in, which nobody may touch from here on. Other memory and small views are left alone. */
   give(view: Uint8Array): void {
+    if (view.byteLength < POOLED_FROM_BYTES) return
     const { buffer } = view
     if (!this.#taken.has(buffer)) return
     const retained = this.#retained.get(buffer)
@@ -54,7 +58,6 @@ export class BlockPool {
    * @returns false for other memory, and for parts so small that copying them is cheaper
    */
   retain(view: Uint8Array): boolean {
-    // V8 keeps small arrays within its heap until somebody asks for their buffer, which costs more than copying them
     if (view.byteLength < POOLED_FROM_BYTES) return false
     const { buffer } = view
     if (!this.#taken.has(buffer)) return false

@@ -19,6 +19,7 @@ export class MessageBuffer {
    * @returns the copy
    */
   append(part: Uint8Array, expected: number): Uint8Array {
+    if (this.#bytes === 0 && expected === 0) return this.#whole(part)
     const end = this.#bytes + part.byteLength
     if (end > this.#memory.byteLength) this.#grow(end, expected)
     this.#memory.set(part, this.#bytes)
@@ -29,7 +30,7 @@ export class MessageBuffer {
 
   /** Gives what was appended, and begins anew. A small message has memory of its own, whatever was expected of it. */
   take(): Uint8Array {
-    let message = this.#memory.subarray(0, this.#bytes)
+    let message = this.#bytes === this.#memory.byteLength ? this.#memory : this.#memory.subarray(0, this.#bytes)
     if (this.#bytes < POOLED_FROM_BYTES && this.#memory.byteLength >= POOLED_FROM_BYTES) {
       message = message.slice()
       blockPool.give(this.#memory)
@@ -37,6 +38,14 @@ export class MessageBuffer {
     this.#memory = NOTHING
     this.#bytes = 0
     return message
+  }
+
+  /** Nearly all small messages come in one part. */
+  #whole(part: Uint8Array): Uint8Array {
+    this.#memory = blockPool.take(part.byteLength)
+    this.#memory.set(part)
+    this.#bytes = part.byteLength
+    return this.#memory
   }
 
   #grow(needed: number, expected: number): void {

@@ -238,11 +238,11 @@ describe('ReplayBudget, of sessions without a connection', () => {
 })
 
 describe('ReplayBuffer, what it keeps by itself', () => {
-  it('is a copy, of heads too: what nobody keeps for it may be used again at once', () => {
+  it('is a copy of a body: what nobody keeps for it may be used again at once', () => {
     const { replay } = buffer()
     const [head, body] = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)]
     replay.push(head, body)
-    for (const memory of [head, body]) memory.fill(0xee)
+    body.fill(0xee)
     expect(next(replay)).toMatchObject({ head: Uint8Array.of(1, 2, 3), body: Uint8Array.of(4, 5) })
   })
 })

@@ -11,11 +11,19 @@ describe('BlockPool', () => {
   it('uses a block again that was given back, whichever part of it names it', () => {
     const pool = new BlockPool()
     const block = pool.take(10_000)
-    pool.give(block.subarray(5_000, 5_001))
+    pool.give(block.subarray(5_000, 8_000))
     expect(pool.freeBytes).toBe(block.buffer.byteLength)
     const next = pool.take(9_000)
     expect(next.buffer).toBe(block.buffer)
     expect([next.byteOffset, next.byteLength]).toEqual([0, 9_000])
+    expect(pool.freeBytes).toBe(0)
+  })
+
+  it('leaves the block of a small view alone, which retain() would not have kept', () => {
+    const pool = new BlockPool()
+    const small = pool.take(5_000).subarray(0, 2_047)
+    expect(pool.retain(small)).toBe(false)
+    pool.give(small)
     expect(pool.freeBytes).toBe(0)
   })
 
