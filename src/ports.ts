@@ -134,7 +134,12 @@ export interface BoundDatagramSocket extends DatagramSocket {
 /** Binds a UDP socket to `host` (IP text of one of this machine's addresses) and a port the system picks. */
 export type BindDatagrams = (host: string) => Promise<BoundDatagramSocket>
 
+/** What a client of a proxy port speaks. */
+export type ProxyProtocol = 'socks5' | 'socks4' | 'http'
+
 export interface DialOptions extends AbortOptions {
+  /** What the client who asks speaks. @default unknown */
+  readonly inbound?: ProxyProtocol | undefined
   /** What the request counts for where clients share a dialer: the network of its client. @default nothing, it has the dialer for itself */
   readonly source?: string | undefined
 }

@@ -1,8 +1,9 @@
 /** One request after the other: its key, its route, and how what the route throws is answered. */
+
+import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, limitedLog, remoteText } from '../log.js'
 import type { Clock, Crypto } from '../ports.js'
 import type { RelayAdmin } from '../relay/admin.js'
-import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
 import { accessRoute, changeAccessRoute } from './access.js'
 import { type Answer, optionsAnswer, Refusal, toResponse } from './answers.js'
 import { createAudit } from './audit.js'

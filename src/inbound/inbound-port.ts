@@ -1,8 +1,10 @@
 import { LinkSocksError } from '../errors.js'
 import { AssociationLimit } from '../exit/udp/association-limit.js'
 import { type Logger, limitedLog } from '../log.js'
-import type { BindDatagrams, ByteStream, Clock, Credentials, Dialer, SocketAddress } from '../ports.js'
+import type { BindDatagrams, ByteStream, Clock, Credentials, Dialer, ProxyProtocol, SocketAddress } from '../ports.js'
+import type { Verdict } from './failed-attempts.js'
 import { PendingConnections } from './pending-connections.js'
+import type { ServeHttp } from './serve-http.js'
 import { serveInbound } from './serve-inbound.js'
 
 /** A connection that a port accepted. */
@@ -18,10 +20,16 @@ export interface InboundPortOptions {
   readonly bindDatagrams: BindDatagrams
   readonly clock: Clock
   readonly log: Logger
-  /** Called when a client gave a wrong user name or password. */
-  readonly unauthorized?: (() => void) | undefined
+  /** Called when a client gave a wrong user name or password. @returns how it is to be answered. @default at once */
+  readonly unauthorized?: ((address: string) => Verdict) | undefined
+  /** What is served. @default all */
+  readonly protocols?: readonly ProxyProtocol[] | undefined
+  /** @default HTTP is refused */
+  readonly serveHttp?: ServeHttp | undefined
   /** Clients at a time whose request is still to come. @default 1_024 */
   readonly maxPending?: number | undefined
+  /** Milliseconds from the accepted connection to the whole request; then it is reset. @default 10_000 */
+  readonly handshakeTimeoutMs?: number | undefined
   /** UDP associations at a time. @default 1_024 */
   readonly maxAssociations?: number | undefined
 }
@@ -46,14 +54,18 @@ export class InboundPort {
 
   /** Serves one connection, from its first byte until it is gone. */
   accept(stream: AcceptedStream, localAddress: () => SocketAddress, remoteAddress: SocketAddress): void {
-    const { dialer, clock, log, credentials, unauthorized } = this.#options
-    const pending = this.#pending.add(remoteAddress.host, () => stream.terminate(crowded()))
+    const { dialer, clock, log, credentials, unauthorized, protocols, serveHttp, handshakeTimeoutMs } = this.#options
+    const { host } = remoteAddress
+    const pending = this.#pending.add(host, () => stream.terminate(crowded()))
     const served = serveInbound(stream, {
       dialer,
       clock,
       log,
       credentials: credentials(),
-      unauthorized,
+      unauthorized: unauthorized && (() => unauthorized(host)),
+      protocols,
+      serveHttp,
+      handshakeTimeoutMs,
       bindDatagrams: this.#bind,
       localAddress,
       remoteAddress,

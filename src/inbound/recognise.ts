@@ -1,30 +1,19 @@
 import { SOCKS_VERSION } from '../socks/codec.js'
+import { SOCKS4_VERSION } from '../socks/codec4.js'
 import type { Decoded } from '../streams/handshake-stream.js'
 
 /** What a connection speaks, as its first bytes show; `other` is none of these. */
 export type InboundProtocol = 'socks5' | 'socks4' | 'http' | 'tls' | 'other'
 
-/** First bytes of a connection that are looked at: the longest beginning of an HTTP request that is known. */
-export const MAX_RECOGNISED_BYTES = 8
+/** First bytes of a connection that are looked at: the longest method that is registered has 17, of those in use 11 and a space. */
+export const MAX_RECOGNISED_BYTES = 16
 
-/** VN of SOCKS4 and SOCKS4a. */
-const SOCKS4_VERSION = 0x04
 /** ContentType `handshake` of the record that a ClientHello comes in (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16
 
-// RFC 9110 section 9, RFC 5789, and the preface of HTTP/2 (RFC 9113 section 3.4)
-const HTTP_STARTS = [
-  'GET ',
-  'HEAD ',
-  'POST ',
-  'PUT ',
-  'DELETE ',
-  'CONNECT ',
-  'OPTIONS ',
-  'TRACE ',
-  'PATCH ',
-  'PRI * ',
-].map((start) => new TextEncoder().encode(start))
+/** A method and the space behind it. RFC 9110 section 9.1 allows more; all that are registered have no more than this. */
+const HTTP_START = /^[A-Z][A-Z-]+ /
+const HTTP_BEGINNING = /^[A-Z][A-Z-]*$/
 
 /**
  * Recognises a connection by its first bytes, as soon as they leave no doubt, and reads none of them: the server of the
@@ -52,13 +41,7 @@ function protocolOf(head: Uint8Array): InboundProtocol | undefined {
 }
 
 function textProtocolOf(head: Uint8Array): InboundProtocol | undefined {
-  const candidates = HTTP_STARTS.filter((start) => agree(start, head))
-  if (candidates.length === 0) return 'other'
-  return candidates.some((start) => start.length <= head.length) ? 'http' : undefined
-}
-
-/** Whether one is the beginning of the other. */
-function agree(a: Uint8Array, b: Uint8Array): boolean {
-  const length = Math.min(a.length, b.length)
-  return a.subarray(0, length).every((byte, index) => byte === b[index])
+  const text = String.fromCharCode(...head)
+  if (HTTP_START.test(text)) return 'http'
+  return HTTP_BEGINNING.test(text) && head.length < MAX_RECOGNISED_BYTES ? undefined : 'other'
 }

@@ -1,10 +1,11 @@
 import { LinkSocksError } from '../errors.js'
+import { encodeMethodChoice, Method } from '../socks/codec.js'
+import { Cd4Reply, encodeSocks4Reply } from '../socks/codec4.js'
 import type { SocksConnection } from '../socks/connection.js'
 
-/** VN 0, CD 91 (rejected or failed), then port and address, which a client ignores. */
-const SOCKS4_REJECTED: Uint8Array = Uint8Array.of(0x00, 0x5b, 0, 0, 0, 0, 0, 0)
+const SOCKS4_REJECTED = encodeSocks4Reply(Cd4Reply.Rejected)
 
-const HTTP_BODY = 'This port speaks SOCKS5, not HTTP. Set it as a SOCKS5 proxy (socks5h://host:port).\n'
+const HTTP_BODY = 'This port does not serve HTTP. Set it as a SOCKS5 proxy (socks5h://host:port).\n'
 
 /** Shown by a browser or an HTTP client that was pointed at the port. */
 const HTTP_REJECTED: Uint8Array = new TextEncoder().encode(
@@ -15,14 +16,20 @@ const HTTP_REJECTED: Uint8Array = new TextEncoder().encode(
     `\r\n${HTTP_BODY}`,
 )
 
+/** @throws {LinkSocksError} ERR_SOCKS_VERSION, after the client was answered in SOCKS5 */
+export async function refuseSocks5({ handshake }: SocksConnection): Promise<never> {
+  handshake.write(encodeMethodChoice(Method.NoneAcceptable))
+  throw new LinkSocksError('ERR_SOCKS_VERSION', 'the client speaks SOCKS5, which this port does not serve')
+}
+
 /** @throws {LinkSocksError} ERR_SOCKS_VERSION, after the client was answered in SOCKS4 */
 export async function refuseSocks4({ handshake }: SocksConnection): Promise<never> {
   handshake.write(SOCKS4_REJECTED)
-  throw new LinkSocksError('ERR_SOCKS_VERSION', 'the client speaks SOCKS4')
+  throw new LinkSocksError('ERR_SOCKS_VERSION', 'the client speaks SOCKS4, which this port does not serve')
 }
 
 /** @throws {LinkSocksError} ERR_SOCKS_VERSION, after the client was answered in HTTP */
 export async function refuseHttp({ handshake }: SocksConnection): Promise<never> {
   handshake.write(HTTP_REJECTED)
-  throw new LinkSocksError('ERR_SOCKS_VERSION', 'the client speaks HTTP')
+  throw new LinkSocksError('ERR_SOCKS_VERSION', 'the client speaks HTTP, which this port does not serve')
 }

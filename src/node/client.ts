@@ -5,6 +5,7 @@ import { Tunnel } from '../client/tunnel.js'
 import { LinkSocksError } from '../errors.js'
 import { AccessDialer } from '../exit/access-dialer.js'
 import { accessList } from '../exit/dial/access-rules.js'
+import { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, silentLogger } from '../log.js'
 import type { AbortOptions, Dialer, SocketAddress } from '../ports.js'
 import { checkClientOptions } from './check-options.js'
@@ -12,6 +13,7 @@ import { connectWebSocket } from './connect/ws-connect.js'
 import { exitDialers } from './exit-dialers.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
 import { nodeResolve } from './net/resolve.js'
+import { toDuplex } from './net/stream-duplex.js'
 import type { TcpListener } from './net/tcp-listener.js'
 import {
   type ClientOptions,
@@ -21,7 +23,6 @@ import {
   type SocksListenOptions,
 } from './options.js'
 import { listenSocks, warnIfUnprotected } from './socks-listener.js'
-import { toDuplex } from './stream-duplex.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
@@ -142,10 +143,20 @@ export class Client implements AsyncDisposable {
   async #listen(socks: SocksListenOptions): Promise<void> {
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
     if (this.#listener !== undefined) return
-    const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT, username, password } = socks
+    const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT, username, password, proxyProtocols, pacHosts } = socks
     const credentials = username === undefined || password === undefined ? undefined : { username, password }
     const dialer = this.#entry()
-    this.#listening = listenSocks({ host, port, credentials: () => credentials, dialer, log: this.#log })
+    const attempts = new FailedAttempts(nodeClock)
+    this.#listening = listenSocks({
+      host,
+      port,
+      credentials: () => credentials,
+      dialer,
+      log: this.#log,
+      unauthorized: (address) => attempts.note(address, 'socks'),
+      protocols: proxyProtocols,
+      pacHosts,
+    })
     const listener = await this.#listening
     // closed meanwhile: whoever closes waits for the port and closes it
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')

@@ -1,6 +1,6 @@
 import type * as Prom from 'prom-client'
 import type { Registry } from 'prom-client'
-import type { FailedAttempts } from '../relay/admission/failed-attempts.js'
+import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type ClientInfo, totalsOf } from '../relay/observe/client-info.js'
 import { perStreamKind, type Statistics } from '../relay/observe/statistics.js'
 import type { Relay } from '../relay/relay.js'

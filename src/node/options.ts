@@ -1,6 +1,6 @@
 import type { ApiKey } from '../api/keys.js'
 import type { Logger } from '../log.js'
-import type { AccessRule, EgressPolicy } from '../ports.js'
+import type { AccessRule, EgressPolicy, ProxyProtocol } from '../ports.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import type { TlsOptions } from './connect/server-socket.js'
 import type { PingOptions, ResumeOptions } from './link-options.js'
@@ -42,7 +42,7 @@ export interface CloseOptions {
   readonly drainMs?: number | undefined
 }
 
-export interface ServerOptions extends CommonOptions {
+export interface ServerOptions extends CommonOptions, ProxyPortOptions {
   /** Address of the HTTP and WebSocket port. @default '0.0.0.0' */
   readonly host?: string | undefined
   /** 0 lets the system pick. @default 8765 */
@@ -78,8 +78,19 @@ export interface ServerOptions extends CommonOptions {
   readonly trustedProxies?: readonly string[] | undefined
 }
 
-/** The local SOCKS5 port of a forward client or connector. */
-export interface SocksListenOptions {
+/** What every proxy port has. */
+export interface ProxyPortOptions {
+  /** What a port serves, recognised by the first bytes of each connection. @default all: socks5, socks4, http */
+  readonly proxyProtocols?: readonly ProxyProtocol[] | undefined
+  /**
+   * Names by which browsers may ask a port for its help and its PAC file, besides `localhost` and addresses; others are refused, for a
+   * page could lead there by a name of its own. @default none
+   */
+  readonly pacHosts?: readonly string[] | undefined
+}
+
+/** The local proxy port of a forward client or connector: SOCKS5, SOCKS4a and HTTP. */
+export interface SocksListenOptions extends ProxyPortOptions {
   /** @default '127.0.0.1' */
   readonly host?: string | undefined
   /** 0 lets the system pick. @default 9870 */

@@ -1,8 +1,8 @@
 import { LinkSocksError } from '../errors.js'
+import { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, silentLogger } from '../log.js'
 import type { SocketAddress, TokenStore } from '../ports.js'
 import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/limits.js'
-import { FailedAttempts } from '../relay/admission/failed-attempts.js'
 import { CONNECTOR_WAIT_MS, Relay } from '../relay/relay.js'
 import { MemoryTokenStore } from '../relay/tokens/memory-token-store.js'
 import { ServerAccess } from '../relay/tokens/server-access.js'
@@ -59,7 +59,14 @@ export class Server implements AsyncDisposable {
     const socksHost = options.socksHost ?? DEFAULT_SOCKS_HOST
     const access = new ServerAccess({ entry: options.entryRules, dial: options.dialRules })
     const attempts = new FailedAttempts(nodeClock, (address) => this.#crowded(address))
-    const unauthorized = (): void => attempts.count('socks')
+    const { proxyProtocols: protocols, pacHosts } = options
+    const ports = {
+      host: socksHost,
+      log,
+      protocols,
+      pacHosts,
+      unauthorized: (address: string) => attempts.note(address, 'socks'),
+    }
     this.#attempts = attempts
     this.#relay = new Relay({
       clock: nodeClock,
@@ -69,7 +76,7 @@ export class Server implements AsyncDisposable {
       createExitDialer: exitDialers(options, log, access.dial),
       resolve: nodeResolve,
       access,
-      openPort: (port) => listenSocks({ host: socksHost, log, unauthorized, ...port }),
+      openPort: (port) => listenSocks({ ...ports, ...port }),
       portRange: options.portRange ?? DEFAULT_PORT_RANGE,
       socksNowait: options.socksNowait ?? false,
       connectorWaitMs: options.connectorWaitMs ?? CONNECTOR_WAIT_MS,

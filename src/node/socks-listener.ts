@@ -1,28 +1,45 @@
 import { isLoopback } from '../address.js'
 import { InboundPort, type InboundPortOptions } from '../inbound/inbound-port.js'
+import type { ServeHttp } from '../inbound/serve-http.js'
 import type { Logger } from '../log.js'
 import { listenTcp, type TcpListener } from './net/tcp-listener.js'
 import { bindDatagrams } from './net/udp-socket.js'
 import { nodeClock } from './system/clock.js'
 
-export interface SocksListenerOptions extends Omit<InboundPortOptions, 'bindDatagrams' | 'clock'> {
+export interface SocksListenerOptions extends Omit<InboundPortOptions, 'bindDatagrams' | 'clock' | 'serveHttp'> {
   readonly host: string
   /** 0 lets the system pick. */
   readonly port: number
+  /** Names besides addresses by which the pages of the port may be asked for. @default none */
+  readonly pacHosts?: readonly string[] | undefined
 }
 
 /**
- * Opens a SOCKS5 port whose requests go out through `dialer`.
+ * Opens a proxy port whose requests go out through `dialer`.
  * @throws {LinkSocksError} ERR_LISTEN
  */
-export function listenSocks({ host, port, ...options }: SocksListenerOptions): Promise<TcpListener> {
-  const inbound = new InboundPort({ ...options, bindDatagrams, clock: nodeClock })
+export function listenSocks({ host, port, pacHosts = [], ...options }: SocksListenerOptions): Promise<TcpListener> {
+  const inbound = new InboundPort({ ...options, bindDatagrams, clock: nodeClock, serveHttp: lazyHttp(pacHosts) })
   return listenTcp({
     host,
     port,
     logger: options.log,
     onConnection: (stream, { localAddress, remoteAddress }) => inbound.accept(stream, localAddress, remoteAddress),
   })
+}
+
+/** Ports that no HTTP client comes to do without it. */
+function lazyHttp(pacHosts: readonly string[]): ServeHttp {
+  let loaded: Promise<ServeHttp> | undefined
+  return async (client) => {
+    loaded ??= loadHttp(pacHosts)
+    return (await loaded)(client)
+  }
+}
+
+async function loadHttp(pacHosts: readonly string[]): Promise<ServeHttp> {
+  const { httpProxy } = await import('./http-proxy/http-proxy.js')
+  return httpProxy(pacHosts)
 }
 
 /** Warns of a SOCKS5 port that asks for no password and that more than this machine can reach. */

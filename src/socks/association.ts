@@ -48,7 +48,7 @@ interface Ends {
 }
 
 async function open(options: ServeSocksOptions, bindDatagrams: BindDatagrams, signal: AbortSignal): Promise<Ends> {
-  const far = await options.dialer.associate({ signal, source: sourceOf(options) })
+  const far = await options.dialer.associate({ signal, source: sourceOf(options), inbound: 'socks5' })
   try {
     if (signal.aborted) throw LinkSocksError.cancelled(signal)
     const local = await bindDatagrams(canonicalHost(options.localAddress().host))

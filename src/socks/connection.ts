@@ -14,8 +14,8 @@ export interface ServeSocksOptions extends AbortOptions {
   readonly log: Logger
   /** What every client must present. @default none; whatever a client presents is accepted */
   readonly credentials?: Credentials | undefined
-  /** Called when a client gave a wrong user name or password. */
-  readonly unauthorized?: (() => void) | undefined
+  /** Called when a client gave a wrong user name or password. @returns for how many milliseconds its answer is held back */
+  readonly unauthorized?: (() => number) | undefined
   /** Binds the socket of a UDP association. @default none; UDP ASSOCIATE is refused with REP 0x07 */
   readonly bindDatagrams?: BindDatagrams | undefined
   /** The address the client connected to; UDP associations are bound to its host. */
@@ -34,7 +34,8 @@ export interface SocksConnection {
 
 /** What a client asks for, once all of it has come. */
 export interface InboundRequest {
-  readonly target: Target
+  /** Absent where one connection carries many requests: of these, not even the first has come. */
+  readonly target?: Target | undefined
   /**
    * Settles when it is served; streams that were joined go on by themselves. Called once.
    * @throws {LinkSocksError} what went wrong, after it was answered

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import type { Credentials } from '../ports.js'
+import type { Clock, Credentials } from '../ports.js'
 import { Rep, repOf } from '../protocol/rep.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
 import { serveAssociation } from './association.js'
@@ -14,9 +14,16 @@ import {
   Method,
   type SocksRequest,
 } from './codec.js'
-import { serveConnect } from './connect.js'
+import { type ConnectAnswers, serveConnect } from './connect.js'
 import type { InboundRequest, ServeSocksOptions, SocksConnection } from './connection.js'
 import { credentialsMatch } from './credentials.js'
+
+const ANSWERS: ConnectAnswers = {
+  inbound: 'socks5',
+  // BND.ADDR would be an address of the exit's, which nobody here knows
+  succeeded: encodeReply(Rep.Succeeded),
+  failed: (error) => encodeReply(repOf(error)),
+}
 
 /**
  * Reads the request of one SOCKS5 client (RFC 1928, RFC 1929), from its greeting on. What goes wrong is answered first, then
@@ -55,7 +62,7 @@ async function authenticate(handshake: HandshakeStream, options: ServeSocksOptio
   try {
     const given = await handshake.read(decodeUserPassword)
     if (credentials !== undefined && !credentialsMatch(credentials, given)) {
-      options.unauthorized?.()
+      await pause(options.clock, options.unauthorized?.() ?? 0)
       throw new LinkSocksError('ERR_SOCKS_AUTH', 'wrong user name or password')
     }
   } catch (thrown) {
@@ -65,9 +72,14 @@ async function authenticate(handshake: HandshakeStream, options: ServeSocksOptio
   handshake.write(encodeUserPasswordStatus(true))
 }
 
+/** A client that guesses waits; one that leaves meanwhile is written to in vain. */
+function pause(clock: Clock, ms: number): Promise<void> | undefined {
+  return ms > 0 ? new Promise((resolve) => void clock.after(ms, resolve)) : undefined
+}
+
 async function serveRequest(connection: SocksConnection, { cmd, target }: SocksRequest): Promise<void> {
   const { handshake, options } = connection
-  if (cmd === Cmd.Connect) return serveConnect(connection, target)
+  if (cmd === Cmd.Connect) return serveConnect(connection, target, ANSWERS)
   if (cmd === Cmd.UdpAssociate && options.bindDatagrams !== undefined) {
     return serveAssociation(connection, target, options.bindDatagrams)
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/api.js'
+import { FailedAttempts } from '../../src/inbound/failed-attempts.js'
 import { silentLogger } from '../../src/log.js'
-import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { createFixture, crypto, expectJson, FakeAdmin, failure, KEY, streamOf, tokenInfo } from './fixture.js'
 

@@ -196,11 +196,11 @@ describe.each(['server', 'connector'] as const)('the SOCKS5 port of the %s', (si
     await expectDialledOnlyNow(dialled)
   })
 
-  it('tells SOCKS4 and HTTP clients what it is', async () => {
-    const socks4 = await throwAt(scene, port(), Buffer.of(4, 1, 0, 80, 127, 0, 0, 1, 0))
+  it('refuses BIND of SOCKS4, and answers HTTP that names no target with its help', async () => {
+    const socks4 = await throwAt(scene, port(), Buffer.of(4, 2, 0, 80, 127, 0, 0, 1, 0))
     expect(socks4.subarray(0, 2)).toEqual(Buffer.of(0, 0x5b))
     const http = await throwAt(scene, port(), 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-    expect(http.toString()).toMatch(/^HTTP\/1\.1 400 .*SOCKS5/s)
+    expect(http.toString()).toMatch(/^HTTP\/1\.1 200 .*LinkSocks/s)
   })
 
   it('answers BIND with REP 07 and an unknown address type with REP 08', async () => {

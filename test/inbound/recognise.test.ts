@@ -8,7 +8,21 @@ import { settle } from '../support/manual-clock.js'
 import { memoryStreamPair, TestPeer } from '../support/memory-stream.js'
 import { bytesOf, concat, hex } from '../support/test-peer.js'
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'PRI *']
+const METHODS = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+  'PRI',
+  'UNSUBSCRIBE',
+  'M-SEARCH',
+  'UNHEARD-OF',
+]
 const REST = bytesOf('/ HTTP/1.1\r\nHost: a\r\n\r\n')
 
 /** What arrives, what it is, and how many bytes decide that. */
@@ -17,10 +31,11 @@ const ARRIVALS: readonly (readonly [name: string, bytes: Uint8Array, protocol: s
   ['a SOCKS4 request', hex('04 01 0050 c6336401 00'), 'socks4', 1],
   ['a ClientHello', hex('16 0301 00f8 01 0000f4 0303'), 'tls', 1],
   ...METHODS.map((method) => [method, concat(bytesOf(`${method} `), REST), 'http', method.length + 1] as const),
-  ['an SSH banner', bytesOf('SSH-2.0-x\r\n'), 'other', 1],
+  ['an SSH banner', bytesOf('SSH-2.0-x\r\n'), 'other', 5],
   ['a method in lower case', bytesOf('get / HTTP/1.1\r\n'), 'other', 1],
-  ['a word that begins like GET', bytesOf('GETAWAY'), 'other', 4],
-  ['a word that begins like two methods', bytesOf('PUSH'), 'other', 3],
+  ['a word without a target', bytesOf('QUIT\r\n'), 'other', 5],
+  ['a word that is too long for a method', bytesOf('ANTIDISESTABLISH'), 'other', 16],
+  ['a single letter', bytesOf('A b'), 'other', 2],
   ['a word that begins like OPTIONS', bytesOf('OPTIONS\t/'), 'other', 8],
   ['a zero', hex('00'), 'other', 1],
 ]

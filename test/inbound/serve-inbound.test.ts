@@ -13,8 +13,8 @@ const CONNECT = hex('05 01 00 01 c6336401 0050')
 const CREDENTIALS = { username: 'user', password: 'secret' }
 
 describe('serveInbound() with something that is not SOCKS5', () => {
-  it('answers SOCKS4 with 0x5B', async () => {
-    const served = new Served()
+  it('answers SOCKS4 with 0x5B where it is not served', async () => {
+    const served = new Served({ protocols: ['socks5'] })
     expect(await answerTo(served, hex('04 01 0050 c6336401 00'))).toBe('005b000000000000')
     expect(served.failure).toBe('ERR_SOCKS_VERSION')
   })
@@ -37,20 +37,20 @@ describe('serveInbound() with something that is not SOCKS5', () => {
     }
   })
 
-  it.each(['16030100', '00', 'SSH-2.0-x\r\n', 'GETAWAY'])('closes on %j without a word', async (input) => {
+  it.each(['16030100', '00', 'SSH-2.0-x\r\n', 'QUIT\r\n'])('closes on %j without a word', async (input) => {
     const served = new Served()
     expect(await answerTo(served, /^[\da-f]+$/.test(input) ? hex(input) : bytesOf(input))).toBe('')
     expect(served.failure).toBe('ERR_SOCKS_VERSION')
   })
 
   it.each([
-    ['04 01 0050 c6336401 00', 'the client speaks SOCKS4'],
-    ['474554202f', 'the client speaks HTTP'],
+    ['04 01 0050 c6336401 00', 'the client speaks SOCKS4, which this port does not serve'],
+    ['474554202f', 'the client speaks HTTP, which this port does not serve'],
     ['16030100', 'version 22 instead of 5'],
-    ['5353482d', 'version 83 instead of 5'],
+    ['5353482d31', 'version 83 instead of 5'],
   ])('logs of %s that %s', async (input, error) => {
     for (const chunkSize of [1, 100]) {
-      const served = new Served({}, { chunkSize })
+      const served = new Served({ protocols: ['socks5'] }, { chunkSize })
       await answerTo(served, hex(input))
       const fields = { client: '192.0.2.7', target: undefined, code: 'ERR_SOCKS_VERSION', error }
       expect(served.log.entries).toEqual([{ level: 'info', event: 'socks.failed', fields }])
@@ -97,7 +97,11 @@ describe('serveInbound() with a request', () => {
   it('never reports one that was refused', async () => {
     let requests = 0
     const requested = (): void => void requests++
-    for (const input of [concat(hex('05 01 02'), login('user', 'wrong'), CONNECT), bytesOf('GET / '), hex('0401')]) {
+    for (const input of [
+      concat(hex('05 01 02'), login('user', 'wrong'), CONNECT),
+      bytesOf('GET / '),
+      hex('0401 0050 c6336401 00'),
+    ]) {
       await answerTo(new Served({ requested, credentials: CREDENTIALS }), input)
     }
     expect(requests).toBe(0)

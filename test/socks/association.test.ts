@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ErrorCode, LinkSocksError } from '../../src/errors.js'
+import type { ServeInboundOptions } from '../../src/inbound/serve-inbound.js'
 import type { BindDatagrams, BoundDatagramSocket, SocketAddress } from '../../src/ports.js'
-import type { ServeSocksOptions } from '../../src/socks/connection.js'
 import { settle } from '../support/manual-clock.js'
 import { bytesOf, concat, hex, toHex } from '../support/test-peer.js'
 import { FakeSocket, Served, whenAborted } from './fixture.js'
@@ -24,7 +24,7 @@ class Associating {
   readonly local = new FakeSocket({ host: '192.0.2.1', port: 7000 })
   readonly served: Served
 
-  constructor(options: Partial<ServeSocksOptions> = {}, request = ASSOCIATE) {
+  constructor(options: Partial<ServeInboundOptions> = {}, request = ASSOCIATE) {
     const bindDatagrams: BindDatagrams = async (host) => {
       this.bound.push(host)
       return this.local
@@ -58,7 +58,7 @@ class Associating {
   }
 }
 
-async function associated(options: Partial<ServeSocksOptions> = {}, request = ASSOCIATE): Promise<Associating> {
+async function associated(options: Partial<ServeInboundOptions> = {}, request = ASSOCIATE): Promise<Associating> {
   const association = new Associating(options, request)
   await association.served.client.read(12)
   return association

@@ -2,9 +2,9 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { createApi } from '../../src/api/api.js'
 import { openApiOf } from '../../src/api/openapi.js'
+import { FailedAttempts } from '../../src/inbound/failed-attempts.js'
 import { silentLogger } from '../../src/log.js'
 import type { RelayAdmin } from '../../src/relay/admin.js'
-import { FailedAttempts } from '../../src/relay/admission/failed-attempts.js'
 import { ManualClock } from './manual-clock.js'
 
 type Schema = Readonly<Record<string, unknown>>

@@ -96,7 +96,7 @@ export function wantsWebSocket(request: IncomingMessage): boolean {
  * earlier one has done so by now and gets the request again, as it was but for the fields that asked. Either way the
  * connection ends with the answer: behind such a request the newer ones read no other.
  */
-function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+export function serveWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`, 'Connection: close']
   for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
     const name = request.rawHeaders[i] ?? ''

@@ -1,5 +1,6 @@
 import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
+import type { FailedAttempts } from '../../inbound/failed-attempts.js'
 import type { Clock, MessageTransport } from '../../ports.js'
 import { type Handshake, parseHandshake } from '../../protocol/handshake.js'
 import { AUTH_TIMEOUT_MS, MAX_AUTH_MESSAGE_BYTES } from '../../protocol/limits.js'
@@ -9,7 +10,6 @@ import { formatUuid, NIL_UUID } from '../../protocol/uuid.js'
 import { HandshakeTransport } from '../../streams/handshake-transport.js'
 import type { Role } from '../clients/relay-client.js'
 import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
-import type { FailedAttempts } from './failed-attempts.js'
 
 /** A WebSocket that asks to be admitted. */
 export interface ConnectionAttempt {

@@ -1,7 +1,7 @@
-import { networkOf } from '../../address.js'
-import { LeakyCount } from '../../leaky-count.js'
-import { Lru } from '../../lru.js'
-import type { Clock } from '../../ports.js'
+import { networkOf } from '../address.js'
+import { LeakyCount } from '../leaky-count.js'
+import { Lru } from '../lru.js'
+import type { Clock } from '../ports.js'
 
 /** Failures of one address that are answered at once; they are forgiven one by one. */
 const FREE_FAILURES = 10

@@ -4,13 +4,13 @@ import type { Duplex } from 'node:stream'
 import { Readable, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { LinkSocksError } from '../../src/errors.js'
-import { toDuplex } from '../../src/node/stream-duplex.js'
-import type { ByteStream, ByteStreamHandler } from '../../src/ports.js'
-import { pattern } from '../contract/pattern.js'
-import { StreamRecorder } from '../contract/stream-recorder.js'
-import { until, untilStill } from '../support/wait.js'
-import { tcpStreamPair } from './net/sockets.js'
+import { LinkSocksError } from '../../../src/errors.js'
+import { StreamDuplex, toDuplex } from '../../../src/node/net/stream-duplex.js'
+import type { ByteStream, ByteStreamHandler } from '../../../src/ports.js'
+import { pattern } from '../../contract/pattern.js'
+import { StreamRecorder } from '../../contract/stream-recorder.js'
+import { until, untilStill } from '../../support/wait.js'
+import { tcpStreamPair } from './sockets.js'
 
 const MIB = 1024 * 1024
 const reason = new LinkSocksError('ERR_CANCELLED', 'given up')
@@ -27,6 +27,8 @@ async function open(): Promise<{ duplex: Duplex; far: ByteStream; told: StreamRe
   return { duplex, far: b, told: new StreamRecorder(b) }
 }
 
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 /** A ByteStream whose far side is the test. */
 class ScriptedStream implements ByteStream {
   readonly calls: string[] = []
@@ -38,8 +40,8 @@ class ScriptedStream implements ByteStream {
     this.handler = handler
   }
 
-  handBack(): void {
-    this.calls.push('handBack')
+  handBack(unread: readonly Uint8Array[]): void {
+    this.calls.push(`handBack ${unread.flatMap((chunk) => [...chunk]).join()}`)
   }
 
   consume(bytes: number): void {
@@ -63,9 +65,9 @@ class ScriptedStream implements ByteStream {
   }
 }
 
-function scripted(): { stream: ScriptedStream; duplex: Duplex } {
+function scripted(): { stream: ScriptedStream; duplex: StreamDuplex } {
   const stream = new ScriptedStream()
-  return { stream, duplex: toDuplex(stream) }
+  return { stream, duplex: new StreamDuplex(stream) }
 }
 
 describe('toDuplex', () => {
@@ -156,19 +158,51 @@ describe('toDuplex', () => {
     expect(duplex.destroyed).toBe(true)
   })
 
-  it('consumes what fits its buffer, and more as it is read', () => {
+  it('consumes what was read, by the next tick', async () => {
     const { stream, duplex } = scripted()
     for (let i = 0; i < 16; i++) stream.handler.data(new Uint8Array(16 * 1024))
-    expect(stream.consumed).toBeLessThan(64 * 1024)
+    await tick()
+    expect(stream.consumed).toBe(0)
+    duplex.read(1_000)
     while (duplex.read() !== null) {}
+    await tick()
     expect(stream.consumed).toBe(256 * 1024)
+  })
+
+  it('consumes at once what a reader takes in the event that brings it', () => {
+    const { stream, duplex } = scripted()
+    duplex.on('data', () => {})
+    duplex.resume()
+    stream.handler.data(new Uint8Array(3))
+    return tick().then(() => {
+      stream.handler.data(new Uint8Array(5))
+      expect(stream.consumed).toBe(8)
+    })
+  })
+
+  it('gives the stream back with what was not read, and consumes the rest', async () => {
+    const { stream, duplex } = scripted()
+    duplex.once('data', (chunk: Buffer) => {
+      duplex.pause()
+      duplex.unshift(chunk.subarray(2))
+    })
+    await tick()
+    stream.handler.data(Uint8Array.of(1, 2, 3, 4))
+    stream.handler.data(Uint8Array.of(5))
+    expect(duplex.release()).toBe(stream)
+    expect(stream.calls).toEqual(['handBack 3,4,5'])
+    expect(stream.consumed).toBe(2)
+    expect(duplex.destroyed).toBe(true)
+    await tick()
+    // neither closed nor aborted: it is somebody else's now
+    expect(stream.calls).toEqual(['handBack 3,4,5'])
+    expect(stream.consumed).toBe(2)
   })
 
   it('keeps what it was given when the stream uses the memory again', () => {
     const { stream, duplex } = scripted()
     const memory = new Uint8Array([1, 2, 3])
     stream.handler.data(memory)
-    expect(stream.consumed).toBe(3)
     memory.fill(9)
     expect([...(duplex.read() as Buffer)]).toEqual([1, 2, 3])
   })

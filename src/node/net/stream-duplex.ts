@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream'
-import { LinkSocksError } from '../errors.js'
-import type { ByteStream } from '../ports.js'
-import { KIB } from '../protocol/limits.js'
+import { LinkSocksError } from '../../errors.js'
+import type { ByteStream } from '../../ports.js'
+import { KIB } from '../../protocol/limits.js'
 
 /** Bytes a reader may leave in the Duplex before the stream's credit is withheld. */
 const READ_BUFFER_BYTES = 64 * KIB
@@ -19,10 +19,11 @@ export function toDuplex(stream: ByteStream): Duplex {
   return new StreamDuplex(stream)
 }
 
-class StreamDuplex extends Duplex {
+export class StreamDuplex extends Duplex {
   readonly #stream: ByteStream
-  /** Pushed to the reader, not consumed yet. */
+  /** Pushed, and not consumed: what the reader has not taken, and what it is being given. */
   #withheld = 0
+  #released = false
   /** Given to the stream by the write under way, not reported as written. */
   #leaving = 0
   #writeDone: Callback | undefined
@@ -45,9 +46,22 @@ class StreamDuplex extends Duplex {
   }
 
   override _read(): void {
-    const bytes = this.#withheld
-    this.#withheld = 0
-    if (bytes > 0) this.#stream.consume(bytes)
+    // the reader has what it asked for by then
+    process.nextTick(() => this.#consumeRead())
+  }
+
+  /**
+   * Gives the stream back, to be started; what was not read is delivered first, so whoever took too much puts it back before
+   * (`unshift()`). Everything written must have left. The Duplex is destroyed.
+   */
+  release(): ByteStream {
+    const unread: Uint8Array[] = []
+    for (let chunk = this.read(); chunk !== null; chunk = this.read()) unread.push(chunk)
+    this.#released = true
+    this.#consume(this.#withheld - unread.reduce((sum, { byteLength }) => sum + byteLength, 0))
+    this.#stream.handBack(unread)
+    this.destroy()
+    return this.#stream
   }
 
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: Callback): void {
@@ -68,6 +82,7 @@ class StreamDuplex extends Duplex {
 
   override _destroy(error: Error | null, done: Callback): void {
     this.#writeDone = undefined
+    if (this.#released) return done(null)
     if (error !== null) this.#stream.abort(LinkSocksError.from(error, 'ERR_CANCELLED'))
     else if (this.writableLength > 0)
       this.#stream.abort(new LinkSocksError('ERR_CANCELLED', 'the stream was destroyed'))
@@ -78,7 +93,18 @@ class StreamDuplex extends Duplex {
   #onData(chunk: Uint8Array): void {
     this.#withheld += chunk.byteLength
     // a copy, for readers keep what they are given while the stream may use the memory again
-    if (this.push(Buffer.from(chunk))) this._read()
+    this.push(Buffer.from(chunk))
+    this.#consumeRead()
+  }
+
+  #consumeRead(): void {
+    if (!this.#released) this.#consume(this.#withheld - this.readableLength)
+  }
+
+  #consume(bytes: number): void {
+    if (bytes <= 0) return
+    this.#withheld -= bytes
+    this.#stream.consume(bytes)
   }
 
   #endRead(): void {

@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  FailedAttempts,
-  MAX_ADDRESSES,
-  MAX_FAILURES,
-  type Verdict,
-} from '../../../src/relay/admission/failed-attempts.js'
-import { ManualClock } from '../../support/manual-clock.js'
+import { FailedAttempts, MAX_ADDRESSES, MAX_FAILURES, type Verdict } from '../../src/inbound/failed-attempts.js'
+import { ManualClock } from '../support/manual-clock.js'
 
 function setUp() {
   const clock = new ManualClock()

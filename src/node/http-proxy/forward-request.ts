@@ -1,0 +1,215 @@
+import { type ClientRequest, type IncomingMessage, request, type ServerResponse, STATUS_CODES } from 'node:http'
+import { LinkSocksError } from '../../errors.js'
+import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
+import { errorCode } from '../system/error-code.js'
+import { endToEnd, trailersOf } from './head-rules.js'
+import { HttpSocket } from './http-socket.js'
+import type { OriginAgent } from './origin-agent.js'
+import { answerOfDial, failure, type ProxyAnswer } from './proxy-answers.js'
+import type { AbsoluteTarget } from './proxy-target.js'
+
+export interface ForwardOptions {
+  readonly message: IncomingMessage
+  readonly response: ServerResponse
+  readonly to: AbsoluteTarget
+  readonly agent: OriginAgent
+  /** Fields of the request for this hop; the others are the client's. @default none */
+  readonly hopFields?: readonly string[] | undefined
+  /** The client waits for 100 before it sends its body. */
+  readonly expectsContinue: boolean
+  /** Answers in place of the origin, if nothing of its answer went out. */
+  readonly fail: (answer: ProxyAnswer, error: LinkSocksError) => void
+  /** The origin agreed to another protocol: the connections belong to whoever hears of it. */
+  readonly upgraded?: ((incoming: IncomingMessage, socket: HttpSocket) => void) | undefined
+}
+
+/** Methods whose request has a length even without a body (RFC 9110 section 8.6). */
+const WITH_LENGTH = new Set(['POST', 'PUT', 'PATCH'])
+/** Methods that may be sent again when a connection at rest turns out to be gone (RFC 9110 section 9.2.2). */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/**
+ * Passes a request in absolute form on to its origin, and the answer back, as both come. Whoever is slow slows the other down; when one
+ * breaks off, so does the other.
+ */
+export function forwardRequest(options: ForwardOptions): void {
+  new Forwarding(options).begin()
+}
+
+class Forwarding {
+  readonly #options: ForwardOptions
+  readonly #hasBody: boolean
+  #retried = false
+  #over = false
+
+  constructor(options: ForwardOptions) {
+    this.#options = options
+    const { headers } = options.message
+    this.#hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  }
+
+  begin(): void {
+    const { message, agent, to } = this.#options
+    agent.turnTo(to.authority)
+    const { host, port } = to.target
+    const origin = request({
+      agent,
+      host,
+      port,
+      method: message.method,
+      path: to.path,
+      headers: this.#fields(),
+      maxHeaderSize: MAX_HTTP_HEADER_BYTES,
+    })
+    // all that fit into the size
+    origin.maxHeadersCount = 0
+    this.#listen(origin)
+    this.#sendBody(origin)
+  }
+
+  #fields(): string[] {
+    const { message, to, hopFields = [] } = this.#options
+    const { rawHeaders, headers, httpVersion, method = 'GET' } = message
+    const kept = endToEnd(rawHeaders, httpVersion === '1.0' ? ['host', 'expect'] : ['host'])
+    const fields = ['Host', to.authority, ...kept, ...hopFields]
+    if (headers['transfer-encoding'] !== undefined) fields.push('Transfer-Encoding', 'chunked')
+    else if (headers['content-length'] === undefined && WITH_LENGTH.has(method)) fields.push('Content-Length', '0')
+    return fields
+  }
+
+  #listen(origin: ClientRequest): void {
+    const { response, upgraded } = this.#options
+    const left = (): void => {
+      if (!response.writableFinished) this.#end(origin)
+    }
+    response.once('close', left)
+    origin.on('information', ({ statusCode, rawHeaders }) => this.#inform(statusCode, rawHeaders))
+    origin.on('response', (incoming) => this.#answer(origin, incoming))
+    origin.on('upgrade', (incoming, socket, head) => {
+      response.off('close', left)
+      if (upgraded === undefined || !(socket instanceof HttpSocket)) {
+        socket.destroy()
+        return this.#failed(protocolError('an upgrade that nobody asked for'))
+      }
+      if (head.byteLength > 0) socket.unshift(head)
+      this.#over = true
+      upgraded(incoming, socket)
+    })
+    origin.on('error', (error) => this.#broken(origin, error))
+  }
+
+  /** The client's body, its trailers, and its end. */
+  #sendBody(origin: ClientRequest): void {
+    const { message } = this.#options
+    if (!this.#hasBody) {
+      origin.end()
+      message.resume()
+      return
+    }
+    message.pipe(origin, { end: false })
+    message.once('end', () => {
+      const trailers = trailersOf(message.rawTrailers)
+      if (trailers.length > 0) origin.addTrailers(trailers)
+      origin.end()
+    })
+  }
+
+  /** 1xx: to HTTP/1.0 there are none, and 100 is for whoever waits for it (RFC 9110 section 15.2). */
+  #inform(status: number, rawHeaders: readonly string[]): void {
+    const { message, response, expectsContinue } = this.#options
+    if (message.httpVersion === '1.0' || response.headersSent || this.#over) return
+    if (status === 100) {
+      if (expectsContinue) response.writeContinue()
+      return
+    }
+    const fields = endToEnd(rawHeaders)
+    const lines = fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}\r\n`] : []))
+    response.socket?.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`, 'latin1')
+  }
+
+  #answer(origin: ClientRequest, incoming: IncomingMessage): void {
+    const { message, response } = this.#options
+    const coding = incoming.headers['transfer-encoding']
+    if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || incoming.httpVersion === '1.0')) {
+      origin.destroy()
+      return this.#failed(protocolError('a transfer coding that cannot be passed on'))
+    }
+    // the rest of the body may never come, and what comes in its place would be taken for it
+    if (!message.complete) response.shouldKeepAlive = false
+    response.sendDate = false
+    try {
+      response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', endToEnd(incoming.rawHeaders))
+    } catch {
+      origin.destroy()
+      return this.#failed(protocolError('a head that cannot be passed on'))
+    }
+    // the head may be all there is for long
+    response.flushHeaders()
+    incoming.pipe(response, { end: false })
+    incoming.once('end', () => {
+      if (response.chunkedEncoding) response.addTrailers(trailersOf(incoming.rawTrailers))
+      response.end()
+      if (!message.complete) this.#end(origin)
+    })
+    incoming.once('error', () => this.#cut())
+    incoming.once('close', () => {
+      if (!incoming.complete) this.#cut()
+    })
+  }
+
+  #broken(origin: ClientRequest, error: Error): void {
+    const { message } = this.#options
+    const again = origin.reusedSocket && !this.#retried && SAFE.has(message.method ?? '') && !this.#hasBody
+    if (again && errorCode(error) === 'ECONNRESET' && !this.#over) {
+      this.#retried = true
+      return this.begin()
+    }
+    this.#failed(answerOfOrigin(error))
+  }
+
+  #failed({ answer, error }: Failure): void {
+    const { response, fail } = this.#options
+    if (this.#over) return
+    if (response.headersSent || response.destroyed) return this.#cut()
+    this.#over = true
+    fail(answer, error)
+  }
+
+  /** The answer breaks off: the client must not take it for whole. */
+  #cut(): void {
+    const { response } = this.#options
+    this.#over = true
+    response.socket?.destroy(new LinkSocksError('ERR_STREAM_RESET', 'the origin broke off'))
+  }
+
+  #end(origin: ClientRequest): void {
+    this.#over = true
+    this.#options.message.unpipe(origin)
+    origin.destroy(new LinkSocksError('ERR_CANCELLED', 'the client is gone'))
+  }
+}
+
+interface Failure {
+  readonly answer: ProxyAnswer
+  readonly error: LinkSocksError
+}
+
+function answerOfOrigin(thrown: Error): Failure {
+  if (thrown instanceof LinkSocksError && thrown.code !== 'ERR_STREAM_RESET') {
+    return { answer: answerOfDial(thrown), error: thrown }
+  }
+  const code = errorCode(thrown)
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return broken('http_response_header_section_size', 'the header of the answer is too large')
+  }
+  if (code.startsWith('HPE_')) return protocolError('no HTTP that can be passed on')
+  return broken('http_response_incomplete', 'the origin ended the connection without an answer')
+}
+
+function protocolError(what: string): Failure {
+  return broken('http_protocol_error', `the origin answered with ${what}`)
+}
+
+function broken(type: string, text: string): Failure {
+  return { answer: failure(502, type, text), error: new LinkSocksError('ERR_HTTP', text) }
+}

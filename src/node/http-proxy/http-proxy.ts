@@ -1,0 +1,72 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { HttpClient, ServeHttp } from '../../inbound/serve-http.js'
+import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
+import { serveWithoutUpgrade, wantsWebSocket } from '../http/http-upgrade.js'
+import { PROXY_IDLE_MS, ProxyConnection } from './proxy-connection.js'
+
+/** Requests that one connection may carry; the last one is answered with `Connection: close`. */
+const MAX_REQUESTS_PER_CONNECTION = 10_000
+
+/**
+ * An HTTP/1.1 proxy (RFC 9110, RFC 9112) for the connections of one port: CONNECT, absolute form, and two pages of its own. What
+ * comes is read by Node's parser.
+ * @param names by which the port may be asked for its pages, besides addresses
+ */
+export function httpProxy(names: readonly string[]): ServeHttp {
+  const proxy = new HttpProxy(names.map((name) => name.toLowerCase()))
+  return (client) => proxy.serve(client)
+}
+
+class HttpProxy {
+  readonly #names: readonly string[]
+  readonly #connections = new WeakMap<Duplex, ProxyConnection>()
+  readonly #server: Server
+
+  constructor(names: readonly string[]) {
+    this.#names = names
+    const settings = {
+      // known to Node 24.9 and later
+      shouldUpgradeCallback: wantsWebSocket,
+      maxHeaderSize: MAX_HTTP_HEADER_BYTES,
+      keepAliveTimeout: PROXY_IDLE_MS,
+      // judged by headProblem(), with all that Node lets through
+      requireHostHeader: false,
+    }
+    this.#server = createServer(settings)
+    // a field that is left out is one that the origin does not get: the size bounds them
+    this.#server.maxHeadersCount = 0
+    this.#server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION
+    // a client may end its side and wait for the answer (RFC 9112 section 9.6); not in Node's types
+    Object.assign(this.#server, { httpAllowHalfOpen: true })
+    this.#attach()
+  }
+
+  serve(client: HttpClient): Promise<void> {
+    const connection = new ProxyConnection(client, this.#names)
+    this.#connections.set(connection.socket, connection)
+    this.#server.emit('connection', connection.socket)
+    return connection.over
+  }
+
+  #attach(): void {
+    const server = this.#server
+    const of = ({ socket }: IncomingMessage): ProxyConnection | undefined => this.#connections.get(socket)
+    const request = (message: IncomingMessage, response: ServerResponse): void =>
+      of(message)?.request(message, response, false)
+    server.on('request', request)
+    server.on('checkContinue', (message, response) => of(message)?.request(message, response, true))
+    server.on('connect', (message, _socket, head) => of(message)?.connect(message, head))
+    server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (wantsWebSocket(message)) of(message)?.upgrade(message, head)
+      else serveWithoutUpgrade(server, message, socket, head)
+    })
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      const connection = this.#connections.get(socket)
+      if (error.code?.startsWith('HPE_') !== true) return void socket.destroy()
+      if (error.code === 'HPE_HEADER_OVERFLOW') connection?.broken(431, 'the header is too large')
+      else if (error.code === 'HPE_INVALID_METHOD') connection?.broken(501, 'a method that is not known here')
+      else connection?.broken(400, 'no HTTP/1.1 that can be passed on')
+    })
+  }
+}

@@ -1,0 +1,58 @@
+import type { ErrorCode, LinkSocksError } from '../../errors.js'
+import { Rep, repOf } from '../../protocol/rep.js'
+
+/** An answer of the proxy's own. */
+export interface ProxyAnswer {
+  readonly status: number
+  /** One line. */
+  readonly text: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** Name of this proxy in Proxy-Status (RFC 9209 section 2). */
+const NAME = 'linksocks'
+
+/** There is nobody to dial: no link, or no provider behind it. */
+const NOBODY: readonly ErrorCode[] = ['ERR_SESSION_CLOSED', 'ERR_LINK_LOST', 'ERR_LINK_TIMEOUT', 'ERR_SHUTTING_DOWN']
+/** Deployed relays and ours say it in these words. */
+const NO_PROVIDER = 'no available reverse clients'
+
+/** Status, and the error type of RFC 9209 section 2.3, by REP. */
+const BY_REP: Readonly<Record<number, readonly [number, string]>> = {
+  [Rep.NotAllowed]: [403, 'destination_ip_prohibited'],
+  [Rep.NetworkUnreachable]: [502, 'destination_ip_unroutable'],
+  [Rep.HostUnreachable]: [502, 'destination_ip_unroutable'],
+  [Rep.ConnectionRefused]: [502, 'connection_refused'],
+  [Rep.TtlExpired]: [504, 'connection_timeout'],
+}
+
+/** What a client hears about a target that could not be connected to: what REP says to one of SOCKS5. */
+export function answerOfDial(error: LinkSocksError): ProxyAnswer {
+  const nobody = NOBODY.includes(error.code) || error.message.includes(NO_PROVIDER)
+  if (nobody) return failure(503, 'destination_unavailable', 'there is nobody who could connect now')
+  const [status, type] = BY_REP[repOf(error)] ?? [502, 'destination_unavailable']
+  return failure(status, type, error.message)
+}
+
+/** An answer with its Proxy-Status. @param type an error type of RFC 9209 section 2.3 */
+export function failure(status: number, type: string, text: string): ProxyAnswer {
+  return { status, text, headers: { 'Proxy-Status': `${NAME}; error=${type}` } }
+}
+
+/** What a client must authenticate by (RFC 7617). */
+const CHALLENGE = 'Basic realm="LinkSocks", charset="UTF-8"'
+
+export const AUTHENTICATE: ProxyAnswer = {
+  status: 407,
+  text: 'this proxy asks for a user name and password',
+  headers: { 'Proxy-Authenticate': CHALLENGE },
+}
+
+/** Seconds after which one more attempt is forgiven. */
+const RETRY_AFTER_S = '6'
+
+export const TOO_MANY_ATTEMPTS: ProxyAnswer = {
+  status: 429,
+  text: 'too many failed attempts',
+  headers: { 'Retry-After': RETRY_AFTER_S },
+}

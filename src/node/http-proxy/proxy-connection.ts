@@ -1,0 +1,368 @@
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { addressText } from '../../address.js'
+import { LinkSocksError } from '../../errors.js'
+import type { HttpClient } from '../../inbound/serve-http.js'
+import type { ByteStream, Target, Timer } from '../../ports.js'
+import { type ConnectAnswers, serveConnect } from '../../socks/connect.js'
+import { flushAndClose } from '../../socks/connection.js'
+import { HandshakeStream } from '../../streams/handshake-stream.js'
+import { pump } from '../../streams/pump.js'
+import { forwardRequest } from './forward-request.js'
+import { endToEnd, headProblem } from './head-rules.js'
+import { HttpSocket } from './http-socket.js'
+import { OriginAgent } from './origin-agent.js'
+import { pageFor } from './port-pages.js'
+import { AUTHENTICATE, answerOfDial, type ProxyAnswer, TOO_MANY_ATTEMPTS } from './proxy-answers.js'
+import { isAuthorized } from './proxy-authorization.js'
+import { parseAbsolute, parseConnect } from './proxy-target.js'
+
+/** From the first byte of a later request to the end of its head. */
+const HEAD_TIMEOUT_MS = 10_000
+/** A connection between two requests. */
+export const PROXY_IDLE_MS = 60_000
+/** Requests of one connection that wait for their turn, besides the one that is served. */
+const MAX_WAITING_REQUESTS = 64
+
+const CONNECT_ANSWERS: ConnectAnswers = {
+  inbound: 'http',
+  succeeded: Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n'),
+  failed: (error) => rendered(answerOfDial(error)),
+}
+
+/** How long an answer is held back, and which one it is. */
+type Admission = 'admitted' | ProxyAnswer
+
+/** One client's connection: its requests in turn, until it is gone or joined with a far end. */
+export class ProxyConnection {
+  readonly socket: HttpSocket
+  readonly #client: HttpClient
+  readonly #names: readonly string[]
+  readonly #agent: OriginAgent
+  #queue: Promise<void> = Promise.resolve()
+  /** Requests that are not answered. */
+  #open = 0
+  /** The request that was read last. */
+  #last: IncomingMessage | undefined
+  #timer: Timer | undefined
+  #idle = false
+  /** The stream is no longer this connection's. */
+  #joined = false
+  #over = (): void => {}
+  /** Settles when the client's connection is gone, or joined with a far end. */
+  readonly over: Promise<void> = new Promise((resolve) => {
+    this.#over = resolve
+  })
+
+  constructor(client: HttpClient, names: readonly string[]) {
+    this.#client = client
+    this.#names = names
+    this.socket = new HttpSocket(client.stream, () => this.#bytesCame())
+    this.#agent = new OriginAgent((target, signal) => this.#dial(target, signal))
+    this.socket.on('error', () => {})
+    this.socket.once('close', () => this.#closed())
+    this.#limit(client.headTimeoutMs)
+  }
+
+  /** A request has come, other than CONNECT. */
+  request(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    message.on('error', () => {})
+    response.on('error', () => {})
+    this.#last = message
+    this.#enqueue(async () => {
+      const closed = new Promise((resolve) => response.once('close', resolve))
+      await this.#serve(message, response, expectsContinue)
+      if (!response.closed) await closed
+    })
+  }
+
+  /** A CONNECT has come, and `head` behind it. */
+  connect(message: IncomingMessage, head: Uint8Array): void {
+    if (head.byteLength > 0) this.socket.unshift(head)
+    this.#enqueue(() => this.#tunnel(message))
+  }
+
+  /** A request to become a WebSocket has come. */
+  upgrade(message: IncomingMessage, head: Uint8Array): void {
+    if (head.byteLength > 0) this.socket.unshift(head)
+    this.#enqueue(() => this.#upgrade(message))
+  }
+
+  /** What came is no HTTP. What was asked before is answered first, unless it was in the body of that. */
+  broken(status: number, text: string): void {
+    if (this.#last?.complete === false) {
+      this.#log({ status, text }, undefined)
+      return void this.socket.destroy(new LinkSocksError('ERR_HTTP', text))
+    }
+    this.#enqueue(async () => {
+      this.#log({ status, text }, undefined)
+      if (this.socket.writable) this.socket.write(rendered({ status, text }))
+      this.socket.destroySoon()
+    })
+  }
+
+  #enqueue(serve: () => Promise<void>): void {
+    this.#timer?.cancel()
+    this.#idle = false
+    this.#open += 1
+    if (this.#open > MAX_WAITING_REQUESTS + 1) {
+      return void this.socket.destroy(new LinkSocksError('ERR_LIMIT', 'too many requests at once'))
+    }
+    this.#queue = this.#queue.then(async () => {
+      if (this.#joined || this.socket.destroyed) return
+      await serve()
+      this.#open -= 1
+      if (this.#open === 0 && !this.#joined && !this.socket.destroyed) this.#rest()
+    })
+  }
+
+  /** Between two requests. */
+  #rest(): void {
+    this.#idle = true
+    this.#limit(PROXY_IDLE_MS)
+  }
+
+  #bytesCame(): void {
+    if (!this.#idle) return
+    this.#idle = false
+    this.#limit(HEAD_TIMEOUT_MS)
+  }
+
+  #limit(ms: number): void {
+    this.#timer?.cancel()
+    this.#timer = this.#client.clock.after(ms, () => {
+      if (this.#idle) return this.socket.destroySoon()
+      const error = new LinkSocksError('ERR_SOCKS_TIMEOUT', 'no whole request came in time')
+      this.#log({ status: 408, text: error.message }, undefined)
+      this.socket.destroy(error)
+    })
+  }
+
+  #closed(): void {
+    this.#timer?.cancel()
+    this.#agent.destroy()
+    if (this.#joined) return
+    this.#client.gone()
+    this.#over()
+  }
+
+  async #serve(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    const { url = '' } = message
+    const problem = headProblem(message)
+    if (problem !== undefined) return this.#refuse(response, problem)
+    if (url.startsWith('/')) return this.#page(message, response)
+    const admission = await this.#admit(message)
+    if (admission !== 'admitted') return this.#answer(response, admission)
+    const to = parseAbsolute(url)
+    if (to === undefined) return this.#refuse(response, { status: 400, text: wrongTarget(url) })
+    if (this.#reflects(message, response)) return
+    forwardRequest({
+      message,
+      response,
+      to,
+      agent: this.#agent,
+      expectsContinue,
+      hopFields: hopFieldsOf(message),
+      fail: (answer, error) => this.#refuse(response, answer, to.target, error),
+    })
+  }
+
+  /** OPTIONS and TRACE that may go no further (RFC 9110 section 7.6.2). */
+  #reflects({ method, headers }: IncomingMessage, response: ServerResponse): boolean {
+    const limited = method === 'OPTIONS' || method === 'TRACE'
+    if (!limited || headers['max-forwards'] !== '0') return false
+    if (method === 'TRACE') this.#answer(response, { status: 501, text: 'this proxy reflects no requests' })
+    else response.writeHead(200, { 'Content-Length': '0' }).end()
+    return true
+  }
+
+  #page(message: IncomingMessage, response: ServerResponse): void {
+    const { method = 'GET', url = '/', headers } = message
+    const { protocols, credentials, localAddress } = this.#client
+    const page = pageFor(
+      { method, url, host: headers.host },
+      { protocols, password: credentials !== undefined, local: localAddress(), names: this.#names },
+    )
+    // whoever looks at it has proven nothing
+    response.shouldKeepAlive = false
+    response.writeHead(page.status, {
+      'Content-Type': page.type,
+      'Content-Length': Buffer.byteLength(page.body),
+      ...page.headers,
+    })
+    response.end(method === 'HEAD' ? undefined : page.body)
+  }
+
+  async #tunnel(message: IncomingMessage): Promise<void> {
+    const { url = '' } = message
+    const problem = headProblem(message)
+    const admission = problem ?? (await this.#admit(message))
+    const target = parseConnect(url)
+    const handshake = new HandshakeStream(await this.#takeStream())
+    const { dialer, clock, log, localAddress, remoteAddress, gone } = this.#client
+    const refuse = async (answer: ProxyAnswer): Promise<void> => {
+      this.#log(answer, target)
+      handshake.write(rendered(answer))
+      await flushAndClose(handshake, clock)
+      gone()
+    }
+    try {
+      if (admission !== 'admitted') return await refuse(admission)
+      if (target === undefined) return await refuse({ status: 400, text: 'CONNECT wants host:port' })
+      const options = { dialer, clock, log, localAddress, remoteAddress }
+      await serveConnect({ handshake, options, closed: gone }, target, CONNECT_ANSWERS)
+    } catch (thrown) {
+      this.#log(
+        answerOfDial(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
+        target,
+        LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'),
+      )
+      await flushAndClose(handshake, clock)
+      gone()
+    } finally {
+      this.#over()
+    }
+  }
+
+  async #upgrade(message: IncomingMessage): Promise<void> {
+    const response = new ServerResponse(message)
+    response.assignSocket(this.socket as unknown as Socket)
+    response.shouldKeepAlive = false
+    response.on('error', () => {})
+    const finished = new Promise<void>((resolve) => {
+      response.once('finish', () => {
+        this.socket.destroySoon()
+        resolve()
+      })
+      this.socket.once('close', resolve)
+    })
+    const joined = new Promise<void>((resolve) => {
+      void this.#serveUpgrade(message, response, (incoming, far) => void this.#join(incoming, far).then(resolve))
+    })
+    await Promise.race([finished, joined])
+  }
+
+  async #serveUpgrade(
+    message: IncomingMessage,
+    response: ServerResponse,
+    upgraded: (incoming: IncomingMessage, far: HttpSocket) => void,
+  ): Promise<void> {
+    const { url = '', headers } = message
+    const body = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+    const problem = headProblem(message) ?? (body ? { status: 400, text: 'an upgrade has no body' } : undefined)
+    if (problem !== undefined) return this.#refuse(response, problem)
+    if (url.startsWith('/')) return this.#page(message, response)
+    const admission = await this.#admit(message)
+    if (admission !== 'admitted') return this.#answer(response, admission)
+    const to = parseAbsolute(url)
+    if (to === undefined) return this.#refuse(response, { status: 400, text: wrongTarget(url) })
+    forwardRequest({
+      message,
+      response,
+      to,
+      agent: this.#agent,
+      expectsContinue: false,
+      hopFields: ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? ''],
+      fail: (answer, error) => this.#refuse(response, answer, to.target, error),
+      upgraded,
+    })
+  }
+
+  /** The origin has switched: both connections are joined, and nothing of them is HTTP any more. */
+  async #join({ statusCode = 101, rawHeaders, headers }: IncomingMessage, far: HttpSocket): Promise<void> {
+    const fields = [...endToEnd(rawHeaders), 'Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? '']
+    this.socket.write(headOf(statusCode, fields), 'latin1')
+    far.on('error', () => {})
+    const origin = far.release()
+    const client = await this.#takeStream()
+    pump(client, origin, () => this.#client.gone())
+    this.#over()
+  }
+
+  /** The stream, once all answers have left. What was read and not used comes again. */
+  async #takeStream(): Promise<ByteStream> {
+    this.#timer?.cancel()
+    const { socket } = this
+    if (socket.writableLength > 0) {
+      await new Promise<void>((resolve) => {
+        socket.once('close', resolve)
+        socket.write('', () => resolve())
+      })
+    }
+    this.#joined = true
+    return socket.release()
+  }
+
+  /** Whether the client may use the proxy; a wrong password waits for its answer. */
+  async #admit({ headers }: IncomingMessage): Promise<Admission> {
+    const { credentials, unauthorized, clock, requested } = this.#client
+    const given = headers['proxy-authorization']
+    if (credentials === undefined || isAuthorized(credentials, given)) {
+      requested()
+      return 'admitted'
+    }
+    // clients ask without a password first, to hear that there is one
+    if (given === undefined) return AUTHENTICATE
+    const { delayMs, refused } = unauthorized()
+    if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
+    return refused ? TOO_MANY_ATTEMPTS : AUTHENTICATE
+  }
+
+  #dial(target: Target, signal: AbortSignal): Promise<ByteStream> {
+    const { dialer, source } = this.#client
+    return dialer.dial(target, { signal, source, inbound: 'http' })
+  }
+
+  #refuse(response: ServerResponse, answer: ProxyAnswer, target?: Target, error?: LinkSocksError): void {
+    this.#log(answer, target, error)
+    this.#answer(response, answer)
+  }
+
+  #answer(response: ServerResponse, { status, text, headers }: ProxyAnswer): void {
+    if (response.headersSent || response.destroyed) return
+    // the rest of a body that nobody reads would be taken for the next request
+    if (!response.req.complete) response.shouldKeepAlive = false
+    const body = `${text}\n`
+    response.writeHead(status, { ...TEXT, 'Content-Length': Buffer.byteLength(body), ...headers })
+    response.end(response.req.method === 'HEAD' ? undefined : body)
+  }
+
+  #log({ status, text }: ProxyAnswer, target: Target | undefined, error?: LinkSocksError): void {
+    const { log, remoteAddress } = this.#client
+    const level = error?.code === 'ERR_CANCELLED' || error?.code === 'ERR_STREAM_RESET' ? 'debug' : 'info'
+    log[level]('proxy.failed', {
+      client: remoteAddress.host,
+      target: target && addressText(target),
+      status,
+      code: error?.code,
+      error: text,
+    })
+  }
+}
+
+const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' }
+
+/** A whole answer, after which the connection ends. */
+function rendered({ status, text, headers }: ProxyAnswer): Buffer {
+  const body = `${text}\n`
+  const fields = { ...TEXT, 'Content-Length': String(Buffer.byteLength(body)), ...headers, Connection: 'close' }
+  return Buffer.from(`${headOf(status, Object.entries(fields).flat())}${body}`, 'utf8')
+}
+
+function headOf(status: number, fields: readonly string[]): string {
+  const lines = fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}\r\n`] : []))
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
+}
+
+/** What this hop asks of the next one: trailers, where the client takes them, for they are passed on. */
+function hopFieldsOf({ headers }: IncomingMessage): string[] {
+  const trailers = String(headers.te ?? '')
+    .split(',')
+    .some((coding) => coding.trim().toLowerCase() === 'trailers')
+  return trailers ? ['TE', 'trailers', 'Connection', 'TE'] : []
+}
+
+function wrongTarget(url: string): string {
+  if (/^https:/i.test(url)) return 'https goes by CONNECT'
+  return /^http:/i.test(url) ? 'broken http URL' : 'a proxy wants http://host/path, or CONNECT host:port'
+}
