@@ -26,6 +26,7 @@ import {
   readAccessRules,
   readCredentials,
   readPings,
+  readProxyPort,
   readResume,
 } from './settings/plan.js'
 import { readTls } from './settings/tls.js'
@@ -91,6 +92,7 @@ async function readSocks(settings: Settings): Promise<SocksListenOptions> {
     port: settings.value(flags.SOCKS_PORT, parsePort),
     ...(await readCredentials(settings)),
     nowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
+    ...readProxyPort(settings),
   }
 }
 

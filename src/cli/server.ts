@@ -17,6 +17,7 @@ import {
   readAccessRules,
   readCredentials,
   readPings,
+  readProxyPort,
   readResume,
 } from './settings/plan.js'
 import {
@@ -75,6 +76,7 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     ...api,
     socksHost: settings.value(flags.SOCKS_HOST, parseHost),
     socksNowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
+    ...readProxyPort(settings),
     portRange: settings.value(PORT_RANGE, parsePortRange),
     connectorWaitMs: settings.value(CONNECTOR_WAIT, (text) => parseDuration(text, 0)),
     trustedProxies: settings.values(TRUSTED_PROXY, parseCidr),
@@ -170,7 +172,15 @@ function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[]
 
 /** Flags for another kind of token than the one there is; with an API key there may be others. */
 function withoutEffect(settings: Settings, { reverse, autonomy }: TokenSettings): readonly Notice[] {
-  const listener = [flags.SOCKS_HOST, flags.SOCKS_NOWAIT, flags.SOCKS_NO_WAIT, PORT_RANGE, flags.FAST_OPEN]
+  const listener = [
+    flags.SOCKS_HOST,
+    flags.SOCKS_NOWAIT,
+    flags.SOCKS_NO_WAIT,
+    flags.PROXY_PROTOCOLS,
+    flags.PAC_HOST,
+    PORT_RANGE,
+    flags.FAST_OPEN,
+  ]
   const exit = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT]
   if (!reverse) return ignoredIfGiven(settings, [...listener, CONNECTOR_WAIT], 'it is for reverse mode (--reverse)')
   return [

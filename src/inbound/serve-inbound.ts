@@ -37,7 +37,7 @@ export interface ServeInboundOptions extends Omit<ServeSocksOptions, 'unauthoriz
 }
 
 /** What a port serves unless it is told otherwise. */
-const PROXY_PROTOCOLS: readonly ProxyProtocol[] = ['socks5', 'socks4', 'http']
+export const PROXY_PROTOCOLS: readonly ProxyProtocol[] = ['socks5', 'socks4', 'http']
 
 /** A correct answer, at once. */
 const AT_ONCE: Verdict = { delayMs: 0, refused: false }

@@ -4,11 +4,12 @@ import { API_KEY_FORM, type ApiKey, isApiKey } from '../api/keys.js'
 import { LinkSocksError } from '../errors.js'
 import { AccessList } from '../exit/dial/access-rules.js'
 import { parseProxyUrl } from '../exit/proxy/proxy-url.js'
+import { PROXY_PROTOCOLS } from '../inbound/serve-inbound.js'
 import type { AccessRule } from '../ports.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes } from './link-options.js'
-import { type ClientOptions, MAX_DURATION_MS, type ServerOptions } from './options.js'
+import { type ClientOptions, MAX_DURATION_MS, type ProxyPortOptions, type ServerOptions } from './options.js'
 import { DATA_KEY_FORMS, dataKeyEncoding } from './store/key-form.js'
 
 /** Most links one client keeps to its server. */
@@ -36,6 +37,30 @@ export function checkServerOptions(options: ServerOptions): void {
   checkProxy('exitProxy', exitProxy)
   checkRules('entryRules', options.entryRules)
   checkRules('dialRules', options.dialRules)
+  checkProxyPort('', options)
+}
+
+/** Names that one port answers to. */
+const MAX_PAC_HOSTS = 64
+
+/** Whether browsers can ask by it: a name without a port. Addresses need not be given. */
+export function isPacHost(text: string): boolean {
+  return /^[\w-]+(\.[\w-]+)*$/.test(text) && text.length <= 253
+}
+
+function checkProxyPort(prefix: string, { proxyProtocols, pacHosts = [] }: ProxyPortOptions): void {
+  const refuse = (why: string): never => {
+    throw new LinkSocksError('ERR_OPTION', `${prefix}${why}`)
+  }
+  if (proxyProtocols !== undefined) {
+    const known = PROXY_PROTOCOLS.filter((protocol) => proxyProtocols.includes(protocol))
+    const sound = known.length > 0 && known.length === proxyProtocols.length
+    if (!sound) refuse(`proxyProtocols must be some of ${PROXY_PROTOCOLS.join(', ')}, each once`)
+  }
+  if (pacHosts.length > MAX_PAC_HOSTS) refuse(`pacHosts: at most ${MAX_PAC_HOSTS}`)
+  for (const [index, name] of pacHosts.entries()) {
+    if (!isPacHost(name)) refuse(`pacHosts[${index}] must be a host name without a port`)
+  }
 }
 
 /** Name that a call with `apiKey` has in the audit line. */
@@ -139,6 +164,7 @@ function checkSocks({ socks, reverse = false }: ClientOptions): void {
     throw new LinkSocksError('ERR_OPTION', 'socks.username and socks.password go together: give both or neither')
   }
   checkInteger('socks.port', socks.port, 0, MAX_PORT)
+  checkProxyPort('socks.', socks)
   // RFC 1929 section 2: no client could send more
   checkText('socks.username', socks.username, 1)
   checkText('socks.password', socks.password, 1)

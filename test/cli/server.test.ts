@@ -39,6 +39,7 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: Partial<S
   [['-s', '::1'], {}, { socksHost: '::1' }],
   [['--socks-host', 'localhost'], {}, { socksHost: 'localhost' }],
   [[], { LINKSOCKS_SOCKS_HOST: '127.0.0.2' }, { socksHost: '127.0.0.2' }],
+  [['--proxy-protocols', 'http', '--pac-host', 'a'], {}, { proxyProtocols: ['http'], pacHosts: ['a'] }],
   [['-i'], {}, { socksNowait: true }],
   [['--socks-nowait'], {}, { socksNowait: true }],
   [['--socks-no-wait'], {}, { socksNowait: true }],

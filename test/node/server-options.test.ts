@@ -20,6 +20,7 @@ const GOOD: readonly ServerOptions[] = [
   { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64') },
   { dataDir: 'd', dataKey: Buffer.alloc(32).toString('base64').replace('=', '') },
   { entryRules: [], dialRules: [{}, { addresses: ['10.0.0.0/8'], ports: [[1, 9]] }] },
+  { proxyProtocols: ['http'], pacHosts: ['proxy.example.com'] },
   { metricsKey: 'm', metricsListen: { host: '::1', port: 0 } },
 ]
 
@@ -41,6 +42,10 @@ const BAD: readonly (readonly [ServerOptions, RegExp])[] = [
   [{ dataDir: 'd', dataKey: `${Buffer.alloc(32).toString('base64')}=` }, /^dataKey must be 32 bytes/],
   [{ entryRules: [{ ports: [0] }] }, /^entryRules: access rule 1: a port must be from 1 to 65535/],
   [{ dialRules: [{}, { addresses: ['a'] }] }, /^dialRules: access rule 2: invalid address "a"$/],
+  [{ proxyProtocols: [] }, /^proxyProtocols must be some of socks5, socks4, http, each once$/],
+  [{ proxyProtocols: ['http', 'http'] }, /^proxyProtocols must be/],
+  [{ pacHosts: ['a', 'a:80'] }, /^pacHosts\[1\] must be a host name without a port$/],
+  [{ pacHosts: Array.from({ length: 65 }, () => 'a') }, /^pacHosts: at most 64$/],
   [{ metricsKey: '' }, /^metricsKey must be 1 to 1024 ASCII/],
   [{ metricsListen: { host: '', port: 1 } }, /^metricsListen.host must not be empty$/],
   [{ metricsListen: { host: 'a', port: 65_536 } }, /^metricsListen.port must be an integer from 0 to 65535$/],

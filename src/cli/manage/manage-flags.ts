@@ -103,12 +103,12 @@ export const AUTONOMY: Flag = {
 }
 export const SOCKS_USERNAME: Flag = {
   ...flags.SOCKS_USERNAME,
-  help: 'reverse: user name SOCKS5 clients must give (needs --socks-password)',
+  help: 'reverse: user name its clients must give (needs --socks-password); SOCKS4 has none and is refused then',
   group: TOKEN_GROUP,
 }
 export const SOCKS_PASSWORD: Flag = {
   ...flags.SOCKS_PASSWORD,
-  help: 'reverse: password SOCKS5 clients must give (needs --socks-username)',
+  help: 'reverse: password its clients must give (needs --socks-username)',
   group: TOKEN_GROUP,
 }
 export const ACCESS_RULE: Flag = {

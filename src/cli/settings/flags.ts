@@ -1,4 +1,5 @@
 import { Option } from 'commander'
+import { PROXY_PROTOCOLS as DEFAULT_PROTOCOLS } from '../../inbound/serve-inbound.js'
 import { DEFAULT_SOCKS_PORT } from '../../node/options.js'
 
 /** One flag of a command, with the variable that may stand for it. */
@@ -32,44 +33,58 @@ export function longName(flag: Flag): string {
 }
 
 export const CONNECTION = 'Connection:'
-export const SOCKS = 'SOCKS5 port:'
+export const SOCKS = 'Proxy port (SOCKS5, SOCKS4a, HTTP):'
 const EXIT = 'Way out to destinations:'
 export const OTHER = 'Log and help:'
 
 export const SOCKS_HOST: Flag = {
   flags: '-s, --socks-host <host>',
-  help: 'address the SOCKS5 port listens on; 0.0.0.0 opens it to the network, then set a user name and password',
+  help: 'address the proxy port listens on; 0.0.0.0 opens it to the network, then set a user name and password',
   group: SOCKS,
   fallback: '127.0.0.1',
   variable: 'LINKSOCKS_SOCKS_HOST',
 }
 export const SOCKS_PORT: Flag = {
   flags: '-p, --socks-port <port>',
-  help: 'the SOCKS5 port',
+  help: 'the proxy port; what its clients speak is recognised',
   group: SOCKS,
   fallback: String(DEFAULT_SOCKS_PORT),
   variable: 'LINKSOCKS_SOCKS_PORT',
 }
 export const SOCKS_USERNAME: Flag = {
   flags: '-n, --socks-username <name>',
-  help: 'user name SOCKS5 clients must give (needs --socks-password)',
+  help: 'user name its clients must give (needs --socks-password); SOCKS4 has none and is refused then',
   group: SOCKS,
   variable: 'LINKSOCKS_SOCKS_USERNAME',
 }
 export const SOCKS_PASSWORD: Flag = {
   flags: '-w, --socks-password <password>',
-  help: 'password SOCKS5 clients must give (needs --socks-username)',
+  help: 'password its clients must give (needs --socks-username)',
   group: SOCKS,
   variable: 'LINKSOCKS_SOCKS_PASSWORD',
   secret: true,
 }
 export const SOCKS_NOWAIT: Flag = {
   flags: '-i, --socks-nowait',
-  help: 'open the SOCKS5 port at once instead of when there is somebody to carry its traffic (also --socks-no-wait)',
+  help: 'open the proxy port at once instead of when there is somebody to carry its traffic (also --socks-no-wait)',
   group: SOCKS,
 }
 /** The other deployed spelling of {@link SOCKS_NOWAIT}. */
 export const SOCKS_NO_WAIT: Flag = { ...SOCKS_NOWAIT, flags: '--socks-no-wait', hidden: true }
+
+export const PROXY_PROTOCOLS: Flag = {
+  flags: '--proxy-protocols <list>',
+  help: 'serve these alone, separated by commas: socks5, socks4 (and 4a), http; UDP goes by SOCKS5, HTTP has no form for it',
+  group: SOCKS,
+  fallback: DEFAULT_PROTOCOLS.join(),
+  variable: 'LINKSOCKS_PROXY_PROTOCOLS',
+}
+export const PAC_HOST: Flag = {
+  flags: '--pac-host <name>',
+  help: 'a name by which browsers may ask the port for its help and /proxy.pac, besides localhost and addresses; may be repeated',
+  group: SOCKS,
+  repeatable: true,
+}
 
 export const TOKEN_FILE: Flag = {
   flags: '--token-file <path>',
@@ -154,5 +169,7 @@ export const SOCKS_FLAGS: readonly Flag[] = [
   SOCKS_USERNAME,
   SOCKS_PASSWORD,
   SOCKS_NOWAIT,
+  PROXY_PROTOCOLS,
+  PAC_HOST,
   SOCKS_NO_WAIT,
 ]

@@ -1,6 +1,7 @@
 import { AccessList, parseAccessRule } from '../../exit/dial/access-rules.js'
 import type { LogFields } from '../../log.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes, type ResumeOptions } from '../../node/link-options.js'
+import type { ProxyPortOptions } from '../../node/options.js'
 import type { AccessRule } from '../../ports.js'
 import { optionError, type Settings } from './environment.js'
 import {
@@ -9,13 +10,15 @@ import {
   type Flag,
   longName,
   NO_RESUME,
+  PAC_HOST,
   PING_INTERVAL,
   PING_TIMEOUT,
+  PROXY_PROTOCOLS,
   RESUME_TIMEOUT,
   SOCKS_PASSWORD,
   SOCKS_USERNAME,
 } from './flags.js'
-import { parseCredential, parseDuration } from './values.js'
+import { parseCredential, parseDuration, parsePacHost, parseProxyProtocols } from './values.js'
 
 /** Less than what service managers wait before they kill. */
 const DEFAULT_DRAIN_MS = 8_000
@@ -60,6 +63,14 @@ export function readResume(settings: Settings): ResumeOptions {
   return {
     resume: settings.enabled(NO_RESUME) ? false : undefined,
     resumeTimeoutMs: settings.value(RESUME_TIMEOUT, (text) => parseDuration(text, MIN_RESUME_MS)),
+  }
+}
+
+export function readProxyPort(settings: Settings): ProxyPortOptions {
+  const pacHosts = settings.values(PAC_HOST, parsePacHost)
+  return {
+    proxyProtocols: settings.value(PROXY_PROTOCOLS, parseProxyProtocols),
+    pacHosts: pacHosts.length > 0 ? pacHosts : undefined,
   }
 }
 

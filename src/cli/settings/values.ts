@@ -5,8 +5,11 @@ import { MAX_PORT } from '../../address.js'
 import { API_KEY_FORM, isApiKey } from '../../api/keys.js'
 import { LinkSocksError } from '../../errors.js'
 import { parseProxyUrl } from '../../exit/proxy/proxy-url.js'
+import { PROXY_PROTOCOLS } from '../../inbound/serve-inbound.js'
 import { remoteText } from '../../log.js'
+import { isPacHost } from '../../node/check-options.js'
 import { MAX_DURATION_MS } from '../../node/options.js'
+import type { ProxyProtocol } from '../../ports.js'
 import { parseServerUrl } from '../../protocol/handshake.js'
 import { ANONYMOUS_TOKEN, MAX_STR8_BYTES } from '../../protocol/limits.js'
 import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
@@ -32,6 +35,20 @@ export function parseInteger(text: string, min: number, max: number, what = 'a n
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
   if (!(value >= min && value <= max)) throw invalid(`${what} from ${min} to ${max}`, text)
   return value
+}
+
+/** `socks5,http`: one or more of {@link PROXY_PROTOCOLS}. */
+export function parseProxyProtocols(text: string): readonly ProxyProtocol[] {
+  const given = text.split(',').map((name) => name.trim().toLowerCase())
+  const known = PROXY_PROTOCOLS.filter((protocol) => given.includes(protocol))
+  if (known.length === given.length) return known
+  throw invalid(`some of ${PROXY_PROTOCOLS.join(', ')}, each once, with commas between`, text)
+}
+
+/** A name as a Host field has it, without a port. */
+export function parsePacHost(text: string): string {
+  if (isPacHost(text)) return text
+  throw invalid('a host name without a port', text)
 }
 
 /** 0 leaves the choice of a port to the other side of the option. */

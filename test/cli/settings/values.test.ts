@@ -11,9 +11,11 @@ import {
   parseHeader,
   parseHost,
   parseInteger,
+  parsePacHost,
   parsePort,
   parsePortRange,
   parseProxy,
+  parseProxyProtocols,
   parseText,
   parseToken,
   parseUrl,
@@ -67,6 +69,9 @@ const accepted: readonly (readonly [string, (text: string) => unknown, string, u
   ['parseUrl', parseUrl, 'HTTPS://relay.example.com', 'HTTPS://relay.example.com'],
   ['parseProxy', parseProxy, 'socks5://ann:secret@127.0.0.1:1080', 'socks5://ann:secret@127.0.0.1:1080'],
   ['parseProxy', parseProxy, 'http://proxy', 'http://proxy'],
+  ['parseProxyProtocols', parseProxyProtocols, 'socks5,socks4,http', ['socks5', 'socks4', 'http']],
+  ['parseProxyProtocols', parseProxyProtocols, 'HTTP, socks5', ['socks5', 'http']],
+  ['parsePacHost', parsePacHost, 'proxy.example.com', 'proxy.example.com'],
   ['parseToken', parseToken, 'a', 'a'],
   ['parseToken', parseToken, 'ü'.repeat(127), 'ü'.repeat(127)],
   ['parseToken', parseToken, ' with, blank ', ' with, blank '],
@@ -104,6 +109,10 @@ const refused: readonly (readonly [string, (text: string) => unknown, string])[]
   ...['', 'proxy:1080', 'https://proxy', 'socks4://proxy', 'socks5://', 'http://a b', 'socks5://ann@proxy'].map(
     (t) => ['parseProxy', parseProxy, t] as const,
   ),
+  ...['', 'socks', 'socks5,', 'http,http', 'socks5 http'].map(
+    (t) => ['parseProxyProtocols', parseProxyProtocols, t] as const,
+  ),
+  ...['', 'a:80', 'a/b', 'a..b', '[::1]', 'x'.repeat(254)].map((t) => ['parsePacHost', parsePacHost, t] as const),
   ...['', 'x'.repeat(256), 'ü'.repeat(128), 'a\nb', 'a\u0000', 'a\u0085', 'anonymous'].map(
     (t) => ['parseToken', parseToken, t] as const,
   ),
