@@ -97,15 +97,27 @@ function readable(/** @type {import('node:net').Socket} */ socket) {
   })
 }
 
+/** Reads the answer one byte at a time: what is behind it is the origin's. */
+async function connectByHttp(/** @type {import('node:net').Socket} */ socket, /** @type {number} */ origin) {
+  socket.write(`CONNECT 127.0.0.1:${origin} HTTP/1.1\r\nHost: 127.0.0.1:${origin}\r\n\r\n`)
+  let answer = ''
+  while (!answer.endsWith('\r\n\r\n')) answer += (await receive(socket, 1)).toString('latin1')
+  if (!answer.startsWith('HTTP/1.1 200')) throw new Error(`CONNECT answered ${answer.slice(0, 80)}`)
+}
+
 /** A connection to the origin, made ready. */
 export async function openRoute() {
-  const { port = 0, origin = 0 } = numbers
+  const { port = 0, origin = 0, http = 0 } = numbers
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   socket.on('error', () => {})
   await new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
     socket.once('connect', resolve).once('error', reject)
   })
   if (origin === 0) return socket
+  if (http !== 0) {
+    await connectByHttp(socket, origin)
+    return socket
+  }
   socket.write(Buffer.of(5, 1, 0))
   const [, method] = await receive(socket, 2)
   if (method !== 0) throw new Error(`SOCKS5 method ${method}`)

@@ -68,7 +68,8 @@ export async function stand({ tools, origin, plan, cpu }, subject, mode, longWay
     await end([...onlookers, ...tunnel.programs, ...hops])
     throw new Error(`a process of ${subject.name} runs on the CPUs ${elsewhere}`)
   }
-  const route = tunnel.socks ? { port: tunnel.port, origin } : { port: tunnel.port }
+  const behind = tunnel.http === true ? { origin, http: 1 } : { origin }
+  const route = tunnel.socks ? { port: tunnel.port, ...behind } : { port: tunnel.port }
   /** @type {Run} */
   const run = {
     tunnel,

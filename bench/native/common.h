@@ -1,4 +1,4 @@
-// What origin and load generator share: the clock, the payload pattern, blocking sockets, the way through a SOCKS5 port.
+// What origin and load generator share: the clock, the payload pattern, blocking sockets, the way through a proxy port.
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
@@ -16,10 +16,11 @@
 #define HTTP_ANSWER "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 64\r\nConnection: close\r\n\r\n" BODY
 #define HTTP_REQUEST "GET / HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n"
 
-// Where the load goes: straight to a port, or through a SOCKS5 port to `origin`.
+// Where the load goes: straight to a port, or through a proxy port to `origin`, by SOCKS5 or by CONNECT of HTTP.
 struct route {
   int port;
   int origin;
+  int http;
 };
 
 uint64_t now_ns(void);
@@ -28,6 +29,10 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 // An argument `name=value` of the command line.
 int64_t number(int argc, char **argv, const char *name, int64_t otherwise);
 struct route route_of(int argc, char **argv);
+
+// A CONNECT to the origin, and whether what came is a whole answer to it, which must be good.
+void connect_request(char request[128], int origin);
+int is_connected(const char *answer, size_t length);
 
 // Bytes of the pattern from an offset on: at least CHUNK of them.
 const char *pattern_at(uint64_t offset);

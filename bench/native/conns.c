@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum state { CONNECT, METHOD, REPLY, ANSWER };
+enum state { CONNECT, METHOD, REPLY, TUNNEL, ANSWER };
 
 struct slot {
   int fd;
@@ -49,7 +49,11 @@ static void connected(struct slot *slot) {
   if (error != 0) fail("connect: %s", strerror(error));
   watch(slot, EPOLL_CTL_MOD, EPOLLIN);
   if (route.origin == 0) say(slot, ANSWER, HTTP_REQUEST, strlen(HTTP_REQUEST));
-  else say(slot, METHOD, "\5\1\0", 3);
+  else if (route.http) {
+    char request[128];
+    connect_request(request, route.origin);
+    say(slot, TUNNEL, request, strlen(request));
+  } else say(slot, METHOD, "\5\1\0", 3);
 }
 
 static size_t reply_length(const struct slot *slot) {
@@ -70,6 +74,8 @@ static int received(struct slot *slot) {
     say(slot, REPLY, request, sizeof request);
   } else if (slot->state == REPLY && slot->got >= reply_length(slot)) {
     if (slot->bytes[1] != 0) fail("SOCKS5 reply %d", slot->bytes[1]);
+    say(slot, ANSWER, HTTP_REQUEST, strlen(HTTP_REQUEST));
+  } else if (slot->state == TUNNEL && is_connected((const char *)slot->bytes, slot->got)) {
     say(slot, ANSWER, HTTP_REQUEST, strlen(HTTP_REQUEST));
   } else if (slot->state == ANSWER && slot->got >= strlen(HTTP_ANSWER)) {
     if (memcmp(slot->bytes, HTTP_ANSWER, strlen(HTTP_ANSWER)) != 0) fail("the answer is wrong");

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { direct } from './direct.mjs'
-import { checkout, deployed, observed } from './linksocks.mjs'
+import { byHttp, checkout, deployed, observed } from './linksocks.mjs'
 import { relay } from './relay.mjs'
 import { ssh } from './ssh.mjs'
 import { v2ray } from './v2ray.mjs'
@@ -19,11 +19,13 @@ export function findSubjects(folder, against, wanted) {
   const other = against === undefined ? [] : [checkout(resolve(against), 'against')]
   // only on request: everything else is measured with the defaults
   const plain = wanted?.includes('noresume') ? [checkout(ROOT, 'noresume', ['--no-resume'])] : []
+  const http = wanted?.includes('http') ? [byHttp(ROOT)] : []
   const seen = wanted?.includes('observed') ? [observed(ROOT, folder)] : []
   const all = [
     checkout(ROOT, 'linksocks'),
     ...other,
     ...plain,
+    ...http,
     ...seen,
     relay,
     direct,

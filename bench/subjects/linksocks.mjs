@@ -78,6 +78,22 @@ export function checkout(folder, name, flags = []) {
 }
 
 /**
+ * This checkout, whose clients come by HTTP.
+ *
+ * @param {string} folder a checkout that was built
+ * @returns {import('./subject.mjs').Subject}
+ */
+export function byHttp(folder) {
+  const plain = checkout(folder, 'http')
+  return {
+    ...plain,
+    title: 'LinkSocks by HTTP',
+    udp: false,
+    start: async (mode, wires) => ({ ...(await plain.start(mode, wires)), http: true }),
+  }
+}
+
+/**
  * This checkout with everything that operators switch on: API, metrics, a data directory, and somebody who looks.
  *
  * @param {string} folder a checkout that was built

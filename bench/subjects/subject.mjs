@@ -9,7 +9,8 @@
  * @property {readonly import('../lib/processes.mjs').Program[]} programs
  * @property {readonly import('../lib/processes.mjs').Program[]} [onlookers] run beside it, and count for nothing
  * @property {number} port where the load enters
- * @property {boolean} socks whether that is a SOCKS5 port; else it leads to the origin
+ * @property {boolean} socks whether that is a proxy port; else it leads to the origin
+ * @property {boolean} [http] whether the load comes by CONNECT of HTTP instead of SOCKS5
  * @property {number} processes how many the traffic passes: what a figure per process is divided by
  *
  * @typedef {object} Subject Something that is measured.
