@@ -178,6 +178,7 @@ function withoutEffect(settings: Settings, { reverse, autonomy }: TokenSettings)
     flags.SOCKS_NO_WAIT,
     flags.PROXY_PROTOCOLS,
     flags.PAC_HOST,
+    flags.UDP_STRICT_PORT,
     PORT_RANGE,
     flags.FAST_OPEN,
   ]

@@ -30,6 +30,8 @@ export interface InboundPortOptions {
   readonly maxPending?: number | undefined
   /** Milliseconds from the accepted connection to the whole request; then it is reset. @default 10_000 */
   readonly handshakeTimeoutMs?: number | undefined
+  /** Takes datagrams of an association from one port of its client alone. @default false */
+  readonly udpStrictPort?: boolean | undefined
   /** UDP associations at a time. @default 1_024 */
   readonly maxAssociations?: number | undefined
 }
@@ -54,7 +56,8 @@ export class InboundPort {
 
   /** Serves one connection, from its first byte until it is gone. */
   accept(stream: AcceptedStream, localAddress: () => SocketAddress, remoteAddress: SocketAddress): void {
-    const { dialer, clock, log, credentials, unauthorized, protocols, serveHttp, handshakeTimeoutMs } = this.#options
+    const { dialer, clock, log, credentials, unauthorized, protocols, serveHttp, handshakeTimeoutMs, udpStrictPort } =
+      this.#options
     const { host } = remoteAddress
     const pending = this.#pending.add(host, () => stream.terminate(crowded()))
     const served = serveInbound(stream, {
@@ -66,6 +69,7 @@ export class InboundPort {
       protocols,
       serveHttp,
       handshakeTimeoutMs,
+      udpStrictPort,
       bindDatagrams: this.#bind,
       localAddress,
       remoteAddress,

@@ -143,7 +143,15 @@ export class Client implements AsyncDisposable {
   async #listen(socks: SocksListenOptions): Promise<void> {
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
     if (this.#listener !== undefined) return
-    const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT, username, password, proxyProtocols, pacHosts } = socks
+    const {
+      host = '127.0.0.1',
+      port = DEFAULT_SOCKS_PORT,
+      username,
+      password,
+      proxyProtocols,
+      pacHosts,
+      udpStrictPort,
+    } = socks
     const credentials = username === undefined || password === undefined ? undefined : { username, password }
     const dialer = this.#entry()
     const attempts = new FailedAttempts(nodeClock)
@@ -156,6 +164,7 @@ export class Client implements AsyncDisposable {
       unauthorized: (address) => attempts.note(address, 'socks'),
       protocols: proxyProtocols,
       pacHosts,
+      udpStrictPort,
     })
     const listener = await this.#listening
     // closed meanwhile: whoever closes waits for the port and closes it

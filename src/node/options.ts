@@ -87,6 +87,12 @@ export interface ProxyPortOptions {
    * page could lead there by a name of its own. @default none
    */
   readonly pacHosts?: readonly string[] | undefined
+  /**
+   * Takes datagrams of a UDP association from one port of its client alone: the one that the client named, if with its own address,
+   * else the first one seen. Without it answers go to the port that was used last, which other users of the client's
+   * machine could make theirs. @default false
+   */
+  readonly udpStrictPort?: boolean | undefined
 }
 
 /** The local proxy port of a forward client or connector: SOCKS5, SOCKS4a and HTTP. */

@@ -59,12 +59,13 @@ export class Server implements AsyncDisposable {
     const socksHost = options.socksHost ?? DEFAULT_SOCKS_HOST
     const access = new ServerAccess({ entry: options.entryRules, dial: options.dialRules })
     const attempts = new FailedAttempts(nodeClock, (address) => this.#crowded(address))
-    const { proxyProtocols: protocols, pacHosts } = options
+    const { proxyProtocols: protocols, pacHosts, udpStrictPort } = options
     const ports = {
       host: socksHost,
       log,
       protocols,
       pacHosts,
+      udpStrictPort,
       unauthorized: (address: string) => attempts.note(address, 'socks'),
     }
     this.#attempts = attempts

@@ -37,9 +37,18 @@ export async function serveAssociation(
   }
   const bound = { host: canonicalHost(options.localAddress().host), port: ends.local.address.port }
   handshake.write(encodeReply(Rep.Succeeded, bound))
-  const association = new Association(ends, options.remoteAddress.host, requested.port)
+  const { host } = options.remoteAddress
+  const strict = options.udpStrictPort === true ? { port: portOf(requested, host) } : undefined
+  const association = new Association(ends, host, strict)
   await association.run(handshake, options.clock)
   options.log.debug('socks.association.closed', { client: options.remoteAddress.host, ...association.counters })
+}
+
+/** DST.PORT is where the client will send from, if DST.ADDR can be the client: many write their target there. 0 is any. */
+function portOf(requested: Target, ownerHost: string): number {
+  const host = canonicalHost(requested.host)
+  const own = host === '0.0.0.0' || host === '::' || host === canonicalHost(ownerHost)
+  return own ? requested.port : 0
 }
 
 interface Ends {
@@ -77,7 +86,10 @@ interface Counters {
   oversized: number
 }
 
-/** Relays between the client's UDP socket and the far end. The first whole datagram from the client's host settles its port. */
+/**
+ * Relays between the client's UDP socket and the far end. Whatever comes from the client's host is the client's, and answers go to
+ * the port it sent from last: NATs and resolvers change it. Where the port is strict, the first whole datagram settles it.
+ */
 class Association {
   readonly counters: Counters = {
     sent: 0,
@@ -91,15 +103,15 @@ class Association {
   readonly #far: DatagramSocket
   readonly #local: BoundDatagramSocket
   readonly #ownerHost: string
-  /** 0: any. */
-  readonly #requestedPort: number
+  /** The one port that counts, 0 for the first one seen; absent where all do. */
+  readonly #strict: { readonly port: number } | undefined
   #owner: SocketAddress | undefined
 
-  constructor({ far, local }: Ends, ownerHost: string, requestedPort: number) {
+  constructor({ far, local }: Ends, ownerHost: string, strict: { readonly port: number } | undefined) {
     this.#far = far
     this.#local = local
     this.#ownerHost = canonicalHost(ownerHost)
-    this.#requestedPort = requestedPort
+    this.#strict = strict
   }
 
   /** Settles when the control connection and both sockets are closed; the first of them to end ends the others. */
@@ -124,7 +136,8 @@ class Association {
     } else if (datagram.frag !== 0) {
       this.counters.fragments++
     } else {
-      this.#owner ??= { host: source.host, port: source.port }
+      const { host, port } = source
+      if (this.#owner?.port !== port || this.#owner.host !== host) this.#owner = { host, port }
       this.counters.sent++
       this.#far.send(datagram.data, datagram.address)
     }
@@ -147,10 +160,9 @@ class Association {
   }
 
   #mayUse({ host, port }: SocketAddress): boolean {
-    const owner = this.#owner
-    if (owner !== undefined && port !== owner.port) return false
-    if (owner === undefined && this.#requestedPort !== 0 && port !== this.#requestedPort) return false
-    return host === owner?.host || canonicalHost(host) === this.#ownerHost
+    const only = this.#strict && (this.#owner?.port ?? this.#strict.port)
+    if (only !== undefined && only !== 0 && port !== only) return false
+    return host === this.#owner?.host || canonicalHost(host) === this.#ownerHost
   }
 }
 

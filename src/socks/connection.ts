@@ -18,6 +18,11 @@ export interface ServeSocksOptions extends AbortOptions {
   readonly unauthorized?: (() => number) | undefined
   /** Binds the socket of a UDP association. @default none; UDP ASSOCIATE is refused with REP 0x07 */
   readonly bindDatagrams?: BindDatagrams | undefined
+  /**
+   * Takes datagrams of an association from one port of the client alone: the one it named, else the first one seen. Without it other
+   * users of the client's machine could send through the association and take its answers over. @default false
+   */
+  readonly udpStrictPort?: boolean | undefined
   /** The address the client connected to; UDP associations are bound to its host. */
   readonly localAddress: () => SocketAddress
   /** The client's address; only its host may use a UDP association. */

@@ -44,6 +44,7 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: object])[
   [['--socks-nowait'], {}, { socks: { nowait: true } }],
   [['--proxy-protocols', 'http,socks5'], {}, { socks: { proxyProtocols: ['socks5', 'http'] } }],
   [[], { LINKSOCKS_PROXY_PROTOCOLS: 'socks4' }, { socks: { proxyProtocols: ['socks4'] } }],
+  [['--udp-strict-port'], {}, { socks: { udpStrictPort: true } }],
   [['--pac-host', 'a.example', '--pac-host', 'b'], {}, { socks: { pacHosts: ['a.example', 'b'] } }],
   [['-R'], {}, { reconnect: false }],
   [['--no-reconnect'], {}, { reconnect: false }],

@@ -144,26 +144,50 @@ describe('serveAssociation', () => {
     expect(association.counters).toMatchObject({ sent: 1, fragments: 2 })
   })
 
-  it('belongs to the host of the control connection and the first port it uses', async () => {
+  it('belongs to the host of the control connection, and answers the port that was used last', async () => {
     const association = await associated()
+    const next = { host: '192.0.2.7', port: 4001 }
     association.local.receive(datagram('stranger'), { host: '192.0.2.8', port: 4000 })
     association.local.receive(hex('0000'), { host: '192.0.2.7', port: 3999 })
     association.local.receive(datagram('owner'), OWNER)
-    association.local.receive(datagram('other port'), { host: '192.0.2.7', port: 4001 })
-    association.local.receive(datagram('other host'), { host: '192.0.2.8', port: 4000 })
-    association.local.receive(datagram('again'), OWNER)
-    expect(association.sent).toEqual(['owner', 'again'])
     association.far.receive(bytesOf('answer'), DNS)
-    expect(association.local.sent.map(({ destination }) => destination)).toEqual([OWNER])
+    association.local.receive(datagram('other host'), { host: '192.0.2.8', port: 4000 })
+    association.local.receive(datagram('other port'), next)
+    association.local.receive(hex('0000'), { host: '192.0.2.7', port: 4002 })
+    association.far.receive(bytesOf('answer'), DNS)
+    expect(association.sent).toEqual(['owner', 'other port'])
+    expect(association.local.sent.map(({ destination }) => destination)).toEqual([OWNER, next])
     await association.end()
-    expect(association.counters).toMatchObject({ foreign: 3, malformed: 1 })
+    expect(association.counters).toMatchObject({ foreign: 2, malformed: 2 })
   })
 
-  it('belongs to the port the request named', async () => {
-    const association = await associated({}, hex('05 03 00 01 c0000207 0fa0'))
+  it.each([
+    ['its own address and port', '05 03 00 01 c0000207 0fa0'],
+    ['the target', '05 03 00 01 c6336402 0035'],
+    ['the target by name', '05 03 00 03 07 6578616d706c65 0035'],
+    ['a port alone', '05 03 00 01 00000000 0035'],
+  ])('takes datagrams from any port of a client that named %s', async (_, request) => {
+    const association = await associated({}, hex(request))
+    association.local.receive(datagram('one'), { host: '192.0.2.7', port: 4001 })
+    association.local.receive(datagram('other'), OWNER)
+    expect(association.sent).toEqual(['one', 'other'])
+    await association.end()
+  })
+
+  it.each([
+    ['its own address and port', '05 03 00 01 c0000207 0fa0', ['owner', 'again']],
+    ['a port alone', '05 03 00 01 00000000 0fa0', ['owner', 'again']],
+    ['a port alone, by IPv6', '05 03 00 04 00000000000000000000000000000000 0fa0', ['owner', 'again']],
+    ['the target', '05 03 00 01 c6336402 0035', ['other port']],
+    ['the target by name', '05 03 00 03 07 6578616d706c65 0035', ['other port']],
+    ['nothing', '05 03 00 01 00000000 0000', ['other port']],
+  ])('has one port where that is strict, for a client that named %s', async (_, request, sent) => {
+    const association = await associated({ udpStrictPort: true }, hex(request))
+    association.local.receive(hex('0000'), { host: '192.0.2.7', port: 3999 })
     association.local.receive(datagram('other port'), { host: '192.0.2.7', port: 4001 })
     association.local.receive(datagram('owner'), OWNER)
-    expect(association.sent).toEqual(['owner'])
+    association.local.receive(datagram('again'), OWNER)
+    expect(association.sent).toEqual(sent)
     await association.end()
   })
 

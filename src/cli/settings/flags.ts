@@ -86,6 +86,12 @@ export const PAC_HOST: Flag = {
   repeatable: true,
 }
 
+export const UDP_STRICT_PORT: Flag = {
+  flags: '--udp-strict-port',
+  help: 'take datagrams from the first port of a SOCKS5 client alone, so that other users of its machine cannot take its answers over',
+  group: SOCKS,
+}
+
 export const TOKEN_FILE: Flag = {
   flags: '--token-file <path>',
   help: 'read the token from this file, which keeps it out of the process list',
@@ -171,5 +177,6 @@ export const SOCKS_FLAGS: readonly Flag[] = [
   SOCKS_NOWAIT,
   PROXY_PROTOCOLS,
   PAC_HOST,
+  UDP_STRICT_PORT,
   SOCKS_NO_WAIT,
 ]

@@ -17,6 +17,7 @@ import {
   RESUME_TIMEOUT,
   SOCKS_PASSWORD,
   SOCKS_USERNAME,
+  UDP_STRICT_PORT,
 } from './flags.js'
 import { parseCredential, parseDuration, parsePacHost, parseProxyProtocols } from './values.js'
 
@@ -71,6 +72,7 @@ export function readProxyPort(settings: Settings): ProxyPortOptions {
   return {
     proxyProtocols: settings.value(PROXY_PROTOCOLS, parseProxyProtocols),
     pacHosts: pacHosts.length > 0 ? pacHosts : undefined,
+    udpStrictPort: settings.enabled(UDP_STRICT_PORT) || undefined,
   }
 }
 
