@@ -42,6 +42,13 @@ export function canonicalHost(host: string): string {
   return canonicalIp(host) ?? host
 }
 
+/** A name that is an IPv6 address in brackets is that address: some programs write the host of a URL as it stands there. */
+export function bareHost(name: string): string {
+  if (!name.startsWith('[') || !name.endsWith(']')) return name
+  const inside = name.slice(1, -1)
+  return isIpv6(inside) ? (canonicalIp(inside) ?? name) : name
+}
+
 /**
  * The address a resolver would take `host` for without asking anyone: strict IP text, and the spellings of
  * inet_aton (`0xa9fea9fe`, `169.254.1`, a final dot). `undefined` for a domain.
@@ -105,16 +112,32 @@ export function addressText({ host, port }: SocketAddress | Target): string {
 
 /** Says why `target` can't be reached by anyone, or `undefined`. */
 export function targetProblem({ host, port }: Target): string | undefined {
+  const problem = hostProblem(host)
+  if (problem !== undefined) return problem
+  return Number.isInteger(port) && port >= 1 && port <= MAX_PORT ? undefined : `port ${port} cannot be dialled`
+}
+
+/** @throws {LinkSocksError} when no one could reach `target`: ERR_DIAL_HOST_UNREACHABLE (empty or broken host), ERR_DIAL_FAILED (port 0) */
+export function checkTarget(target: Target): void {
+  const problem = targetProblem(target)
+  if (problem === undefined) return
+  const code = hostProblem(target.host) === undefined ? 'ERR_DIAL_FAILED' : 'ERR_DIAL_HOST_UNREACHABLE'
+  throw new LinkSocksError(code, problem)
+}
+
+function hostProblem(host: string): string | undefined {
   if (host === '') return 'the host is empty'
   if (host.length > MAX_HOST_LENGTH || UNSAFE_HOST.test(host)) return 'the host is not a name or an address'
-  if (!Number.isInteger(port) || port < 1 || port > MAX_PORT) return `port ${port} cannot be dialled`
+  if (isIpv6(host) && canonicalIp(host) === undefined && !hasZone(host)) {
+    return 'the host is not a name or an address: there is a port or a scheme in it'
+  }
   return undefined
 }
 
-/** @throws {LinkSocksError} ERR_DIAL_FAILED when no one could reach `target` (port 0, empty or broken host) */
-export function checkTarget(target: Target): void {
-  const problem = targetProblem(target)
-  if (problem !== undefined) throw new LinkSocksError('ERR_DIAL_FAILED', problem)
+/** Whether `host` is IPv6 text with a zone id (RFC 4007 section 11). */
+export function hasZone(host: string): boolean {
+  const zone = host.indexOf('%')
+  return zone !== -1 && parseIp(host.slice(0, zone))?.kind() === 'ipv6'
 }
 
 /** Whom an address is counted for: an IPv6 customer has a whole /64 (RFC 6177), which is its first four groups. */

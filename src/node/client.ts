@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { checkTarget } from '../address.js'
+import { bareHost, checkTarget } from '../address.js'
 import type { OpenTransport } from '../client/connect-link.js'
 import { Tunnel } from '../client/tunnel.js'
 import { LinkSocksError } from '../errors.js'
@@ -108,8 +108,9 @@ export class Client implements AsyncDisposable {
    */
   async dial(host: string, port: number, options: AbortOptions = {}): Promise<Duplex> {
     if (this.#options.reverse) throw new LinkSocksError('ERR_OPTION', 'a provider offers its network and cannot dial')
-    checkTarget({ host, port })
-    return toDuplex(await this.#tunnel.dial({ host, port }, options))
+    const target = { host: bareHost(host), port }
+    checkTarget(target)
+    return toDuplex(await this.#tunnel.dial(target, options))
   }
 
   /**

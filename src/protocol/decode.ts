@@ -1,3 +1,4 @@
+import { bareHost } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { ByteReader } from './bytes.js'
@@ -238,5 +239,5 @@ function flag(reader: ByteReader): boolean {
 }
 
 function address(reader: ByteReader): Target {
-  return { host: reader.str8(), port: reader.u16() }
+  return { host: bareHost(reader.str8()), port: reader.u16() }
 }

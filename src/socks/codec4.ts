@@ -1,3 +1,4 @@
+import { bareHost } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import type { Decoded } from '../streams/handshake-stream.js'
@@ -46,7 +47,7 @@ export function decodeSocks4Request(buf: Uint8Array): Decoded<Socks4Request> | u
   if (name.length === 0 || name.some((byte) => byte > 0x7f)) {
     throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'the name is empty or not ASCII')
   }
-  return { value: { cd, target: { host: String.fromCharCode(...name), port } }, bytesRead: nameEnd }
+  return { value: { cd, target: { host: bareHost(String.fromCharCode(...name)), port } }, bytesRead: nameEnd }
 }
 
 /** VN(0) CD DSTPORT DSTIP; the address says nothing. */

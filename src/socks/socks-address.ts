@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { MAX_PORT, parseIp } from '../address.js'
+import { bareHost, hasZone, MAX_PORT, parseIp } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Target } from '../ports.js'
 import { decodeUtf8, encodeUtf8 } from '../protocol/text.js'
@@ -15,7 +15,7 @@ const MAX_DOMAIN_BYTES = 255
  * Decodes ATYP DST.ADDR DST.PORT (RFC 1928 section 5), also BND.ADDR BND.PORT, at `offset`; `bytesRead` counts from there.
  * Domains are bytes to SOCKS; they are read as UTF-8.
  * @returns `undefined` while `buf` is too short
- * @throws {LinkSocksError} ERR_SOCKS_ATYP; ERR_SOCKS_MALFORMED (empty domain, or one with spaces or control characters)
+ * @throws {LinkSocksError} ERR_SOCKS_ATYP; ERR_SOCKS_MALFORMED (empty domain); ERR_DIAL_HOST_UNREACHABLE (spaces or control characters in it)
  */
 export function decodeAddress(buf: Uint8Array, offset: number): Decoded<Target> | undefined {
   const atyp = buf[offset]
@@ -71,9 +71,12 @@ function ipv6Text(bytes: Uint8Array): string {
 function domainText(bytes: Uint8Array): string {
   // 0x7f is DEL; no name has these, and a resolver may cut the name at a NUL
   if (bytes.some((byte) => byte <= 0x20 || byte === 0x7f)) {
-    throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'domain with spaces or control characters')
+    throw new LinkSocksError(
+      'ERR_DIAL_HOST_UNREACHABLE',
+      'a name with spaces or control characters cannot be looked up',
+    )
   }
-  return decodeUtf8(bytes)
+  return bareHost(decodeUtf8(bytes))
 }
 
 function withPort(
@@ -99,10 +102,4 @@ function encodeHost(host: string): Uint8Array {
     throw new LinkSocksError('ERR_SOCKS_MALFORMED', `domain of ${domain.length} bytes; 1 to ${MAX_DOMAIN_BYTES} fit`)
   }
   return Uint8Array.of(Atyp.Domain, domain.length, ...domain)
-}
-
-/** Whether `host` is IPv6 text with a zone id (RFC 4007 section 11). */
-function hasZone(host: string): boolean {
-  const zone = host.indexOf('%')
-  return zone !== -1 && parseIp(host.slice(0, zone))?.kind() === 'ipv6'
 }

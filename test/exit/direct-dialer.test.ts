@@ -94,12 +94,13 @@ describe('DirectDialer', () => {
   })
 
   it.each([
-    { host: 'example.com', port: 0 },
-    { host: '', port: 80 },
-    { host: 'a\u0000.example', port: 80 },
-  ])('refuses $host:$port without asking anyone', async (target) => {
+    { host: 'example.com', port: 0, code: 'ERR_DIAL_FAILED' },
+    { host: '', port: 80, code: 'ERR_DIAL_HOST_UNREACHABLE' },
+    { host: 'a\u0000.example', port: 80, code: 'ERR_DIAL_HOST_UNREACHABLE' },
+    { host: 'localhost:80', port: 80, code: 'ERR_DIAL_HOST_UNREACHABLE' },
+  ])('refuses $host:$port without asking anyone', async ({ code, ...target }) => {
     const { dialer, resolver, clock } = setUp()
-    expect((await failureOf(dialer.dial(target))).code).toBe('ERR_DIAL_FAILED')
+    expect((await failureOf(dialer.dial(target))).code).toBe(code)
     expect(resolver.asked).toEqual([])
     expect(clock.pending).toBe(0)
   })

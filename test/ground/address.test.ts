@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   addressText,
+  bareHost,
   canonicalHost,
   canonicalIp,
   checkTarget,
@@ -113,6 +114,23 @@ describe('literalIp', () => {
   })
 })
 
+describe('bareHost', () => {
+  it.each([
+    ['[::1]', '::1'],
+    ['[2001:DB8::0:1]', '2001:db8::1'],
+    ['[::ffff:192.0.2.1]', '192.0.2.1'],
+    ['[fe80::1%eth0]', '[fe80::1%eth0]'],
+    ['[192.0.2.1]', '[192.0.2.1]'],
+    ['[a]', '[a]'],
+    ['[::1', '[::1'],
+    ['::1', '::1'],
+    ['example.com', 'example.com'],
+    ['', ''],
+  ])('takes %s for %s', (name, host) => {
+    expect(bareHost(name)).toBe(host)
+  })
+})
+
 describe('checkTarget', () => {
   it.each([0, -1, 65_536, 1.5, Number.NaN])('refuses port %d', (port) => {
     expect(() => checkTarget({ host: 'example.com', port })).toThrow(`port ${port} cannot be dialled`)
@@ -120,6 +138,26 @@ describe('checkTarget', () => {
 
   it.each(['', 'a b', 'a\r\nb', 'a\u0000b', 'a\u0085b', 'a\u2028b', 'x'.repeat(256)])('refuses the host %j', (host) => {
     expect(targetProblem({ host, port: 80 })).toContain('the host is')
+  })
+
+  it.each(['localhost:80', 'http://localhost/', '[::1', '[::1]:80', ':', '::1::'])(
+    'refuses the host %j as no name',
+    (host) => {
+      const check = (): void => checkTarget({ host, port: 80 })
+      expect(check).toThrow('the host is not a name or an address: there is a port or a scheme in it')
+      expect(check).toThrow(expect.objectContaining({ code: 'ERR_DIAL_HOST_UNREACHABLE' }))
+    },
+  )
+
+  it('leaves an address with a zone to the policy', () => {
+    expect(targetProblem({ host: 'fe80::1%eth0', port: 80 })).toBeUndefined()
+  })
+
+  it('tells a broken host from a broken port', () => {
+    expect(() => checkTarget({ host: 'a b', port: 0 })).toThrow(
+      expect.objectContaining({ code: 'ERR_DIAL_HOST_UNREACHABLE' }),
+    )
+    expect(() => checkTarget({ host: 'a', port: 0 })).toThrow(expect.objectContaining({ code: 'ERR_DIAL_FAILED' }))
   })
 
   it('accepts the longest host and both ends of the port range', () => {

@@ -211,7 +211,7 @@ describe('Client.dial()', () => {
     for (const port of [0, 65_536, 1.5]) {
       await expect(client.dial(HOST, port)).rejects.toMatchObject({ code: 'ERR_DIAL_FAILED' })
     }
-    await expect(client.dial('', 80)).rejects.toMatchObject({ code: 'ERR_DIAL_FAILED' })
+    await expect(client.dial('', 80)).rejects.toMatchObject({ code: 'ERR_DIAL_HOST_UNREACHABLE' })
   })
 
   it('is not for providers', async () => {

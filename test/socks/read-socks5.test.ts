@@ -81,7 +81,7 @@ describe('SOCKS5 request', () => {
     ['an unknown address type', '05 01 00 02 c6336401 0050', '08', 'ERR_SOCKS_ATYP'],
     ['BIND to an unknown address type', '05 02 00 00', '08', 'ERR_SOCKS_ATYP'],
     ['an empty domain', '05 01 00 03 00 0050', '01', 'ERR_SOCKS_MALFORMED'],
-    ['a domain with a NUL', '05 01 00 03 03 610062 0050', '01', 'ERR_SOCKS_MALFORMED'],
+    ['a domain with a NUL', '05 01 00 03 03 610062 0050', '04', 'ERR_DIAL_HOST_UNREACHABLE'],
     ['another version', '04 01 00 01 c6336401 0050', '01', 'ERR_SOCKS_VERSION'],
   ])('answers %s with its REP before it closes', async (_, request, rep, code) => {
     const served = new Served()

@@ -53,14 +53,21 @@ describe('decodeAddress', () => {
     }
   })
 
+  it('refuses an empty domain', () => {
+    expect(() => hostOf('03 00')).toThrow(expect.objectContaining({ code: 'ERR_SOCKS_MALFORMED' }))
+  })
+
+  it('reads an IPv6 address in brackets as that', () => {
+    expect(hostOf('03 05 5b3a3a315d')).toBe('::1')
+  })
+
   it.each([
-    ['an empty domain', '03 00'],
     ['a NUL', '03 03 610062'],
     ['a space', '03 03 612062'],
     ['a line break', '03 03 610a62'],
     ['DEL', '03 01 7f'],
-  ])('refuses %s', (_, bytes) => {
-    expect(() => hostOf(bytes)).toThrow(expect.objectContaining({ code: 'ERR_SOCKS_MALFORMED' }))
+  ])('refuses a name with %s', (_, bytes) => {
+    expect(() => hostOf(bytes)).toThrow(expect.objectContaining({ code: 'ERR_DIAL_HOST_UNREACHABLE' }))
   })
 
   it('throws nothing but its own errors, whatever the bytes', () => {
