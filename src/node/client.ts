@@ -9,6 +9,7 @@ import { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, silentLogger } from '../log.js'
 import type { AbortOptions, Dialer, SocketAddress } from '../ports.js'
 import { checkClientOptions } from './check-options.js'
+import { variablesAt } from './connect/server-proxy.js'
 import { connectWebSocket } from './connect/ws-connect.js'
 import { exitDialers } from './exit-dialers.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
@@ -44,6 +45,7 @@ export class Client implements AsyncDisposable {
   readonly #options: ClientOptions
   readonly #log: Logger
   readonly #tunnel: Tunnel
+  readonly #proxyEnv: ClientOptions['proxyEnv']
   #listening: Promise<TcpListener> | undefined
   #listener: TcpListener | undefined
   #starting: Promise<void> | undefined
@@ -57,6 +59,7 @@ export class Client implements AsyncDisposable {
     this.#log = options.logger ?? silentLogger
     checkClientOptions(options)
     const dialRules = accessList(options.dialRules)
+    this.#proxyEnv = withoutOwnPort(options, this.#log)
     this.#tunnel = new Tunnel({
       openTransport: (url, options) => this.#openTransport(url, options),
       clock: nodeClock,
@@ -207,7 +210,18 @@ export class Client implements AsyncDisposable {
   }
 
   #openTransport(url: string, { secretInBand, moved, signal }: Parameters<OpenTransport>[1]) {
-    const { headers, tls, serverProxy, proxyEnv } = this.#options
+    const { headers, tls, serverProxy } = this.#options
+    const proxyEnv = this.#proxyEnv
     return connectWebSocket({ url, secretInBand, moved, headers, tls, serverProxy, proxyEnv }, { signal })
   }
+}
+
+/** A proxy variable for all programs may lead to the very port that this client opens. */
+function withoutOwnPort({ proxyEnv, serverProxy, socks }: ClientOptions, log: Logger): ClientOptions['proxyEnv'] {
+  if (proxyEnv === undefined || serverProxy !== undefined || socks === undefined) return proxyEnv
+  const own = variablesAt(socks.port ?? DEFAULT_SOCKS_PORT, proxyEnv)
+  for (const variable of own) {
+    log.warn('proxy.ignored', { variable, reason: 'it leads to the proxy port of this client' })
+  }
+  return Object.fromEntries(Object.entries(proxyEnv).filter(([name]) => !own.includes(name)))
 }

@@ -5,6 +5,7 @@ import type { AbortOptions } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
 import { openServerSocket, type ServerSocketOptions, shownOrigin } from './server-socket.js'
+import { withUserAgent } from './user-agent.js'
 
 export interface HttpRequest extends ServerSocketOptions {
   /** http or https. */
@@ -69,7 +70,7 @@ function open({ url, method, headers, body }: HttpRequest, socket: Socket): Clie
     headers: {
       host,
       connection: 'close',
-      ...headers,
+      ...withUserAgent(headers),
       ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
     },
   })

@@ -7,14 +7,24 @@ export interface ServerProxyOptions {
   readonly proxyEnv?: Readonly<Record<string, string | undefined>> | undefined
 }
 
+/** A proxy as somebody wrote it. */
+export interface NamedProxy {
+  readonly url: string
+  /** The variable it is from; absent for an option. */
+  readonly variable?: string | undefined
+}
+
 /**
  * The proxy on the way to the server at `url` (ws, wss, http or https), as the user or the environment wrote it, `http://` put
- * before a bare `host:port`. From the environment: http_proxy for ws and http, https_proxy for wss and https, all_proxy for both, lower
+ * before a bare `host:port`, and `socks://` of the environment, which desktops write there, as `socks5://`. From the environment: http_proxy for ws and http, https_proxy for wss and https, all_proxy for both, lower
  * case before upper case; never for loopback hosts and those in no_proxy.
  * @returns `undefined` to connect directly
  */
-export function serverProxyFor(url: string, { serverProxy, proxyEnv = {} }: ServerProxyOptions): string | undefined {
-  if (serverProxy !== undefined) return withScheme(serverProxy)
+export function serverProxyFor(
+  url: string,
+  { serverProxy, proxyEnv = {} }: ServerProxyOptions,
+): NamedProxy | undefined {
+  if (serverProxy !== undefined) return { url: withScheme(serverProxy) }
   const { protocol, hostname, port } = new URL(url)
   const secure = protocol === 'wss:' || protocol === 'https:'
   const named = lookUp(proxyEnv, secure ? 'https_proxy' : 'http_proxy') ?? lookUp(proxyEnv, 'all_proxy')
@@ -22,13 +32,38 @@ export function serverProxyFor(url: string, { serverProxy, proxyEnv = {} }: Serv
   const host = bareHost(hostname)
   if (isLoopback(host)) return undefined
   const portNumber = port === '' ? (secure ? 443 : 80) : Number(port)
-  if (isExempt(host, portNumber, lookUp(proxyEnv, 'no_proxy') ?? '')) return undefined
-  return withScheme(named)
+  if (isExempt(host, portNumber, lookUp(proxyEnv, 'no_proxy')?.text ?? '')) return undefined
+  return { url: withScheme(named.text).replace(/^socks:/i, 'socks5:'), variable: named.variable }
+}
+
+const VARIABLES = ['http_proxy', 'https_proxy', 'all_proxy'].flatMap((name) => [name, name.toUpperCase()])
+
+/** Variables of `env` that name a proxy at `port` of this machine: a client whose own port that is would wait for itself. */
+export function variablesAt(port: number, env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return VARIABLES.filter((name) => {
+    const { hostname, port: named } = parsed(withScheme(env[name]?.trim() ?? ''))
+    return named === String(port) && isLoopback(bareHost(hostname))
+  })
+}
+
+function parsed(url: string): { readonly hostname: string; readonly port: string } {
+  // a scheme that URL knows nothing of, so that it leaves out no port
+  const [, rest = ''] = /^[\w+.-]+:(.*)$/.exec(url) ?? []
+  return URL.canParse(`proxy:${rest}`) ? new URL(`proxy:${rest}`) : { hostname: '', port: '' }
+}
+
+interface Found {
+  readonly text: string
+  readonly variable: string
 }
 
 /** An empty variable counts as absent. */
-function lookUp(env: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
-  return env[name]?.trim() || env[name.toUpperCase()]?.trim() || undefined
+function lookUp(env: Readonly<Record<string, string | undefined>>, name: string): Found | undefined {
+  for (const variable of [name, name.toUpperCase()]) {
+    const text = env[variable]?.trim()
+    if (text) return { text, variable }
+  }
+  return undefined
 }
 
 function withScheme(proxy: string): string {

@@ -8,7 +8,7 @@ import { errorCode } from '../system/error-code.js'
 
 import { connectStep } from './connect-step.js'
 import { askProxy } from './proxy-handshake.js'
-import { type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
+import { type NamedProxy, type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
 import { connectToFirst, resolveHost } from './socket-connect.js'
 
 export interface TlsOptions {
@@ -80,19 +80,19 @@ export async function openServerSocket(
   const socket =
     named === undefined
       ? await connectPhase(target, `cannot reach ${shownOrigin(url)}`, options, signal)
-      : await throughProxy(parseNamed(named, options), target, options, signal)
+      : await throughProxy(parseNamed(named), target, options, signal)
   if (!isSecure(new URL(url))) return socket
   return tlsPhase(socket, target, options, signal)
 }
 
 /** The text may hold a password: the error names where it came from instead. */
-function parseNamed(proxy: string, { serverProxy }: ServerProxyOptions): ProxyUrl {
+function parseNamed({ url, variable }: NamedProxy): ProxyUrl {
   try {
-    return parseProxyUrl(proxy)
+    return parseProxyUrl(url)
   } catch (thrown) {
     const cause = LinkSocksError.from(thrown, 'ERR_OPTION')
-    const source = serverProxy === undefined ? 'http_proxy, https_proxy or all_proxy' : 'serverProxy'
-    throw new LinkSocksError(cause.code, `${source}: ${cause.message}`, { cause })
+    const advice = variable === undefined ? '' : '; -E (--no-env-proxy) ignores the proxy variables'
+    throw new LinkSocksError(cause.code, `${variable ?? 'serverProxy'}: ${cause.message}${advice}`, { cause })
   }
 }
 

@@ -7,6 +7,7 @@ import { redactAnswer } from '../../redact.js'
 import { errorCode } from '../system/error-code.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
+import { withUserAgent } from './user-agent.js'
 
 /** How much of a refusal's body is read to say why. */
 const MAX_REASON_BYTES = 1024
@@ -70,7 +71,7 @@ export function upgrade(request: UpgradeRequest): Promise<WsTransport | Redirect
 function openWebSocket({ url, socket, headers }: UpgradeRequest): HandshakeSocket {
   const options = {
     ...WS_OPTIONS,
-    headers: { ...headers },
+    headers: withUserAgent(headers),
     maxHeaderSize: MAX_HTTP_HEADER_BYTES,
     createConnection: () => socket,
   }

@@ -2,6 +2,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { type HttpRequest, sendRequest } from '../../../src/node/connect/http-client.js'
+import { packageVersion } from '../../../src/node/system/package-version.js'
 import { httpProxy } from '../../support/proxies.js'
 import { until } from '../../support/wait.js'
 
@@ -49,7 +50,14 @@ describe('sendRequest', () => {
     expect(content).toBe('é')
     const host = url.slice('http://'.length)
     expect(head.split('\r\n').sort()).toEqual(
-      ['POST /a/b?c=d HTTP/1.1', `host: ${host}`, 'connection: close', 'x-api-key: k', 'content-length: 2'].sort(),
+      [
+        'POST /a/b?c=d HTTP/1.1',
+        `host: ${host}`,
+        'connection: close',
+        `User-Agent: linksocks/${packageVersion()}`,
+        'x-api-key: k',
+        'content-length: 2',
+      ].sort(),
     )
     await until(() => open.size === 0)
   })

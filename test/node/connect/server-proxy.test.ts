@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { serverProxyFor } from '../../../src/node/connect/server-proxy.js'
+import {
+  serverProxyFor as namedProxyFor,
+  type ServerProxyOptions,
+  variablesAt,
+} from '../../../src/node/connect/server-proxy.js'
 
 const WS = 'ws://relay.example.com:8765/socket'
 const WSS = 'wss://relay.example.com/socket'
 const HTTP = 'http://web-proxy:3128'
+
+const serverProxyFor = (url: string, options: ServerProxyOptions): string | undefined =>
+  namedProxyFor(url, options)?.url
 
 describe('serverProxyFor', () => {
   it('connects directly when nothing names a proxy', () => {
@@ -38,6 +45,24 @@ describe('serverProxyFor', () => {
     expect(serverProxyFor(WS, { proxyEnv: { HTTP_PROXY: 'http://upper:1', http_proxy: HTTP } })).toBe(HTTP)
     expect(serverProxyFor(WSS, { proxyEnv: { ALL_PROXY: 'http://upper:2' } })).toBe('http://upper:2')
     expect(serverProxyFor(WS, { proxyEnv: { http_proxy: HTTP, NO_PROXY: 'example.com' } })).toBeUndefined()
+  })
+
+  it('says which variable it read, and none for an option', () => {
+    expect(namedProxyFor(WS, { proxyEnv: { HTTP_PROXY: HTTP } })).toEqual({ url: HTTP, variable: 'HTTP_PROXY' })
+    expect(namedProxyFor(WSS, { proxyEnv: { all_proxy: HTTP } })?.variable).toBe('all_proxy')
+    expect(namedProxyFor(WS, { serverProxy: HTTP })).toEqual({ url: HTTP })
+  })
+
+  it('takes socks:// of the environment for socks5://, and leaves other schemes', () => {
+    for (const [named, url] of [
+      ['socks://p:1080/', 'socks5://p:1080/'],
+      ['SOCKS://u:w@p:1', 'socks5://u:w@p:1'],
+      ['socks5h://p:1', 'socks5h://p:1'],
+      ['socks4://p:1', 'socks4://p:1'],
+    ]) {
+      expect(serverProxyFor(WS, { proxyEnv: { all_proxy: named } })).toBe(url)
+    }
+    expect(serverProxyFor(WS, { serverProxy: 'socks://p:1' })).toBe('socks://p:1')
   })
 
   it('reads host:port without a scheme as an HTTP proxy', () => {
@@ -96,5 +121,21 @@ describe('serverProxyFor', () => {
     ['', WS],
   ])('does not take no_proxy %s for %s', (no_proxy, url) => {
     expect(serverProxyFor(url, { proxyEnv: { http_proxy: HTTP, no_proxy } })).toBe(HTTP)
+  })
+})
+
+describe('variablesAt', () => {
+  it('names the variables that lead to a port of this machine', () => {
+    const env = {
+      http_proxy: 'http://127.0.0.1:9870',
+      HTTPS_PROXY: 'localhost:9870/',
+      all_proxy: 'socks5h://u:p@[::1]:9870',
+      ALL_PROXY: 'socks://127.0.0.1:9871',
+      https_proxy: 'http://192.0.2.1:9870',
+      no_proxy: '127.0.0.1:9870',
+    }
+    expect(variablesAt(9_870, env)).toEqual(['http_proxy', 'HTTPS_PROXY', 'all_proxy'])
+    expect(variablesAt(80, { http_proxy: 'http://127.0.0.1:80' })).toEqual(['http_proxy'])
+    expect(variablesAt(1, { http_proxy: '', all_proxy: 'http://[', HTTP_PROXY: undefined })).toEqual([])
   })
 })

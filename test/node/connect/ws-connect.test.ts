@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ConnectWebSocketOptions, connectWebSocket, MAX_REDIRECTS } from '../../../src/node/connect/ws-connect.js'
+import { packageVersion } from '../../../src/node/system/package-version.js'
 import type { WsTransport } from '../../../src/node/websocket/ws-transport.js'
 import { TransportRecorder } from '../../contract/transport-recorder.js'
 import { freePort } from '../../support/ports.js'
@@ -79,6 +80,23 @@ describe('connectWebSocket', () => {
     expect(requests[0]?.headers['x-tenant']).toBe('blue')
     expect(requests[0]?.headers['sec-websocket-extensions']).toBeUndefined()
     expect(requests[0]?.headers['sec-websocket-protocol']).toBeUndefined()
+  })
+
+  it('says what it is, unless it is told to say something else', async () => {
+    const { url, requests } = await host()
+    await hello(connect({ url: url + QUERY }))
+    await hello(connect({ url: url + QUERY, headers: { 'user-AGENT': 'mine' } }))
+    expect(requests.map(({ headers }) => headers['user-agent'])).toEqual([`linksocks/${packageVersion()}`, 'mine'])
+  })
+
+  it('names the variable whose proxy it cannot use, and nothing of its password', async () => {
+    const { url } = await host()
+    const { code, message } = await failure(
+      connect({ url: url.replace('127.0.0.1', '192.0.2.1'), proxyEnv: { all_proxy: 'socks4://ann:pw@192.0.2.2' } }),
+    )
+    expect(code).toBe('ERR_OPTION')
+    expect(message).toMatch(/^all_proxy: a proxy is written .*-E \(--no-env-proxy\)/)
+    expect(message).not.toContain('pw')
   })
 
   it('says that nobody listens', async () => {
