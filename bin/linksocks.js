@@ -1,10 +1,18 @@
 #!/usr/bin/env node
+// Node would open its inspector on loopback, which users of the tunnel may reach
+process.on('SIGUSR1', () => {})
+
 // CommonJS, for this must come before the first use of libuv's thread pool, which loading an ES module is. getaddrinfo
 // gets half of the pool: with the default of 4 threads, one peer's slow look-ups would hold up everybody's.
 process.env.UV_THREADPOOL_SIZE ??= '64'
 
+// a hang-up is about the terminal: where there is none (nohup, a service) it is no request to end
+const { isatty } = require('node:tty')
+const onTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
+if (!onTerminal) process.on('SIGHUP', () => {})
+
 // until main() listens for signals itself nothing is open: the request to end is met at once
-const SIGNALS = ['SIGINT', 'SIGTERM']
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT', ...(onTerminal ? ['SIGHUP'] : [])]
 const endEarly = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, endEarly)
 
@@ -13,7 +21,7 @@ async function run() {
     import('../dist/command/main.js'),
     import('../dist/command/io.js'),
   ])
-  const io = processIo()
+  const io = processIo(SIGNALS)
   const onSignal = (listener) => {
     for (const signal of SIGNALS) process.off(signal, endEarly)
     return io.onSignal(listener)

@@ -14,14 +14,14 @@ export interface Service {
   start(): Promise<void>
   /** Settles when it ended without being asked; `undefined`: it never does. */
   readonly ended?: Promise<LinkSocksError | undefined> | undefined
-  /** @param drainMs how long what is under way may take to end by itself; 0 on a signal other than {@link DRAIN_SIGNAL} */
+  /** @param drainMs how long what is under way may take to end by itself; 0 on a signal other than {@link DRAIN_SIGNALS} */
   close(drainMs: number): Promise<void>
   /** What `close()` is given then. @default 0 */
   readonly drainMs?: number | undefined
 }
 
-/** Asks for an end without haste; from a terminal (SIGINT) it comes at once. */
-const DRAIN_SIGNAL = 'SIGTERM'
+/** Ask for an end without haste: from a service manager, and when the terminal is gone. By a key (SIGINT, SIGQUIT) it comes at once. */
+const DRAIN_SIGNALS: readonly string[] = ['SIGTERM', 'SIGHUP']
 
 type Event =
   | { readonly kind: 'started' }
@@ -51,7 +51,7 @@ export async function runUntilEnded(
       started()
       event = await Promise.race([ended, signal])
     }
-    const drains = event.kind === 'signal' && event.signal === DRAIN_SIGNAL
+    const drains = event.kind === 'signal' && DRAIN_SIGNALS.includes(event.signal)
     await Promise.race([closeQuietly(service, drains ? (service.drainMs ?? 0) : 0, log), signals.second])
     return event.kind === 'ended' ? event.error : undefined
   } finally {

@@ -60,7 +60,9 @@ describe('runUntilEnded', () => {
 
   it.each([
     ['SIGTERM', 3_000],
+    ['SIGHUP', 3_000],
     ['SIGINT', 0],
+    ['SIGQUIT', 0],
   ])('lets streams end by themselves on %s for %d ms', async (signal, expected) => {
     const io = new FakeIo()
     const waits: number[] = []

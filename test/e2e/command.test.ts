@@ -101,7 +101,7 @@ describe('linksocks', () => {
     expect(linked.process.events('cli.failed')).toMatchObject([{ code: 'ERR_LINK_LOST', exit: 1 }])
   })
 
-  it.each(['SIGTERM', 'SIGINT'] as const)(
+  it.each(['SIGTERM', 'SIGINT', 'SIGQUIT'] as const)(
     'ends with 0 on %s, in every role and before its first link',
     async (signal) => {
       // the stream stays open
@@ -117,6 +117,18 @@ describe('linksocks', () => {
       for (const process of [trying, connector.process, provider, server]) expect(await process.end(signal)).toBe(0)
     },
   )
+
+  it('goes on at a hang-up without a terminal, and opens no inspector on SIGUSR1', async () => {
+    const { process: server, url } = await scene.server(['-t', 'F'])
+    server.kill('SIGHUP')
+    server.kill('SIGUSR1')
+    const { socksPort } = await scene.listener(url, ['-t', 'F'])
+    // after both signals: the process reads and answers
+    const stream = await socksConnect(scene, socksPort, ['127.0.0.1', await echoTarget(scene)])
+    stream.destroy()
+    expect(server.stderr).not.toContain('Debugger')
+    expect(await server.end('SIGTERM')).toBe(0)
+  })
 
   it('generates tokens that nobody chose, prints each once, and lets them in', async () => {
     const { process, url } = await scene.server(['-r', '-p', `${await freePort()}`])

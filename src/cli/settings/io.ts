@@ -15,7 +15,7 @@ export interface CliIo {
    * disk. @default nothing to wait for
    */
   flush?(): Promise<void>
-  /** Calls `listener` at each request to end (SIGINT, SIGTERM) until the returned function is called. */
+  /** Calls `listener` at each request to end (SIGINT, SIGTERM, SIGQUIT, SIGHUP) until the returned function is called. */
   onSignal(listener: (signal: string) => void): () => void
   /** Calls `listener` with what was thrown and caught by nobody, in place of ending the process. For good. */
   onFailure(listener: (thrown: unknown) => void): void
@@ -23,8 +23,11 @@ export interface CliIo {
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
-/** The real thing. A reader that went away (`linksocks --help | head -1`) is no reason to crash. */
-export function processIo(): CliIo {
+/**
+ * The real thing. A reader that went away (`linksocks --help | head -1`) is no reason to crash.
+ * @param endingSignals those that ask the process to end. @default SIGINT and SIGTERM
+ */
+export function processIo(endingSignals: readonly NodeJS.Signals[] = ENDING_SIGNALS): CliIo {
   let failure: NodeJS.ErrnoException | undefined
   process.stderr.on('error', () => {})
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -38,9 +41,9 @@ export function processIo(): CliIo {
       if (failure !== undefined) throw failure
     },
     onSignal(listener) {
-      for (const signal of ENDING_SIGNALS) process.on(signal, listener)
+      for (const signal of endingSignals) process.on(signal, listener)
       return () => {
-        for (const signal of ENDING_SIGNALS) process.off(signal, listener)
+        for (const signal of endingSignals) process.off(signal, listener)
       }
     },
     onFailure(listener) {
