@@ -24,6 +24,18 @@ export interface UpgradeOptions {
   readonly rejected: (reason: string, socket: Duplex) => void
 }
 
+const WEBSOCKET = 'websocket'
+/** The one version there is (RFC 6455 section 4.2.2). */
+const VERSION = '13'
+
+function otherVersion(): Refusal {
+  return new Refusal(426, `only version ${VERSION} of WebSocket is spoken here`, {
+    Upgrade: WEBSOCKET,
+    Connection: 'Upgrade, close',
+    'Sec-WebSocket-Version': VERSION,
+  })
+}
+
 /** Header fields that ask for another protocol; without them the request is an ordinary one (RFC 9110 section 7.8). */
 const UPGRADE_FIELDS = new Set(['upgrade', 'connection', 'http2-settings'])
 
@@ -39,12 +51,19 @@ export function acceptUpgrades(server: Server, { isSocketPath, check, accept, re
   })
   webSockets.on('wsClientError', (error, socket) => {
     rejected(error.message, socket)
-    refuseSocket(socket, new Refusal(400, error.message, { 'Sec-WebSocket-Version': '13' }))
+    refuseSocket(socket, new Refusal(400, error.message, { 'Sec-WebSocket-Version': VERSION }))
   })
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)
     const target = rawTarget(request.url ?? '/')
     if (!isSocketPath(target.path)) return refuseSocket(socket, new Refusal(404, 'not found'))
+    const version = request.headers['sec-websocket-version']
+    if (version !== undefined && version !== VERSION) {
+      rejected(`WebSocket version ${version}`, socket)
+      return refuseSocket(socket, otherVersion())
+    }
+    // of several protocols ws would take none
+    request.headers.upgrade = WEBSOCKET
     const upgrade = (): void =>
       webSockets.handleUpgrade(request, socket, head, ({ upgraded }) =>
         accept(new WsTransport(upgraded, 'server'), request, target),
@@ -86,9 +105,13 @@ function unlessRefused(
   })
 }
 
-/** Whether a request asks to become a WebSocket; a server may ignore the wish for any other protocol. */
-export function wantsWebSocket(request: IncomingMessage): boolean {
-  return request.headers.upgrade?.toLowerCase() === 'websocket'
+/**
+ * Whether a request asks to become a WebSocket, among other things perhaps; a server may ignore the wish for any other protocol, and has
+ * to in HTTP/1.0 (RFC 9110 section 7.8).
+ */
+export function wantsWebSocket({ headers, httpVersion }: IncomingMessage): boolean {
+  const protocols = headers.upgrade?.split(',').map((name) => name.trim().toLowerCase()) ?? []
+  return httpVersion !== '1.0' && protocols.includes(WEBSOCKET)
 }
 
 /**

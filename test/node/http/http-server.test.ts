@@ -411,17 +411,44 @@ describe('listenHttp and WebSockets', () => {
   })
 
   it.each([
-    ['no key', 'Sec-WebSocket-Key: x\r\n', '', 'GET'],
-    ['another version', '', 'Sec-WebSocket-Version: 7\r\n', 'GET'],
-    ['another method', '', '', 'POST'],
-  ])('answers 400 to a handshake with %s', async (_name, key, version, method) => {
+    ['no key', /Sec-WebSocket-Key: .*\r\n/, ''],
+    ['a broken key', /Sec-WebSocket-Key: .*\r\n/, 'Sec-WebSocket-Key: x\r\n'],
+    ['no version', /Sec-WebSocket-Version: .*\r\n/, ''],
+    ['another method', 'GET', 'POST'],
+  ])('answers 400 to a handshake with %s', async (_name, part, instead) => {
     const { port } = await serve()
-    let request = upgradeRequest('/socket', '').replace('GET', method)
-    if (key !== '') request = request.replace(/Sec-WebSocket-Key: .*\r\n/, key)
-    if (version !== '') request = request.replace(/Sec-WebSocket-Version: .*\r\n/, version)
+    const request = upgradeRequest('/socket', '').replace(part, instead)
     const answer = await rawHttp(port, request)
     expect(answer.status).toBe(400)
     expect(answer.body).toMatch(/^{"success":false/)
+  })
+
+  it.each(['7', '8', '12', '13, 8', '14'])(
+    'answers 426 to version %s of WebSocket, and names the one there is',
+    async (version) => {
+      const { port, upgrades } = await serve()
+      const answer = await rawHttp(port, upgradeRequest('/socket', '').replace('Version: 13', `Version: ${version}`))
+      expect(answer.status).toBe(426)
+      expect(answer.head).toContain('\r\nSec-WebSocket-Version: 13')
+      expect(answer.head).toContain('\r\nUpgrade: websocket')
+      expect(upgrades).toEqual([])
+    },
+  )
+
+  it.each(['websocket, h2c', 'h2c,WebSocket', 'foo/1 , websocket'])(
+    'opens a WebSocket for Upgrade: %s',
+    async (list) => {
+      const { port } = await serve()
+      const request = upgradeRequest('/socket', '').replace('Upgrade: websocket', `Upgrade: ${list}`)
+      expect(await firstOf(port, request)).toMatch(/^HTTP\/1\.1 101 /)
+    },
+  )
+
+  it('opens none in HTTP/1.0, which has no upgrades', async () => {
+    const { port, upgrades } = await serve()
+    const answer = await rawHttp(port, upgradeRequest('/socket', '').replace('HTTP/1.1', 'HTTP/1.0'))
+    expect(answer.status).toBe(426)
+    expect(upgrades).toEqual([])
   })
 
   it('ignores the wish for another protocol, body included, and ends the connection', async () => {
@@ -546,13 +573,18 @@ function upgradeRequest(path: string, fields: string): string {
 
 /** The header of the answer. */
 function rawUpgrade(port: number, path: string, fields: string): Promise<string> {
+  return firstOf(port, upgradeRequest(path, fields))
+}
+
+/** The first bytes of the answer. */
+function firstOf(port: number, request: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1')
     socket.on('data', (data) => {
       socket.destroy()
       resolve(String(data))
     })
-    socket.write(upgradeRequest(path, fields))
+    socket.write(request)
   })
 }
 
