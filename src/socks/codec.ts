@@ -2,7 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import type { Credentials, Target } from '../ports.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import type { Decoded } from '../streams/handshake-stream.js'
-import { decodeAddress, encodeAddress } from './socks-address.js'
+import { decodeAddress, decodeBoundAddress, encodeAddress } from './socks-address.js'
 
 /*
  * SOCKS5 messages of both sides (RFC 1928, RFC 1929). Every decode function takes the received bytes and gives `undefined`
@@ -112,7 +112,7 @@ export function encodeUserPasswordStatus(accepted: boolean): Uint8Array {
  * @throws {LinkSocksError} ERR_SOCKS_VERSION, ERR_SOCKS_ATYP, ERR_SOCKS_MALFORMED
  */
 export function decodeRequest(buf: Uint8Array): Decoded<SocksRequest> | undefined {
-  const message = decodeMessage(buf)
+  const message = decodeMessage(buf, decodeAddress)
   return message && { value: { cmd: message.code, target: message.address }, bytesRead: message.bytesRead }
 }
 
@@ -122,11 +122,11 @@ export function encodeRequest({ cmd, target }: SocksRequest): Uint8Array {
 }
 
 /**
- * VER REP RSV ATYP BND.ADDR BND.PORT (RFC 1928 section 6).
+ * VER REP RSV ATYP BND.ADDR BND.PORT (RFC 1928 section 6); a domain that is none is read as the empty text.
  * @throws {LinkSocksError} ERR_SOCKS_VERSION, ERR_SOCKS_ATYP, ERR_SOCKS_MALFORMED
  */
 export function decodeReply(buf: Uint8Array): Decoded<SocksReply> | undefined {
-  const message = decodeMessage(buf)
+  const message = decodeMessage(buf, decodeBoundAddress)
   return message && { value: { rep: message.code, bound: message.address }, bytesRead: message.bytesRead }
 }
 
@@ -135,9 +135,12 @@ export function encodeReply(rep: number, bound: Target = { host: '0.0.0.0', port
   return encodeMessage(rep, bound)
 }
 
-function decodeMessage(buf: Uint8Array): { code: number; address: Target; bytesRead: number } | undefined {
+function decodeMessage(
+  buf: Uint8Array,
+  decode: typeof decodeAddress,
+): { code: number; address: Target; bytesRead: number } | undefined {
   if (!hasVersion(buf, SOCKS_VERSION)) return undefined
-  const address = decodeAddress(buf, 3)
+  const address = decode(buf, 3)
   const code = buf[1]
   if (code === undefined || address === undefined) return undefined
   return { code, address: address.value, bytesRead: 3 + address.bytesRead }

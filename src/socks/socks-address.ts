@@ -18,6 +18,21 @@ const MAX_DOMAIN_BYTES = 255
  * @throws {LinkSocksError} ERR_SOCKS_ATYP; ERR_SOCKS_MALFORMED (empty domain); ERR_DIAL_HOST_UNREACHABLE (spaces or control characters in it)
  */
 export function decodeAddress(buf: Uint8Array, offset: number): Decoded<Target> | undefined {
+  return decode(buf, offset, (bytes) => {
+    if (bytes.length === 0) throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'empty domain')
+    return domainText(bytes)
+  })
+}
+
+/**
+ * The same for an address that matters little: some proxies write a name that is none into BND.ADDR. A domain that is empty or
+ * broken is read as the empty text.
+ */
+export function decodeBoundAddress(buf: Uint8Array, offset: number): Decoded<Target> | undefined {
+  return decode(buf, offset, (bytes) => (isUnsafe(bytes) ? '' : decodeUtf8(bytes)))
+}
+
+function decode(buf: Uint8Array, offset: number, domain: (bytes: Uint8Array) => string): Decoded<Target> | undefined {
   const atyp = buf[offset]
   if (atyp === undefined) return undefined
   const start = offset + 1
@@ -29,8 +44,7 @@ export function decodeAddress(buf: Uint8Array, offset: number): Decoded<Target> 
     case Atyp.Domain: {
       const length = buf[start]
       if (length === undefined) return undefined
-      if (length === 0) throw new LinkSocksError('ERR_SOCKS_MALFORMED', 'empty domain')
-      return withPort(buf, offset, start + 1, start + 1 + length, domainText)
+      return withPort(buf, offset, start + 1, start + 1 + length, domain)
     }
     default:
       throw new LinkSocksError('ERR_SOCKS_ATYP', `unknown address type ${atyp}`)
@@ -68,9 +82,13 @@ function ipv6Text(bytes: Uint8Array): string {
   return address.isIPv4MappedAddress() ? `::ffff:${address.toIPv4Address().toString()}` : address.toString()
 }
 
+/** 0x7f is DEL; no name has these, and a resolver may cut the name at a NUL. */
+function isUnsafe(bytes: Uint8Array): boolean {
+  return bytes.some((byte) => byte <= 0x20 || byte === 0x7f)
+}
+
 function domainText(bytes: Uint8Array): string {
-  // 0x7f is DEL; no name has these, and a resolver may cut the name at a NUL
-  if (bytes.some((byte) => byte <= 0x20 || byte === 0x7f)) {
+  if (isUnsafe(bytes)) {
     throw new LinkSocksError(
       'ERR_DIAL_HOST_UNREACHABLE',
       'a name with spaces or control characters cannot be looked up',

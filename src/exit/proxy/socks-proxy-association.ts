@@ -1,4 +1,4 @@
-import { addressText, canonicalHost, canonicalIp, targetProblem } from '../../address.js'
+import { addressText, canonicalHost, targetProblem } from '../../address.js'
 import type { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type {
@@ -97,11 +97,12 @@ export class SocksProxyAssociation implements DatagramSocket {
       return this.#drop('unsolicited')
     }
     const datagram = unwrap(data)
-    const host = datagram === undefined ? undefined : canonicalIp(datagram.address.host)
-    if (datagram === undefined || host === undefined) return this.#drop('malformed')
+    if (datagram === undefined) return this.#drop('malformed')
     if (datagram.frag !== 0) return this.#drop('fragment')
     this.#idle.touch()
-    handler.datagram(datagram.data, { host, port: datagram.address.port })
+    // a proxy may write the name that it was asked for
+    const { host, port } = datagram.address
+    handler.datagram(datagram.data, { host: canonicalHost(host), port })
   }
 
   #refuse(destination: Target, reason: string): void {

@@ -104,7 +104,7 @@ function encodeConnect(target: Target): Uint8Array {
   }
 }
 
-/** Where datagrams go: BND.ADDR, or the proxy's own address where that is unspecified. */
+/** Where datagrams go: BND.ADDR, or the proxy's own address where that is unspecified, or a name that leads nowhere. */
 async function relayAddress(
   bound: Target,
   proxyHost: string,
@@ -112,8 +112,19 @@ async function relayAddress(
   signal: AbortSignal,
 ): Promise<SocketAddress> {
   if (bound.port === 0) throw new LinkSocksError('ERR_PROXY_FAILED', 'the proxy named port 0 for UDP')
-  const ip = canonicalIp(bound.host) ?? (await resolve(bound.host, { signal }))[0]
+  const ip = canonicalIp(bound.host) ?? (await addressOf(bound.host, resolve, signal))
   const unspecified = ip === undefined || ip === '0.0.0.0' || ip === '::'
   const host = unspecified ? proxyHost : ip
   return { host: canonicalHost(host), port: bound.port }
+}
+
+/** The first address of a name, unless there is none, or the proxy made it up. */
+async function addressOf(name: string, resolve: Resolve, signal: AbortSignal): Promise<string | undefined> {
+  if (name === '') return undefined
+  try {
+    return (await resolve(name, { signal }))[0]
+  } catch {
+    if (signal.aborted) throw LinkSocksError.cancelled(signal)
+    return undefined
+  }
 }

@@ -27,7 +27,10 @@ function setUp(url = 'socks5://192.0.2.7') {
     clock: proxy.clock,
     log,
     policy: defaultEgressPolicy,
-    resolve: async (host) => names.get(host) ?? [host],
+    resolve: async (host) => {
+      if (host === 'unknown') throw new LinkSocksError('ERR_DIAL_HOST_UNREACHABLE', 'name does not resolve')
+      return names.get(host) ?? [host]
+    },
     bindDatagrams: udp.bind,
   })
   return { proxy, udp, log, dialer }
@@ -79,6 +82,9 @@ describe('SocksProxyDialer.associate', () => {
     [`05 00 00 04 ${'00'.repeat(16)} 1388`, 'socks5://192.0.2.7', '192.0.2.7'],
     [`05 00 00 04 ${'00'.repeat(10)}ffffc0000209 1388`, 'socks5://192.0.2.7', '192.0.2.9'],
     ['05 00 00 03 0d 72656c61792e6578616d706c65 1388', 'socks5://192.0.2.7', '192.0.2.9'],
+    ['05 00 00 03 00 1388', 'socks5://192.0.2.7', '192.0.2.7'],
+    ['05 00 00 03 03 612062 1388', 'socks5://192.0.2.7', '192.0.2.7'],
+    ['05 00 00 03 07 756e6b6e6f776e 1388', 'socks5://192.0.2.7', '192.0.2.7'],
   ])('takes BND.ADDR %s of %s for %s', async (reply, url, host) => {
     const { association, socket } = await opened(reply, url)
     association.send(bytes('q'), { host: '198.51.100.1', port: 53 })
@@ -86,12 +92,18 @@ describe('SocksProxyDialer.associate', () => {
     expect(socket.address.host).toBe(host.includes(':') ? '::' : '0.0.0.0')
   })
 
+  it('delivers what is headed by a name', async () => {
+    const { receive, received } = await opened()
+    receive('000000 03 09 612e6578616d706c65 0035 61')
+    expect(received.texts).toEqual(['a<a.example:53'])
+  })
+
   it('drops what does not come from the relay, is a fragment or makes no sense', async () => {
     const { receive, received, association, socket } = await opened()
     receive('000000 01 c6336401 0035 61', { host: '192.0.2.9', port: 5_001 })
     receive('000000 01 c6336401 0035 61', { host: '192.0.2.8', port: 5_000 })
     receive('000001 01 c6336401 0035 61')
-    receive('000000 03 01 61 0035 61')
+    receive('000000 03 00 0035 61')
     receive('000000 09 c6336401 0035 61')
     for (let length = 0; length < 10; length += 1) {
       socket.handler?.datagram(hex('00000001c63364010035').subarray(0, length), FROM_RELAY)

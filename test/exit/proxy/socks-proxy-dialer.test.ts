@@ -96,7 +96,7 @@ describe('SocksProxyDialer', () => {
     expect(new TextDecoder().decode(await new TestPeer(await dialled).readAll())).toBe('220 early bird\r\n')
   })
 
-  it.each(['01 00000000 0000', `04 ${'00'.repeat(16)} 0000`, '03 01 78 0000'])(
+  it.each(['01 00000000 0000', `04 ${'00'.repeat(16)} 0000`, '03 01 78 0000', '03 00 0000', '03 03 612062 0000'])(
     'reads every reply split at every byte, bound to %s',
     async (bound) => {
       const { dial } = setUp('socks5://u:p@h', { chunkSize: 1 })
