@@ -1,6 +1,7 @@
 import type { Logger } from '../log.js'
 import { createLogger } from '../node/system/pino-logger.js'
 import type { Invocation } from './command-line.js'
+import { LogOutput } from './log-output.js'
 import type { Environment, Settings } from './settings/environment.js'
 import { LOG_FORMAT } from './settings/flags.js'
 import type { CliIo } from './settings/io.js'
@@ -22,5 +23,7 @@ export function openLog(settings: Settings, { debug }: Invocation, env: Environm
   const level = debug === 0 ? 'info' : debug === 1 ? 'debug' : 'trace'
   // https://no-color.org: set and not empty
   const colors = io.stderr.isTTY === true && (env.NO_COLOR ?? '') === ''
-  return { logger: createLogger({ format, level, destination: io.stderr, colors }), format, traceMessages: debug > 1 }
+  const destination = new LogOutput(io.log?.() ?? io.stderr, (lines) => logger.warn('log.lost', { lines }))
+  const logger = createLogger({ format, level, destination, colors })
+  return { logger, format, traceMessages: debug > 1 }
 }

@@ -1,5 +1,7 @@
 /** Where the command line program writes and whom it obeys; tests bring their own. */
 
+import { type LineSink, openTerminalSink } from './terminal-sink.js'
+
 export interface TextSink {
   write(text: string): unknown
   readonly isTTY?: boolean | undefined
@@ -10,6 +12,8 @@ export interface TextSink {
 export interface CliIo {
   readonly stdout: TextSink
   readonly stderr: TextSink
+  /** For the log. @default standard error */
+  log?(): LineSink
   /**
    * Resolves once what was written to standard output is out, or nobody reads it; rejects when it can't be written, as to a full
    * disk. @default nothing to wait for
@@ -36,6 +40,7 @@ export function processIo(endingSignals: readonly NodeJS.Signals[] = ENDING_SIGN
   return {
     stdout: process.stdout,
     stderr: process.stderr,
+    log: () => (process.stderr.isTTY ? openTerminalSink() : undefined) ?? process.stderr,
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
       if (failure !== undefined) throw failure
