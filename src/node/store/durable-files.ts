@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../system/error-code.js'
@@ -14,6 +15,16 @@ const UNFINISHED = /\.new-[\da-f]{16}(?:-journal)?$/
 /** A name beside `path` under which it is made, before it is put in its place. */
 export function unfinishedName(path: string): string {
   return `${path}.new-${randomBytes(8).toString('hex')}`
+}
+
+/** Which file is at `path` now: another one has another identity, and none has none. */
+export function fileIdentity(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true })
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
+  }
 }
 
 /** Makes a directory for its owner alone, with all above it, if it is not there. */

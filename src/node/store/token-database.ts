@@ -5,7 +5,7 @@ import type { Logger } from '../../log.js'
 import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
 import { decodeAccess, decodeRecord, encodeAccess, encodeRecord } from '../../relay/tokens/token-record.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
-import { exists, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
+import { exists, fileIdentity, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
 import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
 import { damaged, storeError } from './store-errors.js'
 import type { TokenRow } from './token-contents.js'
@@ -137,6 +137,7 @@ class TokenDatabase implements TokenStore {
   readonly #path: string
   readonly #seal: TokenSeal
   readonly #rows: TokenRows
+  readonly #identity: string | undefined
   #closed = false
 
   /** @throws {LinkSocksError} ERR_STORE */
@@ -144,6 +145,7 @@ class TokenDatabase implements TokenStore {
     this.#database = database
     this.#path = path
     this.#seal = seal
+    this.#identity = fileIdentity(path)
     this.#rows = this.#read(() => new TokenRows(database, (row) => this.#check(row)))
   }
 
@@ -166,7 +168,10 @@ class TokenDatabase implements TokenStore {
     if (access !== undefined) rows.push({ id: ACCESS_ID, bytes: encodeAccess(access) })
     const sealed = rows.map(({ id, bytes }) => ({ id, sealed: this.#seal.seal(bytes, id) }))
     try {
+      this.#checkInPlace()
       this.#rows.write(sealed, remove)
+      // it may have gone meanwhile
+      this.#checkInPlace()
     } catch (cause) {
       throw new LinkSocksError('ERR_NOT_STORED', `can't write to ${this.#path}: ${messageOf(cause)}`, { cause })
     }
@@ -181,6 +186,13 @@ class TokenDatabase implements TokenStore {
       // the write was told to have failed; a disk that still fails can't be helped
     }
     this.#database.close()
+  }
+
+  /** A file that was removed, or over which another volume was mounted, takes what is written, and nobody finds it again. */
+  #checkInPlace(): void {
+    const identity = fileIdentity(this.#path)
+    if (identity === undefined) throw new Error('the file is gone: put it back and start the server again')
+    if (identity !== this.#identity) throw new Error('another file has its place: start the server again')
   }
 
   #checkOpen(): void {

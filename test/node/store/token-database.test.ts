@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -186,6 +186,29 @@ describe('openTokenDatabase()', () => {
     it('starts', async () => {
       const count = await data.use(fill, { maxPages: 20 })
       expect(await data.use((store) => store.load(), { maxPages: 20 })).toHaveLength(count)
+    })
+  })
+
+  describe('when its file goes away under it', () => {
+    it('throws ERR_NOT_STORED while the file is elsewhere, and goes on when it is back', async () => {
+      // an open file can't be moved there
+      if (!POSIX) return
+      const store = await data.open()
+      await store.write({ put: [forwardRecord(1)] })
+      const elsewhere = join(data.parent, 'elsewhere')
+      await rename(data.directory, elsewhere)
+      const gone = store.write({ put: [forwardRecord(2)] })
+      await expect(gone).rejects.toMatchObject({ code: 'ERR_NOT_STORED', message: /the file is gone/ })
+      await mkdir(data.directory)
+      await writeFile(join(data.directory, 'tokens.db'), 'another')
+      const other = store.write({ put: [forwardRecord(3)] })
+      await expect(other).rejects.toMatchObject({ code: 'ERR_NOT_STORED', message: /another file has its place/ })
+      await rm(data.directory, { recursive: true })
+      await rename(elsewhere, data.directory)
+      await store.write({ put: [forwardRecord(4)] })
+      await store.close()
+      const ids = (await data.use((again) => again.load())).map(({ id }) => id)
+      expect(ids).toEqual([recordId(1), recordId(4)])
     })
   })
 
