@@ -22,6 +22,7 @@ function streamEventView(event: Extract<RelayEvent, { streamId: number }>): obje
     stream_id: String(event.streamId),
     mode: event.mode,
     protocol: event.protocol,
+    inbound: event.inbound ?? null,
     target: event.target ?? null,
     token_id: event.tokenId,
     client_id: event.clientId ?? null,

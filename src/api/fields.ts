@@ -1,6 +1,7 @@
 /** Fields that several routes take or give, as on the wire. Each message is the error text that the caller reads. */
 import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
+import { PROXY_PROTOCOLS } from '../inbound/serve-inbound.js'
 import { PLAIN_TEXT } from '../protocol/text.js'
 import { ID_TEXT, MAX_LABEL_BYTES } from '../relay/tokens/token-text.js'
 import { MAX_CREDENTIAL_BYTES } from '../socks/codec.js'
@@ -45,6 +46,9 @@ export const port = v.pipe(
   v.minValue(1, PORT_ERROR),
   v.maxValue(MAX_PORT, PORT_ERROR),
 )
+
+/** What a client of a proxy port speaks. */
+export const proxyProtocol = v.picklist(PROXY_PROTOCOLS)
 
 const pair = (type: 'string' | 'null') => ({ username: { type }, password: { type } })
 const required = ['username', 'password']

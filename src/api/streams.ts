@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import type { StreamInfo } from '../relay/observe/streams.js'
 import { type Answer, json } from './answers.js'
-import { count, idOf, publicId, queryOf, time } from './fields.js'
+import { count, idOf, proxyProtocol, publicId, queryOf, time } from './fields.js'
 import { pageAnswer, pageFields, pageParameters, pageQueryOf } from './paging.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { formatTime } from './timestamp.js'
@@ -18,6 +18,7 @@ const streamSchema = v.object({
   id: v.pipe(v.string(), v.regex(/^[1-9][0-9]*$/)),
   mode: v.picklist(['forward', 'reverse', 'agent']),
   protocol: v.picklist(['tcp', 'udp']),
+  inbound: v.nullable(proxyProtocol),
   target: v.nullable(v.string()),
   token_id: publicId,
   client_id: v.nullable(publicId),
@@ -53,6 +54,7 @@ function streamView(info: StreamInfo): v.InferOutput<typeof streamSchema> {
     id: String(info.id),
     mode: info.mode,
     protocol: info.protocol,
+    inbound: info.inbound ?? null,
     target: info.target ?? null,
     token_id: info.tokenId,
     client_id: info.clientId ?? null,

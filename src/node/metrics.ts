@@ -2,13 +2,15 @@ import type * as Prom from 'prom-client'
 import type { Registry } from 'prom-client'
 import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type ClientInfo, totalsOf } from '../relay/observe/client-info.js'
-import { perStreamKind, type Statistics } from '../relay/observe/statistics.js'
+import { countStream, perStreamKind, type Statistics } from '../relay/observe/statistics.js'
 import type { Relay } from '../relay/relay.js'
 
 type PromClient = typeof Prom
 
 /** What dials take, in seconds: from the same machine to giving up. */
 const DIAL_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** Of a stream; `inbound` is what the client that asked speaks. */
+const STREAM_LABELS = ['mode', 'protocol', 'inbound']
 const DELAY_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
 /** Of the library: sums over a gauge with the same name without `_total`, which only counters may end in. */
@@ -109,12 +111,12 @@ function registerState(prom: PromClient, registers: Registry[], options: Metrics
   gauge('sessions', 'Sessions of clients', ['role', 'state'], (set) => {
     const counts = perSessionKind()
     for (const { role, state } of relay.clients()) counts[role][state] += 1
-    setEach(counts, 'role', 'state', set)
+    setEach(counts, ['role', 'state'], set)
   })
-  gauge('channels', 'Streams that are not over', ['mode', 'protocol'], (set) => {
+  gauge('channels', 'Streams that are not over', STREAM_LABELS, (set) => {
     const counts = perStreamKind()
-    for (const { mode, protocol } of relay.streams()) counts[mode][protocol] += 1
-    setEach(counts, 'mode', 'protocol', set)
+    for (const stream of relay.streams()) countStream(counts, stream)
+    setEach(counts, STREAM_LABELS, set)
   })
   gauge('queue_bytes', 'Bytes that wait in the server', ['kind'], (set) => {
     set({ kind: 'spliced' }, relay.clientTable.spliced.bytes)
@@ -153,8 +155,8 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
   )
   perRole('received_bytes_total', 'Bytes of messages from clients', () => totals().receivedBytes)
   perRole('sent_bytes_total', 'Bytes of messages to clients', () => totals().sentBytes)
-  counter('channels_opened_total', 'Streams that were answered', ['mode', 'protocol'], (set) =>
-    setEach(relay.statistics.channelsOpened, 'mode', 'protocol', set),
+  counter('channels_opened_total', 'Streams that were answered', STREAM_LABELS, (set) =>
+    setEach(relay.statistics.channelsOpened, STREAM_LABELS, set),
   )
   counter('authentication_failures_total', 'Wrong tokens, API keys and SOCKS passwords', ['kind'], (set) => {
     for (const [kind, count] of Object.entries(attempts.counts)) set({ kind }, count)
@@ -169,14 +171,19 @@ function perSessionKind(): Record<ClientInfo['role'], Record<ClientInfo['state']
   return { forward: { ...none }, provider: { ...none }, connector: { ...none } }
 }
 
-/** Sets counts that are kept by two labels. */
+/** Counts by the values of one label, or of several, one within the other. */
+type Counts = { readonly [value: string]: Counts | number }
+
+/** Sets counts that are kept by these labels, the outermost first. */
 function setEach(
-  counts: Readonly<Record<string, Readonly<Record<string, number>>>>,
-  outer: string,
-  inner: string,
+  counts: Counts,
+  [label = '', ...inner]: readonly string[],
   set: SetValue,
+  outer: Readonly<Record<string, string>> = {},
 ): void {
-  for (const [first, each] of Object.entries(counts)) {
-    for (const [second, count] of Object.entries(each)) set({ [outer]: first, [inner]: second }, count)
+  for (const [value, each] of Object.entries(counts)) {
+    const labels = { ...outer, [label]: value }
+    if (typeof each === 'number') set(labels, each)
+    else setEach(each, inner, set, labels)
   }
 }

@@ -5,7 +5,7 @@ import type { RelayEvent, StreamEvent } from '../../src/relay/observe/event-log.
 const TOKEN = { tokenId: 'T', tokenType: 'reverse', label: 'Büro' } as const
 const CLIENT = { clientId: 'C', role: 'provider', tokenId: 'T', address: '203.0.113.9' } as const
 const STREAM: Omit<StreamEvent, 'type'> = {
-  ...({ streamId: 7, mode: 'agent', protocol: 'tcp', target: 'example.com:443' } as const),
+  ...({ streamId: 7, mode: 'agent', protocol: 'tcp', inbound: undefined, target: 'example.com:443' } as const),
   ...{ tokenId: 'T', clientId: 'C', providerId: 'P' },
 }
 const ALARM = { code: 'port-unavailable', subject: 'T', message: 'in use', since: 0 } as const
@@ -13,7 +13,7 @@ const ALARM = { code: 'port-unavailable', subject: 'T', message: 'in use', since
 const token = { token_id: 'T', type: 'reverse', label: 'Büro' }
 const client = { client_id: 'C', role: 'provider', token_id: 'T', address: '203.0.113.9', reason: null }
 const ids = { token_id: 'T', client_id: 'C', provider_id: 'P' }
-const stream = { stream_id: '7', mode: 'agent', protocol: 'tcp', target: 'example.com:443', ...ids }
+const stream = { stream_id: '7', mode: 'agent', protocol: 'tcp', inbound: null, target: 'example.com:443', ...ids }
 const alarm = { code: 'port-unavailable', subject: 'T', message: 'in use', since: '1970-01-01T00:00:00.000Z' }
 const ended = { sentBytes: 1, receivedBytes: 2, error: undefined }
 
@@ -39,6 +39,7 @@ describe('eventView()', () => {
       'stream',
       { ...stream, protocol: 'udp', target: null, client_id: null, provider_id: null },
     ],
+    [{ type: 'stream.opened', ...STREAM, inbound: 'socks4' }, 'stream', { ...stream, inbound: 'socks4' }],
     [
       { type: 'stream.closed', ...STREAM, ended },
       'stream',

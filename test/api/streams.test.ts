@@ -8,14 +8,28 @@ const TIME = '1970-01-01T00:00:01.500Z'
 
 function streamInfo(info: Partial<StreamInfo>): StreamInfo {
   const traits = { mode: 'forward', protocol: 'tcp', target: 'example.com:443', tokenId: TOKEN, state: 'open' } as const
-  const ends = { clientId: ASKER, providerId: undefined, since: 1_500, sentBytes: 0, receivedBytes: 0 }
+  const ends = {
+    inbound: undefined,
+    clientId: ASKER,
+    providerId: undefined,
+    since: 1_500,
+    sentBytes: 0,
+    receivedBytes: 0,
+  }
   return { id: 1, ...traits, ...ends, ...info }
 }
 
 describe('GET /api/streams', () => {
   const LIST = [
     streamInfo({}),
-    streamInfo({ id: 2, mode: 'reverse', clientId: undefined, providerId: PROVIDER, tokenId: OTHER_TOKEN }),
+    streamInfo({
+      id: 2,
+      mode: 'reverse',
+      inbound: 'http',
+      clientId: undefined,
+      providerId: PROVIDER,
+      tokenId: OTHER_TOKEN,
+    }),
     streamInfo({ id: 5, mode: 'agent', providerId: PROVIDER, tokenId: OTHER_TOKEN }),
     streamInfo({ id: 9, protocol: 'udp', target: undefined, state: 'opening', sentBytes: 1, receivedBytes: 2 }),
   ]
@@ -31,19 +45,19 @@ describe('GET /api/streams', () => {
     const { streams } = await ask('')
     expect(streams).toEqual([
       {
-        ...{ ...common, id: '1', mode: 'forward', protocol: 'tcp' },
+        ...{ ...common, id: '1', mode: 'forward', protocol: 'tcp', inbound: null },
         ...{ token_id: TOKEN, client_id: ASKER, provider_id: null },
       },
       {
-        ...{ ...common, id: '2', mode: 'reverse', protocol: 'tcp' },
+        ...{ ...common, id: '2', mode: 'reverse', protocol: 'tcp', inbound: 'http' },
         ...{ token_id: OTHER_TOKEN, client_id: null, provider_id: PROVIDER },
       },
       {
-        ...{ ...common, id: '5', mode: 'agent', protocol: 'tcp' },
+        ...{ ...common, id: '5', mode: 'agent', protocol: 'tcp', inbound: null },
         ...{ token_id: OTHER_TOKEN, client_id: ASKER, provider_id: PROVIDER },
       },
       {
-        ...{ id: '9', mode: 'forward', protocol: 'udp', target: null, state: 'opening', since: TIME },
+        ...{ id: '9', mode: 'forward', protocol: 'udp', inbound: null, target: null, state: 'opening', since: TIME },
         ...{ token_id: TOKEN, client_id: ASKER, provider_id: null, sent_bytes: 1, received_bytes: 2 },
       },
     ])

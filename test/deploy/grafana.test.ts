@@ -10,8 +10,8 @@ gauge tokens type
 gauge sessions role state
 counter sessions_opened_total role
 counter sessions_resumed_total role
-gauge channels mode protocol
-counter channels_opened_total mode protocol
+gauge channels mode protocol inbound
+counter channels_opened_total mode protocol inbound
 counter received_bytes_total role
 counter sent_bytes_total role
 counter dials_total mode rep

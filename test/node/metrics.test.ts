@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { dialErrorOf, repOf } from '../../src/protocol/rep.js'
 import { type Dashboard, dashboardProblems } from '../deploy/support/dashboard.js'
@@ -59,12 +62,23 @@ async function busyServer() {
   return { port, url, echo, socks, forward, connector }
 }
 
+/** An HTTP client's tunnel through a proxy port, which it closes at once. */
+async function httpTunnel(port: number, path: string): Promise<void> {
+  const auth = `Basic ${Buffer.from('user:password').toString('base64')}`
+  const asking = request({ host: LOOPBACK, port, path, method: 'CONNECT', headers: { 'proxy-authorization': auth } })
+  asking.end()
+  const [response, socket] = (await once(asking, 'connect')) as [IncomingMessage, Socket]
+  expect(response.statusCode).toBe(200)
+  socket.destroy()
+}
+
 describe('/metrics of a server with traffic', () => {
   it('tell of everything, with values that fit', async () => {
     const { port, url, echo, socks, forward } = await busyServer()
     expect(await exchange(await forward.dial(LOOPBACK, echo), 'over')).toBe('over')
     await expect(forward.dial(LOOPBACK, await freePort())).rejects.toThrow()
     await socksRequest(socks, { host: LOOPBACK, port: echo }, { credentials: ['user', 'wrong'] })
+    await httpTunnel(socks, `${LOOPBACK}:${echo}`)
     await fetch(`http://${LOOPBACK}:${port}/api/status`, { headers: { 'x-api-key': 'wrong' } })
     await expect(startClient({ url, token: 'nobody', reconnect: false })).rejects.toThrow()
 
@@ -78,16 +92,19 @@ describe('/metrics of a server with traffic', () => {
       'sessions{role="connector",state="connected"}': 1,
       'sessions_opened_total{role="provider"}': 1,
       'sessions_resumed_total{role="provider"}': 0,
-      'channels{mode="forward",protocol="tcp"}': 1,
-      'channels{mode="reverse",protocol="tcp"}': 1,
-      'channels{mode="agent",protocol="tcp"}': 1,
-      'channels{mode="agent",protocol="udp"}': 0,
-      'channels_opened_total{mode="forward",protocol="tcp"}': 2,
-      'channels_opened_total{mode="reverse",protocol="tcp"}': 1,
-      'channels_opened_total{mode="agent",protocol="tcp"}': 1,
+      'channels{mode="forward",protocol="tcp",inbound="unknown"}': 1,
+      'channels{mode="reverse",protocol="tcp",inbound="socks5"}': 1,
+      'channels{mode="agent",protocol="tcp",inbound="unknown"}': 1,
+      'channels{mode="agent",protocol="udp",inbound="unknown"}': 0,
+      'channels_opened_total{mode="forward",protocol="tcp",inbound="unknown"}': 2,
+      'channels_opened_total{mode="reverse",protocol="tcp",inbound="socks5"}': 1,
+      'channels_opened_total{mode="agent",protocol="tcp",inbound="unknown"}': 1,
+      'channels_opened_total{mode="reverse",protocol="tcp",inbound="http"}': 1,
+      'channels_opened_total{mode="reverse",protocol="tcp",inbound="socks4"}': 0,
+      'channels_opened_total{mode="reverse",protocol="udp",inbound="socks5"}': 0,
       'dials_total{mode="forward",rep="0"}': 2,
       'dials_total{mode="forward",rep="5"}': 1,
-      'dials_total{mode="reverse",rep="0"}': 1,
+      'dials_total{mode="reverse",rep="0"}': 2,
       'dials_total{mode="agent",rep="0"}': 1,
       'dial_duration_seconds_count{mode="forward"}': 3,
       'authentication_failures_total{kind="token"}': 1,
@@ -131,15 +148,15 @@ describe('/metrics of a server with traffic', () => {
     await connector.close()
     const gone = async () => {
       const samples = samplesOf(await scrape(port))
-      const left = samples.get('linksocks_channels{mode="agent",protocol="tcp"}')
+      const left = samples.get('linksocks_channels{mode="agent",protocol="tcp",inbound="unknown"}')
       return left === 0 ? samples : undefined
     }
     const samples = await eventually('end of the streams', gone)
     expect(samples.get('linksocks_sessions{role="connector",state="connected"}')).toBe(0)
-    expect(samples.get('linksocks_channels{mode="forward",protocol="tcp"}')).toBe(1)
+    expect(samples.get('linksocks_channels{mode="forward",protocol="tcp",inbound="unknown"}')).toBe(1)
     // what has been is not forgotten with whom it was of
     expect(samples.get('linksocks_sent_bytes_total{role="connector"}')).toBeGreaterThan(500)
-    expect(samples.get('linksocks_channels_opened_total{mode="agent",protocol="tcp"}')).toBe(1)
+    expect(samples.get('linksocks_channels_opened_total{mode="agent",protocol="tcp",inbound="unknown"}')).toBe(1)
   })
 })
 

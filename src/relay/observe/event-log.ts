@@ -1,4 +1,4 @@
-import type { Clock } from '../../ports.js'
+import type { Clock, ProxyProtocol } from '../../ports.js'
 import type { Role, StreamMode } from '../clients/relay-client.js'
 
 /** Events that are kept for those who come (back) later. */
@@ -37,6 +37,8 @@ export interface StreamEvent {
   readonly streamId: number
   readonly mode: StreamMode
   readonly protocol: 'tcp' | 'udp'
+  /** What the client that asked speaks; known only on the SOCKS port of a reverse token. */
+  readonly inbound: ProxyProtocol | undefined
   readonly target: string | undefined
   readonly tokenId: string
   readonly clientId: string | undefined

@@ -1,3 +1,4 @@
+import type { ProxyProtocol } from '../../ports.js'
 import type { Role, StreamMode } from '../clients/relay-client.js'
 
 /** How a dial came out: a REP (RFC 1928 section 6), or the asker left before. */
@@ -21,9 +22,28 @@ export class Statistics {
   onDialled: ((dialled: Dialled) => void) | undefined
 }
 
-/** A count for each mode and protocol of a stream, of nothing so far. */
-export function perStreamKind(): Record<StreamMode, Record<'tcp' | 'udp', number>> {
-  return { forward: { tcp: 0, udp: 0 }, reverse: { tcp: 0, udp: 0 }, agent: { tcp: 0, udp: 0 } }
+/** Streams by mode, protocol, and what the client that asked speaks. */
+export type StreamCounts = Record<StreamMode, Record<'tcp' | 'udp', Partial<Record<ProxyProtocol | 'unknown', number>>>>
+
+export interface StreamKind {
+  readonly mode: StreamMode
+  readonly protocol: 'tcp' | 'udp'
+  readonly inbound: ProxyProtocol | undefined
+}
+
+/** A count for each kind of stream that can be, of nothing so far. The server doesn't see the own ports of clients. */
+export function perStreamKind(): StreamCounts {
+  return {
+    forward: { tcp: { unknown: 0 }, udp: { unknown: 0 } },
+    reverse: { tcp: { socks5: 0, socks4: 0, http: 0 }, udp: { socks5: 0 } },
+    agent: { tcp: { unknown: 0 }, udp: { unknown: 0 } },
+  }
+}
+
+export function countStream(counts: StreamCounts, { mode, protocol, inbound }: StreamKind): void {
+  const byInbound = counts[mode][protocol]
+  const key = inbound ?? 'unknown'
+  byInbound[key] = (byInbound[key] ?? 0) + 1
 }
 
 function perRole(): Record<Role, number> {

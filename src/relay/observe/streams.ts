@@ -1,13 +1,13 @@
 import { addressText } from '../../address.js'
 import type { ErrorCode, LinkSocksError } from '../../errors.js'
 import type { ChannelObserver, Observe, Traffic } from '../../mux/channel/observer.js'
-import type { Clock, Target } from '../../ports.js'
+import type { Clock, ProxyProtocol, Target } from '../../ports.js'
 import { Rep, repOf } from '../../protocol/rep.js'
 import type { RelayClient, StreamMode } from '../clients/relay-client.js'
 import type { EventLog, StreamEvent } from './event-log.js'
 import type { PageQuery } from './page.js'
 import { mapPage, type Page, pageOf } from './page.js'
-import type { DialResult, Statistics } from './statistics.js'
+import { countStream, type DialResult, type Statistics } from './statistics.js'
 
 /** What runs between somebody who asked and a target. */
 export interface StreamInfo {
@@ -15,6 +15,8 @@ export interface StreamInfo {
   readonly id: number
   readonly mode: StreamMode
   readonly protocol: 'tcp' | 'udp'
+  /** What the client that asked speaks; known only on the SOCKS port of a reverse token. */
+  readonly inbound: ProxyProtocol | undefined
   /** `host:port`; UDP associations have many. */
   readonly target: string | undefined
   readonly tokenId: string
@@ -38,6 +40,8 @@ export interface StreamQuery extends PageQuery {
 
 export interface StreamBeginning {
   readonly mode: StreamMode
+  /** What the client that asked speaks. @default unknown */
+  readonly inbound?: ProxyProtocol | undefined
   readonly tokenId: string
   /** Absent for UDP. */
   readonly target: Target | undefined
@@ -85,9 +89,9 @@ export class TrackedStream implements ChannelObserver {
   /** Once is enough; more often is harmless. */
   opened(): void {
     if (this.#opened) return
-    const { mode } = this.#beginning
+    const { mode, inbound } = this.#beginning
     this.#opened = true
-    this.#streams.options.statistics.channelsOpened[mode][this.#protocol] += 1
+    countStream(this.#streams.options.statistics.channelsOpened, { mode, protocol: this.#protocol, inbound })
     this.#dialled(Rep.Succeeded)
     this.#emit('stream.opened')
   }
@@ -126,10 +130,11 @@ export class TrackedStream implements ChannelObserver {
   }
 
   get #who() {
-    const { mode, tokenId, target, client } = this.#beginning
+    const { mode, inbound, tokenId, target, client } = this.#beginning
     return {
       mode,
       protocol: this.#protocol,
+      inbound,
       target: target && addressText(target),
       tokenId,
       clientId: client?.id,

@@ -1,5 +1,5 @@
 import { SessionDialer } from '../../mux/session-dialer.js'
-import type { AbortOptions, ByteStream, DatagramSocket, Dialer, Target } from '../../ports.js'
+import type { ByteStream, DatagramSocket, Dialer, DialOptions, ProxyProtocol, Target } from '../../ports.js'
 import type { Providers } from '../clients/providers.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { Streams } from '../observe/streams.js'
@@ -23,16 +23,16 @@ export class ReverseDialer implements Dialer {
     this.#options = options
   }
 
-  dial(target: Target, options?: AbortOptions): Promise<ByteStream> {
+  dial(target: Target, options?: DialOptions): Promise<ByteStream> {
     return this.#open((dialer) => dialer.dial(target, options), options)
   }
 
-  associate(options?: AbortOptions): Promise<DatagramSocket> {
+  associate(options?: DialOptions): Promise<DatagramSocket> {
     return this.#open((dialer) => dialer.associate(options), options)
   }
 
-  #open<T>(open: (dialer: Dialer) => Promise<T>, { signal }: AbortOptions = {}): Promise<T> {
-    return this.#providers.open((client) => open(this.#dialerOf(client)), {
+  #open<T>(open: (dialer: Dialer) => Promise<T>, { signal, inbound }: DialOptions = {}): Promise<T> {
+    return this.#providers.open((client) => open(this.#dialerOf(client, inbound)), {
       waitMs: REVERSE_WAIT_MS,
       signal,
       // a provider that vanished has dialled for nobody: the next one may, unless it was the relay that ended it
@@ -41,11 +41,11 @@ export class ReverseDialer implements Dialer {
     })
   }
 
-  #dialerOf(client: RelayClient): Dialer {
+  #dialerOf(client: RelayClient, inbound: ProxyProtocol | undefined): Dialer {
     const { fastOpen, streams, tokenId } = this.#options
     return new SessionDialer(client.session, {
       fastOpen: fastOpen && client.extensions,
-      observe: (target) => streams.observe({ mode: 'reverse', tokenId, target, provider: client }),
+      observe: (target) => streams.observe({ mode: 'reverse', inbound, tokenId, target, provider: client }),
     })
   }
 }

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
-import { perStreamKind } from '../../../src/relay/observe/statistics.js'
+import type { ProxyProtocol } from '../../../src/ports.js'
+import type { StreamMode } from '../../../src/relay/clients/relay-client.js'
+import {
+  countStream,
+  perStreamKind,
+  type StreamCounts,
+  type StreamKind,
+} from '../../../src/relay/observe/statistics.js'
 import { FakeSocket } from '../../exit/fakes.js'
 import { settle } from '../../support/manual-clock.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
@@ -8,7 +15,17 @@ import { TestPeer } from '../../support/test-peer.js'
 import { TARGET } from '../splice/channels.js'
 import { MODES, StreamScene } from './stream-scene.js'
 
+/** What the port of a reverse token passes on; nobody knows it of others. */
+const inboundOf = (mode: StreamMode, inbound: ProxyProtocol) => (mode === 'reverse' ? inbound : undefined)
+
 const none = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0)
+
+/** The counts after one stream of this kind. */
+function oneOf(kind: StreamKind): StreamCounts {
+  const counts = perStreamKind()
+  countStream(counts, kind)
+  return counts
+}
 
 /** An open stream: both of its ends. */
 async function open(scene: StreamScene): Promise<{ asker: TestPeer; target: TestPeer }> {
@@ -30,7 +47,8 @@ describe.each(MODES)('a stream in %s mode', (mode) => {
     const scene = await StreamScene.begin(mode)
     const { world, told } = scene
     const since = world.clock.wallTime()
-    const dialling = scene.dialer.dial(TARGET)
+    const inbound = inboundOf(mode, 'http')
+    const dialling = scene.dialer.dial(TARGET, { inbound })
     await settle()
     const [provider, asker] =
       mode === 'agent' ? world.relay.clients() : [...world.relay.clients(), ...world.relay.clients()]
@@ -38,6 +56,7 @@ describe.each(MODES)('a stream in %s mode', (mode) => {
       id: 1,
       mode,
       protocol: 'tcp',
+      inbound,
       target: 'one.test:80',
       tokenId: world.relay.tokenId({ forward: 'forward', reverse: 'tenant', agent: 'member' }[mode]),
       clientId: mode === 'reverse' ? undefined : asker?.id,
@@ -75,7 +94,7 @@ describe.each(MODES)('a stream in %s mode', (mode) => {
       },
     ])
     expect(none(scene.counts)).toBe(0)
-    expect(world.relay.statistics.channelsOpened).toEqual({ ...perStreamKind(), [mode]: { tcp: 1, udp: 0 } })
+    expect(world.relay.statistics.channelsOpened).toEqual(oneOf({ mode, protocol: 'tcp', inbound }))
   })
 
   it.each([
@@ -166,7 +185,7 @@ describe.each(MODES)('a stream in %s mode', (mode) => {
 
 describe.each(MODES)('an association in %s mode', (mode) => {
   async function associate(scene: StreamScene) {
-    const associating = scene.dialer.associate()
+    const associating = scene.dialer.associate({ inbound: inboundOf(mode, 'socks5') })
     await settle()
     const far = new FakeSocket('0.0.0.0')
     scene.sockets.pending.at(-1)?.resolve(far)
@@ -178,7 +197,9 @@ describe.each(MODES)('an association in %s mode', (mode) => {
     const scene = await StreamScene.begin(mode)
     const { socket, far } = await associate(scene)
     socket.start({ datagram: () => {}, close: () => {} })
-    expect(scene.streams).toMatchObject([{ protocol: 'udp', target: undefined, state: 'open' }])
+    expect(scene.streams).toMatchObject([
+      { protocol: 'udp', inbound: inboundOf(mode, 'socks5'), target: undefined, state: 'open' },
+    ])
     for (const size of [1, 10, 100]) socket.send(new Uint8Array(size), { host: 'a.test', port: 53 })
     await settle()
     for (const size of [3, 1_000]) far.handler?.datagram(new Uint8Array(size), { host: '192.0.2.1', port: 53 })
@@ -189,7 +210,9 @@ describe.each(MODES)('an association in %s mode', (mode) => {
     await scene.world.clock.advanceAsync(10_000)
     expect(scene.told.closed).toEqual([{ sentBytes: 111, receivedBytes: 1_003, error: undefined }])
     expect([scene.told.results, none(scene.counts)]).toEqual([[0], 0])
-    expect(scene.world.relay.statistics.channelsOpened).toEqual({ ...perStreamKind(), [mode]: { tcp: 0, udp: 1 } })
+    expect(scene.world.relay.statistics.channelsOpened).toEqual(
+      oneOf({ mode, protocol: 'udp', inbound: inboundOf(mode, 'socks5') }),
+    )
   })
 
   it('that is refused, cancelled or lost never was open', async () => {
