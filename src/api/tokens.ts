@@ -12,6 +12,7 @@ import {
   noQuery,
   PAIR_ERROR,
   port,
+  proxyProtocol,
   publicId,
   time,
 } from './fields.js'
@@ -44,6 +45,8 @@ const reverseFields = {
   type: v.literal('reverse'),
   allow_manage_connector: v.boolean(),
   port: v.nullable(port),
+  /** What the port serves; none where there is none. */
+  proxy_protocols: v.array(proxyProtocol),
   listening: v.boolean(),
   port_error: v.nullable(v.string()),
   username: v.nullable(v.string()),
@@ -197,6 +200,7 @@ function listedView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof list
       ...common,
       allow_manage_connector: reverse.autonomy,
       port: reverse.port ?? null,
+      proxy_protocols: [...reverse.proxyProtocols],
       listening: reverse.listening,
       port_error: reverse.portError ?? null,
       username: reverse.username ?? null,

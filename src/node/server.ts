@@ -59,11 +59,10 @@ export class Server implements AsyncDisposable {
     const socksHost = options.socksHost ?? DEFAULT_SOCKS_HOST
     const access = new ServerAccess({ entry: options.entryRules, dial: options.dialRules })
     const attempts = new FailedAttempts(nodeClock, (address) => this.#crowded(address))
-    const { proxyProtocols: protocols, pacHosts, udpStrictPort } = options
+    const { pacHosts, udpStrictPort } = options
     const ports = {
       host: socksHost,
       log,
-      protocols,
       pacHosts,
       udpStrictPort,
       unauthorized: (address: string) => attempts.note(address, 'socks'),
@@ -79,6 +78,7 @@ export class Server implements AsyncDisposable {
       access,
       openPort: (port) => listenSocks({ ...ports, ...port }),
       portRange: options.portRange ?? DEFAULT_PORT_RANGE,
+      proxyProtocols: options.proxyProtocols,
       socksNowait: options.socksNowait ?? false,
       connectorWaitMs: options.connectorWaitMs ?? CONNECTOR_WAIT_MS,
       fastOpen: options.fastOpen ?? false,

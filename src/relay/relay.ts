@@ -2,7 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, limitedLog } from '../log.js'
 import { drained } from '../mux/drained.js'
-import type { AbortOptions, ServerAccessRules, TokenStore } from '../ports.js'
+import type { AbortOptions, ProxyProtocol, ServerAccessRules, TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
 import { authenticate, type ConnectionAttempt, identifyQuery } from './admission/authenticate.js'
 import { limitedInstance } from './admission/held-links.js'
@@ -37,6 +37,8 @@ export interface RelayOptions extends ClientsOptions {
   readonly portRange: readonly [number, number]
   /** Open SOCKS ports with their token instead of with the first provider. */
   readonly socksNowait: boolean
+  /** What SOCKS ports serve. @default all */
+  readonly proxyProtocols?: readonly ProxyProtocol[] | undefined
   readonly fastOpen: boolean
   /** Shared with whoever else authenticates. */
   readonly attempts: FailedAttempts

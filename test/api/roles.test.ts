@@ -27,7 +27,15 @@ function guarded() {
   const fixture = createFixture({ apiKey: KEY, apiKeys: [SCREEN], metricsKey: 'key-of-the-metrics', metrics })
   const { admin } = fixture
   const [forward, reverse, connector] = SECRETS
-  const port = { autonomy: false, port: 1, listening: true, portError: undefined, username: 'user', connectors: [ID] }
+  const port = {
+    autonomy: false,
+    port: 1,
+    proxyProtocols: [],
+    listening: true,
+    portError: undefined,
+    username: 'user',
+    connectors: [ID],
+  }
   admin.infos = [
     tokenInfo({ id: ID, token: forward }),
     tokenInfo({ number: 2, token: reverse, type: 'reverse', reverse: Object.assign(port, { password: PASSWORD }) }),

@@ -39,23 +39,47 @@ describe('GET /api/tokens', () => {
   it('answers each type in the names of the wire', async () => {
     const { call, admin } = createFixture()
     const rest = { autonomy: false, listening: true, portError: undefined, username: 'u', connectors: [OTHER] }
+    const protocols = { proxyProtocols: ['socks5', 'http'] } as const
     const traits = { label: 'Büro', enabled: false, expiresAt: 1_000, state: 'disabled', stored: true } as const
     admin.infos = [
       tokenInfo({ id: ID, token: 'secret-token' }),
-      tokenInfo({ number: 2, type: 'reverse', ...traits, clients: 2, streams: 3, reverse: { ...rest, port: 10_000 } }),
+      tokenInfo({
+        number: 2,
+        type: 'reverse',
+        ...traits,
+        clients: 2,
+        streams: 3,
+        reverse: { ...rest, ...protocols, port: 10_000 },
+      }),
       tokenInfo({
         ...{ number: 3, type: 'reverse', state: 'expired', source: 'command-line' },
-        reverse: { ...rest, autonomy: true, port: undefined, listening: false, username: undefined, connectors: [] },
+        reverse: {
+          ...rest,
+          proxyProtocols: [],
+          autonomy: true,
+          port: undefined,
+          listening: false,
+          username: undefined,
+          connectors: [],
+        },
       }),
       tokenInfo({
         ...{ number: 4, type: 'reverse' },
-        reverse: { ...rest, port: 1, listening: false, portError: 'in use', username: undefined },
+        reverse: { ...rest, ...protocols, port: 1, listening: false, portError: 'in use', username: undefined },
       }),
       tokenInfo({ number: 5, type: 'connector', source: 'provider', reverseId: OTHER }),
     ]
     const { tokens, ...page } = (await expectJson(await call('GET', '/api/tokens'))) as { tokens: unknown[] }
     expect(page).toEqual({ next: null, total: 5 })
-    const reverse = { allow_manage_connector: false, port: 10_000, listening: true, port_error: null, username: 'u' }
+    const served = { proxy_protocols: ['socks5', 'http'] }
+    const reverse = {
+      ...served,
+      allow_manage_connector: false,
+      port: 10_000,
+      listening: true,
+      port_error: null,
+      username: 'u',
+    }
     const common = { ...SHOWN, id: '0'.repeat(24), token: 'token' }
     expect(tokens).toEqual([
       SHOWN,
@@ -65,7 +89,7 @@ describe('GET /api/tokens', () => {
       },
       {
         ...{ ...common, type: 'reverse', state: 'expired', source: 'command-line', allow_manage_connector: true },
-        ...{ port: null, listening: false, port_error: null, username: null, connectors: [] },
+        ...{ port: null, proxy_protocols: [], listening: false, port_error: null, username: null, connectors: [] },
       },
       {
         ...{ ...common, type: 'reverse', ...reverse, port: 1, listening: false, port_error: 'in use', username: null },

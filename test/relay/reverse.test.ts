@@ -112,7 +112,8 @@ describe('ReversePort', () => {
     const opens = new Calls<unknown, SocksPort>()
     const clock = new ManualClock()
     const dialer: Dialer = { dial: () => new Promise(() => {}), associate: () => new Promise(() => {}) }
-    const options = { port: 1, credentials: () => undefined, dialer, openPort: opens.call, clock, log: silentLogger }
+    const asked = { port: 1, credentials: () => undefined, dialer, protocols: [] }
+    const options = { ...asked, openPort: opens.call, clock, log: silentLogger }
     return { port: new ReversePort(options), opens, clock }
   }
 

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
-import type { Clock, Credentials, Dialer, Timer } from '../../ports.js'
+import type { Clock, Credentials, Dialer, ProxyProtocol, Timer } from '../../ports.js'
 
 /** How often a port that could not be opened is tried again. */
 export const PORT_RETRY_MS = 5_000
@@ -22,12 +22,15 @@ export type OpenSocksPort = (options: {
   /** Asked at each connection. */
   readonly credentials: () => Credentials | undefined
   readonly dialer: Dialer
+  /** What it serves. */
+  readonly protocols: readonly ProxyProtocol[]
 }) => Promise<SocksPort>
 
 export interface ReversePortOptions {
   readonly port: number
   readonly credentials: () => Credentials | undefined
   readonly dialer: Dialer
+  readonly protocols: readonly ProxyProtocol[]
   /** Called when it could not be opened, and without an error when it could be. */
   readonly changed?: ((error?: string) => void) | undefined
   readonly openPort: OpenSocksPort
@@ -48,6 +51,11 @@ export class ReversePort {
   constructor(options: ReversePortOptions) {
     this.port = options.port
     this.#options = options
+  }
+
+  /** What it serves. */
+  get protocols(): readonly ProxyProtocol[] {
+    return this.#options.protocols
   }
 
   /** For good. */
@@ -120,7 +128,7 @@ export class ReversePort {
   }
 
   #bind(): Promise<SocksPort> {
-    const { openPort, port, credentials, dialer } = this.#options
-    return openPort({ port, credentials, dialer })
+    const { openPort, port, credentials, dialer, protocols } = this.#options
+    return openPort({ port, credentials, dialer, protocols })
   }
 }

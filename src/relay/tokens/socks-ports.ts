@@ -1,8 +1,9 @@
 import { LinkSocksError } from '../../errors.js'
 import { AccessDialer } from '../../exit/access-dialer.js'
 import type { AccessList } from '../../exit/dial/access-rules.js'
+import { PROXY_PROTOCOLS } from '../../inbound/serve-inbound.js'
 import type { Logger } from '../../log.js'
-import type { Clock, Resolve } from '../../ports.js'
+import type { Clock, ProxyProtocol, Resolve } from '../../ports.js'
 import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
@@ -16,6 +17,8 @@ export interface SocksPortsOptions {
   readonly openPort: OpenSocksPort
   /** Both ends included. */
   readonly portRange: readonly [number, number]
+  /** What the ports serve. @default all */
+  readonly proxyProtocols?: readonly ProxyProtocol[] | undefined
   readonly fastOpen: boolean
   /** For names that access rules are to judge. */
   readonly resolve: Resolve
@@ -29,12 +32,15 @@ export interface SocksPortsOptions {
 export class SocksPorts {
   readonly #tokens: TokenTable
   readonly #options: SocksPortsOptions
+  readonly #protocols: readonly ProxyProtocol[]
   /** Ports of tokens that are still to be restored. */
   readonly #reserved = new Set<number>()
 
   constructor(tokens: TokenTable, options: SocksPortsOptions) {
+    const { proxyProtocols = PROXY_PROTOCOLS } = options
     this.#tokens = tokens
     this.#options = options
+    this.#protocols = PROXY_PROTOCOLS.filter((protocol) => proxyProtocols.includes(protocol))
   }
 
   /** Keeps `port` for whoever asks for exactly this one. */
@@ -58,6 +64,7 @@ export class SocksPorts {
       port,
       credentials: () => token.traits.credentials,
       dialer,
+      protocols: this.#protocols,
       openPort,
       clock,
       log,

@@ -1,4 +1,4 @@
-import type { AccessRule } from '../../ports.js'
+import type { AccessRule, ProxyProtocol } from '../../ports.js'
 
 interface CommonTokenSpec {
   /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */
@@ -106,6 +106,8 @@ export interface TokenInfo {
   readonly reverse?: {
     readonly autonomy: boolean
     readonly port: number | undefined
+    /** What the port serves; none where there is none. */
+    readonly proxyProtocols: readonly ProxyProtocol[]
     readonly listening: boolean
     readonly portError: string | undefined
     readonly username: string | undefined

@@ -41,6 +41,7 @@ function detailsOf(token: Token): Pick<TokenInfo, 'reverse' | 'reverseId'> {
     reverse: {
       autonomy,
       port: port?.port,
+      proxyProtocols: port?.protocols ?? [],
       listening: port?.listening ?? false,
       portError: port?.error,
       username: traits.credentials?.username,

@@ -18,6 +18,22 @@ async function tenant(options = {}): Promise<World> {
   return world
 }
 
+describe('the port of a reverse token', () => {
+  it.each([
+    [undefined, ['socks5', 'socks4', 'http']],
+    [
+      ['http', 'socks5'],
+      ['socks5', 'http'],
+    ],
+  ] as const)('with proxyProtocols %j serves %j, and says so', async (proxyProtocols, served) => {
+    const world = await tenant({ proxyProtocols, socksNowait: true })
+    await world.relay.addToken({ type: 'reverse', token: 'autonomous', allowManageConnector: true })
+    expect([...world.openPorts.values()]).toMatchObject([{ protocols: served }])
+    const shown = world.relay.tokenPage({ limit: 10 }).entries.map(({ reverse }) => reverse?.proxyProtocols)
+    expect(shown).toEqual([served, []])
+  })
+})
+
 describe.each([true, false])('the port of a reverse token, opened without a provider: %s', (socksNowait) => {
   it('is closed while the token is disabled or expired, and is the same one afterwards', async () => {
     const world = await tenant({ socksNowait })
