@@ -1,4 +1,5 @@
 /** Ready-made command lines. The secret goes through the environment, so that no process list shows it. */
+import type { ProxyProtocol } from './api/types.js'
 
 export type Shell = 'posix' | 'powershell'
 export type Program = 'client' | 'provider' | 'connector'
@@ -47,4 +48,35 @@ const PROGRAMS = { forward: 'client', reverse: 'provider', connector: 'connector
 /** Which command uses a token of this type. */
 export function programOf(type: keyof typeof PROGRAMS): Program {
   return PROGRAMS[type]
+}
+
+/** The port of a reverse token as applications get to it. */
+export interface ProxyPort {
+  /** As in a URL: IPv6 in brackets. */
+  readonly host: string
+  readonly port: number
+  readonly protocols: readonly ProxyProtocol[]
+  /** `null`: the port asks for none. */
+  readonly username: string | null
+}
+
+/** Schemes of curl by which the far end looks names up. */
+const SCHEMES: Readonly<Record<ProxyProtocol, string>> = { socks5: 'socks5h', socks4: 'socks4a', http: 'http' }
+
+/** Whether a port serves all that there is. */
+export function servesAll(protocols: readonly ProxyProtocol[]): boolean {
+  return Object.keys(SCHEMES).every((protocol) => protocols.some((served) => served === protocol))
+}
+
+/** Lines for curl, one for each protocol; without a password, which curl asks for. */
+export function proxyCommands(shell: Shell, { host, port, protocols, username }: ProxyPort): readonly string[] {
+  // in older PowerShells `curl` is another program
+  const [curl, quote] = shell === 'powershell' ? ['curl.exe', quotePowerShell] : ['curl', quotePosix]
+  const login = username === null ? '' : ` -U ${quote(username)}`
+  // SOCKS4 has no password, so that a port that asks for one refuses it
+  const usable = protocols.filter((protocol) => protocol !== 'socks4' || username === null)
+  return usable.map((protocol) => {
+    const proxy = `${SCHEMES[protocol]}://${host}:${port}`
+    return `${curl} -x ${quote(proxy)}${login} https://example.com/`
+  })
 }

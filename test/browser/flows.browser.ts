@@ -119,20 +119,30 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
       await fill(dialog)
       await dialog.getByRole('button', { name: 'Add token' }).click()
       const commands = page.getByRole('dialog', { name: `Commands for ${label}` })
-      const text = await commands.locator('code').textContent()
+      const text = await commands.locator('code').first().textContent()
       await commands.getByRole('button', { name: 'Close' }).click()
       return text
     }
     const provider = await add('Reverse', 'Office', async (dialog) => {
-      await dialog.getByLabel('SOCKS5 user name').fill('ada')
+      await dialog.getByLabel('Proxy user name').fill('ada')
       await dialog.getByRole('button', { name: 'Add token' }).click()
       await dialog.getByRole('alert').getByText('Give a user name and a password').waitFor()
-      await dialog.getByLabel('SOCKS5 password').fill('secret')
-      await dialog.getByLabel('SOCKS5 port', { exact: true }).fill('18462')
+      await dialog.getByLabel('Proxy password').fill('secret')
+      await dialog.getByLabel('Proxy port', { exact: true }).fill('18462')
     })
     expect(provider).toMatch(/^LINKSOCKS_TOKEN='[\w-]{20,}' linksocks provider -u 'ws:/)
     await rowOf(page, 'Office').getByText('18462').waitFor()
     await rowOf(page, 'Office').getByText('· ada').waitFor()
+    await page.getByRole('button', { name: 'Commands for Office' }).click()
+    await page.getByText('use the port 18462 of the server (SOCKS5, SOCKS4, HTTP)').waitFor()
+    const use = page.getByRole('dialog').getByText('curl -x')
+    expect(await use.textContent()).toBe(
+      [
+        "curl -x 'socks5h://127.0.0.1:18462' -U 'ada' https://example.com/",
+        "curl -x 'http://127.0.0.1:18462' -U 'ada' https://example.com/",
+      ].join('\n'),
+    )
+    await page.keyboard.press('Escape')
 
     await add('Reverse', 'Homes', (dialog) => dialog.getByRole('checkbox', { name: 'autonomy' }).click())
     await rowOf(page, 'Homes').getByText('Autonomy').waitFor()
@@ -234,6 +244,7 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByText('Nothing is under way').waitFor()
     const target = await relay.carry('laptop', 123_000)
     await rowOf(page, target).getByText('Forward').waitFor()
+    await rowOf(page, target).getByText('TCP', { exact: true }).waitFor()
     await rowOf(page, target).locator('.c-client').getByText('Laptop').waitFor()
     await rowOf(page, target).locator('.c-client').getByText('127.0.0.1').waitFor()
     await untilPasses(async () => expect(await rowOf(page, target).getByText('123 kB').count()).toBe(2))

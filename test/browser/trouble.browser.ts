@@ -345,13 +345,13 @@ describe('a field that is half filled in', () => {
     await dialog.getByRole('alert').getByText('A part of the date or time is missing').waitFor()
     await dialog.getByLabel('Expires').fill('2199-06-01T08:30')
     await dialog.getByRole('radio', { name: 'Reverse' }).click()
-    await dialog.getByLabel('SOCKS5 port', { exact: true }).focus()
+    await dialog.getByLabel('Proxy port', { exact: true }).focus()
     // Chromium takes no x in a number, but an e
     await page.keyboard.type('xe')
     await add.click()
     await dialog.getByRole('alert').getByText('This is not a number').waitFor()
     expect(relay.state.writes).toEqual([])
-    await dialog.getByLabel('SOCKS5 port', { exact: true }).fill('18463')
+    await dialog.getByLabel('Proxy port', { exact: true }).fill('18463')
     await add.click()
     await page.getByRole('dialog', { name: 'Commands' }).waitFor()
     expect(relay.state.writes).toMatchObject([{ body: { port: 18_463 } }])
@@ -374,6 +374,24 @@ describe('text from others', () => {
       expect(await page.title()).toBe(`${view} · LinkSocks`)
       expect(await page.locator('main img, main script').count()).toBe(0)
     }
+  })
+
+  it('names what a port serves where that is not all, and finds streams by what they came by', async () => {
+    const relay = await scene.relay()
+    const token = relay.state.addToken({ type: 'reverse', label: 'Office', token: 'office-token' })
+    for (const inbound of ['http', 'socks4'] as const) {
+      relay.state.addStream({ token_id: token.id, mode: 'reverse', inbound, target: `${inbound}.test:80` })
+    }
+    relay.state.token(token.id).proxy_protocols = ['socks4', 'http']
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    await rowOf(page, 'Office').getByText('· SOCKS4, HTTP').waitFor()
+    await goTo(page, 'Streams')
+    await rowOf(page, 'http.test:80').getByText('TCP · HTTP').waitFor()
+    await page.getByRole('searchbox').fill('socks4')
+    await rowOf(page, 'socks4.test:80').getByText('TCP · SOCKS4').waitFor()
+    await page.getByText('http.test:80').waitFor({ state: 'detached' })
   })
 
   it('leads from a client to its streams', async () => {

@@ -6,9 +6,11 @@ import {
   commandLine,
   isLoopback,
   programOf,
+  proxyCommands,
   quotePosix,
   quotePowerShell,
   relayUrl,
+  servesAll,
 } from '../../dashboard/src/commands.js'
 
 const URL_TEXT = 'wss://relay.example.com'
@@ -112,6 +114,41 @@ describe('commandLine()', () => {
       'client',
       'provider',
       'connector',
+    ])
+  })
+})
+
+describe('proxyCommands()', () => {
+  const port = {
+    host: 'relay.example.com',
+    port: 10_000,
+    protocols: ['socks5', 'socks4', 'http'],
+    username: null,
+  } as const
+
+  it('writes a line for each protocol, by which the far end looks names up', () => {
+    expect(proxyCommands('posix', port)).toEqual([
+      "curl -x 'socks5h://relay.example.com:10000' https://example.com/",
+      "curl -x 'socks4a://relay.example.com:10000' https://example.com/",
+      "curl -x 'http://relay.example.com:10000' https://example.com/",
+    ])
+    expect(proxyCommands('posix', { ...port, host: '[::1]', protocols: ['http'] })).toEqual([
+      "curl -x 'http://[::1]:10000' https://example.com/",
+    ])
+    expect(proxyCommands('posix', { ...port, protocols: [] })).toEqual([])
+  })
+
+  it('knows a port that serves all', () => {
+    expect([servesAll(port.protocols), servesAll(['http', 'socks5']), servesAll([])]).toEqual([true, false, false])
+  })
+
+  it('names the user where the port asks for one, but by SOCKS4, which has no password', () => {
+    expect(proxyCommands('posix', { ...port, username: "it's" })).toEqual([
+      "curl -x 'socks5h://relay.example.com:10000' -U 'it'\\''s' https://example.com/",
+      "curl -x 'http://relay.example.com:10000' -U 'it'\\''s' https://example.com/",
+    ])
+    expect(proxyCommands('powershell', { ...port, protocols: ['http'], username: "it's" })).toEqual([
+      "curl.exe -x 'http://relay.example.com:10000' -U 'it''s' https://example.com/",
     ])
   })
 })

@@ -10,7 +10,9 @@ import {
   fromLocalInput,
   masked,
   parseRules,
+  protocolNames,
   ruleText,
+  streamProtocol,
   toLocalInput,
 } from '../../dashboard/src/text/format.js'
 import { zh } from '../../dashboard/src/text/zh.js'
@@ -56,6 +58,22 @@ describe('ruleText()', () => {
     [{ addrs: [], ports: [] }, '* : *'],
   ])('%j: %s', (rule, text) => {
     expect(ruleText(rule)).toBe(text)
+  })
+})
+
+describe('streamProtocol()', () => {
+  it.each([
+    ['tcp', null, 'TCP'],
+    ['tcp', 'http', 'TCP · HTTP'],
+    ['udp', 'socks5', 'UDP · SOCKS5'],
+  ] as const)('%s, %s: %s', (protocol, inbound, text) => {
+    expect(streamProtocol({ protocol, inbound })).toBe(text)
+  })
+})
+
+describe('protocolNames()', () => {
+  it('lists what a port serves', () => {
+    expect([protocolNames(['socks5', 'http']), protocolNames([])]).toEqual(['SOCKS5, HTTP', ''])
   })
 })
 

@@ -1,6 +1,8 @@
 /** What the relay's HTTP API answers. */
 
 export type Role = 'full' | 'read-only'
+/** What clients of a proxy port speak. */
+export type ProxyProtocol = 'socks5' | 'socks4' | 'http'
 export type TokenType = 'forward' | 'reverse' | 'connector'
 
 export interface Alarm {
@@ -50,6 +52,7 @@ export interface Token {
   readonly rules?: readonly AccessRule[]
   readonly allow_manage_connector?: boolean
   readonly port?: number | null
+  readonly proxy_protocols?: readonly ProxyProtocol[]
   readonly listening?: boolean
   readonly port_error?: string | null
   readonly username?: string | null
@@ -74,6 +77,8 @@ export interface Stream {
   readonly id: string
   readonly mode: 'forward' | 'reverse' | 'agent'
   readonly protocol: 'tcp' | 'udp'
+  /** Known on the port of a reverse token only. */
+  readonly inbound: ProxyProtocol | null
   readonly target: string | null
   readonly token_id: string
   readonly client_id: string | null

@@ -1,5 +1,5 @@
 /** Numbers, times and sizes as people read them. */
-import type { AccessRule } from '../api/types.js'
+import type { AccessRule, ProxyProtocol, Stream } from '../api/types.js'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
 
@@ -90,4 +90,14 @@ export function parseRules(text: string): readonly AccessRule[] | undefined {
 export function ruleText({ addrs, ports }: AccessRule): string {
   const numbers = ports.map((port) => (typeof port === 'number' ? String(port) : port.join('-')))
   return `${addrs.join(', ') || '*'} : ${numbers.join(', ') || '*'}`
+}
+
+/** `TCP · HTTP`: what a stream is, and by what it came where that is known. */
+export function streamProtocol({ protocol, inbound }: Pick<Stream, 'protocol' | 'inbound'>): string {
+  return [protocol, ...(inbound === null ? [] : [inbound])].join(' · ').toUpperCase()
+}
+
+/** `SOCKS5, HTTP` */
+export function protocolNames(protocols: readonly ProxyProtocol[]): string {
+  return protocols.join(', ').toUpperCase()
 }

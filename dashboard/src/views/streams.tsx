@@ -8,7 +8,7 @@ import { hrefOf, route } from '../state/route.js'
 import { useList, useSession } from '../state/session.js'
 import { useStore } from '../state/store.js'
 import type { Messages } from '../text/en.js'
-import { bytes } from '../text/format.js'
+import { bytes, streamProtocol } from '../text/format.js'
 import { useMessages } from '../text/messages.js'
 import { Age } from './clients.js'
 
@@ -88,7 +88,14 @@ function textsOf(row: Stream, names: Names): readonly (string | null)[] {
     const client = names.client(id ?? '')
     return client === undefined ? [id] : [names.token(client.token_id), client.address]
   }
-  return [row.target, row.protocol, names.token(row.token_id), ...of(row.client_id), ...of(row.provider_id)]
+  return [
+    row.target,
+    row.protocol,
+    row.inbound,
+    names.token(row.token_id),
+    ...of(row.client_id),
+    ...of(row.provider_id),
+  ]
 }
 
 function useColumns(names: Names): readonly Column<Stream>[] {
@@ -106,8 +113,7 @@ function useColumns(names: Names): readonly Column<Stream>[] {
         title: t.streams.target,
         cell: (row) => (
           <span className="ellipsis" title={row.target ?? t.streams.udp}>
-            {row.target ?? t.streams.udp} {row.protocol === 'udp' && <Badge>UDP</Badge>}
-            {row.state === 'opening' && <Badge tone="info">{t.states.opening}</Badge>}
+            {row.target ?? t.streams.udp} {row.state === 'opening' && <Badge tone="info">{t.states.opening}</Badge>}
           </span>
         ),
         compare: (a, b) => (a.target ?? '').localeCompare(b.target ?? ''),
@@ -115,7 +121,7 @@ function useColumns(names: Names): readonly Column<Stream>[] {
       {
         key: 'mode',
         title: t.streams.mode,
-        cell: (row) => t.modes[row.mode],
+        cell: (row) => <TwoLines first={t.modes[row.mode]} second={streamProtocol(row)} />,
         compare: (a, b) => a.mode.localeCompare(b.mode),
       },
       {
@@ -127,7 +133,7 @@ function useColumns(names: Names): readonly Column<Stream>[] {
       {
         key: 'client',
         title: t.streams.client,
-        cell: (row) => (row.mode === 'reverse' && row.client_id === null ? t.streams.socksPort : who(row.client_id)),
+        cell: (row) => (row.mode === 'reverse' && row.client_id === null ? t.streams.proxyPort : who(row.client_id)),
       },
       { key: 'provider', title: t.streams.provider, wideOnly: true, cell: (row) => who(row.provider_id) },
       {

@@ -1,11 +1,12 @@
 import { Switch } from '@base-ui/react/switch'
 import { type ReactNode, useMemo } from 'react'
 import type { Token } from '../api/types.js'
+import { servesAll } from '../commands.js'
 import { CommandIcon, EditIcon, RemoveIcon } from '../parts/icons.js'
 import { TwoLines, tokenName } from '../parts/names.js'
 import { Badge, type Tone } from '../parts/small.js'
 import type { Column } from '../parts/virtual-table.js'
-import { masked, moment } from '../text/format.js'
+import { masked, moment, protocolNames } from '../text/format.js'
 import { useLocale, useMessages } from '../text/messages.js'
 
 export type TokenAction = 'commands' | 'edit' | 'remove' | 'toggle'
@@ -108,13 +109,13 @@ function PortCell({ token }: { token: Token }): ReactNode {
   if (token.port === null || token.port === undefined) return <span className="muted">–</span>
   if (token.port_error != null)
     return <TwoLines first={String(token.port)} second={token.port_error} secondClass="bad" />
-  const login = token.username == null ? '' : ` · ${token.username}`
-  return (
-    <TwoLines
-      first={String(token.port)}
-      second={`${token.listening ? t.tokens.listening : t.tokens.waiting}${login}`}
-    />
-  )
+  const protocols = token.proxy_protocols ?? []
+  const facts = [
+    token.listening ? t.tokens.listening : t.tokens.waiting,
+    ...(token.username == null ? [] : [token.username]),
+    ...(servesAll(protocols) ? [] : [protocolNames(protocols)]),
+  ]
+  return <TwoLines first={String(token.port)} second={facts.join(' · ')} />
 }
 
 function EnabledSwitch({ token, act }: { token: Token; act: Act }): ReactNode {

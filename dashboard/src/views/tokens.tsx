@@ -33,6 +33,7 @@ export function Tokens(): ReactNode {
           row.id,
           row.port,
           row.username,
+          ...(row.proxy_protocols ?? []),
           row.type,
           t.types[row.type],
           t.states[row.state],

@@ -14,6 +14,9 @@ const TARGETS = [
   'registry.example.com:5000',
 ]
 
+/** By what streams came to the port of a reverse token. */
+const INBOUND = ['http', 'socks5', 'http', 'socks4'] as const
+
 const minutesAgo = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString()
 
 /** A relay of a small company, in a state that shows something everywhere. */
@@ -80,11 +83,13 @@ export function furnish(state: FakeState): void {
   for (let count = 0; count < 48; count++) {
     const party = parties[(count * 7) % parties.length]
     if (party === undefined) continue
+    const udp = count % 11 === 5
     const size = ((count * 7_919) % 97) ** 3
     state.addStream({
       ...party,
-      target: count % 11 === 5 ? null : (TARGETS[(count * 3) % TARGETS.length] ?? null),
-      protocol: count % 11 === 5 ? 'udp' : 'tcp',
+      target: udp ? null : (TARGETS[(count * 3) % TARGETS.length] ?? null),
+      protocol: udp ? 'udp' : 'tcp',
+      inbound: party.mode !== 'reverse' ? null : udp ? 'socks5' : (INBOUND[count % INBOUND.length] ?? null),
       since: minutesAgo((47 - count) ** 2 / 30),
       received_bytes: size * 61,
       sent_bytes: size * 7,

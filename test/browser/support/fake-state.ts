@@ -87,6 +87,7 @@ export class FakeState {
     return {
       allow_manage_connector: autonomy,
       port: autonomy ? null : port,
+      proxy_protocols: autonomy ? [] : ['socks5', 'socks4', 'http'],
       listening: false,
       port_error: null,
       username: asked.username ?? null,
@@ -173,6 +174,7 @@ export class FakeState {
       id: String(this.#lastStream),
       mode: 'forward',
       protocol: 'tcp',
+      inbound: null,
       client_id: null,
       provider_id: null,
       state: 'open',
