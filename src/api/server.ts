@@ -4,7 +4,7 @@ import type { RelayTotals } from '../relay/observe/client-info.js'
 import type { AlarmInfo } from '../relay/observe/event-log.js'
 import type { TokenStatus } from '../relay/tokens/token-spec.js'
 import { json, plainText } from './answers.js'
-import { count, noQuery, port, time } from './fields.js'
+import { count, noQuery, port, proxyProtocol, time } from './fields.js'
 import { type ShowToken, showTokenTo } from './mask.js'
 import type { Route, RouteContext } from './route.js'
 import { formatTime } from './timestamp.js'
@@ -29,8 +29,9 @@ const tokenStatusSchema = v.variant('type', [
     type: v.literal('reverse'),
     /** Authenticated living clients of this token itself. */
     clients_count: count,
-    /** Absent on autonomy tokens, as are `listening` and `error`. */
+    /** Absent on autonomy tokens, as are `proxy_protocols`, `listening` and `error`. */
     port: v.optional(port),
+    proxy_protocols: v.optional(v.array(proxyProtocol)),
     connector_tokens: v.array(v.string()),
     listening: v.optional(v.boolean()),
     /** Why the port is not open; it is tried again. */
@@ -62,6 +63,7 @@ function tokenStatusView(token: TokenStatus, show: ShowToken): v.InferOutput<typ
     ...common,
     type: 'reverse',
     ...(token.port !== undefined && { port: token.port }),
+    ...(token.proxyProtocols !== undefined && { proxy_protocols: [...token.proxyProtocols] }),
     connector_tokens: token.connectorTokens.map(show),
     ...(token.listening !== undefined && { listening: token.listening }),
     ...(token.error !== undefined && { error: token.error }),

@@ -47,7 +47,15 @@ describe('GET /api/status', () => {
     const { call, admin } = createFixture()
     admin.status = [
       { token: 'f', type: 'forward', clientsCount: 2 },
-      { token: 'r', type: 'reverse', clientsCount: 1, port: 10_000, connectorTokens: ['c1', 'c2'], listening: true },
+      {
+        token: 'r',
+        type: 'reverse',
+        clientsCount: 1,
+        port: 10_000,
+        proxyProtocols: ['socks4', 'http'],
+        connectorTokens: ['c1', 'c2'],
+        listening: true,
+      },
       {
         token: 'late',
         type: 'reverse',
@@ -69,6 +77,7 @@ describe('GET /api/status', () => {
           type: 'reverse',
           clients_count: 1,
           port: 10_000,
+          proxy_protocols: ['socks4', 'http'],
           connector_tokens: ['c1', 'c2'],
           listening: true,
         },

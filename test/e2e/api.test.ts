@@ -45,7 +45,10 @@ describe('a token that is removed by the API', () => {
     await server.process.event('socks.listening')
     const streams = [await openStream(scene, port, echo), await openStream(scene, connector.socksPort, echo)]
     expect(await tokens(server)).toEqual([
-      { token: 'R', type: 'reverse', clients_count: 1, port, connector_tokens: ['C'], listening: true },
+      {
+        ...{ token: 'R', type: 'reverse', clients_count: 1, port, connector_tokens: ['C'], listening: true },
+        proxy_protocols: ['socks5', 'socks4', 'http'],
+      },
     ])
 
     const errors = streams.map((socket) => errorOf(socket))

@@ -58,8 +58,10 @@ export interface ReverseTokenStatus {
   readonly type: 'reverse'
   readonly clientsCount: number
   readonly connectorTokens: readonly string[]
-  /** Absent on autonomy tokens, as are `listening` and `error`. */
+  /** Absent on autonomy tokens, as are `proxyProtocols`, `listening` and `error`. */
   readonly port?: number | undefined
+  /** What the port serves. */
+  readonly proxyProtocols?: readonly ProxyProtocol[] | undefined
   readonly listening?: boolean | undefined
   /** Why the port could not be opened; it is tried again. */
   readonly error?: string | undefined

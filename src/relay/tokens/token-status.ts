@@ -9,8 +9,8 @@ export function statusOf(token: Token): TokenStatus | undefined {
   const connectorTokens = Array.from(token.connectors, (connector) => connector.token)
   const { port } = token
   if (port === undefined) return { ...common, type: 'reverse', connectorTokens }
-  const { listening, error } = port
-  return { ...common, type: 'reverse', connectorTokens, port: port.port, listening, error }
+  const { listening, error, protocols: proxyProtocols } = port
+  return { ...common, type: 'reverse', connectorTokens, port: port.port, proxyProtocols, listening, error }
 }
 
 /**

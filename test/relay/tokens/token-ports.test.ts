@@ -31,6 +31,8 @@ describe('the port of a reverse token', () => {
     expect([...world.openPorts.values()]).toMatchObject([{ protocols: served }])
     const shown = world.relay.tokenPage({ limit: 10 }).entries.map(({ reverse }) => reverse?.proxyProtocols)
     expect(shown).toEqual([served, []])
+    const status = world.relay.tokens().map((token) => (token.type === 'reverse' ? token.proxyProtocols : 'forward'))
+    expect(status).toEqual([served, undefined])
   })
 })
 

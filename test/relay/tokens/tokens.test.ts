@@ -145,11 +145,20 @@ describe('status', () => {
         clientsCount: 0,
         connectorTokens: ['member'],
         port: 10_000,
+        proxyProtocols: ['socks5', 'socks4', 'http'],
         listening: false,
       },
       { token: 'forward', type: 'forward', clientsCount: 0 },
       { token: 'autonomous', type: 'reverse', clientsCount: 0, connectorTokens: [] },
-      { token: 'secured', type: 'reverse', clientsCount: 0, connectorTokens: [], port: 30_000, listening: false },
+      {
+        token: 'secured',
+        type: 'reverse',
+        clientsCount: 0,
+        connectorTokens: [],
+        port: 30_000,
+        proxyProtocols: ['socks5', 'socks4', 'http'],
+        listening: false,
+      },
     ])
     expect(status[2]).not.toHaveProperty('port')
     expect(JSON.stringify(status)).not.toContain('hidden')
