@@ -73,7 +73,13 @@ function tokenStatusView(token: TokenStatus, show: ShowToken): v.InferOutput<typ
 const totalsFields = { tokens: count, clients: count, streams: count, received_bytes: count, sent_bytes: count }
 
 const alarmSchema = v.object({
-  code: v.picklist(['port-unavailable', 'not-stored', 'authentication-failures', 'event-loop-delay']),
+  code: v.picklist([
+    'port-unavailable',
+    'not-stored',
+    'authentication-failures',
+    'event-loop-delay',
+    'out-of-descriptors',
+  ]),
   subject: v.nullable(v.string()),
   message: v.string(),
   since: time,

@@ -14,6 +14,7 @@ import type { Metrics, MetricsOptions } from './metrics.js'
 import { DEFAULT_PORT, type ServerOptions } from './options.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
+import { watchDescriptors } from './system/descriptor-probe.js'
 import { watchEventLoop } from './system/event-loop-delay.js'
 import { packageVersion } from './system/package-version.js'
 import type { WsTransport } from './websocket/ws-transport.js'
@@ -61,10 +62,15 @@ export class ServerHttp {
       dashboard?.(request, context.rawPath) ?? api.handle(request, context)
     const checkUpgrade = (request: UpgradeRequest, options: AbortOptions) => refusalOf(relay, request, options)
     const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, checkUpgrade, upgrade })
-    const unwatch = watchEventLoop((delayMs) => {
+    const unwatchLoop = watchEventLoop((delayMs) => {
       metrics?.eventLoopDelayed(delayMs)
       if (delayMs >= ALARMING_DELAY_MS) warnOfDelay(relay, delayMs)
     })
+    const unwatchDescriptors = watchDescriptors((out) => descriptorsChanged(relay, log, out))
+    const unwatch = (): void => {
+      unwatchLoop()
+      unwatchDescriptors()
+    }
     try {
       return new ServerHttp(api, main, metrics && (await listenForMetrics(options, metrics)), unwatch)
     } catch (error) {
@@ -144,4 +150,15 @@ async function listenForMetrics(
 function warnOfDelay(relay: Relay, delayMs: number): void {
   const message = `the server stood still for ${Math.round(delayMs)} ms: the machine is too busy, or was asleep`
   relay.alarms.raiseFor('event-loop-delay', undefined, message, DELAY_ALARM_MS)
+}
+
+/** Connections that come then are closed, and nobody hears of them. */
+function descriptorsChanged({ alarms }: Relay, log: Logger, out: boolean): void {
+  if (!out) {
+    log.info('process.descriptors', { left: true })
+    return alarms.clear('out-of-descriptors')
+  }
+  const advice = 'raise the limit (ulimit -n, LimitNOFILE=)'
+  log.warn('process.descriptors', { left: false, advice })
+  alarms.raise('out-of-descriptors', undefined, `no file descriptor is left, new connections are closed: ${advice}`)
 }

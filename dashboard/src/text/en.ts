@@ -65,6 +65,7 @@ export const en = {
       'not-stored': 'Not stored',
       'authentication-failures': 'Failed authentication',
       'event-loop-delay': 'Server is slow',
+      'out-of-descriptors': 'No file descriptor left',
     } as Readonly<Record<string, string>>,
   },
   list: {

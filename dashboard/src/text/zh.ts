@@ -59,6 +59,7 @@ export const zh: Messages = {
       'not-stored': '未能保存',
       'authentication-failures': '认证失败',
       'event-loop-delay': '服务器响应缓慢',
+      'out-of-descriptors': '文件描述符已用完',
     },
   },
   list: {

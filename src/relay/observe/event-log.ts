@@ -5,7 +5,12 @@ import type { Role, StreamMode } from '../clients/relay-client.js'
 export const MAX_EVENTS = 1_000
 
 /** What wants an operator's attention. */
-export type AlarmCode = 'port-unavailable' | 'not-stored' | 'authentication-failures' | 'event-loop-delay'
+export type AlarmCode =
+  | 'port-unavailable'
+  | 'not-stored'
+  | 'authentication-failures'
+  | 'event-loop-delay'
+  | 'out-of-descriptors'
 
 export interface AlarmInfo {
   readonly code: AlarmCode
