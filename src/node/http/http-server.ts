@@ -5,14 +5,14 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
-import { Socket } from 'node:net'
+import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { socketIp } from '../../address.js'
 import { Refusal } from '../../api/answers.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
 import type { AbortOptions, SocketAddress } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
-import { listen } from '../net/listen.js'
+import { closeServers, listen } from '../net/listen.js'
 import { nodeClock } from '../system/clock.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 import { discardBody } from './http-body.js'
@@ -114,6 +114,8 @@ class NodeHttpServer implements HttpServer {
   /** Held until answered: a Request that is collected takes along the listeners of its signal. */
   readonly #requests = new Set<Request>()
   #address: SocketAddress | undefined
+  /** That one, and one for the other family of `localhost`. */
+  #servers: readonly NetServer[] = []
   #closing: Promise<void> | undefined
 
   constructor(options: HttpServerOptions) {
@@ -143,12 +145,19 @@ class NodeHttpServer implements HttpServer {
   }
 
   async listen(): Promise<void> {
-    this.#address = await listen(this.#server, this.#options)
+    const twin = (): NetServer => {
+      const server = createNetServer({ allowHalfOpen: true, noDelay: true })
+      server.maxConnections = MAX_CONNECTIONS
+      return server
+    }
+    const { address, servers } = await listen(this.#server, this.#options, twin)
+    this.#address = address
+    this.#servers = servers
     this.#server.on('error', (error) => this.#options.log.error('http.failed', { error: error.message }))
   }
 
   stopAccepting(): void {
-    if (this.#server.listening) this.#server.close()
+    for (const server of this.#servers) if (server.listening) server.close()
   }
 
   close(): Promise<void> {
@@ -160,13 +169,9 @@ class NodeHttpServer implements HttpServer {
     const timer = setTimeout(() => this.#connections.destroy(), CLOSE_GRACE_MS)
     // a WebSocket has a grace of its own
     for (const transport of this.#transports) transport.close(GOING_AWAY, 'server is shutting down')
-    return new Promise((resolve) => {
-      this.#server.close(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-      this.#server.closeIdleConnections()
-    })
+    const closed = closeServers(this.#servers)
+    this.#server.closeIdleConnections()
+    return closed.finally(() => clearTimeout(timer))
   }
 
   #attach(): void {

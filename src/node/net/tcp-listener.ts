@@ -3,7 +3,7 @@ import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import type { SocketAddress } from '../../ports.js'
-import { listen } from './listen.js'
+import { type BoundPort, closeServers, listen } from './listen.js'
 import { KEEPALIVE_MS } from './tcp-connect.js'
 import { TcpStream } from './tcp-stream.js'
 
@@ -37,15 +37,19 @@ export interface TcpListenOptions {
  * @throws {LinkSocksError} ERR_LISTEN, in words that name host and port
  */
 export async function listenTcp(options: TcpListenOptions): Promise<TcpListener> {
-  const server = createServer({
-    allowHalfOpen: true,
-    pauseOnConnect: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEPALIVE_MS,
-  })
-  const address = await listen(server, options)
-  return new TcpListener(server, address, options)
+  const make = (): Server => {
+    const server = createServer({
+      allowHalfOpen: true,
+      pauseOnConnect: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_MS,
+    })
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
+    return server
+  }
+  const server = make()
+  return new TcpListener(server, await listen(server, options, make), options)
 }
 
 /** A bound port and the connections that came in on it. */
@@ -53,6 +57,8 @@ export class TcpListener {
   /** What is bound, the port the system picked included. */
   readonly address: SocketAddress
   readonly #server: Server
+  /** That one, and one for the other family of `localhost`. */
+  readonly #servers: readonly Server[]
   readonly #streams = new Set<TcpStream>()
   readonly #onConnection: TcpListenOptions['onConnection']
   readonly #logger: Logger
@@ -60,12 +66,12 @@ export class TcpListener {
   #fullLoggedAt = Number.NEGATIVE_INFINITY
 
   /** For listenTcp(): `server` listens already, on `address`. */
-  constructor(server: Server, address: SocketAddress, options: TcpListenOptions) {
+  constructor(server: Server, { address, servers }: BoundPort, options: TcpListenOptions) {
     this.#server = server
+    this.#servers = servers
     this.#onConnection = options.onConnection
     this.#logger = options.logger ?? silentLogger
     this.address = address
-    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     server.on('connection', (socket) => this.#accept(socket))
     server.on('drop', () => this.#logFull())
     // accept() failed, for instance for want of file descriptors: the listener itself goes on
@@ -79,7 +85,7 @@ export class TcpListener {
 
   /** Stops accepting; the open connections go on. Idempotent. */
   stopAccepting(): void {
-    if (this.#server.listening) this.#server.close()
+    for (const server of this.#servers) if (server.listening) server.close()
   }
 
   /** Stops accepting and aborts the open connections; settles when the last one is gone. Idempotent. */
@@ -93,9 +99,7 @@ export class TcpListener {
   }
 
   async #end(): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => resolve())
-    })
+    const closed = closeServers(this.#servers)
     const reason = new LinkSocksError('ERR_SHUTTING_DOWN', 'the listening port was closed')
     for (const stream of [...this.#streams]) stream.terminate(reason)
     await closed
