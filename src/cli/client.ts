@@ -74,6 +74,7 @@ export async function planClient(
     fastOpen: settings.enabled(flags.FAST_OPEN),
     ...readPings(settings),
     ...readResume(settings),
+    allowOwnPorts: reverse ? settings.enabled(flags.ALLOW_OWN_PORTS) : undefined,
     ...(reverse ? { exitProxy, udpTimeoutMs, dialRules: rules } : { socks, entryRules: rules }),
   }
   return { options, notices: noticesOf(settings, reverse, tls) }
@@ -111,7 +112,7 @@ function noticesOf(settings: Settings, reverse: boolean, tls: TlsOptions): reado
   } else {
     const reason = 'only the way out uses it; to reach the server through a proxy give --server-proxy'
     notices.push(...ignoredIfGiven(settings, [flags.UPSTREAM_PROXY], reason))
-    notices.push(...ignoredIfGiven(settings, [flags.UDP_TIMEOUT], 'only the way out uses it'))
+    notices.push(...ignoredIfGiven(settings, [flags.UDP_TIMEOUT, flags.ALLOW_OWN_PORTS], 'only the way out uses it'))
   }
   notices.push(...deployedNotices(settings))
   if (tls.insecure === true) {

@@ -85,6 +85,7 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     ...readResume(settings),
     exitProxy: await settings.secret(flags.UPSTREAM_PROXY, parseProxy),
     udpTimeoutMs: settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000)),
+    allowOwnPorts: settings.enabled(flags.ALLOW_OWN_PORTS),
     dialRules: wanted.reverse ? undefined : wanted.rules,
   }
   return { options, notices: [...noticesOf(settings, wanted), ...apiNotices(settings, api)], announcements }
@@ -182,7 +183,7 @@ function withoutEffect(settings: Settings, { reverse, autonomy }: TokenSettings)
     PORT_RANGE,
     flags.FAST_OPEN,
   ]
-  const exit = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT]
+  const exit = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT, flags.ALLOW_OWN_PORTS]
   if (!reverse) return ignoredIfGiven(settings, [...listener, CONNECTOR_WAIT], 'it is for reverse mode (--reverse)')
   return [
     ...ignoredIfGiven(settings, exit, 'the way out is at the providers: give it to them'),

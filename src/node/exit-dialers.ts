@@ -1,7 +1,9 @@
 import { createExitDialer, parseProxyUrl } from '../exit/create-exit-dialer.js'
 import type { AccessSource } from '../exit/dial/access-rules.js'
+import { defaultEgressPolicy } from '../exit/dial/policy.js'
 import type { Logger } from '../log.js'
 import type { Dialer, EgressPolicy } from '../ports.js'
+import { exceptOwnPorts } from './net/own-ports.js'
 import { nodeResolve } from './net/resolve.js'
 import { connectTcp } from './net/tcp-connect.js'
 import { bindDatagrams } from './net/udp-socket.js'
@@ -11,6 +13,7 @@ export interface ExitOptions {
   readonly exitProxy?: string | undefined
   readonly egressPolicy?: EgressPolicy | undefined
   readonly udpTimeoutMs?: number | undefined
+  readonly allowOwnPorts?: boolean | undefined
 }
 
 /**
@@ -19,15 +22,18 @@ export interface ExitOptions {
  * @throws {LinkSocksError} ERR_OPTION for a proxy that can't be used
  */
 export function exitDialers(
-  { exitProxy, egressPolicy, udpTimeoutMs }: ExitOptions,
+  { exitProxy, egressPolicy, udpTimeoutMs, allowOwnPorts = false }: ExitOptions,
   log: Logger,
   dialRules: AccessSource,
 ): (rules?: AccessSource) => Dialer {
   const proxy = exitProxy === undefined ? undefined : parseProxyUrl(exitProxy)
+  // behind a proxy these would be the proxy's
+  const direct = proxy === undefined && !allowOwnPorts
+  const policy = direct ? exceptOwnPorts(egressPolicy ?? defaultEgressPolicy) : egressPolicy
   return (rules) =>
     createExitDialer({
       proxy,
-      policy: egressPolicy,
+      policy,
       access: rules === undefined ? [dialRules] : [dialRules, rules],
       udpTimeoutMs,
       log,

@@ -27,6 +27,11 @@ interface CommonOptions extends PingOptions, ResumeOptions {
   /** Judges every address about to be dialled or sent to. @default refuses unspecified, multicast, broadcast and link-local */
   readonly egressPolicy?: EgressPolicy | undefined
   /**
+   * Lets what is dialled for others reach the ports of this process's servers and clients (HTTP, SOCKS, metrics) and Node's inspector
+   * at this machine's own addresses, which is REP 2 otherwise. Other listeners of the process are not meant. @default false
+   */
+  readonly allowOwnPorts?: boolean | undefined
+  /**
    * What this end dials and sends datagrams to for others, on top of `egressPolicy`: on a server for its forward clients, on a
    * provider for the server. Names are judged by the addresses they resolve to. @default none: no limit
    */

@@ -154,7 +154,7 @@ describe('Client.close()', () => {
     // the port opens once the name is looked up, which takes as long as the test says
     const lookup = vi.spyOn(dns, 'lookup').mockImplementation((() => {}) as never)
     atEnd(() => lookup.mockRestore())
-    const { client } = newClient({ url, token: 'secret', socks: { host: 'localhost', port, nowait } })
+    const { client } = newClient({ url, token: 'secret', socks: { host: 'name.test', port, nowait } })
     const starting = client.start()
     starting.catch(() => {})
     await until(() => lookup.mock.calls.length > 0)

@@ -94,7 +94,7 @@ export const INSECURE: Flag = {
 /** Flags that mean something only where the SOCKS5 port is. */
 export const LISTENER_FLAGS: readonly Flag[] = [...flags.SOCKS_FLAGS, flags.FAST_OPEN]
 /** Flags that mean something only at the way out. */
-const EXIT_FLAGS: readonly Flag[] = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT]
+const EXIT_FLAGS: readonly Flag[] = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT, flags.ALLOW_OWN_PORTS]
 
 const CLIENT_FLAGS: readonly Flag[] = [
   TOKEN,

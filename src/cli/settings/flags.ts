@@ -113,6 +113,11 @@ export const UDP_TIMEOUT: Flag = {
   group: EXIT,
   fallback: '5m',
 }
+export const ALLOW_OWN_PORTS: Flag = {
+  flags: '--allow-own-ports',
+  help: "let what is dialled for others reach this program's own ports (HTTP, SOCKS5, metrics) at this machine's addresses",
+  group: EXIT,
+}
 /** What it limits differs from command to command, and so does its help. */
 export const ACCESS_RULE: Flag = {
   flags: '--access-rule <addr:port>',

@@ -171,6 +171,7 @@ export const SERVER_FLAGS: readonly Flag[] = [
   flags.FAST_OPEN,
   flags.UPSTREAM_PROXY,
   flags.UDP_TIMEOUT,
+  flags.ALLOW_OWN_PORTS,
   ACCESS_RULE,
   flags.DEBUG,
   flags.LOG_FORMAT,

@@ -3,6 +3,7 @@ import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { SocketAddress } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
+import { ownPort } from './own-ports.js'
 
 /** Ports that are tried when the system picks, until one is free for both families. */
 const MAX_PICKS = 8
@@ -57,7 +58,10 @@ function bind(server: Server, { host, port }: SocketAddress): Promise<SocketAddr
         server.off('error', onError)
         const bound = server.address()
         if (bound === null || typeof bound === 'string') reject(new LinkSocksError('ERR_LISTEN', 'not a TCP port'))
-        else resolve({ host: socketIp(bound.address), port: bound.port })
+        else {
+          ownPort(server, bound.port)
+          resolve({ host: socketIp(bound.address), port: bound.port })
+        }
       })
     } catch (thrown) {
       server.off('error', onError)
