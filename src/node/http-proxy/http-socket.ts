@@ -12,6 +12,8 @@ export class HttpSocket extends StreamDuplex {
   /** @param bytesCame called when bytes have come, before they are read */
   constructor(stream: ByteStream, bytesCame: () => void = () => {}) {
     super(stream)
+    // Node writes a head that leaves before its body without naming an encoding
+    this.setDefaultEncoding('latin1')
     this.#bytesCame = bytesCame
   }
 

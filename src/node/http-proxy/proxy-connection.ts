@@ -183,14 +183,15 @@ export class ProxyConnection {
       { method, url, host: headers.host },
       { protocols, password: credentials !== undefined, local: localAddress(), names: this.#names },
     )
+    const body = Buffer.from(page.body)
     // whoever looks at it has proven nothing
     response.shouldKeepAlive = false
     response.writeHead(page.status, {
       'Content-Type': page.type,
-      'Content-Length': Buffer.byteLength(page.body),
+      'Content-Length': body.byteLength,
       ...page.headers,
     })
-    response.end(method === 'HEAD' ? undefined : page.body)
+    response.end(method === 'HEAD' ? undefined : body)
   }
 
   async #tunnel(message: IncomingMessage): Promise<void> {
@@ -322,8 +323,8 @@ export class ProxyConnection {
     if (response.headersSent || response.destroyed) return
     // the rest of a body that nobody reads would be taken for the next request
     if (!response.req.complete) response.shouldKeepAlive = false
-    const body = `${text}\n`
-    response.writeHead(status, { ...TEXT, 'Content-Length': Buffer.byteLength(body), ...headers })
+    const body = Buffer.from(`${text}\n`)
+    response.writeHead(status, { ...TEXT, 'Content-Length': body.byteLength, ...headers })
     response.end(response.req.method === 'HEAD' ? undefined : body)
   }
 

@@ -123,6 +123,11 @@ const REQUESTS: readonly Exchange[] = [
     message(['POST /x HTTP/1.1', 'Host: a.test', 'Transfer-Encoding: chunked', TO_ORIGIN], '0\r\n\r\n'),
   ),
   asked(
+    'fields in their order and case, twice where they came twice, and nothing invented',
+    message(['GET http://a.test/x HTTP/1.1', 'X-b: 2', 'host: b', 'x-A: 1', 'X-B:  a, b ', 'cookie: a', 'Cookie: b']),
+    message(['GET /x HTTP/1.1', 'Host: a.test', 'X-b: 2', 'x-A: 1', 'X-B: a, b', 'cookie: a', 'Cookie: b', TO_ORIGIN]),
+  ),
+  asked(
     'a value in Latin-1, one that is empty, and one with a tab',
     message(['GET http://a.test/x HTTP/1.1', 'Host: b', 'X-L: \xe4\xff', 'X-E:', 'X-T: a\tb']),
     message(['GET /x HTTP/1.1', 'Host: a.test', 'X-L: \xe4\xff', 'X-E: ', 'X-T: a\tb', TO_ORIGIN]),
@@ -204,6 +209,34 @@ const REQUESTS: readonly Exchange[] = [
 ]
 
 const ANSWERS: readonly Exchange[] = [
+  answered(
+    'fields in their order and case, twice where they came twice, and nothing invented',
+    message(
+      [
+        'HTTP/1.1 200 Fine \xe4',
+        'set-cookie: a',
+        'X-b: \xff',
+        'Content-length: 2',
+        'Set-Cookie: b',
+        'vary: a',
+        'Vary: b',
+      ],
+      'ok',
+    ),
+    message(
+      [
+        'HTTP/1.1 200 Fine \xe4',
+        'set-cookie: a',
+        'X-b: \xff',
+        'Content-length: 2',
+        'Set-Cookie: b',
+        'vary: a',
+        'Vary: b',
+        ...STAYS,
+      ],
+      'ok',
+    ),
+  ),
   answered(
     'hop-by-hop fields and those that Connection names',
     message(
