@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request, type ServerResponse,
 import { LinkSocksError } from '../../errors.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
-import { endToEnd, trailersOf } from './head-rules.js'
+import { endToEnd, forwardsLeft, trailersOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import type { OriginAgent } from './origin-agent.js'
 import { answerOfDial, failure, type ProxyAnswer } from './proxy-answers.js'
@@ -23,6 +23,8 @@ export interface ForwardOptions {
   readonly upgraded?: ((incoming: IncomingMessage, socket: HttpSocket) => void) | undefined
 }
 
+/** Of OPTIONS, where the URL has no path (RFC 9112 section 3.2.4). */
+const SERVER_AS_A_WHOLE = '*'
 /** Methods whose request has a length even without a body (RFC 9110 section 8.6). */
 const WITH_LENGTH = new Set(['POST', 'PUT', 'PATCH'])
 /** Methods that may be sent again when a connection at rest turns out to be gone (RFC 9110 section 9.2.2). */
@@ -57,7 +59,7 @@ class Forwarding {
       host,
       port,
       method: message.method,
-      path: to.path,
+      path: to.path || (message.method === 'OPTIONS' ? SERVER_AS_A_WHOLE : '/'),
       headers: this.#fields(),
       maxHeaderSize: MAX_HTTP_HEADER_BYTES,
     })
@@ -70,8 +72,14 @@ class Forwarding {
   #fields(): string[] {
     const { message, to, hopFields = [] } = this.#options
     const { rawHeaders, headers, httpVersion, method = 'GET' } = message
-    const kept = endToEnd(rawHeaders, httpVersion === '1.0' ? ['host', 'expect'] : ['host'])
-    const fields = ['Host', to.authority, ...kept, ...hopFields]
+    const left = forwardsLeft(message)
+    const without = [
+      'host',
+      ...(httpVersion === '1.0' ? ['expect'] : []),
+      ...(left === undefined ? [] : ['max-forwards']),
+    ]
+    const fields = ['Host', to.authority, ...endToEnd(rawHeaders, without), ...hopFields]
+    if (left !== undefined) fields.push('Max-Forwards', String(left - 1))
     if (headers['transfer-encoding'] !== undefined) fields.push('Transfer-Encoding', 'chunked')
     else if (headers['content-length'] === undefined && WITH_LENGTH.has(method)) fields.push('Content-Length', '0')
     return fields

@@ -73,6 +73,12 @@ function connectionNames(rawHeaders: readonly string[]): string[] {
 /** What frames a message or leads it to its resource. */
 const FRAMING = new Set(['content-length', 'host', 'content-encoding', 'content-type', 'content-range', 'trailer'])
 
+/** How much further a request may go, for those methods that are limited (RFC 9110 section 7.6.2). */
+export function forwardsLeft({ method, headers }: IncomingMessage): number | undefined {
+  const given = String(headers['max-forwards'] ?? '')
+  return (method === 'OPTIONS' || method === 'TRACE') && /^\d+$/.test(given) ? Number(given) : undefined
+}
+
 /** Fields behind a body that would change how the message before them was read (RFC 9110 section 6.5.1). */
 const NO_TRAILERS = new Set([
   ...HOP_BY_HOP,

@@ -9,7 +9,7 @@ import { flushAndClose } from '../../socks/connection.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
 import { pump } from '../../streams/pump.js'
 import { forwardRequest } from './forward-request.js'
-import { endToEnd, headProblem } from './head-rules.js'
+import { endToEnd, forwardsLeft, headProblem } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import { OriginAgent } from './origin-agent.js'
 import { pageFor } from './port-pages.js'
@@ -168,10 +168,9 @@ export class ProxyConnection {
   }
 
   /** OPTIONS and TRACE that may go no further (RFC 9110 section 7.6.2). */
-  #reflects({ method, headers }: IncomingMessage, response: ServerResponse): boolean {
-    const limited = method === 'OPTIONS' || method === 'TRACE'
-    if (!limited || headers['max-forwards'] !== '0') return false
-    if (method === 'TRACE') this.#answer(response, { status: 501, text: 'this proxy reflects no requests' })
+  #reflects(message: IncomingMessage, response: ServerResponse): boolean {
+    if (forwardsLeft(message) !== 0) return false
+    if (message.method === 'TRACE') this.#answer(response, { status: 501, text: 'this proxy reflects no requests' })
     else response.writeHead(200, { 'Content-Length': '0' }).end()
     return true
   }

@@ -9,7 +9,7 @@ export interface AbsoluteTarget {
   readonly target: Target
   /** As the Host field has it: without the port where that is 80. */
   readonly authority: string
-  /** Path and query, as the client wrote them. */
+  /** Path and query, as the client wrote them; empty where there is neither. */
   readonly path: string
 }
 
@@ -22,7 +22,7 @@ export function parseAbsolute(url: string): AbsoluteTarget | undefined {
   const [, authority = '', rest = ''] = ABSOLUTE.exec(url) ?? []
   const target = parseAuthority(authority, HTTP_PORT)
   if (target === undefined) return undefined
-  const path = rest.startsWith('/') ? rest : `/${rest}`
+  const path = rest.startsWith('?') ? `/${rest}` : rest
   return { target, authority: authorityOf(target), path }
 }
 

@@ -166,9 +166,24 @@ const REQUESTS: readonly Exchange[] = [
     message(['GET /x HTTP/1.1', 'Host: a.test', 'TE: trailers', 'Connection: TE']),
   ),
   asked(
+    'OPTIONS of a server as a whole',
+    message(['OPTIONS http://a.test HTTP/1.1', 'Host: b']),
+    message(['OPTIONS * HTTP/1.1', 'Host: a.test', TO_ORIGIN]),
+  ),
+  asked(
     'OPTIONS of a path',
     message(['OPTIONS http://a.test/ HTTP/1.1', 'Host: b']),
     message(['OPTIONS / HTTP/1.1', 'Host: a.test', TO_ORIGIN]),
+  ),
+  asked(
+    'Max-Forwards of OPTIONS, which counts down',
+    message(['OPTIONS http://a.test/x HTTP/1.1', 'Host: b', 'max-forwards: 10']),
+    message(['OPTIONS /x HTTP/1.1', 'Host: a.test', 'Max-Forwards: 9', TO_ORIGIN]),
+  ),
+  asked(
+    'Max-Forwards of TRACE, which counts down',
+    message(['TRACE http://a.test/x HTTP/1.1', 'Host: b', 'Max-Forwards: 1']),
+    message(['TRACE /x HTTP/1.1', 'Host: a.test', 'Max-Forwards: 0', TO_ORIGIN]),
   ),
   asked(
     'Max-Forwards of GET, which means nothing',
