@@ -146,7 +146,7 @@ class Forwarding {
     if (!message.complete) response.shouldKeepAlive = false
     response.sendDate = false
     try {
-      response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', endToEnd(incoming.rawHeaders))
+      response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', fieldsOf(incoming))
     } catch {
       origin.destroy()
       return this.#failed(protocolError('a head that cannot be passed on'))
@@ -195,6 +195,11 @@ class Forwarding {
     this.#options.message.unpipe(origin)
     origin.destroy(new LinkSocksError('ERR_CANCELLED', 'the client is gone'))
   }
+}
+
+/** Those of an answer that go on; 204 has no length (RFC 9110 section 8.6). */
+function fieldsOf({ statusCode, rawHeaders }: IncomingMessage): string[] {
+  return endToEnd(rawHeaders, statusCode === 204 ? ['content-length'] : [])
 }
 
 interface Failure {

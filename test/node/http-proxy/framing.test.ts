@@ -288,6 +288,11 @@ const ANSWERS: readonly Exchange[] = [
   ),
   answered('204', message(['HTTP/1.1 204 No Content']), message(['HTTP/1.1 204 No Content', ...STAYS])),
   answered(
+    '204 with a length, which it cannot have',
+    message(['HTTP/1.1 204 No Content', 'Content-Length: 5', 'X-A: 1']),
+    message(['HTTP/1.1 204 No Content', 'X-A: 1', ...STAYS]),
+  ),
+  answered(
     '304',
     message(['HTTP/1.1 304 Not Modified', 'ETag: "a"']),
     message(['HTTP/1.1 304 Not Modified', 'ETag: "a"', ...STAYS]),
