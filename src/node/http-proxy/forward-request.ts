@@ -41,6 +41,7 @@ export function forwardRequest(options: ForwardOptions): void {
 class Forwarding {
   readonly #options: ForwardOptions
   readonly #hasBody: boolean
+  #incoming: IncomingMessage | undefined
   #retried = false
   #over = false
 
@@ -137,6 +138,7 @@ class Forwarding {
 
   #answer(origin: ClientRequest, incoming: IncomingMessage): void {
     const { message, response } = this.#options
+    this.#incoming = incoming
     const coding = incoming.headers['transfer-encoding']
     if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || incoming.httpVersion === '1.0')) {
       origin.destroy()
@@ -167,6 +169,8 @@ class Forwarding {
 
   #broken(origin: ClientRequest, error: Error): void {
     const { message } = this.#options
+    // what comes behind a whole answer is no part of it
+    if (this.#incoming?.complete === true) return
     const again = origin.reusedSocket && !this.#retried && SAFE.has(message.method ?? '') && !this.#hasBody
     if (again && errorCode(error) === 'ECONNRESET' && !this.#over) {
       this.#retried = true

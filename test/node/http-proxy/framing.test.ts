@@ -354,6 +354,15 @@ const ANSWERS: readonly Exchange[] = [
     },
     gets: message(gets as string[]),
   })),
+  {
+    ...answered(
+      'HEAD with a body, which is no part of it',
+      OK,
+      message(['HTTP/1.1 200 OK', 'Content-Length: 2', ...STAYS]),
+    ),
+    sends: message(['HEAD http://a.test/x HTTP/1.1', 'Host: b']),
+    origins: { 'a.test:80': [{ sees: message(['HEAD /x HTTP/1.1', 'Host: a.test', TO_ORIGIN]), says: OK }] },
+  },
   answered('more than was asked for', `${OK}${message(['HTTP/1.1 200 Evil', 'Content-Length: 0'])}`, OK_STAYS),
 ]
 
