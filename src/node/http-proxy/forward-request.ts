@@ -25,9 +25,11 @@ export interface ForwardOptions {
 
 /** Of OPTIONS, where the URL has no path (RFC 9112 section 3.2.4). */
 const SERVER_AS_A_WHOLE = '*'
+/** How a connection fails that its origin has ended or reset. */
+const GONE = new Set(['ECONNRESET', 'ERR_STREAM_RESET'])
 /** Methods whose request has a length even without a body (RFC 9110 section 8.6). */
 const WITH_LENGTH = new Set(['POST', 'PUT', 'PATCH'])
-/** Methods that may be sent again when a connection at rest turns out to be gone (RFC 9110 section 9.2.2). */
+/** Methods that do the same when they are sent twice, and nothing that matters (RFC 9110 section 9.2.1). */
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
@@ -41,19 +43,23 @@ export function forwardRequest(options: ForwardOptions): void {
 class Forwarding {
   readonly #options: ForwardOptions
   readonly #hasBody: boolean
+  /** It may be sent again. One that may not never takes a connection at rest, which may be gone (RFC 9110 section 9.2.2). */
+  readonly #repeatable: boolean
   #incoming: IncomingMessage | undefined
   #retried = false
   #over = false
 
   constructor(options: ForwardOptions) {
     this.#options = options
-    const { headers } = options.message
-    this.#hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+    const { headers, method = '' } = options.message
+    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+    this.#hasBody = hasBody
+    this.#repeatable = SAFE.has(method) && !hasBody
   }
 
   begin(): void {
     const { message, agent, to } = this.#options
-    agent.turnTo(to.authority)
+    agent.turnTo(to.authority, !this.#repeatable)
     const { host, port } = to.target
     const origin = request({
       agent,
@@ -168,11 +174,10 @@ class Forwarding {
   }
 
   #broken(origin: ClientRequest, error: Error): void {
-    const { message } = this.#options
     // what comes behind a whole answer is no part of it
     if (this.#incoming?.complete === true) return
-    const again = origin.reusedSocket && !this.#retried && SAFE.has(message.method ?? '') && !this.#hasBody
-    if (again && errorCode(error) === 'ECONNRESET' && !this.#over) {
+    const again = origin.reusedSocket && !this.#retried && this.#repeatable && this.#incoming === undefined
+    if (again && GONE.has(errorCode(error)) && !this.#over) {
       this.#retried = true
       return this.begin()
     }

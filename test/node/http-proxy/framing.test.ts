@@ -388,6 +388,21 @@ const SEQUENCES: readonly Exchange[] = [
     gets: gets('1') + gets('2') + gets('3'),
   },
   {
+    name: 'a body between two requests',
+    sends:
+      to('a.test', '/1') +
+      message(['POST http://a.test/2 HTTP/1.1', 'Host: b', 'Content-Length: 3'], 'GET') +
+      to('a.test', '/3'),
+    origins: {
+      'a.test:80': [{ sees: at('a.test', '/1'), says: says('1') }],
+      'a.test:80 again': [
+        { sees: message(['POST /2 HTTP/1.1', 'Host: a.test', 'Content-Length: 3', TO_ORIGIN], 'GET'), says: says('2') },
+        { sees: at('a.test', '/3'), says: says('3') },
+      ],
+    },
+    gets: gets('1') + gets('2') + gets('3'),
+  },
+  {
     name: 'requests to different origins, each its own connection',
     sends: to('a.test', '/1') + to('b.test', '/2') + to('a.test:81', '/3'),
     origins: {
@@ -453,6 +468,15 @@ const SEQUENCES: readonly Exchange[] = [
     },
     gets: OK_CLOSES,
     after: 'ended',
+  },
+  {
+    name: 'a connection that its origin has ended, and one more request',
+    sends: to('a.test', '/1') + to('a.test', '/2'),
+    origins: {
+      'a.test:80': [{ sees: at('a.test', '/1'), says: OK, ends: true }],
+      'a.test:80 again': [{ sees: at('a.test', '/2'), says: OK }],
+    },
+    gets: OK_STAYS + OK_STAYS,
   },
 ]
 
