@@ -121,6 +121,8 @@ class Forwarding {
       message.resume()
       return
     }
+    // the body may come much later, and the origin answer before
+    if (message.readableLength === 0) origin.flushHeaders()
     message.pipe(origin, { end: false })
     message.once('end', () => {
       const trailers = trailersOf(message.rawTrailers)
@@ -133,6 +135,8 @@ class Forwarding {
   #inform(status: number, rawHeaders: readonly string[]): void {
     const { message, response, expectsContinue } = this.#options
     if (message.httpVersion === '1.0' || response.headersSent || this.#over) return
+    // there may be any number of them, and a client can do without
+    if (response.socket?.writableNeedDrain !== false) return
     if (status === 100) {
       if (expectsContinue) response.writeContinue()
       return
