@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { HttpClient, ServeHttp } from '../../inbound/serve-http.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { serveWithoutUpgrade, wantsWebSocket } from '../http/http-upgrade.js'
+import type { ProxyAnswer } from './proxy-answers.js'
 import { PROXY_IDLE_MS, ProxyConnection } from './proxy-connection.js'
 
 /** Requests that one connection may carry; the last one is answered with `Connection: close`. */
@@ -17,6 +18,9 @@ export function httpProxy(names: readonly string[]): ServeHttp {
   const proxy = new HttpProxy(names.map((name) => name.toLowerCase()))
   return (client) => proxy.serve(client)
 }
+
+/** To an Expect other than 100-continue (RFC 9110 section 10.1.1). */
+const EXPECTATION_FAILED: ProxyAnswer = { status: 417, text: 'nothing but 100-continue can be expected here' }
 
 class HttpProxy {
   readonly #names: readonly string[]
@@ -55,6 +59,7 @@ class HttpProxy {
     const request = (message: IncomingMessage, response: ServerResponse): void =>
       of(message)?.request(message, response, false)
     server.on('request', request)
+    server.on('checkExpectation', (message, response) => of(message)?.refuse(message, response, EXPECTATION_FAILED))
     server.on('checkContinue', (message, response) => of(message)?.request(message, response, true))
     server.on('connect', (message, _socket, head) => of(message)?.connect(message, head))
     server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {

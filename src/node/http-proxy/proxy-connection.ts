@@ -44,6 +44,7 @@ export class ProxyConnection {
   #open = 0
   /** The request that was read last. */
   #last: IncomingMessage | undefined
+  #answering: ServerResponse | undefined
   #timer: Timer | undefined
   #idle = false
   /** The stream is no longer this connection's. */
@@ -66,25 +67,26 @@ export class ProxyConnection {
 
   /** A request has come, other than CONNECT. */
   request(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    message.on('error', () => {})
-    response.on('error', () => {})
-    this.#last = message
-    this.#enqueue(async () => {
-      const closed = new Promise((resolve) => response.once('close', resolve))
-      await this.#serve(message, response, expectsContinue)
-      if (!response.closed) await closed
+    this.#respond(message, response, () => this.#serve(message, response, expectsContinue))
+  }
+
+  /** A request has come that is not even looked at. */
+  refuse(message: IncomingMessage, response: ServerResponse, answer: ProxyAnswer): void {
+    this.#respond(message, response, async () => {
+      response.shouldKeepAlive = false
+      this.#refuse(response, answer)
     })
   }
 
   /** A CONNECT has come, and `head` behind it. */
   connect(message: IncomingMessage, head: Uint8Array): void {
-    if (head.byteLength > 0) this.socket.unshift(head)
+    this.#leaveParser(head)
     this.#enqueue(() => this.#tunnel(message))
   }
 
   /** A request to become a WebSocket has come. */
   upgrade(message: IncomingMessage, head: Uint8Array): void {
-    if (head.byteLength > 0) this.socket.unshift(head)
+    this.#leaveParser(head)
     this.#enqueue(() => this.#upgrade(message))
   }
 
@@ -99,6 +101,24 @@ export class ProxyConnection {
       if (this.socket.writable) this.socket.write(rendered({ status, text }))
       this.socket.destroySoon()
     })
+  }
+
+  #respond(message: IncomingMessage, response: ServerResponse, serve: () => Promise<void>): void {
+    message.on('error', () => {})
+    response.on('error', () => {})
+    this.#last = message
+    this.#enqueue(async () => {
+      const closed = new Promise((resolve) => response.once('close', resolve))
+      this.#answering = response
+      await serve()
+      if (!response.closed) await closed
+    })
+  }
+
+  /** Nothing that follows is HTTP; Node has taken all its listeners away, and answers may still be on their way. */
+  #leaveParser(head: Uint8Array): void {
+    if (head.byteLength > 0) this.socket.unshift(head)
+    this.socket.on('drain', () => this.#answering?.emit('drain'))
   }
 
   #enqueue(serve: () => Promise<void>): void {

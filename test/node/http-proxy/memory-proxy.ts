@@ -126,6 +126,16 @@ export class MemoryProxy {
     return origin
   }
 
+  /** A client that did not read takes all that is there for it, until nothing more comes. */
+  async readAllAsItComes(): Promise<void> {
+    let taken = 0
+    for (; taken < this.client.receivedBytes; await this.quiet()) {
+      const came = this.client.receivedBytes - taken
+      taken += came
+      this.client.stream.consume(came)
+    }
+  }
+
   /** The client is gone, in whatever state it is. */
   async end(): Promise<void> {
     this.client.abort(new LinkSocksError('ERR_CANCELLED', 'the test is over'))
