@@ -31,7 +31,7 @@ class HttpProxy {
     this.#names = names
     const settings = {
       // known to Node 24.9 and later
-      shouldUpgradeCallback: wantsWebSocket,
+      shouldUpgradeCallback: upgrades,
       maxHeaderSize: MAX_HTTP_HEADER_BYTES,
       keepAliveTimeout: PROXY_IDLE_MS,
       // judged by headProblem(), with all that Node lets through
@@ -63,8 +63,9 @@ class HttpProxy {
     server.on('checkContinue', (message, response) => of(message)?.request(message, response, true))
     server.on('connect', (message, _socket, head) => of(message)?.connect(message, head))
     server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
-      if (wantsWebSocket(message)) of(message)?.upgrade(message, head)
-      else serveWithoutUpgrade(server, message, socket, head)
+      const connection = of(message)
+      if (upgrades(message)) connection?.upgrade(message, head)
+      else connection?.readAgain(() => serveWithoutUpgrade(server, message, socket, head))
     })
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       const connection = this.#connections.get(socket)
@@ -74,4 +75,9 @@ class HttpProxy {
       else connection?.broken(400, 'no HTTP/1.1 that can be passed on')
     })
   }
+}
+
+/** Whether a request asks for what can be passed on; HTTP/1.0 has no upgrades (RFC 9110 section 7.8). */
+function upgrades(message: IncomingMessage): boolean {
+  return message.httpVersion === '1.1' && wantsWebSocket(message)
 }

@@ -90,6 +90,12 @@ export class ProxyConnection {
     this.#enqueue(() => this.#upgrade(message))
   }
 
+  /** What came last is to be read again, by `read`: once the answers before it have left, for another parser gives the next one. */
+  readAgain(read: () => void): void {
+    this.socket.on('drain', () => this.#answering?.emit('drain'))
+    this.#enqueue(async () => read())
+  }
+
   /** What came is no HTTP. What was asked before is answered first, unless it was in the body of that. */
   broken(status: number, text: string): void {
     if (this.#last?.complete === false) {
@@ -168,6 +174,8 @@ export class ProxyConnection {
 
   async #serve(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
     const { url = '' } = message
+    // the parser reads no other behind one that asked for another protocol
+    if (message.headers.upgrade !== undefined) response.shouldKeepAlive = false
     const problem = headProblem(message)
     if (problem !== undefined) return this.#refuse(response, problem)
     if (url.startsWith('/')) return this.#page(message, response)

@@ -36,8 +36,8 @@ function otherVersion(): Refusal {
   })
 }
 
-/** Header fields that ask for another protocol; without them the request is an ordinary one (RFC 9110 section 7.8). */
-const UPGRADE_FIELDS = new Set(['upgrade', 'connection', 'http2-settings'])
+/** Header fields, and options of Connection, that ask for another protocol; without them the request is an ordinary one (RFC 9110 section 7.8). */
+const UPGRADE_FIELDS = new Set(['upgrade', 'http2-settings'])
 
 /** Answers the upgrade requests of `server`: WebSockets where they are accepted, 404 elsewhere; other protocols are ignored. */
 export function acceptUpgrades(server: Server, { isSocketPath, check, accept, rejected }: UpgradeOptions): void {
@@ -123,8 +123,15 @@ export function serveWithoutUpgrade(server: Server, request: IncomingMessage, so
   const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`, 'Connection: close']
   for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
     const name = request.rawHeaders[i] ?? ''
-    if (!UPGRADE_FIELDS.has(name.toLowerCase())) lines.push(`${name}: ${request.rawHeaders[i + 1]}`)
+    const value = request.rawHeaders[i + 1] ?? ''
+    if (UPGRADE_FIELDS.has(name.toLowerCase())) continue
+    lines.push(`${name}: ${name.toLowerCase() === 'connection' ? withoutUpgrade(value) : value}`)
   }
   socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
   server.emit('connection', socket)
+}
+
+function withoutUpgrade(connection: string): string {
+  const options = connection.split(',').map((option) => option.trim())
+  return options.filter((option) => !UPGRADE_FIELDS.has(option.toLowerCase())).join(', ')
 }
