@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request, type ServerResponse,
 import { LinkSocksError } from '../../errors.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
-import { endToEnd, forwardsLeft, trailersOf } from './head-rules.js'
+import { endToEnd, forwardsLeft, hasBody, isPassable, trailersOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import type { OriginAgent } from './origin-agent.js'
 import { answerOfDial, failure, type ProxyAnswer } from './proxy-answers.js'
@@ -52,9 +52,8 @@ class Forwarding {
   constructor(options: ForwardOptions) {
     this.#options = options
     const { headers, method = '' } = options.message
-    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-    this.#hasBody = hasBody
-    this.#repeatable = SAFE.has(method) && !hasBody
+    this.#hasBody = hasBody(headers)
+    this.#repeatable = SAFE.has(method) && !this.#hasBody
   }
 
   begin(): void {
@@ -149,20 +148,14 @@ class Forwarding {
   #answer(origin: ClientRequest, incoming: IncomingMessage): void {
     const { message, response } = this.#options
     this.#incoming = incoming
-    const coding = incoming.headers['transfer-encoding']
-    if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || incoming.httpVersion === '1.0')) {
+    if (!isPassable(incoming)) {
       origin.destroy()
-      return this.#failed(protocolError('a transfer coding that cannot be passed on'))
+      return this.#failed(protocolError('a head that cannot be passed on'))
     }
     // the rest of the body may never come, and what comes in its place would be taken for it
     if (!message.complete) response.shouldKeepAlive = false
     response.sendDate = false
-    try {
-      response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', fieldsOf(incoming))
-    } catch {
-      origin.destroy()
-      return this.#failed(protocolError('a head that cannot be passed on'))
-    }
+    response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', fieldsOf(incoming))
     // the head may be all there is for long
     response.flushHeaders()
     incoming.pipe(response, { end: false })

@@ -1,10 +1,12 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
 /** Why a head is refused. */
 export interface HeadProblem {
   readonly status: number
   readonly text: string
 }
+
+export const OTHER_VERSION: HeadProblem = { status: 505, text: 'only HTTP/1.1 and HTTP/1.0 are spoken here' }
 
 /**
  * What Node's parser lets through and a proxy may not (RFC 9112 sections 2.3, 3.2, 6.1 and 6.3): it is refused before anything is dialled.
@@ -18,23 +20,41 @@ export function headProblem({
   url,
 }: IncomingMessage): HeadProblem | undefined {
   const refuse = (text: string, status = 400): HeadProblem => ({ status, text })
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return refuse('only HTTP/1.1 and HTTP/1.0 are spoken here', 505)
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return OTHER_VERSION
   const hosts = count(rawHeaders, 'host')
   if (hosts > 1) return refuse('two Host fields')
   if (hosts === 0 && httpVersion === '1.1') return refuse('no Host field')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && httpVersion === '1.0') return refuse('Transfer-Encoding in HTTP/1.0')
+  if (coding === '') return refuse('a transfer coding without a name')
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return refuse('a transfer coding other than chunked', 501)
-  const body = coding !== undefined || headers['content-length'] !== undefined
-  if (body && method === 'CONNECT') return refuse('CONNECT has no body')
-  if (body && method === 'TRACE') return refuse('TRACE has no body')
+  if (method !== undefined && WITHOUT_BODY.has(method) && hasBody(headers)) return refuse(`${method} has no body`)
   if (/[^\u0021-\u007e]/.test(url ?? '')) return refuse('broken request target')
   return undefined
 }
 
+/** Methods that have no body (RFC 9110 sections 9.3.6 and 9.3.8). */
+const WITHOUT_BODY = new Set(['CONNECT', 'TRACE'])
+
+/** Whether bytes of a body follow a head; some clients give CONNECT a length of 0. */
+export function hasBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
 function count(rawHeaders: readonly string[], name: string): number {
   return rawHeaders.filter((field, i) => i % 2 === 0 && field.toLowerCase() === name).length
+}
+
+/**
+ * Whether the head of an answer can be passed on. What Node's parser lets through is judged here: other versions, other codings
+ * (RFC 9112 section 6.1), and what Node would not write: statuses of no class, control bytes in the reason.
+ */
+export function isPassable({ httpVersion, statusCode = 0, statusMessage = '', headers }: IncomingMessage): boolean {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return false
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined && (httpVersion === '1.0' || coding.toLowerCase() !== 'chunked')) return false
+  return statusCode >= 200 && statusCode <= 999 && !/[^\t\u0020-\u007e\u0080-\u00ff]/.test(statusMessage)
 }
 
 /** Fields that are for one connection alone (RFC 9110 sections 7.6.1 and 11.7), whether Connection names them or not. */

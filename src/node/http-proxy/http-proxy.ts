@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { HttpClient, ServeHttp } from '../../inbound/serve-http.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { serveWithoutUpgrade, wantsWebSocket } from '../http/http-upgrade.js'
+import { OTHER_VERSION } from './head-rules.js'
 import type { ProxyAnswer } from './proxy-answers.js'
 import { PROXY_IDLE_MS, ProxyConnection } from './proxy-connection.js'
 
@@ -17,6 +18,13 @@ const MAX_REQUESTS_PER_CONNECTION = 10_000
 export function httpProxy(names: readonly string[]): ServeHttp {
   const proxy = new HttpProxy(names.map((name) => name.toLowerCase()))
   return (client) => proxy.serve(client)
+}
+
+/** Answers to what Node's parser cannot read, by its codes. */
+const BROKEN: Readonly<Record<string, ProxyAnswer>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, text: 'the header is too large' },
+  HPE_INVALID_METHOD: { status: 501, text: 'a method that is not known here' },
+  HPE_PAUSED_H2_UPGRADE: OTHER_VERSION,
 }
 
 /** To an Expect other than 100-continue (RFC 9110 section 10.1.1). */
@@ -70,9 +78,7 @@ class HttpProxy {
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       const connection = this.#connections.get(socket)
       if (error.code?.startsWith('HPE_') !== true) return void socket.destroy()
-      if (error.code === 'HPE_HEADER_OVERFLOW') connection?.broken(431, 'the header is too large')
-      else if (error.code === 'HPE_INVALID_METHOD') connection?.broken(501, 'a method that is not known here')
-      else connection?.broken(400, 'no HTTP/1.1 that can be passed on')
+      connection?.broken(BROKEN[error.code] ?? { status: 400, text: 'no HTTP/1.1 that can be passed on' })
     })
   }
 }

@@ -9,7 +9,7 @@ import { flushAndClose } from '../../socks/connection.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
 import { pump } from '../../streams/pump.js'
 import { forwardRequest } from './forward-request.js'
-import { endToEnd, forwardsLeft, headProblem } from './head-rules.js'
+import { endToEnd, forwardsLeft, hasBody, headProblem } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import { OriginAgent } from './origin-agent.js'
 import { pageFor } from './port-pages.js'
@@ -44,9 +44,13 @@ export class ProxyConnection {
   #open = 0
   /** The request that was read last. */
   #last: IncomingMessage | undefined
+  /** The request that was served last, or is. */
+  #serving: IncomingMessage | undefined
   #answering: ServerResponse | undefined
   #timer: Timer | undefined
   #idle = false
+  /** What came is no HTTP any more. */
+  #broken: ProxyAnswer | undefined
   /** The stream is no longer this connection's. */
   #joined = false
   #over = (): void => {}
@@ -72,10 +76,7 @@ export class ProxyConnection {
 
   /** A request has come that is not even looked at. */
   refuse(message: IncomingMessage, response: ServerResponse, answer: ProxyAnswer): void {
-    this.#respond(message, response, async () => {
-      response.shouldKeepAlive = false
-      this.#refuse(response, answer)
-    })
+    this.#respond(message, response, async () => this.#reject(response, answer))
   }
 
   /** A CONNECT has come, and `head` behind it. */
@@ -97,14 +98,20 @@ export class ProxyConnection {
   }
 
   /** What came is no HTTP. What was asked before is answered first, unless it was in the body of that. */
-  broken(status: number, text: string): void {
-    if (this.#last?.complete === false) {
-      this.#log({ status, text }, undefined)
-      return void this.socket.destroy(new LinkSocksError('ERR_HTTP', text))
+  broken(answer: ProxyAnswer): void {
+    // the parser says so again with each further piece
+    if (this.#broken !== undefined) return
+    this.#broken = answer
+    const last = this.#last
+    if (last?.complete === false) {
+      // one that was not begun is refused in its turn
+      if (last !== this.#serving) return
+      this.#log(answer, undefined)
+      return void this.socket.destroy(new LinkSocksError('ERR_HTTP', answer.text))
     }
     this.#enqueue(async () => {
-      this.#log({ status, text }, undefined)
-      if (this.socket.writable) this.socket.write(rendered({ status, text }))
+      this.#log(answer, undefined)
+      this.socket.write(rendered(answer))
       this.socket.destroySoon()
     })
   }
@@ -135,7 +142,8 @@ export class ProxyConnection {
       return void this.socket.destroy(new LinkSocksError('ERR_LIMIT', 'too many requests at once'))
     }
     this.#queue = this.#queue.then(async () => {
-      if (this.#joined || this.socket.destroyed) return
+      // an answer may have been the last one
+      if (this.#joined || !this.socket.writable) return
       await serve()
       this.#open -= 1
       if (this.#open === 0 && !this.#joined && !this.socket.destroyed) this.#rest()
@@ -174,15 +182,16 @@ export class ProxyConnection {
 
   async #serve(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
     const { url = '' } = message
+    this.#serving = message
     // the parser reads no other behind one that asked for another protocol
     if (message.headers.upgrade !== undefined) response.shouldKeepAlive = false
-    const problem = headProblem(message)
-    if (problem !== undefined) return this.#refuse(response, problem)
+    const problem = (message.complete ? undefined : this.#broken) ?? headProblem(message)
+    if (problem !== undefined) return this.#reject(response, problem)
     if (url.startsWith('/')) return this.#page(message, response)
     const admission = await this.#admit(message)
     if (admission !== 'admitted') return this.#answer(response, admission)
     const to = parseAbsolute(url)
-    if (to === undefined) return this.#refuse(response, { status: 400, text: wrongTarget(url) })
+    if (to === undefined) return this.#reject(response, { status: 400, text: wrongTarget(url) })
     if (this.#reflects(message, response)) return
     forwardRequest({
       message,
@@ -276,14 +285,14 @@ export class ProxyConnection {
     upgraded: (incoming: IncomingMessage, far: HttpSocket) => void,
   ): Promise<void> {
     const { url = '', headers } = message
-    const body = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-    const problem = headProblem(message) ?? (body ? { status: 400, text: 'an upgrade has no body' } : undefined)
-    if (problem !== undefined) return this.#refuse(response, problem)
+    const problem =
+      headProblem(message) ?? (hasBody(headers) ? { status: 400, text: 'an upgrade has no body' } : undefined)
+    if (problem !== undefined) return this.#reject(response, problem)
     if (url.startsWith('/')) return this.#page(message, response)
     const admission = await this.#admit(message)
     if (admission !== 'admitted') return this.#answer(response, admission)
     const to = parseAbsolute(url)
-    if (to === undefined) return this.#refuse(response, { status: 400, text: wrongTarget(url) })
+    if (to === undefined) return this.#reject(response, { status: 400, text: wrongTarget(url) })
     forwardRequest({
       message,
       response,
@@ -339,6 +348,12 @@ export class ProxyConnection {
   #dial(target: Target, signal: AbortSignal): Promise<ByteStream> {
     const { dialer, source } = this.#client
     return dialer.dial(target, { signal, source, inbound: 'http' })
+  }
+
+  /** Refuses a request that is broken: nothing that follows it is believed. */
+  #reject(response: ServerResponse, answer: ProxyAnswer): void {
+    response.shouldKeepAlive = false
+    this.#refuse(response, answer)
   }
 
   #refuse(response: ServerResponse, answer: ProxyAnswer, target?: Target, error?: LinkSocksError): void {
