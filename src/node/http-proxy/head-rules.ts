@@ -21,9 +21,9 @@ export function headProblem({
 }: IncomingMessage): HeadProblem | undefined {
   const refuse = (text: string, status = 400): HeadProblem => ({ status, text })
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return OTHER_VERSION
-  const hosts = count(rawHeaders, 'host')
-  if (hosts > 1) return refuse('two Host fields')
-  if (hosts === 0 && httpVersion === '1.1') return refuse('no Host field')
+  const hosts = valuesOf(rawHeaders, 'host')
+  if (hosts.length > 1) return refuse('two Host fields')
+  if (hosts.length === 0 && httpVersion === '1.1') return refuse('no Host field')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && httpVersion === '1.0') return refuse('Transfer-Encoding in HTTP/1.0')
   if (coding === '') return refuse('a transfer coding without a name')
@@ -42,8 +42,11 @@ export function hasBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-function count(rawHeaders: readonly string[], name: string): number {
-  return rawHeaders.filter((field, i) => i % 2 === 0 && field.toLowerCase() === name).length
+/** What each field of a name, in lower case, says. */
+export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  return pairs(rawHeaders)
+    .filter(([field]) => field.toLowerCase() === name)
+    .map(([, value]) => value)
 }
 
 /**
@@ -83,9 +86,8 @@ export function endToEnd(rawHeaders: readonly string[], without: readonly string
 
 /** Names of fields, in lower case. What a message can't do without stays whatever Connection says. */
 function connectionNames(rawHeaders: readonly string[]): string[] {
-  return pairs(rawHeaders)
-    .filter(([name]) => name.toLowerCase() === 'connection')
-    .flatMap(([, value]) => value.split(','))
+  return valuesOf(rawHeaders, 'connection')
+    .flatMap((value) => value.split(','))
     .map((name) => name.trim().toLowerCase())
     .filter((name) => !FRAMING.has(name))
 }

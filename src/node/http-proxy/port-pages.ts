@@ -36,16 +36,16 @@ export interface PageRequest {
  * here by that name (DNS rebinding), and learns nothing.
  */
 export function pageFor({ method, url, host }: PageRequest, facts: PortFacts): Page {
-  const { pathname, searchParams } = new URL(url, 'http://port')
-  if (pathname !== '/' && pathname !== PAC_PATH) return plain(404, 'this is a proxy: there is / and /proxy.pac')
+  const [path = ''] = url.split('?', 1)
+  if (path !== '/' && path !== PAC_PATH) return plain(404, 'this is a proxy: there is / and /proxy.pac')
   if (method !== 'GET' && method !== 'HEAD') return plain(405, 'GET and HEAD alone', { Allow: 'GET, HEAD' })
   const proxy = parseAuthority(host ?? '', facts.local.port)
   if (proxy === undefined || !isOwnName(proxy.host, facts.names)) {
     return plain(421, 'this port has another name: ask by its address, or give the name with --pac-host')
   }
-  if (pathname === '/')
+  if (path === '/')
     return { status: 200, type: 'text/html; charset=utf-8', body: help(proxy, facts), headers: PLAIN_PAGE }
-  const direct = exceptionsOf(searchParams)
+  const direct = exceptionsOf(new URLSearchParams(url.slice(path.length)))
   if (direct === undefined) return plain(400, 'direct: up to 64 patterns of letters, digits and . * ? : - _')
   const body = pacFile({ proxy, protocols: facts.protocols, password: facts.password, direct })
   return { status: 200, type: PAC_TYPE, body, headers: { 'Cache-Control': 'no-cache' } }

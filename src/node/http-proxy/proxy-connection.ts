@@ -9,7 +9,7 @@ import { flushAndClose } from '../../socks/connection.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
 import { pump } from '../../streams/pump.js'
 import { forwardRequest } from './forward-request.js'
-import { endToEnd, forwardsLeft, hasBody, headProblem } from './head-rules.js'
+import { endToEnd, forwardsLeft, hasBody, headProblem, valuesOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import { OriginAgent } from './origin-agent.js'
 import { pageFor } from './port-pages.js'
@@ -144,10 +144,21 @@ export class ProxyConnection {
     this.#queue = this.#queue.then(async () => {
       // an answer may have been the last one
       if (this.#joined || !this.socket.writable) return
-      await serve()
+      await this.#unlessItThrows(serve)
       this.#open -= 1
       if (this.#open === 0 && !this.#joined && !this.socket.destroyed) this.#rest()
     })
+  }
+
+  /** What nobody expected costs this connection alone. */
+  async #unlessItThrows(serve: () => Promise<void>): Promise<void> {
+    try {
+      await serve()
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_HTTP')
+      this.#log({ status: 500, text: error.message }, undefined, error)
+      this.socket.destroy(error)
+    }
   }
 
   /** Between two requests. */
@@ -331,15 +342,15 @@ export class ProxyConnection {
   }
 
   /** Whether the client may use the proxy; a wrong password waits for its answer. */
-  async #admit({ headers }: IncomingMessage): Promise<Admission> {
+  async #admit({ rawHeaders }: IncomingMessage): Promise<Admission> {
     const { credentials, unauthorized, clock, requested } = this.#client
-    const given = headers['proxy-authorization']
+    const given = valuesOf(rawHeaders, 'proxy-authorization')
     if (credentials === undefined || isAuthorized(credentials, given)) {
       requested()
       return 'admitted'
     }
     // clients ask without a password first, to hear that there is one
-    if (given === undefined) return AUTHENTICATE
+    if (given.length === 0) return AUTHENTICATE
     const { delayMs, refused } = unauthorized()
     if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
     return refused ? TOO_MANY_ATTEMPTS : AUTHENTICATE

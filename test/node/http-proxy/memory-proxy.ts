@@ -10,7 +10,9 @@ import { memoryStreamPair, TestPeer } from '../../support/memory-stream.js'
 /** Turns of the event loop without any event after which nothing more is going to happen: all is in memory. */
 const QUIET_TURNS = 12
 
-export interface MemoryProxyOptions extends Partial<ServeInboundOptions> {
+export interface MemoryProxyOptions extends Partial<Omit<ServeInboundOptions, 'clock'>> {
+  /** One that several share. @default its own */
+  readonly clock?: ManualClock
   /** Longest piece that is delivered at once, to everybody; 1 splits all at every byte. @default unlimited */
   readonly chunkSize?: number
   /** Names by which the pages may be asked for. @default none */
@@ -50,7 +52,7 @@ export class Origin extends Peer {
 
 /** A client of a proxy port and the origins it reaches, all in memory; the time stands still until the test moves it. */
 export class MemoryProxy {
-  readonly clock = new ManualClock()
+  readonly clock: ManualClock
   readonly log = new MemoryLog()
   readonly dialer = new FakeDialer()
   readonly client: Peer
@@ -67,14 +69,15 @@ export class MemoryProxy {
   onOrigin: (origin: Origin) => void = () => {}
 
   constructor(options: MemoryProxyOptions = {}) {
-    const { chunkSize, names = [], stalledClient, stalledOrigins, ...rest } = options
+    const { chunkSize, names = [], stalledClient, stalledOrigins, clock = new ManualClock(), ...rest } = options
+    this.clock = clock
     this.#options = options
     const [near, far] = memoryStreamPair(this.#streamOptions)
     this.client = new Peer(far, { consume: stalledClient !== true })
     this.dialer.onDial = (target, dialOptions) => this.#dial(target, dialOptions)
     this.done = serveInbound(near, {
       dialer: this.dialer,
-      clock: this.clock,
+      clock,
       log: this.log,
       localAddress: () => ({ host: '192.0.2.1', port: 1080 }),
       remoteAddress: { host: '192.0.2.7', port: 50_000 },
