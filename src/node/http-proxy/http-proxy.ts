@@ -7,9 +7,6 @@ import { OTHER_VERSION } from './head-rules.js'
 import type { ProxyAnswer } from './proxy-answers.js'
 import { PROXY_IDLE_MS, ProxyConnection } from './proxy-connection.js'
 
-/** Requests that one connection may carry; the last one is answered with `Connection: close`. */
-const MAX_REQUESTS_PER_CONNECTION = 10_000
-
 /**
  * An HTTP/1.1 proxy (RFC 9110, RFC 9112) for the connections of one port: CONNECT, absolute form, and two pages of its own. What
  * comes is read by Node's parser.
@@ -48,7 +45,6 @@ class HttpProxy {
     this.#server = createServer(settings)
     // a field that is left out is one that the origin does not get: the size bounds them
     this.#server.maxHeadersCount = 0
-    this.#server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION
     // a client may end its side and wait for the answer (RFC 9112 section 9.6); not in Node's types
     Object.assign(this.#server, { httpAllowHalfOpen: true })
     this.#attach()

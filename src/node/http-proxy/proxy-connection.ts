@@ -21,6 +21,8 @@ import { parseAbsolute, parseConnect } from './proxy-target.js'
 const HEAD_TIMEOUT_MS = 10_000
 /** A connection between two requests. */
 export const PROXY_IDLE_MS = 60_000
+/** Requests that one connection may carry; the last one is answered with `Connection: close`. */
+const MAX_REQUESTS_PER_CONNECTION = 10_000
 /** Requests of one connection that wait for their turn, besides the one that is served. */
 const MAX_WAITING_REQUESTS = 64
 
@@ -40,6 +42,8 @@ export class ProxyConnection {
   readonly #names: readonly string[]
   readonly #agent: OriginAgent
   #queue: Promise<void> = Promise.resolve()
+  /** Requests that have come. */
+  #requests = 0
   /** Requests that are not answered. */
   #open = 0
   /** The request that was read last. */
@@ -120,6 +124,8 @@ export class ProxyConnection {
     message.on('error', () => {})
     response.on('error', () => {})
     this.#last = message
+    this.#requests += 1
+    if (this.#requests >= MAX_REQUESTS_PER_CONNECTION) response.shouldKeepAlive = false
     this.#enqueue(async () => {
       const closed = new Promise((resolve) => response.once('close', resolve))
       this.#answering = response

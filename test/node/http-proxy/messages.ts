@@ -6,7 +6,7 @@ export function message(lines: readonly string[], body = ''): string {
 /** What the proxy says of its own connection to an origin. */
 export const TO_ORIGIN = 'Connection: keep-alive'
 /** What it says of the client's connection, when that stays. */
-export const STAYS: readonly string[] = ['Connection: keep-alive', 'Keep-Alive: timeout=60, max=10000']
+export const STAYS: readonly string[] = ['Connection: keep-alive', 'Keep-Alive: timeout=60']
 /** When it ends with this answer. */
 export const CLOSES = 'Connection: close'
 
