@@ -76,6 +76,17 @@ describe.concurrent(`${SLOW} connections that never come to the point`, { timeou
   )
 
   it(
+    'on the SOCKS5 port with half a head of HTTP keep no good application out',
+    withScene(async (scene) => {
+      const echo = await echoTarget(scene)
+      const server = await scene.server(['-t', 'F'])
+      const { socksPort } = await scene.listener(server.url, ['-t', 'F'], { env: FOR_EVER })
+      const slow = await drip(scene, socksPort, HEADER)
+      await expectGood(scene, socksPort, echo, slow)
+    }),
+  )
+
+  it(
     'are closed by the server when the time for a header is over',
     withScene(async (scene) => {
       const server = await scene.server(['-t', 'F'], { env: SHORT })

@@ -8,14 +8,15 @@ const factor = Number(process.env.WAIT_FACTOR)
 const { createServer } = http
 const { setTimeout } = globalThis
 
-const scaled = (ms) => Math.min(MOST_MS, ms * factor)
+/** Of what is not set Node knows the time. */
+const scaled = (ms) => (ms === undefined ? undefined : Math.min(MOST_MS, ms * factor))
 
 http.createServer = (settings, ...rest) => {
   const { headersTimeout, requestTimeout, connectionsCheckingInterval } = settings
   const times = {
     headersTimeout: scaled(headersTimeout),
     // never the first of the two
-    requestTimeout: Math.max(requestTimeout, scaled(requestTimeout)),
+    requestTimeout: requestTimeout === undefined ? undefined : Math.max(requestTimeout, scaled(requestTimeout)),
     connectionsCheckingInterval: scaled(connectionsCheckingInterval),
   }
   return createServer({ ...settings, ...times }, ...rest)
