@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { HTTP_PORT, parseAuthority } from './proxy-target.js'
 
 /** Why a head is refused. */
 export interface HeadProblem {
@@ -23,6 +24,8 @@ export function headProblem({
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return OTHER_VERSION
   const hosts = valuesOf(rawHeaders, 'host')
   if (hosts.length > 1) return refuse('two Host fields')
+  if (hosts.some((host) => host !== '' && parseAuthority(host, HTTP_PORT) === undefined))
+    return refuse('broken Host field')
   if (hosts.length === 0 && httpVersion === '1.1') return refuse('no Host field')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && httpVersion === '1.0') return refuse('Transfer-Encoding in HTTP/1.0')

@@ -2,7 +2,7 @@ import { targetProblem } from '../../address.js'
 import type { Target } from '../../ports.js'
 
 /** Port of `http://` where a target names none (RFC 9110 section 4.2.1). */
-const HTTP_PORT = 80
+export const HTTP_PORT = 80
 
 /** Where an absolute form leads, and what the origin is asked for. */
 export interface AbsoluteTarget {

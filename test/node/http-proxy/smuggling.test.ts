@@ -91,6 +91,12 @@ const LINES: readonly Case[] = [
 ]
 
 const HEADS: readonly Case[] = [
+  ['a Host of two words', message([GET, 'Host: a.test evil.test'])],
+  ['a Host with user information', message([GET, 'Host: u@a.test'])],
+  ['a Host with a path', message([GET, 'Host: a.test/evil'])],
+  ['a Host with brackets that do not end', message([GET, 'Host: [::1'])],
+  ['a Host of two names', message([GET, 'Host: a.test, evil.test'])],
+  ['a Host with a broken port', message([GET, 'Host: a.test:x'])],
   ['two Host fields', get('Host: evil.test')],
   ['two Host fields that agree', get(HOST)],
   ['no Host field', message([GET])],
