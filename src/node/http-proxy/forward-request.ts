@@ -1,11 +1,11 @@
-import { type ClientRequest, type IncomingMessage, request, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { LinkSocksError } from '../../errors.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
 import { endToEnd, forwardsLeft, hasBody, isPassable, trailersOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import type { OriginAgent } from './origin-agent.js'
-import { answerOfDial, failure, type ProxyAnswer } from './proxy-answers.js'
+import { answerOfDial, failure, headOf, type ProxyAnswer } from './proxy-answers.js'
 import type { AbsoluteTarget } from './proxy-target.js'
 
 export interface ForwardOptions {
@@ -19,9 +19,11 @@ export interface ForwardOptions {
   readonly expectsContinue: boolean
   /** Answers in place of the origin, if nothing of its answer went out. */
   readonly fail: (answer: ProxyAnswer, error: LinkSocksError) => void
-  /** The origin agreed to another protocol: the connections belong to whoever hears of it. */
-  readonly upgraded?: ((incoming: IncomingMessage, socket: HttpSocket) => void) | undefined
+  /** The origin agreed to another protocol: both connections belong to this function then. */
+  readonly upgraded?: Upgraded | undefined
 }
+
+export type Upgraded = (incoming: IncomingMessage, socket: HttpSocket) => void
 
 /** Of OPTIONS, where the URL has no path (RFC 9112 section 3.2.4). */
 const SERVER_AS_A_WHOLE = '*'
@@ -33,8 +35,8 @@ const WITH_LENGTH = new Set(['POST', 'PUT', 'PATCH'])
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Passes a request in absolute form on to its origin, and the answer back, as both come. Whoever is slow slows the other down; when one
- * breaks off, so does the other.
+ * Passes a request in absolute form on to its origin, and the answer back, as both come. The slower side sets the
+ * pace; when one breaks off, so does the other.
  */
 export function forwardRequest(options: ForwardOptions): void {
   new Forwarding(options).begin()
@@ -130,19 +132,17 @@ class Forwarding {
     })
   }
 
-  /** 1xx: to HTTP/1.0 there are none, and 100 is for whoever waits for it (RFC 9110 section 15.2). */
+  /** 1xx: to HTTP/1.0 there are none, and 100 is for a client that waits for it (RFC 9110 section 15.2). */
   #inform(status: number, rawHeaders: readonly string[]): void {
     const { message, response, expectsContinue } = this.#options
     if (message.httpVersion === '1.0' || response.headersSent || this.#over) return
     // there may be any number of them, and a client can do without
-    if (response.socket?.writableNeedDrain !== false) return
+    if (response.socket === null || response.socket.writableNeedDrain) return
     if (status === 100) {
       if (expectsContinue) response.writeContinue()
       return
     }
-    const fields = endToEnd(rawHeaders)
-    const lines = fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}\r\n`] : []))
-    response.socket?.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`, 'latin1')
+    response.socket.write(headOf(status, endToEnd(rawHeaders)), 'latin1')
   }
 
   #answer(origin: ClientRequest, incoming: IncomingMessage): void {

@@ -34,7 +34,7 @@ export class HttpSocket extends StreamDuplex {
     else this.once('finish', () => this.destroy())
   }
 
-  // what follows is the kernel's business elsewhere, or that of whoever owns the stream
+  // what follows is the kernel's business elsewhere, or the stream's
   setKeepAlive(): this {
     return this
   }

@@ -32,8 +32,8 @@ export interface PageRequest {
 }
 
 /**
- * Answers a request that is for the port itself: a PAC file and a page of help. Whoever asks by another name than it has was led
- * here by that name (DNS rebinding), and learns nothing.
+ * Answers a request that is for the port itself: a PAC file and a page of help. A client that asks by a name that the port
+ * does not have was led here by that name (DNS rebinding), and learns nothing.
  */
 export function pageFor({ method, url, host }: PageRequest, facts: PortFacts): Page {
   const [path = ''] = url.split('?', 1)

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import type { ErrorCode, LinkSocksError } from '../../errors.js'
 import { Rep, repOf } from '../../protocol/rep.js'
 
@@ -55,4 +56,20 @@ export const TOO_MANY_ATTEMPTS: ProxyAnswer = {
   status: 429,
   text: 'too many failed attempts',
   headers: { 'Retry-After': RETRY_AFTER_S },
+}
+
+/** Of answers of the proxy's own. */
+export const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' }
+
+/** A whole answer, after which the connection ends. */
+export function rendered({ status, text, headers }: ProxyAnswer): Buffer {
+  const body = `${text}\n`
+  const fields = { ...TEXT, 'Content-Length': String(Buffer.byteLength(body)), ...headers, Connection: 'close' }
+  return Buffer.from(`${headOf(status, Object.entries(fields).flat())}${body}`, 'utf8')
+}
+
+/** A status line and fields, names and values one after the other. */
+export function headOf(status: number, fields: readonly string[]): string {
+  const lines = fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}\r\n`] : []))
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
 }

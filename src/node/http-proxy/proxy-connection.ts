@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { addressText } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
@@ -8,14 +8,22 @@ import { type ConnectAnswers, serveConnect } from '../../socks/connect.js'
 import { flushAndClose } from '../../socks/connection.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
 import { pump } from '../../streams/pump.js'
-import { forwardRequest } from './forward-request.js'
+import { type ForwardOptions, forwardRequest, type Upgraded } from './forward-request.js'
 import { endToEnd, forwardsLeft, hasBody, headProblem, valuesOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import { OriginAgent } from './origin-agent.js'
 import { pageFor } from './port-pages.js'
-import { AUTHENTICATE, answerOfDial, type ProxyAnswer, TOO_MANY_ATTEMPTS } from './proxy-answers.js'
+import {
+  AUTHENTICATE,
+  answerOfDial,
+  headOf,
+  type ProxyAnswer,
+  rendered,
+  TEXT,
+  TOO_MANY_ATTEMPTS,
+} from './proxy-answers.js'
 import { isAuthorized } from './proxy-authorization.js'
-import { parseAbsolute, parseConnect } from './proxy-target.js'
+import { type AbsoluteTarget, parseAbsolute, parseConnect } from './proxy-target.js'
 
 /** From the first byte of a later request to the end of its head. */
 const HEAD_TIMEOUT_MS = 10_000
@@ -31,6 +39,8 @@ const CONNECT_ANSWERS: ConnectAnswers = {
   succeeded: Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n'),
   failed: (error) => rendered(answerOfDial(error)),
 }
+
+const NOTHING = new Uint8Array(0)
 
 /** How long an answer is held back, and which one it is. */
 type Admission = 'admitted' | ProxyAnswer
@@ -95,9 +105,9 @@ export class ProxyConnection {
     this.#enqueue(() => this.#upgrade(message))
   }
 
-  /** What came last is to be read again, by `read`: once the answers before it have left, for another parser gives the next one. */
+  /** What came last is to be read again, by `read`, after the answers before it: a new parser would not wait for them. */
   readAgain(read: () => void): void {
-    this.socket.on('drain', () => this.#answering?.emit('drain'))
+    this.#leaveParser(NOTHING)
     this.#enqueue(async () => read())
   }
 
@@ -134,7 +144,7 @@ export class ProxyConnection {
     })
   }
 
-  /** Nothing that follows is HTTP; Node has taken all its listeners away, and answers may still be on their way. */
+  /** Node has taken its listeners away, and answers may still be on their way. @param head bytes that it read too many */
   #leaveParser(head: Uint8Array): void {
     if (head.byteLength > 0) this.socket.unshift(head)
     this.socket.on('drain', () => this.#answering?.emit('drain'))
@@ -198,27 +208,29 @@ export class ProxyConnection {
   }
 
   async #serve(message: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
-    const { url = '' } = message
     this.#serving = message
     // the parser reads no other behind one that asked for another protocol
     if (message.headers.upgrade !== undefined) response.shouldKeepAlive = false
-    const problem = (message.complete ? undefined : this.#broken) ?? headProblem(message)
+    const to = await this.#targetOf(message, response)
+    if (to === undefined || this.#reflects(message, response)) return
+    this.#forward({ message, response, to, expectsContinue, hopFields: hopFieldsOf(message) })
+  }
+
+  /** Where a request leads, if it may be passed on; otherwise it is answered here. */
+  async #targetOf(message: IncomingMessage, response: ServerResponse): Promise<AbsoluteTarget | undefined> {
+    const { url = '', complete } = message
+    const problem = (complete ? undefined : this.#broken) ?? headProblem(message)
     if (problem !== undefined) return this.#reject(response, problem)
     if (url.startsWith('/')) return this.#page(message, response)
     const admission = await this.#admit(message)
     if (admission !== 'admitted') return this.#answer(response, admission)
-    const to = parseAbsolute(url)
-    if (to === undefined) return this.#reject(response, { status: 400, text: wrongTarget(url) })
-    if (this.#reflects(message, response)) return
-    forwardRequest({
-      message,
-      response,
-      to,
-      agent: this.#agent,
-      expectsContinue,
-      hopFields: hopFieldsOf(message),
-      fail: (answer, error) => this.#refuse(response, answer, to.target, error),
-    })
+    return parseAbsolute(url) ?? this.#reject(response, { status: 400, text: wrongTarget(url) })
+  }
+
+  #forward(options: Omit<ForwardOptions, 'agent' | 'fail'>): void {
+    const { response, to } = options
+    const fail = (answer: ProxyAnswer, error: LinkSocksError): void => this.#refuse(response, answer, to.target, error)
+    forwardRequest({ ...options, agent: this.#agent, fail })
   }
 
   /** OPTIONS and TRACE that may go no further (RFC 9110 section 7.6.2). */
@@ -229,7 +241,7 @@ export class ProxyConnection {
     return true
   }
 
-  #page(message: IncomingMessage, response: ServerResponse): void {
+  #page(message: IncomingMessage, response: ServerResponse): undefined {
     const { method = 'GET', url = '/', headers } = message
     const { protocols, credentials, localAddress } = this.#client
     const page = pageFor(
@@ -237,7 +249,7 @@ export class ProxyConnection {
       { protocols, password: credentials !== undefined, local: localAddress(), names: this.#names },
     )
     const body = Buffer.from(page.body)
-    // whoever looks at it has proven nothing
+    // a client that reads it has proven nothing
     response.shouldKeepAlive = false
     response.writeHead(page.status, {
       'Content-Type': page.type,
@@ -266,11 +278,8 @@ export class ProxyConnection {
       const options = { dialer, clock, log, localAddress, remoteAddress }
       await serveConnect({ handshake, options, closed: gone }, target, CONNECT_ANSWERS)
     } catch (thrown) {
-      this.#log(
-        answerOfDial(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
-        target,
-        LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'),
-      )
+      const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
+      this.#log(answerOfDial(error), target, error)
       await flushAndClose(handshake, clock)
       gone()
     } finally {
@@ -290,36 +299,20 @@ export class ProxyConnection {
       })
       this.socket.once('close', resolve)
     })
-    const joined = new Promise<void>((resolve) => {
-      void this.#serveUpgrade(message, response, (incoming, far) => void this.#join(incoming, far).then(resolve))
+    const joined = new Promise<void>((resolve, reject) => {
+      const join: Upgraded = (incoming, far) => void this.#join(incoming, far).then(resolve, reject)
+      this.#serveUpgrade(message, response, join).catch(reject)
     })
     await Promise.race([finished, joined])
   }
 
-  async #serveUpgrade(
-    message: IncomingMessage,
-    response: ServerResponse,
-    upgraded: (incoming: IncomingMessage, far: HttpSocket) => void,
-  ): Promise<void> {
-    const { url = '', headers } = message
-    const problem =
-      headProblem(message) ?? (hasBody(headers) ? { status: 400, text: 'an upgrade has no body' } : undefined)
-    if (problem !== undefined) return this.#reject(response, problem)
-    if (url.startsWith('/')) return this.#page(message, response)
-    const admission = await this.#admit(message)
-    if (admission !== 'admitted') return this.#answer(response, admission)
-    const to = parseAbsolute(url)
-    if (to === undefined) return this.#reject(response, { status: 400, text: wrongTarget(url) })
-    forwardRequest({
-      message,
-      response,
-      to,
-      agent: this.#agent,
-      expectsContinue: false,
-      hopFields: ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? ''],
-      fail: (answer, error) => this.#refuse(response, answer, to.target, error),
-      upgraded,
-    })
+  async #serveUpgrade(message: IncomingMessage, response: ServerResponse, upgraded: Upgraded): Promise<void> {
+    const { headers } = message
+    if (hasBody(headers)) return this.#reject(response, { status: 400, text: 'an upgrade has no body' })
+    const to = await this.#targetOf(message, response)
+    if (to === undefined) return
+    const hopFields = ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? '']
+    this.#forward({ message, response, to, expectsContinue: false, hopFields, upgraded })
   }
 
   /** The origin has switched: both connections are joined, and nothing of them is HTTP any more. */
@@ -368,7 +361,7 @@ export class ProxyConnection {
   }
 
   /** Refuses a request that is broken: nothing that follows it is believed. */
-  #reject(response: ServerResponse, answer: ProxyAnswer): void {
+  #reject(response: ServerResponse, answer: ProxyAnswer): undefined {
     response.shouldKeepAlive = false
     this.#refuse(response, answer)
   }
@@ -378,7 +371,7 @@ export class ProxyConnection {
     this.#answer(response, answer)
   }
 
-  #answer(response: ServerResponse, { status, text, headers }: ProxyAnswer): void {
+  #answer(response: ServerResponse, { status, text, headers }: ProxyAnswer): undefined {
     if (response.headersSent || response.destroyed) return
     // the rest of a body that nobody reads would be taken for the next request
     if (!response.req.complete) response.shouldKeepAlive = false
@@ -400,21 +393,7 @@ export class ProxyConnection {
   }
 }
 
-const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' }
-
-/** A whole answer, after which the connection ends. */
-function rendered({ status, text, headers }: ProxyAnswer): Buffer {
-  const body = `${text}\n`
-  const fields = { ...TEXT, 'Content-Length': String(Buffer.byteLength(body)), ...headers, Connection: 'close' }
-  return Buffer.from(`${headOf(status, Object.entries(fields).flat())}${body}`, 'utf8')
-}
-
-function headOf(status: number, fields: readonly string[]): string {
-  const lines = fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1]}\r\n`] : []))
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
-}
-
-/** What this hop asks of the next one: trailers, where the client takes them, for they are passed on. */
+/** What this hop asks of the next one: trailers, where the client takes them, because they are passed on. */
 function hopFieldsOf({ headers }: IncomingMessage): string[] {
   const trailers = String(headers.te ?? '')
     .split(',')
