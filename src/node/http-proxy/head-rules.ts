@@ -104,6 +104,14 @@ export function forwardsLeft({ method, headers }: IncomingMessage): number | und
   return (method === 'OPTIONS' || method === 'TRACE') && /^\d+$/.test(given) ? Number(given) : undefined
 }
 
+/** What this hop asks of the next one: trailers, where the client takes them, because they are passed on. */
+export function hopFieldsOf({ headers }: IncomingMessage): string[] {
+  const trailers = String(headers.te ?? '')
+    .split(',')
+    .some((coding) => coding.trim().toLowerCase() === 'trailers')
+  return trailers ? ['TE', 'trailers', 'Connection', 'TE'] : []
+}
+
 /** Fields behind a body that would change how the message before them was read (RFC 9110 section 6.5.1). */
 const NO_TRAILERS = new Set([
   ...HOP_BY_HOP,

@@ -9,21 +9,13 @@ import { flushAndClose } from '../../socks/connection.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
 import { pump } from '../../streams/pump.js'
 import { type ForwardOptions, forwardRequest, type Upgraded } from './forward-request.js'
-import { endToEnd, forwardsLeft, hasBody, headProblem, valuesOf } from './head-rules.js'
+import { endToEnd, forwardsLeft, hasBody, headProblem, hopFieldsOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import { OriginAgent } from './origin-agent.js'
 import { pageFor } from './port-pages.js'
-import {
-  AUTHENTICATE,
-  answerOfDial,
-  headOf,
-  type ProxyAnswer,
-  rendered,
-  TEXT,
-  TOO_MANY_ATTEMPTS,
-} from './proxy-answers.js'
-import { isAuthorized } from './proxy-authorization.js'
-import { type AbsoluteTarget, parseAbsolute, parseConnect } from './proxy-target.js'
+import { answerOfDial, headOf, type ProxyAnswer, rendered, TEXT } from './proxy-answers.js'
+import { admit } from './proxy-authorization.js'
+import { type AbsoluteTarget, parseAbsolute, parseConnect, wrongTarget } from './proxy-target.js'
 
 /** From the first byte of a later request to the end of its head. */
 const HEAD_TIMEOUT_MS = 10_000
@@ -41,9 +33,6 @@ const CONNECT_ANSWERS: ConnectAnswers = {
 }
 
 const NOTHING = new Uint8Array(0)
-
-/** How long an answer is held back, and which one it is. */
-type Admission = 'admitted' | ProxyAnswer
 
 /** One client's connection: its requests in turn, until it is gone or joined with a far end. */
 export class ProxyConnection {
@@ -222,7 +211,7 @@ export class ProxyConnection {
     const problem = (complete ? undefined : this.#broken) ?? headProblem(message)
     if (problem !== undefined) return this.#reject(response, problem)
     if (url.startsWith('/')) return this.#page(message, response)
-    const admission = await this.#admit(message)
+    const admission = await admit(this.#client, message)
     if (admission !== 'admitted') return this.#answer(response, admission)
     return parseAbsolute(url) ?? this.#reject(response, { status: 400, text: wrongTarget(url) })
   }
@@ -262,7 +251,7 @@ export class ProxyConnection {
   async #tunnel(message: IncomingMessage): Promise<void> {
     const { url = '' } = message
     const problem = headProblem(message)
-    const admission = problem ?? (await this.#admit(message))
+    const admission = problem ?? (await admit(this.#client, message))
     const target = parseConnect(url)
     const handshake = new HandshakeStream(await this.#takeStream())
     const { dialer, clock, log, localAddress, remoteAddress, gone } = this.#client
@@ -340,21 +329,6 @@ export class ProxyConnection {
     return socket.release()
   }
 
-  /** Whether the client may use the proxy; a wrong password waits for its answer. */
-  async #admit({ rawHeaders }: IncomingMessage): Promise<Admission> {
-    const { credentials, unauthorized, clock, requested } = this.#client
-    const given = valuesOf(rawHeaders, 'proxy-authorization')
-    if (credentials === undefined || isAuthorized(credentials, given)) {
-      requested()
-      return 'admitted'
-    }
-    // clients ask without a password first, to hear that there is one
-    if (given.length === 0) return AUTHENTICATE
-    const { delayMs, refused } = unauthorized()
-    if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
-    return refused ? TOO_MANY_ATTEMPTS : AUTHENTICATE
-  }
-
   #dial(target: Target, signal: AbortSignal): Promise<ByteStream> {
     const { dialer, source } = this.#client
     return dialer.dial(target, { signal, source, inbound: 'http' })
@@ -391,17 +365,4 @@ export class ProxyConnection {
       error: text,
     })
   }
-}
-
-/** What this hop asks of the next one: trailers, where the client takes them, because they are passed on. */
-function hopFieldsOf({ headers }: IncomingMessage): string[] {
-  const trailers = String(headers.te ?? '')
-    .split(',')
-    .some((coding) => coding.trim().toLowerCase() === 'trailers')
-  return trailers ? ['TE', 'trailers', 'Connection', 'TE'] : []
-}
-
-function wrongTarget(url: string): string {
-  if (/^https:/i.test(url)) return 'https goes by CONNECT'
-  return /^http:/i.test(url) ? 'broken http URL' : 'a proxy wants http://host/path, or CONNECT host:port'
 }

@@ -26,6 +26,12 @@ export function parseAbsolute(url: string): AbsoluteTarget | undefined {
   return { target, authority: authorityOf(target), path }
 }
 
+/** What is wrong with a request target that is no absolute form. */
+export function wrongTarget(url: string): string {
+  if (/^https:/i.test(url)) return 'https goes by CONNECT'
+  return /^http:/i.test(url) ? 'broken http URL' : 'a proxy wants http://host/path, or CONNECT host:port'
+}
+
 /** Reads `host:port` of CONNECT, where the port must be given (RFC 9110 section 9.3.6); `undefined` when it is broken. */
 export function parseConnect(authority: string): Target | undefined {
   return parseAuthority(authority, undefined)
