@@ -69,6 +69,7 @@ class Forwarding {
       method: message.method,
       path: to.path || (message.method === 'OPTIONS' ? SERVER_AS_A_WHOLE : '/'),
       headers: this.#fields(),
+      insecureHTTPParser: false,
       maxHeaderSize: MAX_HTTP_HEADER_BYTES,
     })
     // all that fit into the size

@@ -22,6 +22,7 @@ export function headProblem({
 }: IncomingMessage): HeadProblem | undefined {
   const refuse = (text: string, status = 400): HeadProblem => ({ status, text })
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return OTHER_VERSION
+  if (!areWellFormed(rawHeaders)) return refuse('a field that is none')
   const hosts = valuesOf(rawHeaders, 'host')
   if (hosts.length > 1) return refuse('two Host fields')
   if (hosts.some((host) => host !== '' && parseAuthority(host, HTTP_PORT) === undefined))
@@ -40,6 +41,15 @@ export function headProblem({
 /** Methods that have no body (RFC 9110 sections 9.3.6 and 9.3.8). */
 const WITHOUT_BODY = new Set(['CONNECT', 'TRACE'])
 
+/** A name of a field (RFC 9110 section 5.6.2), and what its value and a reason may hold. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
+const TEXT = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+
+/** Whether names and values are what Node would write. Its parser has let others through before 20.19.2. */
+function areWellFormed(fields: readonly string[]): boolean {
+  return fields.every((text, i) => (i % 2 === 0 ? TOKEN : TEXT).test(text))
+}
+
 /** Whether bytes of a body follow a head; some clients give CONNECT a length of 0. */
 export function hasBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
@@ -56,11 +66,12 @@ export function valuesOf(rawHeaders: readonly string[], name: string): string[] 
  * Whether the head of an answer can be passed on. What Node's parser lets through is judged here: other versions, other codings
  * (RFC 9112 section 6.1), and what Node would not write: statuses of no class, control bytes in the reason.
  */
-export function isPassable({ httpVersion, statusCode = 0, statusMessage = '', headers }: IncomingMessage): boolean {
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return false
+export function isPassable(answer: IncomingMessage): boolean {
+  const { httpVersion, statusCode = 0, statusMessage = '', headers, rawHeaders } = answer
+  if ((httpVersion !== '1.1' && httpVersion !== '1.0') || !areWellFormed(rawHeaders)) return false
   const coding = headers['transfer-encoding']
   if (coding !== undefined && (httpVersion === '1.0' || coding.toLowerCase() !== 'chunked')) return false
-  return statusCode >= 200 && statusCode <= 999 && !/[^\t\u0020-\u007e\u0080-\u00ff]/.test(statusMessage)
+  return statusCode >= 200 && statusCode <= 999 && TEXT.test(statusMessage)
 }
 
 /** Fields that are for one connection alone (RFC 9110 sections 7.6.1 and 11.7), whether Connection names them or not. */
@@ -127,7 +138,7 @@ const NO_TRAILERS = new Set([
 
 /** The trailer fields that go on. */
 export function trailersOf(rawTrailers: readonly string[]): readonly [string, string][] {
-  return pairs(rawTrailers).filter(([name]) => !NO_TRAILERS.has(name.toLowerCase()))
+  return pairs(rawTrailers).filter((field) => !NO_TRAILERS.has(field[0].toLowerCase()) && areWellFormed(field))
 }
 
 function pairs(raw: readonly string[]): [string, string][] {

@@ -37,6 +37,8 @@ class HttpProxy {
     const settings = {
       // known to Node 24.9 and later
       shouldUpgradeCallback: upgrades,
+      // whatever --insecure-http-parser says
+      insecureHTTPParser: false,
       maxHeaderSize: MAX_HTTP_HEADER_BYTES,
       keepAliveTimeout: PROXY_IDLE_MS,
       // judged by headProblem(), with all that Node lets through

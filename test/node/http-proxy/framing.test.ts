@@ -110,7 +110,7 @@ const REQUESTS: readonly Exchange[] = [
     'chunks with extensions, and trailers',
     message(
       ['PUT http://a.test/x HTTP/1.1', 'Host: b', 'Trailer: X-T', 'Transfer-Encoding: Chunked'],
-      '3;a=b;c="d"\r\nabc\r\n0002\r\nde\r\n0\r\nX-T: 1\r\nCookie: no\r\n\r\n',
+      '3;a=b\r\nabc\r\n0002\r\nde\r\n0\r\nX-T: 1\r\nCookie: no\r\n\r\n',
     ),
     message(
       ['PUT /x HTTP/1.1', 'Host: a.test', 'Trailer: X-T', 'Transfer-Encoding: chunked', TO_ORIGIN],

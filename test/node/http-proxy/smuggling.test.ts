@@ -203,8 +203,25 @@ const CHUNKS: readonly Case[] = [
   ['a folded trailer', `${post(CHUNKED)}1\r\nG\r\n0\r\nX: y\r\n z\r\n\r\n`],
 ]
 
+/** What the parser of Node before 20.19.2 reads in another way: these holes are mended there. */
+const OLD_PARSER = process.versions.llhttp?.startsWith('8.') === true
+const OTHERWISE_THEN = new Set([
+  'bare LF after the request line',
+  'bare LF at the end of the head',
+  'bare LF after the status line',
+  'HTTP/0.9',
+  'a tab in the request line',
+  'data that ends with two other bytes',
+  'a length among the trailers',
+  'a space before the colon of a trailer',
+])
+
+function readBy<T extends readonly [name: string, ...rest: unknown[]]>(cases: readonly T[]): readonly T[] {
+  return OLD_PARSER ? cases.filter(([name]) => !OTHERWISE_THEN.has(name)) : cases
+}
+
 function named(cases: readonly Case[]) {
-  return cases.map(([name, request, status = 400]) => ({ name, request, status }))
+  return readBy(cases).map(([name, request, status = 400]) => ({ name, request, status }))
 }
 
 function statuses(answer: string): number[] {
@@ -313,7 +330,7 @@ async function hear(answer: string, chunkSize: number): Promise<MemoryProxy> {
 }
 
 describe('an answer with a broken head', () => {
-  const cases = HEADS_OF_ORIGINS.map(([name, answer, type = 'http_protocol_error']) => ({ name, answer, type }))
+  const cases = readBy(HEADS_OF_ORIGINS).map(([name, answer, type = 'http_protocol_error']) => ({ name, answer, type }))
   it.each(cases)('gives 502: $name', async ({ answer, type }) => {
     for (const chunkSize of [100_000, 1]) {
       const proxy = await hear(answer, chunkSize)
