@@ -122,6 +122,66 @@ describe('any bytes in any pieces', () => {
   })
 })
 
+/** Words of answers. */
+const ANSWER_WORDS = [
+  'HTTP/1.1 200 OK\r\n',
+  'HTTP/1.0 200 OK\r\n',
+  'HTTP/1.1 204 No Content\r\n',
+  'HTTP/1.1 304 Not Modified\r\n',
+  'HTTP/1.1 103 Early Hints\r\n\r\n',
+  'HTTP/1.1 100 Continue\r\n\r\n',
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
+  'Content-Length: 3\r\n',
+  'Transfer-Encoding: chunked\r\n',
+  'Connection: close\r\n',
+  'X : y\r\n',
+  ': y\r\n',
+  'X: \x01\r\n',
+  '\r\n',
+  '\n',
+  '\0',
+  '3\r\nabc\r\n',
+  '0\r\n\r\n',
+  '0\r\nX-T: 1\r\n\r\n',
+  'abc',
+  OK,
+]
+const nearlyAnswers = fc
+  .array(fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...ANSWER_WORDS) }, { weight: 1, arbitrary: anyBytes }), {
+    maxLength: 10,
+  })
+  .map((words) => words.join(''))
+const ASKED = fc.constantFrom(
+  message(['GET http://a.test/ HTTP/1.1', 'Host: a.test']),
+  message(['HEAD http://a.test/ HTTP/1.1', 'Host: a.test']),
+  message(['GET http://a.test/ HTTP/1.0']),
+  message(['PUT http://a.test/ HTTP/1.1', 'Host: a.test', 'Expect: 100-continue', 'Content-Length: 3']),
+  message(['GET http://a.test/ HTTP/1.1', 'Host: a.test', 'Connection: upgrade', 'Upgrade: websocket']),
+)
+
+describe('any bytes of an origin', () => {
+  it('give the client an answer or a reset', async () => {
+    await fc.assert(
+      fc.asyncProperty(ASKED, nearlyAnswers, CUTS, async (request, text, cuts) => {
+        const proxy = new MemoryProxy()
+        await proxy.send(request)
+        for (const piece of cut(text, cuts)) {
+          proxy.origin().send(piece)
+          await settle()
+        }
+        proxy.origin().close()
+        await proxy.quiet()
+        expect(proxy.answer !== '' || proxy.client.state === 'reset').toBe(true)
+        if (proxy.client.state === 'open') expect(proxy.clock.pending + Number(proxy.finished)).toBe(1)
+        await proxy.end()
+        expect(proxy.finished).toBe(true)
+        expect(proxy.clock.pending).toBe(0)
+      }),
+      { numRuns: 700 },
+    )
+  })
+})
+
 /** What origins and client have seen in the end. */
 async function outcome(pieces: readonly string[]) {
   const proxy = new MemoryProxy()
