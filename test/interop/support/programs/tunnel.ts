@@ -5,7 +5,7 @@ import { freePort } from '../../../support/ports.js'
 import { eventually } from '../../../support/wait.js'
 
 export interface ProgramTunnelOptions {
-  /** Further flags of the process with the SOCKS5 port. */
+  /** Further flags of the process with the proxy port. */
   readonly listenerArgs?: readonly string[]
   /** Further flags of the exit: the server in forward mode, else the provider. */
   readonly exitArgs?: readonly string[]
@@ -26,13 +26,18 @@ export class ProgramTunnel {
 
   static async start(
     scene: Scene,
-    mode: Extract<Mode, 'forward' | 'agent'>,
+    mode: Extract<Mode, 'forward' | 'reverse' | 'agent'>,
     { listenerArgs = [], exitArgs = [] }: ProgramTunnelOptions = {},
   ): Promise<ProgramTunnel> {
     const exitFlags = ['-d', ...exitArgs]
-    const reversePort = mode === 'agent' ? await freePort() : 0
-    const server = await scene.server([...serverArgs(mode, reversePort), ...(mode === 'forward' ? exitFlags : [])])
+    const reversePort = mode === 'forward' ? 0 : await freePort()
+    const flags = serverArgs(mode, reversePort, listenerArgs)
+    const server = await scene.server([...flags, ...(mode === 'forward' ? exitFlags : [])])
     const exit = mode === 'forward' ? server.process : await scene.provider(server.url, ['-t', 'P', ...exitFlags])
+    if (mode === 'reverse') {
+      await server.process.event('socks.listening')
+      return new ProgramTunnel(reversePort, exit)
+    }
     const token = mode === 'forward' ? 'F' : 'C'
     const { socksPort } = await scene.listener(server.url, ['-t', token, ...listenerArgs])
     return new ProgramTunnel(socksPort, exit)
