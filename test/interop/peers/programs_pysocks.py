@@ -1,8 +1,8 @@
-"""PySocks as programs use it: programs_pysocks.py SOCKS_PORT tcp|patched|udp HOST PORT [USER PASSWORD].
+"""PySocks as programs use it: programs_pysocks.py PROXY_PORT tcp|tcp4|connect|patched|udp HOST PORT [USER PASSWORD].
 
-tcp sends standard input, ends its side, and writes the answer to standard output. patched replaces `socket.socket`, so
-that a library that knows nothing of proxies uses one: it puts standard input by HTTP. udp sends a datagram for each
-line of standard input, and writes each answer and where it came from.
+tcp sends standard input, ends its side, and writes the answer to standard output; tcp4 does so by SOCKS4a, and connect
+by HTTP. patched replaces `socket.socket`, so that a library that knows nothing of proxies uses one: it puts standard
+input by HTTP. udp sends a datagram for each line of standard input, and writes each answer and where it came from.
 """
 
 import socket
@@ -13,7 +13,8 @@ import socks
 
 proxy_port, kind, host, port = sys.argv[1:5]
 username, password = sys.argv[5:7] or (None, None)
-proxy = (socks.SOCKS5, "127.0.0.1", int(proxy_port), True, username, password)
+protocol = {"tcp4": socks.SOCKS4, "connect": socks.HTTP}.get(kind, socks.SOCKS5)
+proxy = (protocol, "127.0.0.1", int(proxy_port), True, username, password)
 target = (host, int(port))
 TIMEOUT = 30
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
@@ -47,4 +48,4 @@ def udp():
             stdout.write(answer + f" from {address}:{port}\n".encode())
 
 
-{"tcp": tcp, "patched": patched, "udp": udp}[kind]()
+{"tcp": tcp, "tcp4": tcp, "connect": tcp, "patched": patched, "udp": udp}[kind]()
