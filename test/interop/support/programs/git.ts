@@ -27,7 +27,7 @@ export async function gitRepository(scene: Scene): Promise<{ path: string; head:
   return { path, head: (await git('rev-parse', 'HEAD')).toString().trim() }
 }
 
-/** Serves a repository by git's own CGI program. */
+/** Serves a repository by git's own CGI program, to fetch from and to push to. */
 export function gitHttpListener(path: string): RequestListener {
   return (request, response) => void serve(path, request, response)
 }
@@ -40,9 +40,12 @@ async function serve(path: string, request: IncomingMessage, response: ServerRes
       GIT_PROJECT_ROOT: path,
       GIT_HTTP_EXPORT_ALL: '1',
       GIT_CONFIG_NOSYSTEM: '1',
-      GIT_CONFIG_COUNT: '1',
+      GIT_CONFIG_COUNT: '2',
       GIT_CONFIG_KEY_0: 'safe.directory',
       GIT_CONFIG_VALUE_0: '*',
+      // else it is for users that the web server knows
+      GIT_CONFIG_KEY_1: 'http.receivepack',
+      GIT_CONFIG_VALUE_1: 'true',
       PATH_INFO: pathname,
       QUERY_STRING: search.slice(1),
       REQUEST_METHOD: request.method,
