@@ -9,6 +9,7 @@ programs=(
   curl:curl wget:wget git:git rsync:rsync openssl:openssl python3:python3 ip:iproute2
   ssh:openssh-client /usr/sbin/sshd:openssh-server nc.openbsd:netcat-openbsd proxychains4:proxychains4
   /usr/sbin/nginx:nginx-light /usr/sbin/haproxy:haproxy chromium:chromium
+  apt-get:apt dpkg-deb:dpkg tar:tar javac:default-jdk-headless
 )
 missing=()
 for entry in "${programs[@]}"; do
@@ -16,6 +17,8 @@ for entry in "${programs[@]}"; do
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 install_packages "${missing[@]}" || printf 'the cases that need them are skipped\n' >&2
+# not every release has it, and one that is missing keeps apt from installing the others
+command -v kubectl >/dev/null || install_packages kubernetes-client || printf 'its cases are skipped\n' >&2
 
 # environment, and what is installed into it; only wheels: nothing is compiled here
 environment() {
