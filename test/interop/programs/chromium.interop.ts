@@ -9,10 +9,9 @@ import {
   type Page,
   pageOfResources,
   RESOURCES,
+  shownColours,
   tileColour,
-  tileMiddle,
 } from '../support/programs/page.js'
-import type { Image } from '../support/programs/png.js'
 import { describeWith } from '../support/programs/programs.js'
 import { carriedAll, ProgramTunnel } from '../support/programs/tunnel.js'
 
@@ -40,12 +39,6 @@ describeWith(['chromium'], 'Chromium through agent mode', () => {
     '--proxy-bypass-list=<-loopback>',
     '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
   ]
-  const colours = ({ width, rgba }: Image) =>
-    INDEXES.map((index) => {
-      const [x, y] = tileMiddle(index)
-      return [...rgba.subarray((y * width + x) * 4, (y * width + x) * 4 + 3)]
-    })
-
   it.each([
     ['by a name that only the exit knows', () => `${NAME}:80`],
     ['on loopback', ({ port }: Origin) => `127.0.0.1:${port}`],
@@ -68,7 +61,7 @@ describeWith(['chromium'], 'Chromium through agent mode', () => {
       const resources = page.asked.filter((path) => path.startsWith('/r/'))
       expect(new Set(resources).size).toBe(RESOURCES)
       expect([seen.width, seen.height]).toEqual(SIZE)
-      expect(colours(seen)).toEqual(INDEXES.map(tileColour))
+      expect(shownColours(seen)).toEqual(INDEXES.map(tileColour))
       expect(seen.rgba.equals(expected.rgba)).toBe(true)
 
       // the origin was reached from the exit alone

@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http'
-import { onePixelPng } from './png.js'
+import { type Image, onePixelPng } from './png.js'
 
 /** What each third of the resources is. */
 const KINDS = ['png', 'css', 'js'] as const
@@ -19,8 +19,16 @@ export function tileColour(index: number): Colour {
   return [40 + index * 4, 230 - index * 3, (index * 83) % 251]
 }
 
+/** The colour in the middle of each tile of a picture of the page. */
+export function shownColours({ width, rgba }: Image): readonly (readonly number[])[] {
+  return Array.from({ length: RESOURCES }, (_, index) => {
+    const [x, y] = tileMiddle(index)
+    return [...rgba.subarray((y * width + x) * 4, (y * width + x) * 4 + 3)]
+  })
+}
+
 /** The middle of a tile, in pixels of the page. */
-export function tileMiddle(index: number): readonly [number, number] {
+function tileMiddle(index: number): readonly [number, number] {
   return [((index % COLUMNS) + 0.5) * TILE, (Math.floor(index / COLUMNS) + 0.5) * TILE]
 }
 
