@@ -33,7 +33,8 @@ async function run(script: string): Promise<{ readonly code: unknown; readonly o
 describe('a process that uses the built library', () => {
   it('stays while a server listens and a client looks for one, and ends once both are closed', async () => {
     const script = `
-      const server = new Server({ host: '127.0.0.1', port: 0, tokens: [{ type: 'forward', token: 'secret' }] })
+      const tokens = [{ type: 'forward', token: 'secret' }]
+      const server = new Server({ host: '127.0.0.1', port: 0, tokens, allowOwnPorts: true })
       const { port } = await server.listen()
       const up = new Client({ url: 'ws://127.0.0.1:' + port, token: 'secret', socks: { port: 0 } })
       await up.start()

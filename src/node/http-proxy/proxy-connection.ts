@@ -9,6 +9,7 @@ import { flushAndClose } from '../../socks/connection.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
 import { pump } from '../../streams/pump.js'
 import { type ForwardOptions, forwardRequest, type Upgraded } from './forward-request.js'
+import { limitHalfClosed } from './half-closed.js'
 import { endToEnd, forwardsLeft, hasBody, headProblem, hopFieldsOf } from './head-rules.js'
 import { HttpSocket } from './http-socket.js'
 import { OriginAgent } from './origin-agent.js'
@@ -69,6 +70,7 @@ export class ProxyConnection {
     this.#agent = new OriginAgent((target, signal) => this.#dial(target, signal))
     this.socket.on('error', () => {})
     this.socket.once('close', () => this.#closed())
+    limitHalfClosed(this.socket, client.clock)
     this.#limit(client.headTimeoutMs)
   }
 

@@ -26,6 +26,7 @@ export class StreamDuplex extends Duplex {
   #released = false
   /** Given to the stream by the write under way, not reported as written. */
   #leaving = 0
+  #bytesWritten = 0
   #writeDone: Callback | undefined
   #readEnded = false
   #gone = false
@@ -43,6 +44,11 @@ export class StreamDuplex extends Duplex {
       written: (bytes) => this.#onWritten(bytes),
       close: (error) => this.#onClose(error),
     })
+  }
+
+  /** Given to the stream so far. */
+  get bytesWritten(): number {
+    return this.#bytesWritten
   }
 
   override _read(): void {
@@ -121,6 +127,7 @@ export class StreamDuplex extends Duplex {
       return
     }
     this.#leaving = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+    this.#bytesWritten += this.#leaving
     for (const chunk of chunks) this.#stream.write(chunk)
     if (this.#leaving === 0) this.#finishWrite()
   }
