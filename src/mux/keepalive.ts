@@ -17,6 +17,12 @@ const FIRST_PING_MS = 1_000
 /** Milliseconds after which a transport that is still full is so because of its peer: the system takes what it can before. */
 const FULL_MS = 500
 
+/** A peer of which something came so lately is not asked. */
+const RECENT_MS = 250
+/** Round trips, and at least so long, after which a peer that was asked owes its answer. */
+const OWES_AFTER_TRIPS = 4
+const OWES_AFTER_MS = 250
+
 /** Whether the peer is there: all that ask at a time share one ping. */
 interface Question {
   readonly answer: Promise<boolean>
@@ -47,6 +53,8 @@ export class Keepalive {
   #pingTimer: Timer | undefined
   #deadlineTimer: Timer | undefined
   #question: Question | undefined
+  /** Since when it was asked by `ask()` and has sent nothing. */
+  #askedAt: number | undefined
 
   constructor(options: KeepaliveOptions) {
     this.#options = options
@@ -70,8 +78,25 @@ export class Keepalive {
     this.#pingedAt = undefined
   }
 
+  /** Pings, unless something came lately or it is asked already; {@link owes} tells what comes of it. */
+  ask(): void {
+    const now = this.#options.clock.now()
+    const asleep = this.#pingTimer === undefined || this.#pausedAt !== undefined
+    if (asleep || this.#askedAt !== undefined || now - this.#lastActivity < RECENT_MS) return
+    this.#askedAt = now
+    this.#sendPing()
+  }
+
+  /** Whether it was asked, and has sent nothing for four round trips since, at least {@link OWES_AFTER_MS}. */
+  get owes(): boolean {
+    if (this.#askedAt === undefined) return false
+    const limit = Math.max(OWES_AFTER_MS, OWES_AFTER_TRIPS * (this.#roundTripMs ?? 0))
+    return this.#options.clock.now() - this.#askedAt >= limit
+  }
+
   /** A frame arrived. */
   activity(): void {
+    this.#askedAt = undefined
     this.#lastActivity = this.#options.clock.now()
     if (this.#pausedAt !== undefined) this.#pausedAt = this.#lastActivity
     this.#question?.settle(true)
@@ -93,6 +118,7 @@ export class Keepalive {
 
   /** We stopped reading: the peer's silence proves nothing until `resume()`. */
   pause(): void {
+    this.#askedAt = undefined
     this.#pausedAt ??= this.#options.clock.now()
   }
 
@@ -114,8 +140,10 @@ export class Keepalive {
 
   stop(): void {
     this.giveUp()
+    this.#askedAt = undefined
     this.#pingedAt = undefined
     this.#pingTimer?.cancel()
+    this.#pingTimer = undefined
     this.#deadlineTimer?.cancel()
   }
 

@@ -97,13 +97,25 @@ export class SessionPool<T extends { readonly session: Session }> {
     }
   }
 
+  /** In turn; those whose peers owe an answer come last, and are given work again as soon as they send anything. */
   #next(only: ((entry: T) => boolean) | undefined): T | undefined {
-    for (let tried = 0; tried < this.#entries.length; tried += 1) {
-      this.#turn = (this.#turn + 1) % this.#entries.length
-      const entry = this.#entries[this.#turn]
-      if (entry?.session.available && only?.(entry) !== false) return entry
+    const { length } = this.#entries
+    let silent: number | undefined
+    for (let step = 1; step <= length; step += 1) {
+      const index = (this.#turn + step) % length
+      const entry = this.#entries[index]
+      if (entry?.session.available !== true || only?.(entry) === false) continue
+      if (!entry.session.silent) return this.#take(index)
+      silent ??= index
     }
-    return undefined
+    return silent === undefined ? undefined : this.#take(silent)
+  }
+
+  #take(index: number): T | undefined {
+    this.#turn = index
+    const entry = this.#entries[index]
+    entry?.session.ask()
+    return entry
   }
 
   async #waitOrTell(options: OpenOptions<T>): Promise<T> {

@@ -161,6 +161,16 @@ export class Session implements ChannelHost {
     return this.available ? this.#keepalive.answers(limitMs) : Promise.resolve(false)
   }
 
+  /** Asks the peer for a frame, where none came lately: it is about to be given work. */
+  ask(): void {
+    if (this.available) this.#keepalive.ask()
+  }
+
+  /** The peer was asked and owes its answer for so long that others should be given work first. */
+  get silent(): boolean {
+    return this.#keepalive.owes
+  }
+
   /** Channels now open, pending ones included. */
   get channels(): number {
     return this.#channels.size

@@ -14,7 +14,17 @@ const lost = new LinkSocksError('ERR_LINK_LOST', 'gone')
 function setUp(groups: readonly string[] = [], options: Partial<SessionPoolOptions> = {}) {
   const clock = new ManualClock()
   const ofSessions = new ManualClock()
-  const entry = (group: string) => ({ group, session: new SessionEnd(memoryTransportPair()[0], ofSessions).session })
+  const peers: { wake(): Promise<void> }[] = []
+  const entry = (group: string) => {
+    const [near, far] = memoryTransportPair()
+    const { session } = new SessionEnd(near, ofSessions)
+    const wake = async (): Promise<void> => {
+      far.pong()
+      await settle()
+    }
+    peers.push({ wake })
+    return { group, session }
+  }
   type Entry = ReturnType<typeof entry>
   const texts = { noneText: 'there is none', crowdedText: 'too many wait' }
   const pool = new SessionPool<Entry>({ clock, maxWaiting: MAX_WAITING, ...texts, ...options })
@@ -37,7 +47,7 @@ function setUp(groups: readonly string[] = [], options: Partial<SessionPoolOptio
     pool.remove(each)
     each.session.abort(lost)
   }
-  return { clock, pool, entry, add, entries, ofGroup, choose, chosen, lose }
+  return { clock, ofSessions, peers, pool, entry, add, entries, ofGroup, choose, chosen, lose }
 }
 
 describe('SessionPool', () => {
@@ -46,6 +56,31 @@ describe('SessionPool', () => {
     const turns = await chosen(6)
     expect(turns.slice(0, 3).toSorted()).toEqual(['a', 'b', 'c'])
     expect(turns.slice(3)).toEqual(turns.slice(0, 3))
+  })
+
+  it('gives work last to those that owe an answer, and in turn again once they sent something', async () => {
+    const { entries, chosen, ofSessions, peers } = setUp(['a', 'b', 'c'])
+    ofSessions.advance(250)
+    await chosen(3)
+    ofSessions.advance(250)
+    const [first, second, third] = peers
+    // a answers; b and c stay silent
+    await first?.wake()
+    expect(entries.map(({ session }) => session.silent)).toEqual([false, true, true])
+    expect(await chosen(3)).toEqual(['a', 'a', 'a'])
+    await second?.wake()
+    expect(new Set(await chosen(4))).toEqual(new Set(['a', 'b']))
+    await third?.wake()
+    expect(new Set(await chosen(3))).toEqual(new Set(['a', 'b', 'c']))
+  })
+
+  it('gives work to a silent one where there is no other', async () => {
+    const { chosen, ofSessions } = setUp(['a', 'b'])
+    ofSessions.advance(250)
+    await chosen(2)
+    ofSessions.advance(250)
+    expect(await chosen(2, 'a')).toEqual(['a', 'a'])
+    expect((await chosen(2)).length).toBe(2)
   })
 
   it('leaves removed entries out, also while it is in turn', async () => {
