@@ -87,11 +87,35 @@ export class Keepalive {
     this.#sendPing()
   }
 
-  /** Whether it was asked, and has sent nothing for four round trips since, at least {@link OWES_AFTER_MS}. */
+  /**
+   * Milliseconds until a peer that was asked owes its answer: four round trips, at least {@link OWES_AFTER_MS}, in which it sent
+   * nothing; `undefined` where none was asked, or something came since.
+   */
+  get dueMs(): number | undefined {
+    if (this.#askedAt === undefined) return undefined
+    return Math.max(0, this.#askedAt + this.#patienceMs - this.#options.clock.now())
+  }
+
+  get #patienceMs(): number {
+    return Math.max(OWES_AFTER_MS, OWES_AFTER_TRIPS * (this.#roundTripMs ?? 0))
+  }
+
+  /** Calls back once the peer owes an answer, if from now on it sends nothing. */
+  whenOwes(callback: () => void): Timer {
+    const { clock } = this.#options
+    const since = clock.now()
+    const look = (): void => {
+      if (this.owes) return callback()
+      if (this.#lastActivity > since) return
+      this.ask()
+      if (this.dueMs !== undefined) timer = clock.after(this.dueMs, look)
+    }
+    let timer = clock.after(this.dueMs ?? this.#patienceMs, look)
+    return { cancel: () => timer.cancel() }
+  }
+
   get owes(): boolean {
-    if (this.#askedAt === undefined) return false
-    const limit = Math.max(OWES_AFTER_MS, OWES_AFTER_TRIPS * (this.#roundTripMs ?? 0))
-    return this.#options.clock.now() - this.#askedAt >= limit
+    return this.dueMs === 0
   }
 
   /** A frame arrived. */

@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { AbortOptions, Clock } from '../ports.js'
+import { openBesides } from './open-besides.js'
 import type { Session } from './session.js'
 
 /** Sessions tried for one request when session after session is lost under it. */
@@ -22,9 +23,13 @@ export interface ChooseOptions<T> extends AbortOptions {
   readonly only?: ((entry: T) => boolean) | undefined
 }
 
-export interface OpenOptions<T> extends ChooseOptions<T> {
+export interface OpenOptions<T, R> extends ChooseOptions<T> {
   /** Whether the next entry is tried after this error of a session that was lost. @default always */
   readonly goesOn?: ((error: LinkSocksError) => boolean) | undefined
+  /**
+   * Disposes of what a session opened after all, when another one was faster. @default a session that owes an answer is waited for
+   */
+  readonly discard?: ((opened: R) => void) | undefined
   /** Hears why no entry could be chosen, before `open()` rejects. */
   readonly unserved?: ((error: LinkSocksError) => void) | undefined
 }
@@ -83,18 +88,32 @@ export class SessionPool<T extends { readonly session: Session }> {
   }
 
   /**
-   * Opens something through one entry after another, up to {@link MAX_SESSIONS_TRIED}, while the chosen one is lost under it.
+   * Opens something through one entry after another, up to {@link MAX_SESSIONS_TRIED}, while the chosen one is lost under it. Through one
+   * that owes an answer another one is asked besides, where there is one and `discard` is given: the first answer counts.
    * @throws {LinkSocksError} as choose(), and what `open` throws
    */
-  async open<R>(open: (entry: T) => Promise<R>, options: OpenOptions<T> = {}): Promise<R> {
+  async open<R>(open: (entry: T) => Promise<R>, options: OpenOptions<T, R> = {}): Promise<R> {
     for (let attempt = 1; ; attempt += 1) {
       const entry = this.#next(options.only) ?? (await this.#waitOrTell(options))
       try {
-        return await open(entry)
+        return await this.#openBesides(entry, open, options)
       } catch (thrown) {
         if (attempt >= MAX_SESSIONS_TRIED || !wasLost(entry, thrown, options)) throw thrown
       }
     }
+  }
+
+  #openBesides<R>(first: T, open: (entry: T) => Promise<R>, options: OpenOptions<T, R>): Promise<R> {
+    if (options.discard === undefined || this.#entries.length < 2) return open(first)
+    const others = (asked: readonly T[]) => (entry: T) => !asked.includes(entry) && options.only?.(entry) !== false
+    return openBesides(first, {
+      open,
+      discard: options.discard,
+      next: (asked) => {
+        const entry = this.#next(others(asked))
+        return entry?.session.silent === false ? entry : undefined
+      },
+    })
   }
 
   /** In turn; those whose peers owe an answer come last, and are given work again as soon as they send anything. */
@@ -118,7 +137,7 @@ export class SessionPool<T extends { readonly session: Session }> {
     return entry
   }
 
-  async #waitOrTell(options: OpenOptions<T>): Promise<T> {
+  async #waitOrTell<R>(options: OpenOptions<T, R>): Promise<T> {
     try {
       return await this.#wait(options)
     } catch (thrown) {
@@ -158,7 +177,7 @@ export class SessionPool<T extends { readonly session: Session }> {
 function wasLost<T extends { readonly session: Session }>(
   { session }: T,
   thrown: unknown,
-  { goesOn, signal }: OpenOptions<T>,
+  { goesOn, signal }: Pick<OpenOptions<T, unknown>, 'goesOn' | 'signal'>,
 ): boolean {
   if (!(thrown instanceof LinkSocksError) || session.available || signal?.aborted === true) return false
   return goesOn?.(thrown) ?? true

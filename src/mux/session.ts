@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { Clock, Crypto, Inflate, MessageTransport, TransportClose } from '../ports.js'
+import type { Clock, Crypto, Inflate, MessageTransport, Timer, TransportClose } from '../ports.js'
 import {
   type ConnectMessage,
   decodeMessage,
@@ -164,6 +164,11 @@ export class Session implements ChannelHost {
   /** Asks the peer for a frame, where none came lately: it is about to be given work. */
   ask(): void {
     if (this.available) this.#keepalive.ask()
+  }
+
+  /** Calls back once the peer is {@link silent}, if from now on it sends nothing. */
+  whenSilent(callback: () => void): Timer {
+    return this.#keepalive.whenOwes(callback)
   }
 
   /** The peer was asked and owes its answer for so long that others should be given work first. */

@@ -186,6 +186,56 @@ describe('Keepalive.ask', () => {
   })
 })
 
+describe('Keepalive.whenOwes', () => {
+  it('calls back once the peer has sent nothing for 250 ms and then left a ping unanswered for as long', () => {
+    const { clock, frames, keepalive } = setUp()
+    let called = 0
+    keepalive.whenOwes(() => called++)
+    clock.advance(250)
+    expect([frames, called]).toEqual([['ping'], 0])
+    clock.advance(249)
+    expect(called).toBe(0)
+    clock.advance(1)
+    expect(called).toBe(1)
+    clock.advance(300)
+    expect(called).toBe(1)
+  })
+
+  it('never does when something comes meanwhile, or it is cancelled', () => {
+    for (const [before, after] of [
+      [100, 0],
+      [250, 100],
+    ] as const) {
+      const { clock, keepalive } = setUp()
+      let called = 0
+      keepalive.whenOwes(() => called++)
+      clock.advance(before)
+      keepalive.activity()
+      clock.advance(after)
+      clock.advance(700)
+      expect(called).toBe(0)
+    }
+    const { clock, keepalive } = setUp()
+    let called = 0
+    const watch = keepalive.whenOwes(() => called++)
+    clock.advance(300)
+    watch.cancel()
+    clock.advance(700)
+    expect(called).toBe(0)
+  })
+
+  it('does so sooner where a ping is out already', () => {
+    const { clock, keepalive } = setUp()
+    clock.advance(250)
+    keepalive.ask()
+    clock.advance(200)
+    let called = 0
+    keepalive.whenOwes(() => called++)
+    clock.advance(50)
+    expect(called).toBe(1)
+  })
+})
+
 describe('Keepalive.answers', () => {
   it('pings at once, and any frame is an answer', async () => {
     const { clock, frames, keepalive } = setUp()

@@ -90,6 +90,74 @@ describe('passing a channel on', () => {
     expect(textOf(connector)).toBe('hello')
   })
 
+  describe('with a provider that is asleep', () => {
+    async function asked() {
+      const { world, connector, provider } = await pair()
+      const second = await world.join('tenant')
+      const id = uuid()
+      await connector.send(connectTcp(id))
+      const [first, other] = connects(provider) === 1 ? [provider, second] : [second, provider]
+      first.clear()
+      return { world, connector, first, other, id }
+    }
+
+    it('turns to the next one when its link owes an answer, and tells the one that sleeps', async () => {
+      const { world, connector, first, other, id } = await asked()
+      first.transport.pause()
+      await world.clock.advanceAsync(499)
+      expect(connects(other)).toBe(0)
+      await world.clock.advanceAsync(1)
+      expect(connects(other)).toBe(1)
+      await other.send(accept(id), data(id, 'hello'))
+      expect(textOf(connector)).toBe('hello')
+      first.transport.resume()
+      await settle()
+      expect(endingsOf(first)).toHaveLength(1)
+      await first.send(accept(id), data(id, 'late'))
+      expect(textOf(connector)).toBe('hello')
+    })
+
+    it('gives further channels to the others at once, until it sends something', async () => {
+      const { world, connector, first, other } = await asked()
+      first.transport.pause()
+      await world.clock.advanceAsync(500)
+      for (let count = 0; count < 4; count += 1) await connector.send(connectTcp(uuid()))
+      expect(connects(other)).toBe(5)
+      first.transport.resume()
+      await settle()
+      const before = connects(first)
+      for (let count = 0; count < 4; count += 1) await connector.send(connectTcp(uuid()))
+      expect(connects(first)).toBe(before + 2)
+    })
+
+    it('waits for one that dials slowly while its link answers', async () => {
+      const { world, connector, first, other, id } = await asked()
+      await world.clock.advanceAsync(9_000)
+      expect(connects(other)).toBe(0)
+      await first.send(accept(id), data(id, 'slow'))
+      expect(textOf(connector)).toBe('slow')
+    })
+
+    it('turns to nobody once data has gone there', async () => {
+      const { world, connector, first, other, id } = await asked()
+      await connector.send(data(id, 'early'))
+      first.transport.pause()
+      await world.clock.advanceAsync(5_000)
+      expect(connects(other)).toBe(0)
+    })
+
+    it('asks at most three at a time', async () => {
+      const { world, connector, first, other } = await asked()
+      const more = [await world.join('tenant'), await world.join('tenant')]
+      for (const peer of [first, other, ...more]) peer.transport.pause()
+      await world.clock.advanceAsync(10_000)
+      for (const peer of [first, other, ...more]) peer.transport.resume()
+      await settle()
+      expect([first, other, ...more].reduce((sum, peer) => sum + connects(peer), 0)).toBeLessThanOrEqual(3)
+      expect(connector.of(MessageType.ConnectResponse)).toEqual([])
+    })
+  })
+
   it('asks nobody else once data has passed: two destinations must not be mixed', async () => {
     const { world, connector, provider } = await pair()
     const id = uuid()

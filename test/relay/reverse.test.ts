@@ -232,6 +232,37 @@ describe('ReverseDialer', () => {
     expect(await stream).toHaveProperty('start')
   })
 
+  it('asks another provider besides one that is asleep, takes the first answer and ends what comes after it', async () => {
+    const { world, dialer } = await reverseWorld()
+    const providers = [await world.join('tenant'), await world.join('tenant')]
+    const stream = outcome(dialer.dial(TARGET))
+    await settle()
+    const asleep = providers.find((peer) => peer.of(MessageType.Connect).length > 0) as Peer
+    const awake = providers.find((peer) => peer !== asleep) as Peer
+    const id = lastConnect(asleep)
+    asleep.transport.pause()
+    await world.clock.advanceAsync(500)
+    await awake.send(accept(lastConnect(awake)))
+    expect(await stream).toHaveProperty('start')
+    asleep.transport.resume()
+    await settle()
+    await asleep.send(accept(id))
+    await settle()
+    expect(asleep.of(MessageType.Disconnect)).toHaveLength(1)
+    expect(awake.of(MessageType.Disconnect)).toEqual([])
+  })
+
+  it('waits for a provider that dials slowly while its link answers', async () => {
+    const { world, dialer } = await reverseWorld()
+    const providers = [await world.join('tenant'), await world.join('tenant')]
+    const stream = outcome(dialer.dial(TARGET))
+    await world.clock.advanceAsync(9_000)
+    const asked = providers.filter((peer) => peer.of(MessageType.Connect).length > 0)
+    expect(asked).toHaveLength(1)
+    await asked[0]?.send(accept(lastConnect(asked[0])))
+    expect(await stream).toHaveProperty('start')
+  })
+
   it('passes a refusal on and asks nobody else', async () => {
     const { world, dialer } = await reverseWorld()
     const providers = [await world.join('tenant'), await world.join('tenant')]

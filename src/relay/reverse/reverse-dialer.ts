@@ -1,3 +1,4 @@
+import { LinkSocksError } from '../../errors.js'
 import { SessionDialer } from '../../mux/session-dialer.js'
 import type { ByteStream, DatagramSocket, Dialer, DialOptions, ProxyProtocol, Target } from '../../ports.js'
 import type { Providers } from '../clients/providers.js'
@@ -24,17 +25,30 @@ export class ReverseDialer implements Dialer {
   }
 
   dial(target: Target, options?: DialOptions): Promise<ByteStream> {
-    return this.#open((dialer) => dialer.dial(target, options), options)
+    return this.#open(
+      (dialer) => dialer.dial(target, options),
+      (stream) => stream.abort(beaten()),
+      options,
+    )
   }
 
   associate(options?: DialOptions): Promise<DatagramSocket> {
-    return this.#open((dialer) => dialer.associate(options), options)
+    return this.#open(
+      (dialer) => dialer.associate(options),
+      (socket) => socket.close(),
+      options,
+    )
   }
 
-  #open<T>(open: (dialer: Dialer) => Promise<T>, { signal, inbound }: DialOptions = {}): Promise<T> {
+  #open<T>(
+    open: (dialer: Dialer) => Promise<T>,
+    discard: (opened: T) => void,
+    { signal, inbound }: DialOptions = {},
+  ): Promise<T> {
     return this.#providers.open((client) => open(this.#dialerOf(client, inbound)), {
       waitMs: REVERSE_WAIT_MS,
       signal,
+      discard,
       // a provider that vanished has dialled for nobody: the next one may, unless it was the relay that ended it
       goesOn: ({ code }) => code !== 'ERR_SHUTTING_DOWN',
       unserved: (error) => this.#options.streams.refused('reverse', error),
@@ -48,4 +62,8 @@ export class ReverseDialer implements Dialer {
       observe: (target) => streams.observe({ mode: 'reverse', inbound, tokenId, target, provider: client }),
     })
   }
+}
+
+function beaten(): LinkSocksError {
+  return new LinkSocksError('ERR_CANCELLED', 'another provider answered first')
 }

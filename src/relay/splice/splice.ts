@@ -2,8 +2,10 @@ import { LinkSocksError } from '../../errors.js'
 import { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
+import { MAX_SESSIONS_AT_ONCE } from '../../mux/open-besides.js'
 import type { Session } from '../../mux/session.js'
 import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
+import type { Timer } from '../../ports.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
@@ -60,6 +62,7 @@ export class Splice {
   readonly #linger: Linger
   readonly #meter = new Meter()
   readonly #stream: TrackedStream
+  #silence: Timer | undefined
   /** Why one end aborted, while what it sent before still drains. */
   #reset: LinkSocksError | undefined
 
@@ -166,6 +169,29 @@ export class Splice {
     // in turn with the data of other channels: nobody can fill the provider's session with Connects
     for (const raw of [inOurVersion(this.#connect), ...waiting]) this.#provider.send(raw)
     if (this.#connector.done && !this.#over) this.#linger.begin()
+    this.#watchSilence(client.session)
+  }
+
+  /** A provider whose link owes an answer is left for one whose link does not, while nothing but the Connect has gone there. */
+  #watchSilence(from: Session): void {
+    this.#silence?.cancel()
+    const asks = (): boolean => this.#phase === 'asked' && this.#provider?.session === from
+    if (this.#attempts >= MAX_SESSIONS_AT_ONCE) return
+    this.#silence = from.whenSilent(() => {
+      if (!asks()) return
+      const turn = (client: RelayClient): void => void (asks() && !client.session.silent && this.#turnTo(client))
+      this.#options.choose({ signal: this.#cancelled.signal }).then(turn, () => {})
+    })
+  }
+
+  #turnTo(client: RelayClient): void {
+    this.#attempts += 1
+    const { channelId } = this.#options.connect
+    this.#provider?.farewell({ channelId, asked: false, answered: false }, abortOf(true), ResetCode.Protocol)
+    this.#provider?.drop()
+    this.#provider = undefined
+    this.#connector.releaseAll()
+    this.#join(client)
   }
 
   #refuse(error: LinkSocksError): void {
@@ -360,6 +386,7 @@ export class Splice {
     this.#stream.closed(error)
     // an error for each channel costs much, and mostly nobody waits for it
     if (this.#provider === undefined) this.#cancelled.abort(abortOf(true))
+    this.#silence?.cancel()
     this.#linger.stop()
     this.#gate?.close()
     this.#waiting.clear()
