@@ -5,13 +5,13 @@ import type { Decoded } from '../streams/handshake-stream.js'
 /** What a connection speaks, as its first bytes show; `other` is none of these. */
 export type InboundProtocol = 'socks5' | 'socks4' | 'http' | 'tls' | 'other'
 
-/** First bytes of a connection that are looked at: the longest method that is registered has 17, of those in use 11 and a space. */
-export const MAX_RECOGNISED_BYTES = 16
+/** First bytes of a connection that are looked at: the longest method that is registered has 17, and a space follows it. */
+export const MAX_RECOGNISED_BYTES = 18
 
 /** ContentType `handshake` of the record that a ClientHello comes in (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16
 
-/** A method and the space behind it. RFC 9110 section 9.1 allows more; all that are registered have no more than this. */
+/** A method and the space after it. RFC 9110 section 9.1 allows more characters; no method that is registered has others. */
 const HTTP_START = /^[A-Z][A-Z-]+ /
 const HTTP_BEGINNING = /^[A-Z][A-Z-]*$/
 

@@ -5,7 +5,7 @@ import type { SocksConnection } from '../socks/connection.js'
 
 const SOCKS4_REJECTED = encodeSocks4Reply(Cd4Reply.Rejected)
 
-const HTTP_BODY = 'This port does not serve HTTP. Set it as a SOCKS5 proxy (socks5h://host:port).\n'
+const HTTP_BODY = 'This port does not serve HTTP.\n'
 
 /** Shown by a browser or an HTTP client that was pointed at the port. */
 const HTTP_REJECTED: Uint8Array = new TextEncoder().encode(

@@ -138,7 +138,18 @@ async function readRequest(connection: InboundConnection): Promise<InboundReques
 /** HTTP has many requests on one connection: whoever serves it reads them. */
 async function handOver(connection: InboundConnection): Promise<InboundRequest> {
   const { serveHttp } = connection.inbound
-  return { serve: async () => serveHttp?.(httpClientOf(connection)) }
+  const serve = async (): Promise<void> => {
+    const client = httpClientOf(connection)
+    try {
+      await serveHttp?.(client)
+    } catch (thrown) {
+      const error = LinkSocksError.from(thrown, 'ERR_HTTP')
+      client.log.error('proxy.unavailable', { error: error.message })
+      client.stream.abort(error)
+      client.gone()
+    }
+  }
+  return { serve }
 }
 
 function httpClientOf({ handshake, inbound, options, since, closed }: InboundConnection): HttpClient {

@@ -219,7 +219,8 @@ export class Client implements AsyncDisposable {
 /** A proxy variable for all programs may lead to the very port that this client opens. */
 function withoutOwnPort({ proxyEnv, serverProxy, socks }: ClientOptions, log: Logger): ClientOptions['proxyEnv'] {
   if (proxyEnv === undefined || serverProxy !== undefined || socks === undefined) return proxyEnv
-  const own = variablesAt(socks.port ?? DEFAULT_SOCKS_PORT, proxyEnv)
+  const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT } = socks
+  const own = variablesAt({ host, port }, proxyEnv)
   for (const variable of own) {
     log.warn('proxy.ignored', { variable, reason: 'it leads to the proxy port of this client' })
   }

@@ -1,3 +1,4 @@
+import { isLoopback } from '../address.js'
 import { createExitDialer, parseProxyUrl } from '../exit/create-exit-dialer.js'
 import type { AccessSource } from '../exit/dial/access-rules.js'
 import { defaultEgressPolicy } from '../exit/dial/policy.js'
@@ -27,9 +28,9 @@ export function exitDialers(
   dialRules: AccessSource,
 ): (rules?: AccessSource) => Dialer {
   const proxy = exitProxy === undefined ? undefined : parseProxyUrl(exitProxy)
-  // behind a proxy these would be the proxy's
-  const direct = proxy === undefined && !allowOwnPorts
-  const policy = direct ? exceptOwnPorts(egressPolicy ?? defaultEgressPolicy) : egressPolicy
+  // behind a proxy on another machine these would be that machine's; names are looked up by the proxy, and not judged here
+  const here = proxy === undefined || isLoopback(proxy.host)
+  const policy = here && !allowOwnPorts ? exceptOwnPorts(egressPolicy ?? defaultEgressPolicy) : egressPolicy
   return (rules) =>
     createExitDialer({
       proxy,

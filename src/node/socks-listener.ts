@@ -33,6 +33,13 @@ function lazyHttp(pacHosts: readonly string[]): ServeHttp {
   let loaded: Promise<ServeHttp> | undefined
   return async (client) => {
     loaded ??= loadHttp(pacHosts)
+    try {
+      await loaded
+    } catch (thrown) {
+      // for want of descriptors, perhaps: the next client tries again
+      loaded = undefined
+      throw thrown
+    }
     return (await loaded)(client)
   }
 }

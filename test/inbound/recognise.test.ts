@@ -34,7 +34,7 @@ const ARRIVALS: readonly (readonly [name: string, bytes: Uint8Array, protocol: s
   ['an SSH banner', bytesOf('SSH-2.0-x\r\n'), 'other', 5],
   ['a method in lower case', bytesOf('get / HTTP/1.1\r\n'), 'other', 1],
   ['a word without a target', bytesOf('QUIT\r\n'), 'other', 5],
-  ['a word that is too long for a method', bytesOf('ANTIDISESTABLISH'), 'other', 16],
+  ['a word that is too long for a method', bytesOf('ANTIDISESTABLISHME'), 'other', 18],
   ['a single letter', bytesOf('A b'), 'other', 2],
   ['a word that begins like OPTIONS', bytesOf('OPTIONS\t/'), 'other', 8],
   ['a zero', hex('00'), 'other', 1],

@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ServerOptions } from '../../src/node/options.js'
 import { freePort } from '../support/ports.js'
+import { socksProxy } from '../support/proxies.js'
 import { httpOrigin } from './http-proxy/fixture.js'
 import { newClient, startServer } from './library-fixture.js'
 
@@ -32,6 +33,22 @@ describe('what an exit dials', () => {
         expect(await reached(host, target), `${host}:${target}`).toBe(false)
       }
     }
+  })
+
+  it('is none of these by an address with a zone, whatever else is allowed', async () => {
+    const { port, reached } = await pair({ egressPolicy: () => undefined })
+    for (const host of ['::1%lo', '::ffff:127.0.0.1%lo', '127.0.0.1'])
+      expect(await reached(host, port), host).toBe(false)
+  })
+
+  it('is none of these through a proxy on this machine', async () => {
+    const targetPort = await httpOrigin(() => {})
+    const proxy = await socksProxy({ targetPort })
+    onTestFinished(() => proxy.close())
+    const { port, reached } = await pair({ exitProxy: `socks5://127.0.0.1:${proxy.port}` })
+    expect(await reached('127.0.0.1', port)).toBe(false)
+    expect(await reached('127.0.0.1', targetPort)).toBe(true)
+    expect(proxy.requests).toEqual([`127.0.0.1:${targetPort}`])
   })
 
   it('is one of these where that is allowed', async () => {

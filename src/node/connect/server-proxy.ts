@@ -1,4 +1,5 @@
 import { isInNetwork, isLoopback, literalIp, parseIp, parseNetwork } from '../../address.js'
+import type { SocketAddress } from '../../ports.js'
 
 export interface ServerProxyOptions {
   /** Named by the user; wins over the environment, loopback hosts included. */
@@ -38,11 +39,16 @@ export function serverProxyFor(
 
 const VARIABLES = ['http_proxy', 'https_proxy', 'all_proxy'].flatMap((name) => [name, name.toUpperCase()])
 
-/** Variables of `env` that name a proxy at `port` of this machine: a client whose own port that is would wait for itself. */
-export function variablesAt(port: number, env: Readonly<Record<string, string | undefined>>): readonly string[] {
+/** Variables of `env` that name a proxy where a client is about to listen itself: it would wait for itself. */
+export function variablesAt(
+  { host, port }: SocketAddress,
+  env: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const everywhere = host === '0.0.0.0' || host === '::'
   return VARIABLES.filter((name) => {
     const { hostname, port: named } = parsed(withScheme(env[name]?.trim() ?? ''))
-    return named === String(port) && isLoopback(bareHost(hostname))
+    const proxy = bareHost(hostname)
+    return named === String(port) && (proxy === host || ((everywhere || isLoopback(host)) && isLoopback(proxy)))
   })
 }
 

@@ -1,4 +1,10 @@
-import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import {
+  type ClientRequest,
+  type IncomingMessage,
+  type InformationEvent,
+  request,
+  type ServerResponse,
+} from 'node:http'
 import { LinkSocksError } from '../../errors.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { errorCode } from '../system/error-code.js'
@@ -100,11 +106,11 @@ class Forwarding {
       if (!response.writableFinished) this.#end(origin)
     }
     response.once('close', left)
-    origin.on('information', ({ statusCode, rawHeaders }) => this.#inform(statusCode, rawHeaders))
+    origin.on('information', (informed) => this.#inform(informed))
     origin.on('response', (incoming) => this.#answer(origin, incoming))
     origin.on('upgrade', (incoming, socket, head) => {
       response.off('close', left)
-      if (upgraded === undefined || !(socket instanceof HttpSocket)) {
+      if (upgraded === undefined || !(socket instanceof HttpSocket) || !isWebSocket(incoming)) {
         socket.destroy()
         return this.#failed(protocolError('an upgrade that nobody asked for'))
       }
@@ -134,16 +140,16 @@ class Forwarding {
   }
 
   /** 1xx: to HTTP/1.0 there are none, and 100 is for a client that waits for it (RFC 9110 section 15.2). */
-  #inform(status: number, rawHeaders: readonly string[]): void {
+  #inform({ statusCode: status, httpVersion, rawHeaders }: InformationEvent): void {
     const { message, response, expectsContinue } = this.#options
-    if (message.httpVersion === '1.0' || response.headersSent || this.#over) return
+    if (httpVersion !== '1.1' || message.httpVersion === '1.0' || response.headersSent || this.#over) return
     // there may be any number of them, and a client can do without
     if (response.socket === null || response.socket.writableNeedDrain) return
     if (status === 100) {
       if (expectsContinue) response.writeContinue()
       return
     }
-    response.socket.write(headOf(status, endToEnd(rawHeaders)), 'latin1')
+    response.socket.write(headOf(status, endToEnd(rawHeaders, ['content-length'])), 'latin1')
   }
 
   #answer(origin: ClientRequest, incoming: IncomingMessage): void {
@@ -232,4 +238,9 @@ function protocolError(what: string): Failure {
 
 function broken(type: string, text: string): Failure {
   return { answer: failure(502, type, text), error: new LinkSocksError('ERR_HTTP', text) }
+}
+
+/** WebSockets are all that is asked for (see `hopFields`); whatever else an origin turns to was not agreed on (RFC 9110 section 7.8). */
+function isWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket'
 }

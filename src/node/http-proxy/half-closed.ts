@@ -14,7 +14,8 @@ export function limitHalfClosed(socket: HttpSocket, clock: Clock): void {
   const watch = (): void => {
     const before = socket.bytesWritten
     timer = clock.after(HALF_CLOSED_MS, () => {
-      if (socket.bytesWritten !== before) return watch()
+      // what waits for the client waits for no origin
+      if (socket.bytesWritten !== before || socket.writableLength > 0) return watch()
       socket.destroy(new LinkSocksError('ERR_STREAM_RESET', 'the client has ended its side, and nothing comes for it'))
     })
   }

@@ -109,10 +109,15 @@ function connectionNames(rawHeaders: readonly string[]): string[] {
 /** What frames a message or leads it to its resource. */
 const FRAMING = new Set(['content-length', 'host', 'content-encoding', 'content-type', 'content-range', 'trailer'])
 
+/** As many as a proxy supports (RFC 9110 section 7.6.2). */
+const MAX_FORWARDS = 255
+
 /** How much further a request may go, for those methods that are limited (RFC 9110 section 7.6.2). */
 export function forwardsLeft({ method, headers }: IncomingMessage): number | undefined {
   const given = String(headers['max-forwards'] ?? '')
-  return (method === 'OPTIONS' || method === 'TRACE') && /^\d+$/.test(given) ? Number(given) : undefined
+  return (method === 'OPTIONS' || method === 'TRACE') && /^\d+$/.test(given)
+    ? Math.min(Number(given), MAX_FORWARDS)
+    : undefined
 }
 
 /** What this hop asks of the next one: trailers, where the client takes them, because they are passed on. */

@@ -8,6 +8,10 @@ export interface ProxyAnswer {
   /** One line. */
   readonly text: string
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Why it is given, where that is no failure to connect. */
+  readonly code?: ErrorCode | undefined
+  /** So common that it is no line at level info. @default false */
+  readonly usual?: boolean | undefined
 }
 
 /** Name of this proxy in Proxy-Status (RFC 9209 section 2). */

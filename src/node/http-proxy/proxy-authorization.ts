@@ -26,8 +26,8 @@ export async function admit(client: HttpClient, { rawHeaders }: IncomingMessage)
     return 'admitted'
   }
   // clients ask without a password first, to hear that there is one
-  if (given.length === 0) return AUTHENTICATE
+  if (given.length === 0) return { ...AUTHENTICATE, usual: true }
   const { delayMs, refused } = unauthorized()
   if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
-  return refused ? TOO_MANY_ATTEMPTS : AUTHENTICATE
+  return { ...(refused ? TOO_MANY_ATTEMPTS : AUTHENTICATE), code: 'ERR_SOCKS_AUTH' }
 }

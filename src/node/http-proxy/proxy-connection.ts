@@ -214,7 +214,7 @@ export class ProxyConnection {
     if (problem !== undefined) return this.#reject(response, problem)
     if (url.startsWith('/')) return this.#page(message, response)
     const admission = await admit(this.#client, message)
-    if (admission !== 'admitted') return this.#answer(response, admission)
+    if (admission !== 'admitted') return this.#refuse(response, admission)
     return parseAbsolute(url) ?? this.#reject(response, { status: 400, text: wrongTarget(url) })
   }
 
@@ -308,7 +308,8 @@ export class ProxyConnection {
 
   /** The origin has switched: both connections are joined, and nothing of them is HTTP any more. */
   async #join({ statusCode = 101, rawHeaders, headers }: IncomingMessage, far: HttpSocket): Promise<void> {
-    const fields = [...endToEnd(rawHeaders), 'Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? '']
+    const kept = endToEnd(rawHeaders, ['content-length'])
+    const fields = [...kept, 'Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? '']
     this.socket.write(headOf(statusCode, fields), 'latin1')
     far.on('error', () => {})
     const origin = far.release()
@@ -342,7 +343,7 @@ export class ProxyConnection {
     this.#refuse(response, answer)
   }
 
-  #refuse(response: ServerResponse, answer: ProxyAnswer, target?: Target, error?: LinkSocksError): void {
+  #refuse(response: ServerResponse, answer: ProxyAnswer, target?: Target, error?: LinkSocksError): undefined {
     this.#log(answer, target, error)
     this.#answer(response, answer)
   }
@@ -356,14 +357,15 @@ export class ProxyConnection {
     response.end(response.req.method === 'HEAD' ? undefined : body)
   }
 
-  #log({ status, text }: ProxyAnswer, target: Target | undefined, error?: LinkSocksError): void {
+  #log({ status, text, usual, ...answer }: ProxyAnswer, target?: Target, error?: LinkSocksError): void {
+    const code = answer.code ?? error?.code
     const { log, remoteAddress } = this.#client
-    const level = error?.code === 'ERR_CANCELLED' || error?.code === 'ERR_STREAM_RESET' ? 'debug' : 'info'
+    const level = usual || code === 'ERR_CANCELLED' || code === 'ERR_STREAM_RESET' ? 'debug' : 'info'
     log[level]('proxy.failed', {
       client: remoteAddress.host,
       target: target && addressText(target),
       status,
-      code: error?.code,
+      code,
       error: text,
     })
   }

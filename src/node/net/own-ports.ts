@@ -30,7 +30,8 @@ function inspectorPort(): number | undefined {
 }
 
 function isHere(host: string): boolean {
-  const ip = canonicalIp(host)
+  // a zone changes nothing about the machine
+  const ip = canonicalIp(host.replace(/%.*$/, ''))
   if (ip === undefined) return false
   return isLoopback(ip) || UNSPECIFIED.includes(ip) || ownAddresses().includes(ip)
 }

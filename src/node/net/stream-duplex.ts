@@ -46,7 +46,7 @@ export class StreamDuplex extends Duplex {
     })
   }
 
-  /** Given to the stream so far. */
+  /** Bytes that have left so far. */
   get bytesWritten(): number {
     return this.#bytesWritten
   }
@@ -127,13 +127,13 @@ export class StreamDuplex extends Duplex {
       return
     }
     this.#leaving = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
-    this.#bytesWritten += this.#leaving
     for (const chunk of chunks) this.#stream.write(chunk)
     if (this.#leaving === 0) this.#finishWrite()
   }
 
   #onWritten(bytes: number): void {
     this.#leaving -= bytes
+    this.#bytesWritten += bytes
     if (this.#leaving <= 0) this.#finishWrite()
   }
 

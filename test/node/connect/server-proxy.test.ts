@@ -134,8 +134,11 @@ describe('variablesAt', () => {
       https_proxy: 'http://192.0.2.1:9870',
       no_proxy: '127.0.0.1:9870',
     }
-    expect(variablesAt(9_870, env)).toEqual(['http_proxy', 'HTTPS_PROXY', 'all_proxy'])
-    expect(variablesAt(80, { http_proxy: 'http://127.0.0.1:80' })).toEqual(['http_proxy'])
-    expect(variablesAt(1, { http_proxy: '', all_proxy: 'http://[', HTTP_PROXY: undefined })).toEqual([])
+    expect(variablesAt({ host: '127.0.0.1', port: 9_870 }, env)).toEqual(['http_proxy', 'HTTPS_PROXY', 'all_proxy'])
+    expect(variablesAt({ host: '192.0.2.1', port: 9_870 }, env)).toEqual(['https_proxy'])
+    expect(variablesAt({ host: 'localhost', port: 80 }, { http_proxy: 'http://127.0.0.1:80' })).toEqual(['http_proxy'])
+    expect(
+      variablesAt({ host: '0.0.0.0', port: 1 }, { http_proxy: '', all_proxy: 'http://[', HTTP_PROXY: undefined }),
+    ).toEqual([])
   })
 })

@@ -31,6 +31,20 @@ describe('a client that has ended its side', () => {
     expect(proxy.clock.pending).toBe(0)
   })
 
+  it('is waited for while it reads slowly', async () => {
+    const proxy = new MemoryProxy({ stalledClient: true })
+    proxy.client.send(GET)
+    await proxy.quiet()
+    const [origin] = proxy.origins
+    origin?.send(`HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n${'x'.repeat(4_000_000)}`)
+    await proxy.quiet()
+    proxy.client.end()
+    await proxy.quiet()
+    proxy.clock.advance(600_000)
+    await proxy.quiet()
+    expect([origin?.state, proxy.client.state]).toEqual(['open', 'open'])
+  })
+
   it('gets an answer that takes its time, as long as something comes', async () => {
     const { proxy, origin } = await halfClosed()
     for (let minute = 0; minute < 5; minute += 1) {
