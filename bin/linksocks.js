@@ -7,13 +7,30 @@ process.on('SIGUSR1', () => {})
 process.env.UV_THREADPOOL_SIZE ??= '64'
 
 // a hang-up is about the terminal: where there is none (nohup, a service) it is no request to end
+const { closeSync } = require('node:fs')
 const { isatty } = require('node:tty')
 const onTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
-if (!onTerminal) process.on('SIGHUP', () => {})
+
+// Node sets the terminal back at the end, and aborts where that is gone; descriptors that are closed it leaves alone
+let hungUp = false
+process.on('SIGHUP', () => {
+  hungUp = true
+})
+const end = (code) => {
+  if (hungUp) for (const descriptor of [0, 1, 2]) closeQuietly(descriptor)
+  process.exit(code)
+}
+function closeQuietly(descriptor) {
+  try {
+    closeSync(descriptor)
+  } catch {
+    // closed before
+  }
+}
 
 // until main() listens for signals itself nothing is open: the request to end is met at once
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT', ...(onTerminal ? ['SIGHUP'] : [])]
-const endEarly = () => process.exit(0)
+const endEarly = () => end(0)
 for (const signal of SIGNALS) process.on(signal, endEarly)
 
 async function run() {
@@ -30,4 +47,4 @@ async function run() {
 }
 
 // exits even where an aborted shutdown has left sockets open
-void run().then((code) => process.exit(code))
+void run().then(end)

@@ -60,7 +60,9 @@ export function writeUsage(io: CliIo): void {
 function buildProgram(io: CliIo, words: readonly string[], run: (invocation: Invocation) => void): Command {
   const version = `linksocks ${packageVersion()}`
   const program = new Command('linksocks')
-    .description('SOCKS5 through a plain WebSocket: use the network of another machine, or offer this one.')
+    .description(
+      'SOCKS5 and HTTP proxies through a plain WebSocket: use the network of another machine, or offer this one.',
+    )
     .usage('<command> [flags]')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')

@@ -165,6 +165,9 @@ function checkSocks({ socks, reverse = false }: ClientOptions): void {
   }
   checkInteger('socks.port', socks.port, 0, MAX_PORT)
   checkProxyPort('socks.', socks)
+  if (socks.username !== undefined && socks.proxyProtocols?.every((protocol) => protocol === 'socks4')) {
+    throw new LinkSocksError('ERR_OPTION', 'socks.proxyProtocols: SOCKS4 has no password, add socks5 or http')
+  }
   // RFC 1929 section 2: no client could send more
   checkText('socks.username', socks.username, 1)
   checkText('socks.password', socks.password, 1)

@@ -39,7 +39,12 @@ export function parseInteger(text: string, min: number, max: number, what = 'a n
 
 /** `socks5,http`: one or more of {@link PROXY_PROTOCOLS}. */
 export function parseProxyProtocols(text: string): readonly ProxyProtocol[] {
-  const given = text.split(',').map((name) => name.trim().toLowerCase())
+  const given = text.split(',').map((name) =>
+    name
+      .trim()
+      .toLowerCase()
+      .replace(/^socks4a$/, 'socks4'),
+  )
   const known = PROXY_PROTOCOLS.filter((protocol) => given.includes(protocol))
   if (known.length === given.length) return known
   throw invalid(`some of ${PROXY_PROTOCOLS.join(', ')}, each once, with commas between`, text)

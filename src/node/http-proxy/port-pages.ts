@@ -46,7 +46,11 @@ export function pageFor({ method, url, host }: PageRequest, facts: PortFacts): P
   if (path === '/')
     return { status: 200, type: 'text/html; charset=utf-8', body: help(proxy, facts), headers: PLAIN_PAGE }
   const direct = exceptionsOf(new URLSearchParams(url.slice(path.length)))
-  if (direct === undefined) return plain(400, 'direct: up to 64 patterns of letters, digits and . * ? : - _')
+  if (direct === undefined)
+    return plain(
+      400,
+      'direct: up to 64 patterns of letters, digits and . * ? : - _, such as *.local or 10.*; no networks',
+    )
   const body = pacFile({ proxy, protocols: facts.protocols, password: facts.password, direct })
   return { status: 200, type: PAC_TYPE, body, headers: { 'Cache-Control': 'no-cache' } }
 }
@@ -68,13 +72,14 @@ const PLAIN_PAGE = {
 
 const USES: Readonly<Record<ProxyProtocol, (address: string) => string>> = {
   socks5: (address) => `SOCKS5: socks5h://${address} (TCP and UDP)`,
-  socks4: (address) => `SOCKS4 and SOCKS4a: socks4a://${address} (TCP; not with a password)`,
+  socks4: (address) => `SOCKS4 and SOCKS4a: socks4a://${address} (TCP)`,
   http: (address) => `HTTP: http://${address} (TCP; there is no UDP through an HTTP proxy)`,
 }
 
 function help(proxy: Target, { protocols, password }: PortFacts): string {
   const address = addressText(proxy)
-  const uses = protocols.map((protocol) => `<li>${escaped(USES[protocol](address))}</li>`).join('\n')
+  const served = protocols.filter((protocol) => protocol !== 'socks4' || !password)
+  const uses = served.map((protocol) => `<li>${escaped(USES[protocol](address))}</li>`).join('\n')
   const pac = escaped(`http://${address}${PAC_PATH}`)
   return `<!doctype html>
 <html lang="en">

@@ -34,7 +34,8 @@ const BY_REP: Readonly<Record<number, readonly [number, string]>> = {
 /** What a client hears about a target that could not be connected to: what REP says to one of SOCKS5. */
 export function answerOfDial(error: LinkSocksError): ProxyAnswer {
   const nobody = NOBODY.includes(error.code) || error.message.includes(NO_PROVIDER)
-  if (nobody) return failure(503, 'destination_unavailable', 'there is nobody who could connect now')
+  if (nobody)
+    return failure(503, 'destination_unavailable', 'no provider or no link to the server: nobody can connect now')
   const [status, type] = BY_REP[repOf(error)] ?? [502, 'destination_unavailable']
   return failure(status, type, error.message)
 }

@@ -71,6 +71,7 @@ const accepted: readonly (readonly [string, (text: string) => unknown, string, u
   ['parseProxy', parseProxy, 'http://proxy', 'http://proxy'],
   ['parseProxyProtocols', parseProxyProtocols, 'socks5,socks4,http', ['socks5', 'socks4', 'http']],
   ['parseProxyProtocols', parseProxyProtocols, 'HTTP, socks5', ['socks5', 'http']],
+  ['parseProxyProtocols', parseProxyProtocols, 'socks4a', ['socks4']],
   ['parsePacHost', parsePacHost, 'proxy.example.com', 'proxy.example.com'],
   ['parseToken', parseToken, 'a', 'a'],
   ['parseToken', parseToken, 'ü'.repeat(127), 'ü'.repeat(127)],
