@@ -77,7 +77,7 @@ export const HEADER: Flag = {
 }
 export const CA_FILE: Flag = {
   flags: '--ca-file <path>',
-  help: "trust the certificate authorities in this PEM file instead of the system's",
+  help: "trust the certificate authorities in this PEM file, and no others; without it Node's list, NODE_EXTRA_CA_CERTS and from Node 22.15 on the system's",
   group: flags.CONNECTION,
 }
 export const SERVER_NAME: Flag = {

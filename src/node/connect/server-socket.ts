@@ -10,6 +10,7 @@ import { connectStep } from './connect-step.js'
 import { askProxy } from './proxy-handshake.js'
 import { type NamedProxy, type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
 import { connectToFirst, resolveHost } from './socket-connect.js'
+import { trustedAuthorities } from './trusted-authorities.js'
 
 export interface TlsOptions {
   /** PEM of certificate authorities to trust instead of the system's. */
@@ -140,13 +141,14 @@ function tlsPhase(
 ): Promise<Socket> {
   const name = tls.serverName ?? target.host
   const timeoutMs = timeouts?.tlsMs ?? DEFAULT_PHASE_TIMEOUTS.tlsMs
+  const ca = tls.ca ?? trustedAuthorities()
   return connectStep(`TLS with ${addressText(target)} failed`, { timeoutMs, signal, socket }, (deadline) => {
     const secure = connectTls({
       socket,
       host: name,
       // RFC 6066 section 3: no address in SNI
       ...(isIP(name) === 0 ? { servername: name } : {}),
-      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+      ...(ca === undefined ? {} : { ca }),
       rejectUnauthorized: tls.insecure !== true,
       ALPNProtocols: ['http/1.1'],
     })
@@ -193,7 +195,8 @@ const UNTRUSTED = new Set([
 
 function tlsProblem(error: Error): string {
   const code = errorCode(error)
-  if (UNTRUSTED.has(code)) return `the certificate is not trusted (${error.message}); name its authority to trust it`
+  if (UNTRUSTED.has(code))
+    return `the certificate is not trusted (${error.message}); name its authority by --ca-file (tls.ca) or NODE_EXTRA_CA_CERTS`
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'the certificate is for another name'
   if (code === 'CERT_HAS_EXPIRED') return 'the certificate has expired'
   if (code === 'ECONNRESET') return 'the connection was closed'

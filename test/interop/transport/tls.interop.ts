@@ -53,7 +53,7 @@ for (const kind of [NGINX, HAPROXY]) {
     it('is not trusted without --ca-file, and the error says what to do', async () => {
       const said = await failure(scene, `wss://localhost:${port}`)
       expect(said).toMatch(
-        /--url: TLS with localhost:\d+ failed: the certificate is not trusted \(.+\); name its authority to trust it/,
+        /--url: TLS with localhost:\d+ failed: the certificate is not trusted \(.+\); name its authority by --ca-file/,
       )
     })
 
