@@ -9,6 +9,8 @@ const TOKEN_HASH_CHARS = 64
 const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i
 // the URL parser would take `wss:///path` for the host `path`
 const EMPTY_HOST = /^[^:]*:\/\/([/\\?#]|$)/
+/** `fe80::1%eth0`, in brackets or not. */
+const ZONED_HOST = /^[a-z]+:\/\/\[?[\da-f]*:[\da-f:.]*%/i
 const WEBSOCKET_SCHEME: Readonly<Record<string, string>> = {
   'ws:': 'ws:',
   'wss:': 'wss:',
@@ -36,6 +38,12 @@ export function parseServerUrl(text: string): ServerUrl {
   const given = text.trim()
   const full = SCHEME.test(given) ? given : `wss://${given}`
   if (EMPTY_HOST.test(full)) throw notAUrl()
+  if (ZONED_HOST.test(full)) {
+    throw new LinkSocksError(
+      'ERR_URL',
+      'a URL carries no zone of an IPv6 address (RFC 9844): give the server a name in the hosts file',
+    )
+  }
   const url = webSocketUrl(full)
   if (url.hash !== '') throw new LinkSocksError('ERR_URL', 'a server URL has no #fragment: remove it')
   if (url.pathname === '/') url.pathname = SOCKET_PATH

@@ -96,6 +96,14 @@ describe('parseServerUrl', () => {
     expect(error.cause).toBeUndefined()
   })
 
+  it.each(['ws://[fe80::1%25eth0]:80', 'ws://[fe80::1%eth0]/socket', 'fe80::1%eth0', 'wss://fe80::1%1'])(
+    'says of %s that a URL carries no zone',
+    (text) => {
+      expect(() => parseServerUrl(text)).toThrow('a URL carries no zone of an IPv6 address')
+      expect(codeOf(() => parseServerUrl(text))).toBe('ERR_URL')
+    },
+  )
+
   it('throws nothing but ERR_URL, and what it accepts it accepts again', () => {
     const text = fc.oneof(
       fc.string(),
