@@ -117,6 +117,7 @@ class NodeHttpServer implements HttpServer {
   /** That one, and one for the other family of `localhost`. */
   #servers: readonly NetServer[] = []
   #closing: Promise<void> | undefined
+  #stopped = false
 
   constructor(options: HttpServerOptions) {
     this.#options = options
@@ -156,7 +157,9 @@ class NodeHttpServer implements HttpServer {
     this.#server.on('error', (error) => this.#options.log.error('http.failed', { error: error.message }))
   }
 
+  /** Takes no new connections; one that is under way ends with its answer. */
   stopAccepting(): void {
+    this.#stopped = true
     for (const server of this.#servers) if (server.listening) server.close()
   }
 
@@ -166,6 +169,7 @@ class NodeHttpServer implements HttpServer {
   }
 
   #close(): Promise<void> {
+    this.#stopped = true
     const timer = setTimeout(() => this.#connections.destroy(), CLOSE_GRACE_MS)
     // a WebSocket has a grace of its own
     for (const transport of this.#transports) transport.close(GOING_AWAY, 'server is shutting down')
@@ -244,14 +248,14 @@ class NodeHttpServer implements HttpServer {
       const request = toRequest(message, { signal: gone.signal, onRead })
       if (request instanceof Request) this.#hold(request, out)
       const response = request instanceof Request ? await this.#answer(request, message) : request
-      const last = !message.complete || message.headers.upgrade !== undefined || this.#closing !== undefined
+      const last = !message.complete || message.headers.upgrade !== undefined || this.#stopped
       if (last) out.setHeader('Connection', 'close')
       if (response instanceof Response) await writeResponse(response, out)
       else writeRefusal(response, out)
       if (bodyComes && !out.destroyed) await discardBody(message)
       out.end()
       // its header promised another request, which nobody waits for any more
-      if (this.#closing !== undefined) message.socket.destroySoon()
+      if (this.#stopped) message.socket.destroySoon()
       this.#connections.setPending(message.socket)
     } catch (thrown) {
       this.#options.log.error('http.response.failed', { error: remoteText(String(thrown)) })

@@ -649,4 +649,21 @@ describe('HttpServer', () => {
     await closing
     expect(await answer).toBe('late')
   })
+  it('ends a connection with the answer that was under way when it stopped accepting', async () => {
+    const [asked, stopped] = [deferred(), deferred()]
+    const { server, port } = await serve({
+      handle: async () => {
+        asked.resolve()
+        await stopped.promise
+        return new Response('last')
+      },
+    })
+    const answer = rawHttp(port, 'GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+    await asked.promise
+    server.stopAccepting()
+    stopped.resolve()
+    const { head, body } = await answer
+    expect(head.toLowerCase()).toContain('connection: close')
+    expect(body).toContain('last')
+  })
 })
