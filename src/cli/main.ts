@@ -85,7 +85,8 @@ async function prepareServer(settings: Settings, log: Logging, loadLibrary: () =
     logger.info('server.ready', { address, api: hasApi(options) })
     report(logger, announcements)
   }
-  return { service: { start, drainMs: readDrain(settings), close: (drainMs) => server.close({ drainMs }) }, started }
+  const { drainMs, drainIdleMs } = readDrain(settings)
+  return { service: { start, drainMs, close: (limitMs) => server.close({ drainMs: limitMs, drainIdleMs }) }, started }
 }
 
 async function prepareClient(
@@ -100,12 +101,13 @@ async function prepareClient(
   const { Client } = await loadLibrary()
   report(logger, notices)
   const client = new Client({ ...options, logger, traceMessages })
+  const { drainMs, drainIdleMs } = readDrain(settings)
   return {
     service: {
       start: () => client.start(),
       ended: client.closed,
-      drainMs: readDrain(settings),
-      close: (drainMs) => client.close({ drainMs }),
+      drainMs,
+      close: (limitMs) => client.close({ drainMs: limitMs, drainIdleMs }),
     },
   }
 }

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import { Exit } from '../exit/exit.js'
 import { type Logger, limitedLog, logWith, peerLog, remoteText } from '../log.js'
-import { drained } from '../mux/drained.js'
+import { type DrainLimits, drained } from '../mux/drained.js'
 import { HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
 import { ReplayBudget } from '../mux/resume/replay-budget.js'
@@ -140,12 +140,12 @@ export class Tunnel implements Dialer {
     await Promise.race([first, ended])
   }
 
-  /** Lets what is under way come to its end, for `limitMs` at most; nothing new begins. */
-  async drain(limitMs: number): Promise<void> {
+  /** Lets what is under way come to its end, within `limits`; nothing new begins. */
+  async drain(limits: DrainLimits): Promise<void> {
     this.#draining = true
     this.#pool.close(shuttingDown())
     for (const served of this.#served) served?.drain()
-    await drained(() => [...this.#sessions], limitMs, this.#options.clock)
+    await drained(() => [...this.#sessions], limits, this.#options.clock)
   }
 
   /** Ends every link and wait; `reason` is what `closed` then tells. Idempotent; all callers share one promise. */

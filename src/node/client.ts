@@ -120,8 +120,8 @@ export class Client implements AsyncDisposable {
    * Ends every link, stream and the SOCKS port; with `drainMs` nothing new begins and streams may end by themselves for so long
    * before that. Idempotent; all callers share one promise.
    */
-  close({ drainMs = 0 }: CloseOptions = {}): Promise<void> {
-    return this.#end(undefined, drainMs)
+  close(options: CloseOptions = {}): Promise<void> {
+    return this.#end(undefined, options)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -193,15 +193,15 @@ export class Client implements AsyncDisposable {
     return error
   }
 
-  #end(reason?: LinkSocksError, drainMs = 0): Promise<void> {
-    this.#closing ??= this.#close(reason, drainMs)
+  #end(reason?: LinkSocksError, options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(reason, options)
     return this.#closing
   }
 
-  async #close(reason: LinkSocksError | undefined, drainMs: number): Promise<void> {
+  async #close(reason: LinkSocksError | undefined, { drainMs = 0, drainIdleMs }: CloseOptions): Promise<void> {
     if (drainMs > 0) {
       this.#listener?.stopAccepting()
-      await this.#tunnel.drain(drainMs)
+      await this.#tunnel.drain({ limitMs: drainMs, idleMs: drainIdleMs })
     }
     await this.#tunnel.close(reason)
     const listener = await this.#listening?.catch(() => undefined)

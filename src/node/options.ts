@@ -45,6 +45,8 @@ interface CommonOptions extends PingOptions, ResumeOptions {
 export interface CloseOptions {
   /** Milliseconds that streams may take to end by themselves; nothing new begins meanwhile. @default 0 */
   readonly drainMs?: number | undefined
+  /** Milliseconds after which a stream that has carried nothing is not waited for any more. @default 2_000 */
+  readonly drainIdleMs?: number | undefined
 }
 
 export interface ServerOptions extends CommonOptions, ProxyPortOptions {

@@ -139,8 +139,8 @@ export class Server implements AsyncDisposable {
    * Ends every link, stream and port; with `drainMs` it takes nothing new and lets streams end by themselves for so long before
    * that. Idempotent; all callers share one promise.
    */
-  close({ drainMs = 0 }: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(drainMs)
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
     return this.#closing
   }
 
@@ -196,11 +196,11 @@ export class Server implements AsyncDisposable {
     void this.#relay.accept({ transport, query, admitted: known }, remoteAddress)
   }
 
-  async #close(drainMs: number): Promise<void> {
+  async #close({ drainMs = 0, drainIdleMs }: CloseOptions): Promise<void> {
     await this.#listening?.catch(() => {})
     if (drainMs > 0) {
       this.#http?.stopAccepting()
-      await this.#relay.drain(drainMs)
+      await this.#relay.drain({ limitMs: drainMs, idleMs: drainIdleMs })
     }
     await this.#relay.close()
     const http = this.#http

@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, limitedLog } from '../log.js'
-import { drained } from '../mux/drained.js'
+import { type DrainLimits, drained } from '../mux/drained.js'
 import type { AbortOptions, ProxyProtocol, ServerAccessRules, TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
 import { authenticate, type ConnectionAttempt, identifyQuery } from './admission/authenticate.js'
@@ -222,12 +222,12 @@ export class Relay implements RelayAdmin {
     }
   }
 
-  /** Takes nothing new, and lets what is under way come to its end, for `limitMs` at most. */
-  async drain(limitMs: number): Promise<void> {
+  /** Takes nothing new, and lets what is under way come to its end, within `limits`. */
+  async drain(limits: DrainLimits): Promise<void> {
     const tokens = [...this.#tokens.all()]
     this.#lifecycle.drain()
     this.clientTable.drain()
-    await drained(() => tokens.flatMap((token) => sessionsOf(token)), limitMs, this.#options.clock)
+    await drained(() => tokens.flatMap((token) => sessionsOf(token)), limits, this.#options.clock)
   }
 
   /** Ends every client and port, and closes the store. */

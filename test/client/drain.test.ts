@@ -85,7 +85,7 @@ describe('A provider', () => {
     const link = stage.server.link()
     link.send(encodeConnect({ protocol: 1, channelId: id(9), target: TARGET }))
     await settle()
-    const draining = stage.tunnel.drain(5_000)
+    const draining = stage.tunnel.drain({ limitMs: 5_000 })
     link.send(encodeConnect({ protocol: 1, channelId: id(8), target: TARGET }))
     await settle()
     expect(stage.exit.dialled).toHaveLength(1)

@@ -8,7 +8,7 @@ import { freePort } from '../support/ports.js'
 import { eventually } from '../support/wait.js'
 
 /** Streams end by themselves or the test fails: no drain ends before. */
-const PATIENT = ['--drain-timeout', '1h']
+const PATIENT = ['--drain-timeout', '1h', '--drain-idle', '1h']
 
 interface SlowTarget {
   readonly port: number
@@ -67,6 +67,15 @@ describe('SIGTERM', () => {
   it('ends what is still open after --drain-timeout', async () => {
     const target = await slowTarget(scene)
     const server = await scene.server(['-t', 'F', '--drain-timeout', '300ms'])
+    const client = await scene.listener(server.url, ['-t', 'F'])
+    const error = errorOf(await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port]))
+    expect(await server.process.end('SIGTERM')).toBe(0)
+    expect(await error).toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  it('waits for no stream that carries nothing', async () => {
+    const target = await slowTarget(scene)
+    const server = await scene.server(['-t', 'F', '--drain-timeout', '1h'])
     const client = await scene.listener(server.url, ['-t', 'F'])
     const error = errorOf(await socksConnect(scene, client.socksPort, ['127.0.0.1', target.port]))
     expect(await server.process.end('SIGTERM')).toBe(0)

@@ -117,6 +117,7 @@ const CLIENT_FLAGS: readonly Flag[] = [
   flags.NO_RESUME,
   flags.RESUME_TIMEOUT,
   flags.DRAIN_TIMEOUT,
+  flags.DRAIN_IDLE,
   ...LISTENER_FLAGS,
   ...EXIT_FLAGS,
   flags.ACCESS_RULE,

@@ -160,6 +160,12 @@ export const DRAIN_TIMEOUT: Flag = {
   group: OTHER,
   fallback: '8s',
 }
+export const DRAIN_IDLE: Flag = {
+  flags: '--drain-idle <duration>',
+  help: 'wait then for no stream that has carried nothing for so long',
+  group: OTHER,
+  fallback: '2s',
+}
 export const DEBUG: Flag = {
   flags: '-d, --debug',
   help: 'log more; -dd logs every message as well',

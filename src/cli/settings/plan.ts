@@ -1,11 +1,12 @@
 import { AccessList, parseAccessRule } from '../../exit/dial/access-rules.js'
 import type { LogFields } from '../../log.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes, type ResumeOptions } from '../../node/link-options.js'
-import type { ProxyPortOptions } from '../../node/options.js'
+import type { CloseOptions, ProxyPortOptions } from '../../node/options.js'
 import type { AccessRule } from '../../ports.js'
 import { optionError, type Settings } from './environment.js'
 import {
   ACCESS_RULE,
+  DRAIN_IDLE,
   DRAIN_TIMEOUT,
   type Flag,
   longName,
@@ -23,6 +24,8 @@ import { parseCredential, parseDuration, parsePacHost, parseProxyProtocols } fro
 
 /** Less than what service managers wait before they kill. */
 const DEFAULT_DRAIN_MS = 8_000
+/** 0 would read as no limit. */
+const MIN_DRAIN_IDLE_MS = 100
 
 /** A line for the log. */
 export interface Notice {
@@ -76,9 +79,12 @@ export function readProxyPort(settings: Settings): ProxyPortOptions {
   }
 }
 
-/** Milliseconds; 0: no waiting. */
-export function readDrain(settings: Settings): number {
-  return settings.value(DRAIN_TIMEOUT, (text) => parseDuration(text, 0)) ?? DEFAULT_DRAIN_MS
+/** `drainMs` 0: no waiting. */
+export function readDrain(settings: Settings): CloseOptions & { readonly drainMs: number } {
+  return {
+    drainMs: settings.value(DRAIN_TIMEOUT, (text) => parseDuration(text, 0)) ?? DEFAULT_DRAIN_MS,
+    drainIdleMs: settings.value(DRAIN_IDLE, (text) => parseDuration(text, MIN_DRAIN_IDLE_MS)),
+  }
 }
 
 /** @returns `undefined` when none is given. @throws {LinkSocksError} ERR_OPTION, in the deployed words */

@@ -166,6 +166,7 @@ export const SERVER_FLAGS: readonly Flag[] = [
   flags.NO_RESUME,
   flags.RESUME_TIMEOUT,
   flags.DRAIN_TIMEOUT,
+  flags.DRAIN_IDLE,
   ...flags.SOCKS_FLAGS.map((flag) => (flag === flags.SOCKS_PORT ? SOCKS_PORT : flag)),
   PORT_RANGE,
   flags.FAST_OPEN,

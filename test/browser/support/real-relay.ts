@@ -41,7 +41,7 @@ export class RealRelay implements RelayUnderTest {
 
   async drain(): Promise<void> {
     this.#draining = true
-    void this.#server?.close({ drainMs: LONG_MS })
+    void this.#server?.close({ drainMs: LONG_MS, drainIdleMs: LONG_MS })
   }
 
   async revoke(key: string): Promise<void> {

@@ -59,7 +59,7 @@ describe('A relay that drains', () => {
 
   it('tells those who can hear it, those who come back meanwhile, too, and opens nothing for anybody', async () => {
     const { world, provider, connector } = await channel()
-    const draining = world.relay.drain(5_000)
+    const draining = world.relay.drain({ limitMs: 5_000 })
     await settle()
     expect([hexOf(provider).includes(DRAIN), hexOf(connector).includes(DRAIN)]).toEqual([true, false])
     await lose(provider)

@@ -175,7 +175,7 @@ describe('Relay, a further link of an instance in the URL form', () => {
   })
 
   it.each([
-    ['drain', (world: World) => world.relay.drain(60_000)],
+    ['drain', (world: World) => world.relay.drain({ limitMs: 60_000 })],
     ['close', (world: World) => world.relay.close()],
   ])('is refused at once on %s', async (_, end) => {
     const world = await forwardWorld()
@@ -323,7 +323,7 @@ describe('Relay, a further link of an instance in the in-band form', () => {
     const instance = uuid()
     fallSilent(await knock(world, instance))
     const further = await knock(world, instance)
-    void world.relay.drain(60_000)
+    void world.relay.drain({ limitMs: 60_000 })
     await settle()
     expect(further.closed).toEqual({ code: 1001 })
     const closed = world.relay.close()

@@ -78,7 +78,7 @@ describe.each([true, false])('the port of a reverse token, opened without a prov
   it('does not open again for a change while the relay drains, or after its end', async () => {
     const world = await tenant({ socksNowait })
     const provider = await world.join('tenant')
-    const draining = world.relay.drain(60_000)
+    const draining = world.relay.drain({ limitMs: 60_000 })
     await settle()
     const before = world.openPorts.get(10_000)
     await change(world, { label: 'late' })
