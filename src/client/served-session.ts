@@ -75,6 +75,11 @@ export class ServedSession {
     return live
   }
 
+  /** Of the server. */
+  get url(): string {
+    return this.#url
+  }
+
   /** The server lets it end by itself: no new channels, and another session beside it. */
   get draining(): boolean {
     return this.#draining

@@ -246,17 +246,17 @@ export class Tunnel implements Dialer {
     this.#sessions.add(session)
     // a server that knows sessions ends the channels of a lost one by itself
     if (admitted.sessionId !== undefined) this.#lost.forget(admitted.url)
-    for (const message of admitted.early) this.#onControl(message, remoteLog)
+    for (const message of admitted.early) this.#onControl(message, served, remoteLog)
     const live = served.start({
       ...this.#rights(session, channelLog),
       ...this.#life({ session, dialer }, log),
-      control: (message) => this.#onControl(message, remoteLog),
+      control: (message) => this.#onControl(message, served, remoteLog),
+      close: () => this.#ended(served, log),
       // one that drains is about to be gone itself
       lost: (channels) => served.draining || this.#lost.remember(admitted.url, channels),
     })
     this.#lost.tell(admitted.url, session)
-    // the sessions of one client are one instance: the first speaks for all
-    if (reverse && index === 0) this.#connectorTokens.register(session)
+    if (reverse) this.#connectorTokens.join(served)
     return live
   }
 
@@ -267,8 +267,7 @@ export class Tunnel implements Dialer {
     return { connect: (message) => this.#onConnect(exit, session, message) }
   }
 
-  #life(pooled: PooledSession, log: Logger): Pick<ServedSessionHandler, 'up' | 'down' | 'forgotten' | 'close'> {
-    const { session } = pooled
+  #life(pooled: PooledSession, log: Logger): Pick<ServedSessionHandler, 'up' | 'down' | 'forgotten'> {
     return {
       up: () => {
         log.info('link.up', { role: this.#options.reverse ? 'provider' : 'client' })
@@ -279,12 +278,14 @@ export class Tunnel implements Dialer {
         log.info('link.down', { code: error?.code, reason: error && remoteText(error.message) })
       },
       forgotten: (error) => log.warn('session.lost', { code: error.code, reason: remoteText(error.message) }),
-      close: () => {
-        if (session.usage.unknownData > 0) log.debug('data.dropped', { count: session.usage.unknownData })
-        this.#sessions.delete(session)
-        this.#connectorTokens.forget(session)
-      },
     }
+  }
+
+  #ended(served: ServedSession, log: Logger): void {
+    const { session } = served
+    if (session.usage.unknownData > 0) log.debug('data.dropped', { count: session.usage.unknownData })
+    this.#sessions.delete(session)
+    this.#connectorTokens.leave(served)
   }
 
   #onConnect(exit: Exit, session: Session, message: ConnectMessage): void {
@@ -299,10 +300,10 @@ export class Tunnel implements Dialer {
     return false
   }
 
-  #onControl(message: Message, remoteLog: RemoteLog): void {
+  #onControl(message: Message, served: ServedSession, remoteLog: RemoteLog): void {
     if (message.type === MessageType.Log) remoteLog.write(message)
     else if (message.type === MessageType.Partners) remoteLog.partners(message)
-    else if (message.type === MessageType.ConnectorResponse) this.#connectorTokens.answered(message)
+    else if (message.type === MessageType.ConnectorResponse) this.#connectorTokens.answered(served, message)
   }
 }
 

@@ -199,7 +199,7 @@ describe('Tunnel as a provider', () => {
 describe('Tunnel as an autonomy provider', () => {
   const asked = (stage: TunnelStage, index?: number) => stage.server.link(index).received(MessageType.Connector)
 
-  it('registers its connector tokens through one link, again after each loss', async () => {
+  it('registers its connector tokens through one link, and through the next one when that is lost', async () => {
     const stage = await upTunnel({ reverse: true, threads: 2, connectorTokens: ['a', ''] })
     expect([asked(stage, 0).length, asked(stage, 1).length]).toEqual([2, 0])
     for (const { requestId, token } of asked(stage, 0)) {
@@ -209,7 +209,9 @@ describe('Tunnel as an autonomy provider', () => {
     expect(stage.tunnel.connectorTokens).toEqual(['a', 'made'])
     stage.server.link(0).transport.cut()
     await stage.clock.advanceAsync(0)
-    expect(asked(stage, 2).map(({ token }) => token)).toEqual(['a', 'made'])
+    expect(asked(stage, 1).map(({ token }) => token)).toEqual(['a', 'made'])
+    expect(stage.server.links).toHaveLength(3)
+    expect(asked(stage, 2)).toEqual([])
     await stage.tunnel.close()
     expect(stage.clock.pending).toBe(0)
   })
