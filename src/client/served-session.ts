@@ -30,6 +30,8 @@ export class ServedSession {
   #id: Uint8Array | undefined
   #up = false
   #draining = false
+  /** Called at its end, since the client has gone on with another server. */
+  #left: (() => void) | undefined
   #look: Timer | undefined
   /** Of the present connection. */
   #gone: (reason: LinkSocksError | undefined) => void = () => {}
@@ -70,6 +72,7 @@ export class ServedSession {
         this.#look?.cancel()
         handler.close(error)
         this.#lost(error)
+        this.#left?.()
       },
     })
     return live
@@ -80,9 +83,20 @@ export class ServedSession {
     return this.#url
   }
 
-  /** The server lets it end by itself: no new channels, and another session beside it. */
+  /** It is to end by itself: no new channels, and another session beside it. */
   get draining(): boolean {
-    return this.#draining
+    return this.#draining || this.#left !== undefined
+  }
+
+  /**
+   * The client goes on with another server: what is under way ends by itself if this one is reached again in time.
+   * @param ended called once it has ended
+   * @returns whether there is anything to go back for
+   */
+  leave(ended: () => void): boolean {
+    if (this.ticket === undefined || this.session.channels === 0) return false
+    this.#left = ended
+    return true
   }
 
   /** Tells the server that this end is about to shut down. */
@@ -101,19 +115,21 @@ export class ServedSession {
     this.#receivedBefore = this.#transport.received
     const live = this.#live()
     this.#transport.attach(transport, received)
+    if (this.#left !== undefined) this.#finish()
     return live
   }
 
   #back(): void {
     this.#up = true
-    this.#handler?.up()
+    if (this.#left === undefined) this.#handler?.up()
   }
 
   #lost(reason: LinkSocksError | undefined): void {
     // nobody comes back to a server that is gone
     if (this.#draining) return this.session.abort(reason ?? new LinkSocksError('ERR_LINK_LOST', 'the server is gone'))
-    if (this.#up) this.#handler?.down(reason)
-    else if (reason !== undefined) this.#handler?.forgotten(reason)
+    const left = this.#left !== undefined
+    if (this.#up && !left) this.#handler?.down(reason)
+    else if (reason !== undefined && (!left || this.session.ended)) this.#handler?.forgotten(reason)
     this.#up = false
     this.#gone(reason)
   }
@@ -122,6 +138,13 @@ export class ServedSession {
     if (this.#draining) return
     this.#lost(new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down'))
     this.#draining = true
+    this.#closeWhenIdle()
+  }
+
+  /** Its server, which is back, gives it nothing new. */
+  #finish(): void {
+    this.#transport?.drain()
+    this.#look?.cancel()
     this.#closeWhenIdle()
   }
 

@@ -24,10 +24,11 @@ import { encodeRefusal } from '../protocol/refusal.js'
 import { encodeSessionControl, SessionOp } from '../protocol/session-control.js'
 import { newUuid } from '../protocol/uuid.js'
 import { AssignedTokens } from './assigned-tokens.js'
-import { type Admitted, connectLink, type OpenTransport } from './connect-link.js'
+import { type Admitted, connectLink, type OpenTransport, type Ticket } from './connect-link.js'
 import { ConnectionKeeper, type LiveSession } from './connection-keeper.js'
 import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
+import { LeftSessions } from './left-sessions.js'
 import { LostChannels } from './lost-channels.js'
 import { RemoteLog } from './remote-log.js'
 import { ServedSession, type ServedSessionHandler } from './served-session.js'
@@ -84,6 +85,7 @@ export class Tunnel implements Dialer {
   readonly #served: (ServedSession | undefined)[] = []
   /** Every session that has not ended: those of draining servers, too. */
   readonly #sessions = new Set<Session>()
+  readonly #left: LeftSessions
   #draining = false
   readonly #replays = new ReplayBudget()
   readonly #lost: LostChannels
@@ -113,6 +115,11 @@ export class Tunnel implements Dialer {
     this.#lost = new LostChannels(options.clock)
     this.#tokens = new AssignedTokens(options.token, options.log)
     this.#connectorTokens = new ConnectorTokens(options.connectorTokens, options.log)
+    this.#left = new LeftSessions({
+      ...{ clock: options.clock, crypto: options.crypto, log: options.log },
+      connect: (ticket, signal) => this.#admit(ticket.url, ticket, signal),
+      dismiss,
+    })
     this.#keepers = Array.from({ length: options.threads }, (_, index) => this.#keeper(index))
   }
 
@@ -174,6 +181,7 @@ export class Tunnel implements Dialer {
 
   async #close(reason: LinkSocksError | undefined): Promise<void> {
     this.#pool.close(reason ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the client was closed'))
+    this.#left.close()
     await Promise.all(this.#keepers.map((keeper) => keeper.close()))
     await Promise.all([...this.#sessions].map((session) => session.close()))
     this.#end(reason)
@@ -195,17 +203,11 @@ export class Tunnel implements Dialer {
   }
 
   async #connect(index: number, log: Logger, signal: AbortSignal): Promise<LiveSession> {
-    const { urls, reverse, authInBand, openTransport, clock, crypto, reconnect } = this.#options
-    const resumable = reconnect && this.#options.resumeTimeoutMs > 0
+    const { urls } = this.#options
     const ticket = this.#served[index]?.ticket
     if (this.#draining && ticket === undefined) throw shuttingDown()
-    const credentials = { reverse, authInBand, instance: this.#instance, resumable }
-    const surroundings = { openTransport, clock, crypto }
     const admitted = await firstOf(urls, {
-      connect: (url) =>
-        this.#tokens.connect(url, ticket, (token, fitting) =>
-          connectLink({ ...credentials, url, token, ticket: fitting }, surroundings, { signal }),
-        ),
+      connect: (url) => this.#admit(url, ticket, signal),
       failed: ({ code, message }, url) => {
         if (urls.length > 1) log.info('link.failover', { server: serverText(url), code, reason: remoteText(message) })
       },
@@ -214,19 +216,29 @@ export class Tunnel implements Dialer {
     return this.#resume(admitted, index) ?? this.#serve(admitted, index, log)
   }
 
-  /** Goes on with the session of this connection, or ends it: the server has forgotten it. */
+  /** @throws {LinkSocksError} as connectLink() */
+  #admit(url: string, ticket: Ticket | undefined, signal: AbortSignal): Promise<Admitted> {
+    const { reverse, authInBand, openTransport, clock, crypto, reconnect, resumeTimeoutMs } = this.#options
+    const resumable = reconnect && resumeTimeoutMs > 0
+    const credentials = { reverse, authInBand, instance: this.#instance, resumable }
+    const surroundings = { openTransport, clock, crypto }
+    return this.#tokens.connect(url, ticket, (token, fitting) =>
+      connectLink({ ...credentials, url, token, ticket: fitting }, surroundings, { signal }),
+    )
+  }
+
+  /** Goes on with the session of this connection. If its server has forgotten it, it ends; with another server it is left to end. */
   #resume(admitted: Admitted, index: number): LiveSession | undefined {
     const served = this.#served[index]
     const live = admitted.received === undefined ? undefined : served?.resume(admitted)
     if (live !== undefined) return live
-    if (served?.draining !== true)
-      served?.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
+    if (served?.draining === false) {
+      if (served.url !== admitted.url) this.#left.keep(served)
+      else served.session.abort(new LinkSocksError('ERR_LINK_LOST', 'the server does not know the session any more'))
+    }
     if (admitted.received === undefined) return undefined
     // it was given up here while the server went on with it
-    admitted.transport.send(encodeSessionControl({ op: SessionOp.End }))
-    // read on, for the server's close frame
-    admitted.transport.start({ message: () => {}, activity: () => {}, drain: () => {}, close: () => {} })
-    admitted.transport.close(1000, '')
+    dismiss(admitted)
     throw new LinkSocksError('ERR_LINK_LOST', 'the session ended before the server went on with it')
   }
 
@@ -305,6 +317,13 @@ export class Tunnel implements Dialer {
     else if (message.type === MessageType.Partners) remoteLog.partners(message)
     else if (message.type === MessageType.ConnectorResponse) this.#connectorTokens.answered(served, message)
   }
+}
+
+/** Tells a server that knows sessions that this one is over, and reads on for its close frame. */
+function dismiss({ transport, sessionId }: Admitted): void {
+  if (sessionId !== undefined) transport.send(encodeSessionControl({ op: SessionOp.End }))
+  transport.start({ message: () => {}, activity: () => {}, drain: () => {}, close: () => {} })
+  transport.close(1000, '')
 }
 
 function shuttingDown(): LinkSocksError {

@@ -1,5 +1,5 @@
 import type { OpenTransport } from '../../src/client/connect-link.js'
-import type { LinkSocksError } from '../../src/errors.js'
+import { LinkSocksError } from '../../src/errors.js'
 import type { LogFields, Logger } from '../../src/log.js'
 import { Session } from '../../src/mux/session.js'
 import { nodeCrypto } from '../../src/node/system/crypto.js'
@@ -90,6 +90,8 @@ export class ScriptedServer {
   attempts = 0
   /** While set, every connection fails with it. */
   failure: LinkSocksError | undefined
+  /** Hosts to which every connection fails. */
+  readonly unreachable = new Set<string>()
   /** While set, connections stay half open until they are cancelled. */
   stalls = false
   /** Admits each link at once, with this trailer. */
@@ -98,6 +100,7 @@ export class ScriptedServer {
   readonly openTransport: OpenTransport = async (url, { secretInBand, signal }): Promise<MessageTransport> => {
     this.attempts += 1
     if (this.failure !== undefined) throw this.failure
+    if (this.unreachable.has(new URL(url).host)) throw new LinkSocksError('ERR_CONNECT', 'cannot reach it')
     if (this.stalls) await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
     const [client, server] = memoryTransportPair()
     const link = new ScriptedLink(server, url, secretInBand, signal)

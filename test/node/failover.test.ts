@@ -1,6 +1,8 @@
+import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { freePort } from '../support/ports.js'
-import { echoServer, exchange, startClient, startServer } from './library-fixture.js'
+import { untilPasses } from '../support/wait.js'
+import { echoServer, exchange, startClient, startServer, tcpServer } from './library-fixture.js'
 
 const tokens = [{ type: 'forward', token: 'secret' }] as const
 
@@ -22,6 +24,33 @@ describe('a client with several servers', () => {
     expect(await exchange(await client.dial('127.0.0.1', echo), 'by the first')).toBe('by the first')
     expect(started.log.of('link.admitted').length).toBe(1)
     expect(log.text).not.toContain('secret')
+  })
+
+  it('lets the streams of one that is away for a moment end there, while it goes on with the next', async () => {
+    const [first, second] = [await startServer({ tokens }), await startServer({ tokens })]
+    let away = false
+    const carried = new Set<Socket>()
+    const way = await tcpServer((socket) => {
+      if (away) return void socket.destroy()
+      const far = connect(first.port, '127.0.0.1')
+      far.on('error', () => {}).on('close', () => socket.destroy())
+      carried.add(socket.on('close', () => far.destroy()))
+      socket.pipe(far).pipe(socket)
+    })
+    const { client, log } = await startClient({ url: [`ws://127.0.0.1:${way}`, second.url], token: 'secret' })
+    const echo = await echoServer()
+    const stream = await client.dial('127.0.0.1', echo)
+    away = true
+    for (const socket of carried) socket.destroy()
+    await untilPasses(() => expect(second.log.of('link.admitted')).toHaveLength(1))
+    stream.write('sent while it was away ')
+    expect(await exchange(await client.dial('127.0.0.1', echo), 'by the next')).toBe('by the next')
+    expect(log.of('session.left')).toEqual([{ server: `127.0.0.1:${way}`, channels: 1 }])
+    away = false
+    expect(await exchange(stream, 'and after')).toBe('sent while it was away and after')
+    expect([log.of('session.rejoined').length, log.of('session.lost').length]).toEqual([1, 0])
+    await untilPasses(() => expect(first.log.of('link.closed')).toHaveLength(1))
+    expect(second.log.of('link.closed')).toEqual([])
   })
 
   it('ends at first when all of them refuse its token', async () => {
