@@ -40,6 +40,8 @@ export function logWith(log: Logger, fields: LogFields): Logger {
 
 /** Lines that one peer may provoke in {@link PERIOD_MS}, unless it is said otherwise. */
 const MAX_LINES = 50
+/** Lines that one peer sends and that are written in {@link PERIOD_MS}: they take nothing from those above. */
+const MAX_REMOTE_LINES = 20
 const PERIOD_MS = 10_000
 
 export interface LimitedLogOptions {
@@ -78,6 +80,11 @@ export function limitedLog(
     warn: limit((event, fields) => log.warn(event, fields)),
     error: limit((event, fields) => log.error(event, fields)),
   }
+}
+
+/** A logger for the lines that one peer sends, apart from what is said about it. `now` gives milliseconds. */
+export function remoteLog(log: Logger, now: () => number): Logger {
+  return limitedLog(log, now, { maxLines: MAX_REMOTE_LINES, event: 'remote.suppressed' })
 }
 
 /**

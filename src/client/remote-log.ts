@@ -1,16 +1,13 @@
-import { type Logger, limitedLog, remoteText } from '../log.js'
+import { type Logger, remoteLog, remoteText } from '../log.js'
 import type { Clock } from '../ports.js'
 import type { LogMessage, PartnersMessage } from '../protocol/messages.js'
-
-/** Lines of a peer that are shown in 10 s; the others are counted. */
-const MAX_LINES = 20
 
 /** Shows what a peer sends to be shown: marked as remote, escaped, and only so many lines. */
 export class RemoteLog {
   readonly #log: Logger
 
   constructor(log: Logger, clock: Clock) {
-    this.#log = limitedLog(log, () => clock.now(), { maxLines: MAX_LINES, event: 'remote.suppressed' })
+    this.#log = remoteLog(log, () => clock.now())
   }
 
   write({ level, message }: LogMessage): void {

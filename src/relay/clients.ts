@@ -1,6 +1,6 @@
 import type { LinkSocksError } from '../errors.js'
 import type { AccessSource } from '../exit/dial/access-rules.js'
-import { type Logger, limitedLog, logWith, peerLog, remoteText } from '../log.js'
+import { type Logger, limitedLog, logWith, peerLog, remoteLog, remoteText } from '../log.js'
 import type { HostEnvironment } from '../mux/channel/channel-host.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
@@ -124,7 +124,8 @@ export class Clients {
       forgetTransport()
       place?.release()
     }
-    const rights = rightsOf(token, client, { used: channelLog, said: limited }, this.#rights)
+    const logs = { used: channelLog, asked: limited, said: remoteLog(log, () => clock.now()) }
+    const rights = rightsOf(token, client, logs, this.#rights)
     const control = place === undefined ? rights.control : place.hear(rights.control)
     const handler = { ...rights, ...(control && { control }), ...this.#life(token, client, log, forget) }
     log.info('link.admitted', { client: client.id, role, token: token.id, address })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type LimitedLogOptions, type Logger, limitedLog, peerLog } from '../../src/log.js'
+import { type LimitedLogOptions, type Logger, limitedLog, peerLog, remoteLog } from '../../src/log.js'
 import { LogRecorder } from '../client/fixture.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -72,5 +72,20 @@ describe('peerLog', () => {
     }
     limited.warn('warned')
     expect([recorder.of('used').length, recorder.of('warned').length]).toEqual([3, 1])
+  })
+})
+
+describe('remoteLog', () => {
+  it('writes 20 lines of a peer in 10 s, apart from 50 about it', () => {
+    const { clock, recorder, limited } = setUp()
+    const remote = remoteLog(recorder, () => clock.now())
+    for (let line = 0; line < 60; line += 1) {
+      remote.info('remote')
+      limited.info('own')
+    }
+    clock.advance(10_000)
+    remote.info('remote')
+    expect([recorder.of('remote').length, recorder.of('own').length]).toEqual([21, 50])
+    expect(recorder.of('remote.suppressed')).toEqual([{ lines: 40 }])
   })
 })

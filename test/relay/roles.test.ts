@@ -14,6 +14,8 @@ async function fullWorld(): Promise<World> {
   return world
 }
 
+const linesOf = (world: World, event: string): number => world.lines.filter((line) => line.event === event).length
+
 describe('roles are authority', () => {
   it.each(['tenant', 'autonomous'])(
     'a Connect from a provider (%s) is refused and nothing is dialled',
@@ -165,13 +167,22 @@ describe('roles are authority', () => {
     const unauthorized = encodeConnector({ requestId: uuid(), token: 'x', operation: 1 })
     for (let count = 0; count < 500; count += 1) peer.transport.send(count % 2 === 0 ? log : unauthorized)
     await settle()
-    expect(world.lines.length).toBeLessThan(70)
+    expect([linesOf(world, 'link.remote'), linesOf(world, 'connector.refused')]).toEqual([20, 50])
     await world.clock.advanceAsync(10_000)
-    await peer.send(log)
-    expect(world.lines.some(({ event, fields }) => event === 'log.suppressed' && fields.lines === 450)).toBe(true)
+    await peer.send(log, unauthorized)
+    expect(world.lines).toContainEqual({ event: 'remote.suppressed', fields: { link: 1, lines: 230 } })
+    expect(world.lines).toContainEqual({ event: 'log.suppressed', fields: { link: 1, lines: 200 } })
     peer.transport.abort()
     await settle()
     expect(world.lines.at(-1)?.event).toBe('link.closed')
+  })
+
+  it('writes what is said about a peer, whatever that peer says itself', async () => {
+    const world = await fullWorld()
+    const peer = await world.join('forward')
+    for (let count = 0; count < 100; count += 1) peer.transport.send(encodeLog({ level: 'error', message: 'spam' }))
+    await peer.send(encodeConnector({ requestId: uuid(), token: 'x', operation: 1 }))
+    expect([linesOf(world, 'link.remote'), linesOf(world, 'connector.refused')]).toEqual([20, 1])
   })
 
   it('a message of another version ends that link alone', async () => {

@@ -45,7 +45,9 @@ export interface RightsContext {
 export interface ClientLogs {
   /** For what it uses: debug lines are not limited. */
   readonly used: Logger
-  /** For what it says: no line without a limit. */
+  /** For what it asks the relay to change: no line without a limit. */
+  readonly asked: Logger
+  /** For the lines that it sends, which have a limit of their own. */
   readonly said: Logger
 }
 
@@ -70,7 +72,7 @@ function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLog
   return {
     ...commonRights(client, context),
     connect: (message) => unlessDraining(client, message, context, () => exit.connect(client.session, message)),
-    control: (message) => onControl(client, message, logs.said, managesNothing),
+    control: (message) => onControl(client, message, logs, managesNothing),
   }
 }
 
@@ -91,7 +93,7 @@ function connectorRights(token: ConnectorToken, client: RelayClient, logs: Clien
       unlessDraining(client, message, context, () =>
         splice(token, client, { connect: message, raw }, { judgeOf, log: logs.used }, context),
       ),
-    control: (message) => onControl(client, message, logs.said, managesNothing),
+    control: (message) => onControl(client, message, logs, managesNothing),
   }
 }
 
@@ -100,7 +102,7 @@ function reverseRights(token: ReverseToken, client: RelayClient, logs: ClientLog
   const manage = (message: ConnectorMessage): ConnectorToken => context.instances.handle(token, client, message)
   return {
     ...commonRights(client, context),
-    control: (message) => onControl(client, message, logs.said, manage),
+    control: (message) => onControl(client, message, logs, manage),
   }
 }
 
@@ -153,20 +155,20 @@ function splice(
 function onControl(
   { session }: RelayClient,
   message: Message,
-  log: Logger,
+  { asked, said }: ClientLogs,
   manage: (message: ConnectorMessage) => ConnectorToken,
 ): void {
   if (message.type === MessageType.Log) {
-    log.debug('link.remote', { level: message.level, remote: remoteText(message.message) })
+    said.debug('link.remote', { level: message.level, remote: remoteText(message.message) })
   } else if (message.type === MessageType.Connector) {
     const { requestId, operation } = message
     try {
       const changed = manage(message)
-      log.info('connector.changed', { operation, token: changed.id })
+      asked.info('connector.changed', { operation, token: changed.id })
       session.control(encodeConnectorResponse({ requestId, success: true, token: changed.token }))
     } catch (thrown) {
       const error = LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID')
-      log.warn('connector.refused', { code: error.code, reason: error.message })
+      asked.warn('connector.refused', { code: error.code, reason: error.message })
       session.control(encodeConnectorResponse({ requestId, success: false, error: error.message }))
     }
   }
