@@ -8,6 +8,7 @@ import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
 import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
+import type { NamedPorts } from './dormant-tokens.js'
 import type { ServerAccess } from './server-access.js'
 import type { ReverseToken, TokenTable } from './tokens.js'
 
@@ -28,13 +29,13 @@ export interface SocksPortsOptions {
   readonly alarms: Alarms
 }
 
+const NO_PORTS: ReadonlySet<number> = new Set()
+
 /** Gives reverse tokens their SOCKS ports. */
 export class SocksPorts {
   readonly #tokens: TokenTable
   readonly #options: SocksPortsOptions
   readonly #protocols: readonly ProxyProtocol[]
-  /** Ports of tokens that are still to be restored. */
-  readonly #reserved = new Set<number>()
 
   constructor(tokens: TokenTable, options: SocksPortsOptions) {
     const { proxyProtocols = PROXY_PROTOCOLS } = options
@@ -43,23 +44,12 @@ export class SocksPorts {
     this.#protocols = PROXY_PROTOCOLS.filter((protocol) => proxyProtocols.includes(protocol))
   }
 
-  /** Keeps `port` for whoever asks for exactly this one. */
-  reserve(port: number): void {
-    this.#reserved.add(port)
-  }
-
-  /** Whoever it was kept for does not want it any more. */
-  release(port: number): void {
-    this.#reserved.delete(port)
-  }
-
   /** A port for `token` that is not tried out before it is wanted. */
   create(token: ReverseToken, port: number): ReversePort {
     const { openPort, clock, log, fastOpen, streams, resolve, access } = this.#options
     const providers = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id })
     const rules = (): AccessList | undefined => token.traits.access ?? access.entry()
     const dialer = new AccessDialer({ dialer: providers, access: [rules], resolve, clock, log })
-    this.#reserved.delete(port)
     return new ReversePort({
       port,
       credentials: () => token.traits.credentials,
@@ -74,23 +64,35 @@ export class SocksPorts {
 
   /**
    * The port asked for, or the lowest free one of the range, proven to be free.
+   * @param named ports of sleeping tokens: only who asks for exactly this one gets what is `wanted` there, and what is `idle`
+   *   there is given to a token that is stored itself when nothing else is left: one day both may be restored
    * @throws {LinkSocksError} ERR_PORT_UNAVAILABLE
    */
-  async allocate(token: ReverseToken, wanted: number | undefined): Promise<ReversePort> {
+  async allocate(token: ReverseToken, port: number | undefined, named: NamedPorts): Promise<ReversePort> {
     const taken = this.#taken()
-    if (wanted === undefined) for (const port of this.#reserved) taken.add(port)
-    const [first, last] = wanted === undefined ? this.#options.portRange : [wanted, wanted]
-    for (let port = first; port <= last; port += 1) {
-      if (taken.has(port)) continue
-      const candidate = this.create(token, port)
+    const last = token.source === 'api' ? named.idle : NO_PORTS
+    let failure = new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available')
+    for (const each of port === undefined ? this.#inRange(named.wanted, last) : [port]) {
+      if (taken.has(each)) continue
+      const candidate = this.create(token, each)
       try {
         await candidate.prove()
         return candidate
-      } catch (error) {
-        if (port === last) throw error
+      } catch (thrown) {
+        failure = LinkSocksError.from(thrown, 'ERR_PORT_UNAVAILABLE')
       }
     }
-    throw new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available')
+    throw failure
+  }
+
+  /** The ports of the range in the order in which they are tried: those of `last` at the end, and `without` some. */
+  *#inRange(without: ReadonlySet<number>, last: ReadonlySet<number>): Iterable<number> {
+    const [first, end] = this.#options.portRange
+    for (const turn of [false, true]) {
+      for (let port = first; port <= end; port += 1) {
+        if (!without.has(port) && last.has(port) === turn) yield port
+      }
+    }
   }
 
   /** @param error why it could not be opened; without one it could be */

@@ -46,6 +46,7 @@ export class TokenDesk {
    */
   restore(specs: readonly TokenSpec[]): Promise<void> {
     return this.#inTurn(async () => {
+      this.#dormant.giveWayTo(specs.map(({ token }) => token))
       for (const spec of specs) await this.#add(spec, 'command-line')
       for (const record of this.#dormant.all) await this.#restore(record)
       // a connector token may stand before its reverse token, if that was removed once
@@ -84,7 +85,7 @@ export class TokenDesk {
       const sleeping = new Set([...twins, ...orphans])
       const ids = [...stored.filter(({ source }) => source === 'api'), ...sleeping].map(({ id }) => id)
       if (ids.length > 0) await this.#write({ remove: ids })
-      for (const record of sleeping) this.#forget(record)
+      for (const record of sleeping) this.#dormant.forget(record)
       await this.#options.lifecycle.drop(token)
       return token
     })
@@ -119,16 +120,8 @@ export class TokenDesk {
   /** What the store has sleeps until it is restored: a token that is added before takes the place of one of its name. */
   async #load(): Promise<void> {
     this.#options.access.restore(await this.#options.store.loadAccess())
-    for (const record of await this.#options.store.load()) {
-      this.#dormant.add(record)
-      if (record.port !== undefined) this.#options.ports.reserve(record.port)
-    }
+    for (const record of await this.#options.store.load()) this.#dormant.add(record)
     this.#loaded = true
-  }
-
-  #forget(record: TokenRecord): void {
-    this.#dormant.forget(record)
-    if (record.port !== undefined) this.#options.ports.release(record.port)
   }
 
   async #add(spec: TokenSpec, source: TokenSource): Promise<AddedToken> {
@@ -177,7 +170,8 @@ export class TokenDesk {
     }
     const token = this.#reverse(base, spec, spec.allowManageConnector ?? false)
     checkPort(spec.port)
-    if (!token.autonomy) token.port = await this.#options.ports.allocate(token, spec.port)
+    if (!token.autonomy)
+      token.port = await this.#options.ports.allocate(token, spec.port, this.#dormant.portsBeside(base.token))
     return token
   }
 
@@ -198,7 +192,7 @@ export class TokenDesk {
     // of one that slept under this name nothing is left
     const twin = this.#dormant.find(token.token)
     await this.#write({ put: [recordOf(token)], remove: twin && [twin.id] })
-    if (twin !== undefined) this.#forget(twin)
+    if (twin !== undefined) this.#dormant.forget(twin)
   }
 
   /** @throws {LinkSocksError} ERR_NOT_STORED */
@@ -224,7 +218,7 @@ export class TokenDesk {
   async #restore(record: TokenRecord): Promise<void> {
     const token = this.#tokens.find(record.token) === undefined ? this.#awaken(record) : undefined
     if (token === undefined) return
-    this.#forget(record)
+    this.#dormant.forget(record)
     await this.#enter(token)
   }
 

@@ -36,6 +36,8 @@ const again = ({ store }: Scene, specs: readonly TokenSpec[] = [], options = {})
 
 const seen = (world: World): string[] =>
   world.relay.tokenPage({ limit: 1_000 }).entries.map(({ token, source }) => `${token} ${source}`)
+const portsOf = (world: World): Record<string, number | undefined> =>
+  Object.fromEntries(world.relay.tokenPage({ limit: 1_000 }).entries.map((entry) => [entry.token, entry.reverse?.port]))
 const idOf = (world: World, token: string): string => world.relay.tokenId(token) ?? ''
 const isAdmitted = (peer: Peer): boolean | undefined => peer.of(MessageType.AuthResponse)[0]?.success
 const dormant = (world: World) =>
@@ -163,6 +165,24 @@ describe('a token of the command line', () => {
     expect(seen((await again(scene)).world)).toEqual(['tenant api'])
   })
 
+  it('that may have any port is not kept from that of its stored twin, nor is another before it', async () => {
+    const records = [reverse('tenant', { port: 10_000 }), reverse('other', { port: 10_001 })]
+    const any = (token: string): TokenSpec => ({ type: 'reverse', token })
+    const { world } = await restored(records, [any('tenant')])
+    expect(portsOf(world)).toEqual({ tenant: 10_000, other: 10_001 })
+    const more = await restored(records, [any('first'), any('tenant')])
+    expect(portsOf(more.world)).toEqual({ first: 10_000, tenant: 10_002, other: 10_001 })
+  })
+
+  it('leaves the port of its stored twin to those who ask for it or find no other', async () => {
+    const { world } = await restored([reverse('tenant', { port: 10_000 })], [typed], { portRange: [10_000, 10_001] })
+    expect(await world.relay.addToken({ type: 'reverse' })).toMatchObject({ port: 10_001 })
+    expect(await world.relay.addToken({ type: 'reverse' })).toMatchObject({ port: 10_000 })
+    await expect(world.relay.addToken({ type: 'reverse' })).rejects.toMatchObject({ code: 'ERR_PORT_UNAVAILABLE' })
+    const { world: other } = await restored([reverse('tenant', { port: 10_000 })], [typed])
+    expect(await other.relay.addToken({ type: 'reverse', port: 10_000 })).toMatchObject({ port: 10_000 })
+  })
+
   it('gives the port of a stored twin free with its removal', async () => {
     const { world } = await restored([reverse('tenant', { port: 10_000 })], [typed])
     expect(await world.relay.addToken({ type: 'reverse' })).toMatchObject({ port: 10_001 })
@@ -254,5 +274,15 @@ describe('a token that is added before the start', () => {
       [idOf(world, 'other'), 10_000],
       [idOf(world, 'tenant'), 10_001],
     ])
+  })
+
+  it('may have the port of that one, but not where another stored token has it as well', async () => {
+    const records = [reverse('tenant', { port: 10_000 }), reverse('other', { port: 10_001 })]
+    const world = new World({ store: new ScriptedStore(records) })
+    expect(await world.relay.addToken({ type: 'reverse', token: 'tenant' })).toMatchObject({ port: 10_000 })
+    const twice = [reverse('tenant', { port: 10_000 }), reverse('other', { port: 10_000 })]
+    const { relay } = new World({ store: new ScriptedStore(twice) })
+    expect(await relay.addToken({ type: 'reverse', token: 'tenant' })).toMatchObject({ port: 10_001 })
+    expect(await relay.addToken({ type: 'reverse' })).toMatchObject({ port: 10_002 })
   })
 })
