@@ -6,6 +6,8 @@ export class SessionClock implements Clock {
   /** How long it stood still in all, as of the last `resume()`. */
   #stoodMs = 0
   #stoppedAt: number | undefined
+  /** By the clock below. */
+  #resumedAt = Number.NEGATIVE_INFINITY
   /** Timers that ran out while it stands still. */
   readonly #waiting = new Set<SessionTimer>()
 
@@ -35,6 +37,7 @@ export class SessionClock implements Clock {
     if (this.#stoppedAt === undefined) return
     this.#stoodMs += this.#clock.now() - this.#stoppedAt
     this.#stoppedAt = undefined
+    this.#resumedAt = this.#clock.now()
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     for (const timer of waiting) timer.proceed()
@@ -42,6 +45,11 @@ export class SessionClock implements Clock {
 
   get stopped(): boolean {
     return this.#stoppedAt !== undefined
+  }
+
+  /** Milliseconds since it last stood still; 0 while it does. */
+  get runningMs(): number {
+    return this.stopped ? 0 : this.#clock.now() - this.#resumedAt
   }
 
   /** For the timers. */

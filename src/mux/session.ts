@@ -291,6 +291,8 @@ export class Session implements ChannelHost {
     const reason = error ?? new LinkSocksError('ERR_SESSION_CLOSED', 'the link was closed')
     for (const entry of entries) this.#contain(() => entry.sessionClosed(reason))
     this.#contain(() => this.#handler?.close(error))
+    // one that is over does not come back: what still waited for that goes on
+    this.#contain(() => this.clock.resume())
   }
 
   #tellLost(): void {

@@ -32,6 +32,19 @@ describe('SessionClock', () => {
     }
   })
 
+  it('tells for how long it has been running, and nothing while it stands still', () => {
+    const { below, clock } = clocks()
+    expect(clock.runningMs).toBe(Number.POSITIVE_INFINITY)
+    for (const ran of [30, 40]) {
+      clock.stop()
+      below.advance(10)
+      expect(clock.runningMs).toBe(0)
+      clock.resume()
+      below.advance(ran)
+      expect(clock.runningMs).toBe(ran)
+    }
+  })
+
   it('takes a second stop() or resume() for none', () => {
     const { below, clock, fired, timer } = clocks()
     timer(50, 'a')

@@ -1,15 +1,7 @@
 import type { Clock, Timer } from '../../ports.js'
-import {
-  BASE_CHANNEL_BUFFER_BYTES,
-  BASE_LINK_BUFFER_BYTES,
-  BASE_READ_PAUSE_MS,
-  BASE_STALL_TIMEOUT_MS,
-} from '../../protocol/limits.js'
+import { BASE_CHANNEL_BUFFER_BYTES, BASE_READ_PAUSE_MS, BASE_STALL_TIMEOUT_MS } from '../../protocol/limits.js'
 import { MODEST_BYTES, tooMuchHeld } from './held-totals.js'
-import type { ReadGate } from './read-gate.js'
-
-/** What one session may hold in spite of the pauses; the channel that then still adds to it without moving is at fault. */
-export const MAX_LINK_HELD_BYTES = 2 * BASE_LINK_BUFFER_BYTES
+import { MAX_LINK_HELD_BYTES, type ReadGate } from './read-gate.js'
 
 /**
  * Counts what one channel without credit holds back, in the total of its session. While it is more than a limit, or the
@@ -19,6 +11,7 @@ export class Hold {
   readonly #gate: ReadGate
   readonly #clock: Clock
   readonly #stalled: () => void
+  readonly #readerMs: () => number
   /** Above this the transport is read in steps. */
   limitBytes = BASE_CHANNEL_BUFFER_BYTES
   #bytes = 0
@@ -29,11 +22,20 @@ export class Hold {
   #watch: Timer | undefined
   #left = false
 
-  /** @param stalled called once when nothing was released for {@link BASE_STALL_TIMEOUT_MS} while over a limit. */
-  constructor(gate: ReadGate, clock: Clock, stalled: () => void) {
+  /**
+   * @param stalled called once when nothing was released for {@link BASE_STALL_TIMEOUT_MS} while over a limit and the reader was there
+   * @param readerMs milliseconds for which the reader has been there, 0 while it is away and may come back. @default it always is
+   */
+  constructor(
+    gate: ReadGate,
+    clock: Clock,
+    stalled: () => void,
+    readerMs: () => number = () => Number.POSITIVE_INFINITY,
+  ) {
     this.#gate = gate
     this.#clock = clock
     this.#stalled = stalled
+    this.#readerMs = readerMs
   }
 
   get bytes(): number {
@@ -52,6 +54,7 @@ export class Hold {
     this.#gate.hold(bytes)
     if (this.#bytes > MODEST_BYTES) {
       this.#checkTotal()
+      if (this.#readerMs() === 0) this.#gate.spare()
       if (!this.#left) this.#watch ??= this.#clock.after(BASE_STALL_TIMEOUT_MS, () => this.#look())
     }
     if (this.#bytes <= this.limitBytes) return
@@ -94,10 +97,11 @@ export class Hold {
     this.#gate.leave()
   }
 
-  /** Counts the 30 s from the last movement, or from when it began to matter to others. */
+  /** Counts the 30 s from the last movement, from when it began to matter to others, or from when the reader was back. */
   #look(): void {
     const over = this.#crowdedSince ?? this.#gate.fullSince ?? this.#clock.now()
-    const left = Math.max(over, this.#movedAt) + BASE_STALL_TIMEOUT_MS - this.#clock.now()
+    const still = Math.min(this.#clock.now() - Math.max(over, this.#movedAt), this.#readerMs())
+    const left = BASE_STALL_TIMEOUT_MS - still
     this.#watch = left > 0 ? this.#clock.after(left, () => this.#look()) : undefined
     if (left <= 0) this.#stalled()
   }

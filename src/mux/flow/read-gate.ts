@@ -3,6 +3,10 @@ import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS, MIB } from '../../protocol/
 
 /** Read after a pause before the next one, so that a stalled reader slows others but stops none. */
 export const BASE_READ_ON_BYTES = 4 * MIB
+/** What one session may hold in spite of the pauses; the channel that then still adds to it without moving is at fault. */
+export const MAX_LINK_HELD_BYTES = 2 * BASE_LINK_BUFFER_BYTES
+/** While a reader is away no more than this part of what may still be held is read after a pause: room for minutes. */
+const SPARING_PART = 1 / 16
 
 /**
  * Stops reading a transport while channels without credit hold too much, for at most {@link BASE_READ_PAUSE_MS} at a time:
@@ -20,6 +24,8 @@ export class ReadGate {
   #fullSince: number | undefined
   /** Bytes still taken since the last pause ran out. */
   #allowance = 0
+  /** What came since the last pause, or some of it, is for a reader that is away. */
+  #sparing = false
 
   constructor(
     transport: Pick<MessageTransport, 'pause' | 'resume'>,
@@ -73,6 +79,11 @@ export class ReadGate {
     this.#limitPause()
   }
 
+  /** More arrived for a reader that is away and may come back: what may still be held has to do until then. */
+  spare(): void {
+    this.#sparing = true
+  }
+
   /**
    * Too much waits for `who` to work on what came before. That passes by itself: nothing more is read until `caughtUp()`,
    * not even what was allowed. Told again whenever more comes.
@@ -96,9 +107,14 @@ export class ReadGate {
   #limitPause(): void {
     this.#timer = this.#clock.after(BASE_READ_PAUSE_MS, () => {
       if (this.#behind.size > 0) return this.#limitPause()
-      this.#allowance = BASE_READ_ON_BYTES
+      this.#allowance = this.#sparing ? this.#sparingBytes : BASE_READ_ON_BYTES
+      this.#sparing = false
       this.#resume()
     })
+  }
+
+  get #sparingBytes(): number {
+    return Math.max(0, Math.min(BASE_READ_ON_BYTES, (MAX_LINK_HELD_BYTES - this.#bytes) * SPARING_PART))
   }
 
   #reconsider(): void {

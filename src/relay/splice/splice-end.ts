@@ -22,8 +22,10 @@ export interface SpliceEndEvents {
   sent(raw: Uint8Array): void
   /** Credit that was kept back may go to this end. */
   granted(credit: number): void
-  /** The other end takes nothing of what this one sent; told again after further messages. */
+  /** The other end is there and takes nothing of what this one sent. */
   stalled(): void
+  /** Milliseconds for which the other end has been there; 0 while it is away. */
+  otherMs(): number
   /** This end's session is gone, or (`closing`) about to be closed from here. */
   lost(error: LinkSocksError, closing: boolean): void
 }
@@ -64,7 +66,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#queue = new SpliceQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
     this.#lane = session.lane(this)
     this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
-    this.#hold = new Hold(session.gate, session.clock, () => events.stalled())
+    this.#hold = new Hold(session.gate, session.clock, () => events.stalled(), events.otherMs)
     // datagrams are dropped, no reading stops for them
     if (datagrams) this.#hold.limitBytes = Number.POSITIVE_INFINITY
     session.attach(key, this)
@@ -77,6 +79,11 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** It lost its connection and may come back: nothing moves until then. */
   get away(): boolean {
     return this.session.clock.stopped
+  }
+
+  /** Milliseconds for which it has been there. */
+  get thereMs(): number {
+    return this.session.clock.runningMs
   }
 
   /** A queued message has gone out to this end. */

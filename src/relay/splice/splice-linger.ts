@@ -8,8 +8,10 @@ export interface LingerEvents {
   /** Nothing waits any more: an end that answers nothing is not waited for. */
   drained(): boolean
   over(): void
-  /** Data still waits, and none of it left for {@link BASE_STALL_TIMEOUT_MS}. @returns whether that ends it */
-  stalled(): boolean
+  /** Data still waits, and none of it left for {@link BASE_STALL_TIMEOUT_MS}. */
+  stalled(): void
+  /** Milliseconds for which both ends have been there; 0 while one is away and may come back. */
+  thereMs(): number
 }
 
 /** Keeps a splice between its first Disconnect and the moment when all that was sent has left. */
@@ -37,7 +39,7 @@ export class Linger {
   }
 
   get #stands(): boolean {
-    return this.#clock.now() - this.#movedAt >= BASE_STALL_TIMEOUT_MS
+    return Math.min(this.#clock.now() - this.#movedAt, this.#events.thereMs()) >= BASE_STALL_TIMEOUT_MS
   }
 
   stop(): void {
@@ -47,7 +49,8 @@ export class Linger {
   #wait(): void {
     this.#timer = this.#clock.after(LINGER_MS, () => {
       if (this.#events.drained()) this.#events.over()
-      else if (!this.#stands || !this.#events.stalled()) this.#wait()
+      else if (this.#stands) this.#events.stalled()
+      else this.#wait()
     })
   }
 }

@@ -80,6 +80,7 @@ export class Splice {
       drained: () => this.#drained,
       over: () => this.#finish(),
       stalled: () => this.#stalled(),
+      thereMs: () => Math.min(this.#connector.thereMs, thereMsOf(this.#provider)),
     })
     this.#connector = this.#end(options.connector, () => this.#provider)
     this.#stream = options.observe(this.#meter)
@@ -119,6 +120,7 @@ export class Splice {
       sent: (raw) => raw[1] === MessageType.Data && other()?.session.recycle(raw),
       granted: (credit) => this.#grantLater(end, other(), credit),
       stalled: () => this.#stalled(),
+      otherMs: () => thereMsOf(other()),
       lost: (error, closing) => this.#onLost(end, other(), error, closing),
     })
     return end
@@ -362,10 +364,8 @@ export class Splice {
     this.#finish(end === this.#connector && !this.#answered ? abortOf(true) : error)
   }
 
-  #stalled(): boolean {
-    if (this.#connector.away || this.#provider?.away) return false // and may come back
+  #stalled(): void {
     this.#abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long'))
-    return true
   }
 
   #abort(reason: LinkSocksError): void {
@@ -392,4 +392,9 @@ export class Splice {
     this.#waiting.clear()
     for (const end of [this.#connector, this.#provider]) end?.drop()
   }
+}
+
+/** One that was not found yet is not away. */
+function thereMsOf(end: SpliceEnd | undefined): number {
+  return end?.thereMs ?? Number.POSITIVE_INFINITY
 }

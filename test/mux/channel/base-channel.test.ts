@@ -1,8 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
-import { MAX_LINK_HELD_BYTES } from '../../../src/mux/flow/hold.js'
-import { BASE_READ_ON_BYTES } from '../../../src/mux/flow/read-gate.js'
+import { BASE_READ_ON_BYTES, MAX_LINK_HELD_BYTES } from '../../../src/mux/flow/read-gate.js'
 import type { Inflate } from '../../../src/ports.js'
 import {
   BASE_CHANNEL_BUFFER_BYTES,

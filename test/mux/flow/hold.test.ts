@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { Hold, MAX_LINK_HELD_BYTES } from '../../../src/mux/flow/hold.js'
-import { BASE_READ_ON_BYTES, ReadGate } from '../../../src/mux/flow/read-gate.js'
+import { Hold } from '../../../src/mux/flow/hold.js'
+import { BASE_READ_ON_BYTES, MAX_LINK_HELD_BYTES, ReadGate } from '../../../src/mux/flow/read-gate.js'
 import {
   BASE_CHANNEL_BUFFER_BYTES,
   BASE_LINK_BUFFER_BYTES,
   BASE_READ_PAUSE_MS,
   BASE_STALL_TIMEOUT_MS,
+  KIB,
   MIB,
 } from '../../../src/protocol/limits.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -23,10 +24,10 @@ function setUp() {
     },
   }
   const gate = new ReadGate(transport, clock, { pause: () => {}, resume: () => {} })
-  const hold = (): Hold =>
-    new Hold(gate, clock, () => {
-      stalls += 1
-    })
+  const stalled = (): void => {
+    stalls += 1
+  }
+  const hold = (readerMs?: () => number): Hold => new Hold(gate, clock, stalled, readerMs)
   return { clock, gate, hold, isReading: () => reading, stalls: () => stalls }
 }
 
@@ -91,6 +92,42 @@ describe('Hold', () => {
     expect(stalls()).toBe(1)
     clock.advance(10 * BASE_STALL_TIMEOUT_MS)
     expect(stalls()).toBe(1)
+  })
+
+  it('counts the 30 s from when a reader that was away is back', () => {
+    const { clock, hold, stalls } = setUp()
+    let since: number | undefined
+    const subject = hold(() => (since === undefined ? 0 : clock.now() - since))
+    subject.add(BASE_CHANNEL_BUFFER_BYTES + 1)
+    clock.advance(3 * BASE_STALL_TIMEOUT_MS - 1)
+    since = clock.now()
+    clock.advance(BASE_STALL_TIMEOUT_MS - 1)
+    expect(stalls()).toBe(0)
+    clock.advance(1)
+    expect([stalls(), clock.pending]).toEqual([1, 0])
+  })
+
+  it('lets the link be read in shorter steps for a reader that is away, so that none is too much for minutes', () => {
+    const { clock, hold, isReading } = setUp()
+    const subject = hold(() => 0)
+    const message = 64 * KIB
+    const fill = (): void => {
+      while (isReading()) subject.add(message)
+    }
+    fill()
+    for (let step = 0; step < 60; step += 1) {
+      clock.advance(BASE_READ_PAUSE_MS)
+      expect(isReading()).toBe(true)
+      fill()
+    }
+    expect(subject.bytes).toBeGreaterThan(MAX_LINK_HELD_BYTES / 2)
+    const over = (): void => {
+      for (let step = 0; step < 60; step += 1) {
+        clock.advance(BASE_READ_PAUSE_MS)
+        fill()
+      }
+    }
+    expect(over).toThrowError(expect.objectContaining({ code: 'ERR_LIMIT' }))
   })
 
   it('reports none below the limit or after it left', () => {

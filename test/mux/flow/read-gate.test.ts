@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BASE_READ_ON_BYTES, ReadGate } from '../../../src/mux/flow/read-gate.js'
+import { BASE_READ_ON_BYTES, MAX_LINK_HELD_BYTES, ReadGate } from '../../../src/mux/flow/read-gate.js'
 import { BASE_LINK_BUFFER_BYTES, BASE_READ_PAUSE_MS } from '../../../src/protocol/limits.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
@@ -40,6 +40,27 @@ describe('ReadGate', () => {
     gate.hold(1)
     gate.pause()
     expect(calls).toEqual([...PAUSE, ...RESUME, ...PAUSE])
+  })
+
+  it('reads on a sixteenth of the room left while a reader is away, and 4 MiB again after that', () => {
+    const { clock, gate, calls } = setUp()
+    gate.enter()
+    gate.hold(BASE_LINK_BUFFER_BYTES)
+    gate.spare()
+    gate.pause()
+    clock.advance(BASE_READ_PAUSE_MS)
+    gate.hold(-BASE_LINK_BUFFER_BYTES)
+    const step = (MAX_LINK_HELD_BYTES - BASE_LINK_BUFFER_BYTES) / 16
+    for (const allowed of [step, BASE_READ_ON_BYTES]) {
+      gate.hold(allowed - 1)
+      gate.pause()
+      expect(gate.paused).toBe(false)
+      gate.hold(1)
+      gate.pause()
+      expect(gate.paused).toBe(true)
+      clock.advance(BASE_READ_PAUSE_MS)
+    }
+    expect(calls).toHaveLength(12)
   })
 
   it('reads on at once when nobody is over a limit any more', () => {
