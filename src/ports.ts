@@ -110,6 +110,8 @@ export interface ByteStreamHandler {
  * is bounded, drops its oldest and counts what it dropped.
  */
 export interface DatagramSocket {
+  /** Bytes of the datagrams given to `send()` that went on: no queue here drops them any more. @default nobody counts */
+  readonly sentBytes?: number | undefined
   /** Begins delivery; called once. */
   start(handler: DatagramHandler): void
   /** Sends one datagram of at most 65,507 bytes. `destination.host` may be a domain, resolved where the datagram leaves. */
@@ -120,6 +122,8 @@ export interface DatagramSocket {
 
 /** None of these may throw. */
 export interface DatagramHandler {
+  /** Bytes of the datagrams it was given that went on. @default all of them */
+  readonly passedBytes?: number | undefined
   /** `source.host` is IP text. `data` is the handler's to keep. */
   datagram(data: Uint8Array, source: SocketAddress): void
   /** Nothing follows. Exactly once. */
@@ -128,6 +132,8 @@ export interface DatagramHandler {
 
 /** A UDP socket of this machine. */
 export interface BoundDatagramSocket extends DatagramSocket {
+  /** Handed to the system. */
+  readonly sentBytes: number
   readonly address: SocketAddress
 }
 

@@ -65,6 +65,11 @@ class GatedSocket implements DatagramSocket {
     this.#gate = gate
   }
 
+  /** What waits or was refused never came to the socket. */
+  get sentBytes(): number | undefined {
+    return this.#socket.sentBytes
+  }
+
   start(handler: DatagramHandler): void {
     this.#socket.start({
       datagram: (data, source) => handler.datagram(data, source),

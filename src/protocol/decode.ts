@@ -82,6 +82,11 @@ export function plainData(buf: Uint8Array): Uint8Array | undefined {
   return end > buf.length ? undefined : buf.subarray(DATA_HEAD_BYTES, end)
 }
 
+/** Bytes that a whole Data message carries, without addresses; 0 for any other message. Never throws. */
+export function payloadBytes(buf: Uint8Array): number {
+  return buf[1] === MessageType.Data && buf.length >= DATA_HEAD_BYTES ? readU32(buf, COMPRESSION_AT + 1) : 0
+}
+
 function readU32(buf: Uint8Array, at: number): number {
   const high = ((buf[at] as number) << 8) | (buf[at + 1] as number)
   return high * 2 ** 16 + (((buf[at + 2] as number) << 8) | (buf[at + 3] as number))

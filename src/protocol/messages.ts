@@ -5,6 +5,7 @@ export {
   isGzipData,
   messageType,
   messageVersion,
+  payloadBytes,
   plainData,
   readChannelKey,
 } from './decode.js'

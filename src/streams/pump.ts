@@ -44,6 +44,9 @@ class Forward implements ByteStreamHandler {
 /** Joins two datagram sockets until one is gone. */
 export function pumpDatagrams(a: DatagramSocket, b: DatagramSocket): void {
   const forward = (to: DatagramSocket): DatagramHandler => ({
+    get passedBytes() {
+      return to.sentBytes
+    },
     datagram: (data, source) => to.send(data, source),
     close: () => to.close(),
   })

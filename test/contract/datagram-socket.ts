@@ -84,6 +84,7 @@ export function datagramSocketContract(name: string, open: () => Promise<Datagra
       setup.socket.send(pattern(10), setup.echo)
       await until(() => told.received.length === 1)
       expect([told.received[0]?.data.byteLength, told.closes]).toEqual([10, []])
+      expect(setup.socket.sentBytes).toBe(10)
     })
 
     it('reports close() once and sends or delivers nothing after it', async () => {

@@ -188,7 +188,7 @@ describe('AccessDialer', () => {
     socket.send(bytes('c'), { host: 'dns.example', port: 53 })
     resolver.at(0).resolve(['10.0.0.1', '192.0.2.2'])
     await settle()
-    expect(far.texts).toEqual(['a>192.0.2.1:53', 'c>192.0.2.2:53'])
+    expect([far.texts, socket.sentBytes]).toEqual([['a>192.0.2.1:53', 'c>192.0.2.2:53'], 2])
     far.handler?.datagram(bytes('answer'), { host: '192.0.2.1', port: 53 })
     far.close()
     expect(got).toEqual(['answer', 'closed'])

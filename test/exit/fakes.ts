@@ -91,6 +91,10 @@ export class FakeSocket implements BoundDatagramSocket {
     this.address = { host, port: 40_000 }
   }
 
+  get sentBytes(): number {
+    return this.sent.reduce((sum, { data }) => sum + data.byteLength, 0)
+  }
+
   start(handler: DatagramHandler): void {
     if (this.handler !== undefined) throw new Error('start() called twice')
     this.handler = handler

@@ -11,6 +11,7 @@ import {
   decodeMessage,
   MessageType,
   messageType,
+  payloadBytes,
   plainData,
 } from '../../src/protocol/messages.js'
 import { channelKey } from '../../src/protocol/uuid.js'
@@ -67,6 +68,18 @@ describe('plainData', () => {
       data: new Uint8Array(0),
     })
     expect(plainData(empty)).toEqual(new Uint8Array(0))
+  })
+})
+
+describe('payloadBytes', () => {
+  it('gives the length of what Data carries, and 0 for all else and for what is cut before it', () => {
+    fc.assert(
+      fc.property(anyMessage, fc.nat(23), (message, cut) => {
+        const whole = encodeMessage(message)
+        same(payloadBytes(whole), message.type === MessageType.Data ? message.data.byteLength : 0)
+        same(payloadBytes(whole.subarray(0, cut)), 0)
+      }),
+    )
   })
 })
 

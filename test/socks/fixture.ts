@@ -66,6 +66,10 @@ export class FakeSocket implements BoundDatagramSocket {
     this.address = address
   }
 
+  get sentBytes(): number {
+    return this.sent.reduce((sum, { data }) => sum + data.byteLength, 0)
+  }
+
   start(handler: DatagramHandler): void {
     if (this.#handler !== undefined) throw new Error('start() called twice')
     this.#handler = handler

@@ -40,6 +40,7 @@ export class SocksProxyAssociation implements DatagramSocket {
   readonly #options: SocksProxyAssociationOptions
   readonly #idle: IdleTimer
   readonly #dropped = new Map<DropReason, number>()
+  #sentBytes = 0
   #handler: DatagramHandler | undefined
   #closed: { readonly error: LinkSocksError | undefined } | undefined
   #refusalLogged = false
@@ -63,6 +64,11 @@ export class SocksProxyAssociation implements DatagramSocket {
     return Object.fromEntries(this.#dropped)
   }
 
+  /** Without the headers for the proxy. */
+  get sentBytes(): number {
+    return this.#sentBytes
+  }
+
   start(handler: DatagramHandler): void {
     this.#handler = handler
     if (this.#closed !== undefined) return handler.close(this.#closed.error)
@@ -83,6 +89,7 @@ export class SocksProxyAssociation implements DatagramSocket {
     if (wrapped === undefined) return this.#drop('badDestination')
     // the header counts too
     if (wrapped.byteLength > MAX_DATAGRAM_BYTES) return this.#drop('oversize')
+    this.#sentBytes += data.byteLength
     this.#options.socket.send(wrapped, this.#options.relay)
   }
 

@@ -50,6 +50,10 @@ class Counted<S extends DatagramSocket> implements DatagramSocket {
     this.#left = left
   }
 
+  get sentBytes(): S['sentBytes'] {
+    return this.socket.sentBytes
+  }
+
   start(handler: Parameters<DatagramSocket['start']>[0]): void {
     this.socket.start({
       datagram: (data, source) => handler.datagram(data, source),

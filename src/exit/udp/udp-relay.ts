@@ -61,6 +61,8 @@ export class UdpRelay implements DatagramSocket {
   readonly #log: Logger
   readonly #ipv4: BoundDatagramSocket
   #ipv6: BoundDatagramSocket | 'unbound' | 'binding' | 'unavailable' = 'unbound'
+  /** All that were bound. */
+  readonly #sockets: BoundDatagramSocket[]
   readonly #names: UdpNames
   /** Keys of the addresses that were allowed and sent to. */
   readonly #peers = new Lru<string, true>(MAX_UDP_PEERS)
@@ -88,6 +90,7 @@ export class UdpRelay implements DatagramSocket {
   /** Takes `ipv4` over: it is started and closed with the relay. */
   constructor(ipv4: BoundDatagramSocket, options: UdpRelayOptions) {
     this.#ipv4 = ipv4
+    this.#sockets = [ipv4]
     this.#options = options
     this.#policy = options.policy ?? defaultEgressPolicy
     this.#log = options.log ?? silentLogger
@@ -98,6 +101,10 @@ export class UdpRelay implements DatagramSocket {
   /** Datagrams dropped so far, in both directions. */
   get dropped(): Readonly<Partial<Record<UdpDropReason, number>>> {
     return Object.fromEntries(this.#dropped)
+  }
+
+  get sentBytes(): number {
+    return this.#sockets.reduce((sum, { sentBytes }) => sum + sentBytes, 0)
   }
 
   /** Peers, names and datagrams held at the moment. */
@@ -204,6 +211,7 @@ export class UdpRelay implements DatagramSocket {
     }
     if (this.#closed !== undefined) return socket?.close()
     this.#ipv6 = socket ?? 'unavailable'
+    if (socket !== undefined) this.#sockets.push(socket)
     if (socket !== undefined && this.#handler !== undefined) this.#startIpv6(socket, this.#handler)
     this.#release(ANY_IPV6)
   }

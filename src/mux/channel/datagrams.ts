@@ -11,6 +11,7 @@ import {
   encodeDisconnect,
   type Message,
   MessageType,
+  payloadBytes,
 } from '../../protocol/messages.js'
 import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { type ChannelKey, channelKey } from '../../protocol/uuid.js'
@@ -41,8 +42,8 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   readonly #queue = new MessageQueue({ maxBytes: MAX_WAITING_DATAGRAM_BYTES })
   readonly #inbox: Inbox
   readonly #observer: ChannelObserver | undefined
-  receivedBytes = 0
-  sentBytes = 0
+  #deliveredBytes = 0
+  #sentBytes = 0
   /** Datagrams that were too long or could not be read or delivered. */
   #unusable = 0
   #handler: DatagramHandler | undefined
@@ -67,6 +68,16 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     })
     host.attach(this.#key, this)
     this.#observer = observe?.(this)
+  }
+
+  /** Of datagrams that the handler passed on. */
+  get receivedBytes(): number {
+    return this.#handler?.passedBytes ?? this.#deliveredBytes
+  }
+
+  /** Of datagrams that have left the queue. */
+  get sentBytes(): number {
+    return this.#sentBytes
   }
 
   /** Datagrams that gave way to newer ones, or could not be passed on. */
@@ -113,7 +124,6 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
       return
     }
     const place = this.#opener ? { target: address } : { source: address }
-    this.sentBytes += data.byteLength
     this.#queue.push(encodeDatagram({ channelId: this.#id, data, ...place }))
     this.#lane.ready()
   }
@@ -140,7 +150,9 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   }
 
   take(): Outgoing {
-    return { head: this.#queue.shift() }
+    const head = this.#queue.shift()
+    this.#sentBytes += payloadBytes(head)
+    return { head }
   }
 
   message(raw: Uint8Array): void {
@@ -176,7 +188,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
     if (compression !== Compression.None || address === undefined || address.host === '') return
     if (this.#handler === undefined || data.byteLength > MAX_DATAGRAM_BYTES) this.#unusable += 1
     else {
-      this.receivedBytes += data.byteLength
+      this.#deliveredBytes += data.byteLength
       this.#handler.datagram(data, address)
     }
   }

@@ -45,6 +45,7 @@ export class UdpSocket implements BoundDatagramSocket {
   readonly #early = new DatagramQueue()
   #handler: DatagramHandler | undefined
   #inFlight = 0
+  #sentBytes = 0
   #unsendable = 0
   #closing = false
   #closed = false
@@ -64,6 +65,10 @@ export class UdpSocket implements BoundDatagramSocket {
   /** Datagrams that were never sent or delivered: a queue was full, the destination unusable, or the system refused. */
   get dropped(): number {
     return this.#toSend.dropped + this.#early.dropped + this.#unsendable
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes
   }
 
   start(handler: DatagramHandler): void {
@@ -102,6 +107,7 @@ export class UdpSocket implements BoundDatagramSocket {
       const next = this.#toSend.shift()
       if (next === undefined) return
       this.#inFlight++
+      this.#sentBytes += next.data.byteLength
       this.#socket.send(next.data, next.address.port, next.address.host, this.#onSent)
     }
   }

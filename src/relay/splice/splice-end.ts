@@ -18,6 +18,8 @@ export interface SpliceEndEvents {
   message(raw: Uint8Array, type: number): void
   /** A message queued towards this end has left or was dropped; `bytes` is what `hold()` of the other end counted for it. */
   passed(bytes: number): void
+  /** A message leaves for this end: it is not dropped any more. */
+  readonly taken: ((raw: Uint8Array) => void) | undefined
   /** A message has gone out to this end; its memory is free. */
   sent(raw: Uint8Array): void
   /** Credit that was kept back may go to this end. */
@@ -193,6 +195,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   take(): Outgoing {
     this.#reached = true
     const head = (this.#urgent.nextBytes > 0 ? this.#urgent : this.#queue).shift()
+    this.#events.taken?.(head)
     const sent = (): void => {
       this.#events.passed(costOf(head))
       this.#events.sent(head)

@@ -1,13 +1,14 @@
 import { LinkSocksError } from '../../errors.js'
 import type { AccessCheck } from '../../exit/dial/access-check.js'
 import type { AccessList } from '../../exit/dial/access-rules.js'
+import { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import type { GatedTotal } from '../../exit/udp/gated-total.js'
 import type { Logger } from '../../log.js'
 import type { Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import type { SendWindow } from '../../mux/flow/window.js'
 import type { Session } from '../../mux/session.js'
-import type { AbortOptions } from '../../ports.js'
+import type { AbortOptions, Clock } from '../../ports.js'
 import { ControlOp, encodeControl } from '../../protocol/control.js'
 import { KIB } from '../../protocol/limits.js'
 import {
@@ -18,6 +19,7 @@ import {
   MessageType,
   PROTOCOL_VERSION,
 } from '../../protocol/messages.js'
+import { readdressed } from '../../protocol/readdress.js'
 import { isOrderlyEnd } from '../../protocol/refusal.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
@@ -49,6 +51,16 @@ export interface SpliceOptions {
   readonly observe: (traffic: Traffic) => TrackedStream
   /** Bounds what waits in the relay, this splice's part included. */
   readonly held: HeldTotals
+}
+
+/** Judges the datagrams of a connector; `pass` gets those that are allowed, with an address in place of a name. */
+export function datagramGate(access: SpliceAccess, clock: Clock, pass: (raw: Uint8Array) => void): DatagramGate {
+  const { lists, check, total, log } = access
+  return new DatagramGate({
+    access: lists.map((list) => () => list),
+    ...{ clock, log, total, resolve: check.resolve },
+    pass: (raw, destination, host) => pass(host === destination.host ? raw : readdressed(raw, host)),
+  })
 }
 
 /** @throws {LinkSocksError} ERR_DIAL_UNSUPPORTED (neither tcp nor udp), ERR_MESSAGE_TOO_LARGE */

@@ -1,14 +1,14 @@
 import { LinkSocksError } from '../../errors.js'
-import { DatagramGate } from '../../exit/udp/datagram-gate.js'
+import type { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
 import { MAX_SESSIONS_AT_ONCE } from '../../mux/open-besides.js'
 import type { Session } from '../../mux/session.js'
 import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
-import type { Timer } from '../../ports.js'
+import type { Target, Timer } from '../../ports.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
-import { ChannelProtocol, Compression, decodeMessage, MessageType } from '../../protocol/messages.js'
+import { ChannelProtocol, Compression, decodeMessage, MessageType, payloadBytes } from '../../protocol/messages.js'
 import { readdressed } from '../../protocol/readdress.js'
 import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
@@ -22,6 +22,7 @@ import {
   checkConnect,
   checkCredit,
   checkSmall,
+  datagramGate,
   inOurVersion,
   isOrderlyDisconnect,
   MAX_WAITING_BYTES,
@@ -85,7 +86,9 @@ export class Splice {
     this.#connector = this.#end(options.connector, () => this.#provider)
     this.#stream = options.observe(this.#meter)
     this.#connect = options.raw
-    this.#gate = options.access && this.#datagrams ? this.#gateOf(options.access) : undefined
+    if (options.access !== undefined && this.#datagrams) {
+      this.#gate = datagramGate(options.access, options.connector.clock, (raw) => this.#passDatagram(raw))
+    }
     if (options.access === undefined || this.#datagrams) this.#choose()
     else void this.#judge(options.access)
   }
@@ -116,6 +119,8 @@ export class Splice {
         this.#linger.moved()
         this.#finishIfDone()
       },
+      // a stream loses nothing, and is counted as it comes
+      taken: this.#datagrams ? (raw) => this.#meter.add(payloadBytes(raw), end !== this.#connector) : undefined,
       // anything else may be wanted again
       sent: (raw) => raw[1] === MessageType.Data && other()?.session.recycle(raw),
       granted: (credit) => this.#grantLater(end, other(), credit),
@@ -124,15 +129,6 @@ export class Splice {
       lost: (error, closing) => this.#onLost(end, other(), error, closing),
     })
     return end
-  }
-
-  #gateOf({ lists, check, total, log }: SpliceAccess): DatagramGate {
-    const { clock } = this.#options.connector
-    return new DatagramGate({
-      access: lists.map((list) => () => list),
-      ...{ clock, log, total, resolve: check.resolve },
-      pass: (raw, destination, host) => this.#passDatagram(host === destination.host ? raw : readdressed(raw, host)),
-    })
   }
 
   /** Looks the target up while what the connector sends waits, and goes on with an address that is allowed. */
@@ -218,14 +214,17 @@ export class Splice {
   #onData(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array): void {
     const message = decodeMessage(raw)
     if (message?.type !== MessageType.Data || to?.gone === true) return
-    if (this.#datagrams && from.crowded) return
-    const control = !this.#datagrams && message.compression === Compression.Control
+    if (this.#datagrams) return this.#onDatagram(from, to, raw, message.target)
+    const control = message.compression === Compression.Control
     if (!control) this.#checkCredit(from, message.data.byteLength)
-    if (this.#gate !== undefined && from === this.#connector) {
-      return this.#gate.send(raw, message.target ?? { host: '', port: 0 })
-    }
     const urgent = control && this.#onControl(from, to, message.data)
     this.#pass(from, to, raw, urgent)
+  }
+
+  #onDatagram(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, target: Target | undefined): void {
+    if (from.crowded) return
+    if (this.#gate === undefined || from !== this.#connector) return this.#pass(from, to, raw, false)
+    this.#gate.send(raw, target ?? { host: '', port: 0 })
   }
 
   /** Goes on with a datagram that was judged, perhaps later than it came. */
@@ -281,7 +280,6 @@ export class Splice {
   /** Counts bytes as they stand on the wire; gzip, which none of our ends sends with credit, counts compressed. */
   #checkCredit(from: SpliceEnd, bytes: number): void {
     this.#meter.add(bytes, from === this.#connector)
-    if (this.#datagrams) return
     if (!this.#answered && from === this.#connector) {
       this.#earlyBytes += bytes
       if (this.#offered === undefined || this.#phase === 'implied' || this.#earlyBytes <= EARLY_DATA_BYTES) return

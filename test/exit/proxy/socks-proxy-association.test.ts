@@ -121,7 +121,10 @@ describe('SocksProxyDialer.associate', () => {
     association.send(bytes('q'), { host: 'ü'.repeat(128), port: 53 })
     association.send(bytes('q'), { host: 'a', port: 0 })
     expect(socket.sent.map(({ data }) => data.byteLength)).toEqual([MAX_DATAGRAM_BYTES])
-    expect(association).toMatchObject({ dropped: { oversize: 2, badDestination: 2 } })
+    expect(association).toMatchObject({
+      dropped: { oversize: 2, badDestination: 2 },
+      sentBytes: MAX_DATAGRAM_BYTES - 10,
+    })
   })
 
   it('drops what the policy refuses, and logs it once', async () => {

@@ -116,6 +116,7 @@ describe('DatagramChannel', () => {
     await settle()
     const arrived = peer.of(MessageType.Data).map(({ data }) => data[0])
     expect(arrived.length + socket.dropped).toBe(count)
+    expect(socket.sentBytes).toBe(arrived.length * size)
     expect(arrived.at(-1)).toBe(count - 1)
   })
 
@@ -127,6 +128,7 @@ describe('DatagramChannel', () => {
     expect(peer.of(MessageType.Data).map(({ data }) => data.byteLength)).toEqual([MAX_DATAGRAM_BYTES])
     await peer.send(gzipped(id, new Uint8Array(gzipSync(new Uint8Array(MAX_DATAGRAM_BYTES + 1)))))
     expect([told.received.length, socket.dropped]).toEqual([0, 2])
+    expect([socket.sentBytes, socket.receivedBytes]).toEqual([MAX_DATAGRAM_BYTES, 0])
   })
 
   it('takes gzip datagrams, and a broken one costs nothing but itself', async () => {

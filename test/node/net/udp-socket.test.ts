@@ -118,12 +118,12 @@ describe('UdpSocket', () => {
     for (let i = 0; i < MAX_IN_FLIGHT + MAX_QUEUED_DATAGRAMS + 7; i++) {
       socket.send(Uint8Array.of(i >> 8, i & 255), destination)
     }
-    expect([system.sent.length, socket.dropped]).toEqual([MAX_IN_FLIGHT, 7])
+    expect([system.sent.length, socket.dropped, socket.sentBytes]).toEqual([MAX_IN_FLIGHT, 7, 2 * MAX_IN_FLIGHT])
     system.finishOne()
     expect(system.sent.at(-1)).toEqual(Uint8Array.of(0, MAX_IN_FLIGHT + 7))
     socket.close()
     system.finishOne()
-    expect(system.sent.length).toBe(MAX_IN_FLIGHT + 1)
+    expect([system.sent.length, socket.sentBytes]).toEqual([MAX_IN_FLIGHT + 1, 2 * MAX_IN_FLIGHT + 2])
     expect(told.closes).toEqual([undefined])
   })
 

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { encodeConnectResponse, encodeDatagram, MessageType } from '../../../src/protocol/messages.js'
+import { UdpRelay } from '../../../src/exit/udp/udp-relay.js'
+import { MAX_WAITING_DATAGRAMS } from '../../../src/exit/udp/waiting-datagrams.js'
+import { encodeConnect, encodeConnectResponse, encodeDatagram, MessageType } from '../../../src/protocol/messages.js'
+import { Calls, FakeUdp } from '../../exit/fakes.js'
 import { settle } from '../../support/manual-clock.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
 import { countOf, idOf, joinResumable, lose } from '../admission/resume-peers.js'
@@ -156,6 +159,79 @@ describe('a stream between deployed peers', () => {
     await world.clock.advanceAsync(60_000)
     expect(told.closed).toMatchObject([{ sentBytes: 30, receivedBytes: 70 }])
     expect(streamsOf(world)).toEqual([])
+  })
+})
+
+describe('a stream of datagrams', () => {
+  const target = { host: 'a.test', port: 53 }
+
+  it.each(['sentBytes', 'receivedBytes'] as const)('counts as %s what a queue has not dropped', async (counted) => {
+    const { world, told, connector, provider } = await pair()
+    const [from, to] = counted === 'sentBytes' ? [connector, provider] : [provider, connector]
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 2, channelId: id }))
+    await provider.send(accept(id))
+    to.far.hold()
+    for (let sent = 0; sent < 60; sent += 1) {
+      await from.send(encodeDatagram({ channelId: id, data: new Uint8Array(60_000), target, source: target }))
+    }
+    expect(streamsOf(world)[0]?.[counted]).toBeLessThan(5 * 60_000)
+    to.far.letGo()
+    await settle()
+    const passed = to.of(MessageType.Data).length
+    expect(passed).toBeLessThan(30)
+    expect(streamsOf(world)).toMatchObject([{ [counted]: passed * 60_000 }])
+    await connector.send(disconnect(id, 'EOF'))
+    await world.clock.advanceAsync(60_000)
+    expect(told.closed).toMatchObject([{ [counted]: passed * 60_000 }])
+  })
+
+  it('counts what waited for a provider once it has gone there, and nothing that no rule allows', async () => {
+    const world = new World()
+    await world.relay.addToken({ type: 'reverse', token: 'tenant' })
+    const rules = [{ addresses: ['192.0.2.1'] }]
+    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant', rules })
+    const connector = await world.join('member')
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 2, channelId: id }))
+    for (const [host, bytes] of [
+      ['192.0.2.1', 10],
+      ['192.0.2.2', 100],
+    ] as const) {
+      await connector.send(encodeDatagram({ channelId: id, data: new Uint8Array(bytes), target: { host, port: 53 } }))
+    }
+    expect(streamsOf(world)).toMatchObject([{ sentBytes: 0 }])
+    const provider = await world.join('tenant')
+    expect(provider.of(MessageType.Data)).toHaveLength(1)
+    expect(streamsOf(world)).toMatchObject([{ sentBytes: 10 }])
+  })
+
+  it('of a forward client counts what has left, and not what waits for a name or was dropped there', async () => {
+    const scene = await StreamScene.begin('forward')
+    const { world } = scene
+    const udp = new FakeUdp()
+    const resolver = new Calls<string, readonly string[]>()
+    const associating = scene.dialer.associate()
+    await settle()
+    world.associations
+      .at(0)
+      .resolve(await UdpRelay.open({ bindDatagrams: udp.bind, resolve: resolver.call, clock: world.clock }))
+    const socket = await associating
+    socket.start({ datagram: () => {}, close: () => {} })
+    socket.send(new Uint8Array(7), { host: '192.0.2.1', port: 53 })
+    socket.send(new Uint8Array(9), { host: '2001:db8::1', port: 53 })
+    await settle()
+    for (let sent = 0; sent < MAX_WAITING_DATAGRAMS + 6; sent += 1) socket.send(new Uint8Array(100), target)
+    await settle()
+    expect(scene.streams).toMatchObject([{ sentBytes: 16 }])
+    resolver.at(0).resolve(['192.0.2.2'])
+    await settle()
+    const sentBytes = 16 + 100 * MAX_WAITING_DATAGRAMS
+    expect(scene.streams).toMatchObject([{ sentBytes }])
+    udp.socket(1).close()
+    socket.close()
+    await settle()
+    expect(scene.told.closed).toMatchObject([{ sentBytes }])
   })
 })
 
