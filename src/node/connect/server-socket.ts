@@ -141,14 +141,13 @@ function tlsPhase(
 ): Promise<Socket> {
   const name = tls.serverName ?? target.host
   const timeoutMs = timeouts?.tlsMs ?? DEFAULT_PHASE_TIMEOUTS.tlsMs
-  const ca = tls.ca ?? trustedAuthorities()
   return connectStep(`TLS with ${addressText(target)} failed`, { timeoutMs, signal, socket }, (deadline) => {
     const secure = connectTls({
       socket,
       host: name,
       // RFC 6066 section 3: no address in SNI
       ...(isIP(name) === 0 ? { servername: name } : {}),
-      ...(ca === undefined ? {} : { ca }),
+      ...(tls.ca === undefined ? { secureContext: trustedAuthorities() } : { ca: tls.ca }),
       rejectUnauthorized: tls.insecure !== true,
       ALPNProtocols: ['http/1.1'],
     })

@@ -3,17 +3,26 @@ import * as tls from 'node:tls'
 /** What Node 22.15 and later have; not in the types of the oldest Node that is served. */
 type GetCertificates = (store: 'default' | 'system') => readonly string[]
 
-let known: string[] | undefined
+/** Made once for each list: reading its certificates takes longer than the rest of a handshake. */
+const contexts = new WeakMap<GetCertificates, tls.SecureContext>()
 
 /**
- * The authorities that vouch for servers: Node's own list with NODE_EXTRA_CA_CERTS, and the system's store where Node can read it.
+ * What TLS with servers trusts: Node's own list with NODE_EXTRA_CA_CERTS, and the system's store where Node can read it. All
+ * connections share it.
  * @param getCertificates Node's, @default that of this Node
  * @returns `undefined` where Node can't read the system's store: it then takes its own list by itself
  */
-export function trustedAuthorities(getCertificates: GetCertificates | undefined = ofNode()): string[] | undefined {
+export function trustedAuthorities(
+  getCertificates: GetCertificates | undefined = ofNode(),
+): tls.SecureContext | undefined {
   if (getCertificates === undefined) return undefined
-  known ??= [...new Set([...getCertificates('default'), ...getCertificates('system')])]
-  return known
+  const context = contexts.get(getCertificates) ?? contextOf(getCertificates)
+  contexts.set(getCertificates, context)
+  return context
+}
+
+function contextOf(getCertificates: GetCertificates): tls.SecureContext {
+  return tls.createSecureContext({ ca: [...new Set([...getCertificates('default'), ...getCertificates('system')])] })
 }
 
 function ofNode(): GetCertificates | undefined {

@@ -1,6 +1,29 @@
+import { once } from 'node:events'
 import * as tls from 'node:tls'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { trustedAuthorities } from '../../../src/node/connect/trusted-authorities.js'
+import { relayHost, TEST_CA } from '../../support/relay-host.js'
+
+/** A stand-in for Node's function, with what it was asked for. */
+function certificates(stores: Record<'default' | 'system', readonly string[]>) {
+  const asked: string[] = []
+  const get = (store: 'default' | 'system'): readonly string[] => {
+    asked.push(store)
+    return stores[store]
+  }
+  return { asked, get }
+}
+
+/** What a client that trusts `secureContext` has against a server of the test's authority. */
+async function problemOf(secureContext: tls.SecureContext | undefined): Promise<string | null> {
+  const host = await relayHost({ tls: true })
+  onTestFinished(() => host.close())
+  const socket = tls.connect({ port: host.port, host: 'localhost', secureContext, rejectUnauthorized: false })
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'secureConnect')
+  // @types/node say Error; it is the code
+  return socket.authorizationError as unknown as string | null
+}
 
 describe('trustedAuthorities', () => {
   it('is Node’s own choice where Node cannot read the system’s store', () => {
@@ -8,15 +31,35 @@ describe('trustedAuthorities', () => {
     expect(trustedAuthorities()).toBeUndefined()
   })
 
-  it('is Node’s list and the system’s, each authority once, read once', () => {
-    const asked: string[] = []
-    const stores = { default: ['a', 'b'], system: ['b', 'c'] }
-    const get = (store: 'default' | 'system'): readonly string[] => {
-      asked.push(store)
-      return stores[store]
-    }
-    expect(trustedAuthorities(get)).toEqual(['a', 'b', 'c'])
-    expect(trustedAuthorities(get)).toEqual(['a', 'b', 'c'])
-    expect(asked).toEqual(['default', 'system'])
+  it('is one context for all connections where it can', () => {
+    if (!('getCACertificates' in tls)) return
+    expect(trustedAuthorities()).toBeDefined()
+    expect(trustedAuthorities()).toBe(trustedAuthorities())
+  })
+
+  it.each([
+    ['Node’s list', { default: [TEST_CA], system: [] }],
+    ['the system’s store', { default: [], system: [TEST_CA] }],
+    ['both', { default: [TEST_CA], system: [TEST_CA] }],
+  ])('trusts an authority of %s', async (_where, stores) => {
+    expect(await problemOf(trustedAuthorities(certificates(stores).get))).toBeNull()
+  })
+
+  it('trusts no other', async () => {
+    const { get } = certificates({ default: [], system: [] })
+    expect(await problemOf(trustedAuthorities(get))).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+  })
+
+  it('reads a list once, and another list again', () => {
+    const one = certificates({ default: [TEST_CA], system: [] })
+    const other = certificates({ default: [], system: [] })
+    const context = trustedAuthorities(one.get)
+    expect(trustedAuthorities(one.get)).toBe(context)
+    expect(trustedAuthorities(other.get)).not.toBe(context)
+    expect(trustedAuthorities(one.get)).toBe(context)
+    expect([one.asked, other.asked]).toEqual([
+      ['default', 'system'],
+      ['default', 'system'],
+    ])
   })
 })
