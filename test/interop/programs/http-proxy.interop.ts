@@ -2,16 +2,14 @@ import { randomFillSync } from 'node:crypto'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { sceneOfSuite, sha256 } from '../../support/e2e/scene.js'
 import { freePort } from '../../support/ports.js'
-import { type LocalCa, localCa } from '../support/programs/ca.js'
-import type { Origin } from '../support/programs/origin.js'
 import { describeWith, output, run } from '../support/programs/programs.js'
 import { fieldOf, type Seen, TOO_LARGE, tellingOrigin } from '../support/programs/telling-origin.js'
-import { carriedAll, ProgramTunnel } from '../support/programs/tunnel.js'
+import type { ProgramTunnel } from '../support/programs/tunnel.js'
+import { allCarried, LOGIN, type WebTunnels, webTunnels } from '../support/programs/web-tunnels.js'
 
 // a test runs several programs, and each of them has a limit of its own
 vi.setConfig({ testTimeout: 120_000 })
 
-const LOGIN = ['ann', 'open sesame'] as const
 /** curl's exit codes: an answer of 400 or more (with -f), and a failure to receive, which a refused CONNECT is. */
 const HTTP_ERROR = 22
 const CONNECT_REFUSED = 56
@@ -20,29 +18,16 @@ const PATIENT = ['--expect100-timeout', '1000']
 
 describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
   const scene = sceneOfSuite()
-  let ca: LocalCa
-  let http: Origin
-  let https: Origin
-  let forward: ProgramTunnel
-  let reverse: ProgramTunnel
-  let agent: ProgramTunnel
-  let closed: ProgramTunnel
+  let web: WebTunnels
   beforeAll(async () => {
-    ca = await localCa(scene)
-    http = await tellingOrigin(scene)
-    https = await tellingOrigin(scene, ca)
-    const password = ['-n', LOGIN[0], '-w', LOGIN[1]]
-    forward = await ProgramTunnel.start(scene, 'forward')
-    reverse = await ProgramTunnel.start(scene, 'reverse')
-    agent = await ProgramTunnel.start(scene, 'agent')
-    closed = await ProgramTunnel.start(scene, 'reverse', { listenerArgs: password })
+    web = await webTunnels(scene, { origin: tellingOrigin })
   })
   const curl = (tunnel: ProgramTunnel, ...args: readonly string[]): readonly string[] => [
-    ...['curl', '-sS', '--cacert', ca.caFile, '--proxy', `http://${tunnel.address}`],
+    ...['curl', '-sS', '--cacert', web.ca.caFile, '--proxy', `http://${tunnel.address}`],
     ...args,
   ]
   const urlOf = (scheme: 'http' | 'https', path = '/a%20path?a=b&c'): string =>
-    `${scheme}://localhost:${(scheme === 'http' ? http : https).port}${path}`
+    `${scheme}://localhost:${(scheme === 'http' ? web.http : web.https).port}${path}`
   const seenBy = async (command: readonly string[], input?: Uint8Array): Promise<Seen> =>
     JSON.parse((await output(scene, command, input && { input })).toString()) as Seen
   /** The three ways to an origin: `-p` asks for CONNECT, which https needs anyway. */
@@ -53,23 +38,23 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
   ] as const
 
   describe.each([
-    ['forward mode', () => forward],
-    ['the port of a reverse token', () => reverse],
-    ['a connector', () => agent],
+    ['forward mode', () => web.forward],
+    ['the port of a reverse token', () => web.reverse],
+    ['a connector', () => web.agent],
   ] as const)('through %s', (_name, tunnel) => {
     it.each(WAYS)('fetches a page by %s, and the exit looks the name up', async (_way, scheme, args) => {
       const seen = await seenBy(curl(tunnel(), ...args, urlOf(scheme)))
       expect(seen).toMatchObject({ method: 'GET', url: '/a%20path?a=b&c', version: '1.1', bodyBytes: 0 })
-      const { port } = scheme === 'http' ? http : https
+      const { port } = scheme === 'http' ? web.http : web.https
       await tunnel().carried(`localhost:${port}`)
     })
   })
 
   it('brings the origin its own fields, and none for or of the proxy', async () => {
     const own = ['-A', 'a name', '-H', 'X-Odd: 1', '-H', 'X-Odd: 2', '-H', 'X-Hop: 3', '-H', 'Connection: x-hop']
-    const { fields } = await seenBy(curl(forward, ...own, urlOf('http')))
+    const { fields } = await seenBy(curl(web.forward, ...own, urlOf('http')))
     expect(fields.filter(([name]) => name !== 'connection')).toEqual([
-      ['host', `localhost:${http.port}`],
+      ['host', `localhost:${web.http.port}`],
       ['user-agent', 'a name'],
       ['accept', '*/*'],
       ['x-odd', '1'],
@@ -78,28 +63,28 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
   })
 
   it('names no program for a client that does not', async () => {
-    const seen = await seenBy(curl(forward, '-H', 'User-Agent:', urlOf('http')))
+    const seen = await seenBy(curl(web.forward, '-H', 'User-Agent:', urlOf('http')))
     expect([fieldOf(seen, 'user-agent'), fieldOf(seen, 'via')]).toEqual([undefined, undefined])
   })
 
   it('fetches pages one after the other on one connection', async () => {
-    const before = http.connections()
+    const before = web.http.connections()
     const said = ['-o', '/dev/null', '-w', '%{http_code} %{num_connects}\\n']
     const urls = ['/1', '/2', '/3'].flatMap((path) => [...said, urlOf('http', path)])
-    expect((await output(scene, curl(forward, ...urls))).toString()).toBe('200 1\n200 0\n200 0\n')
-    expect(http.connections() - before).toBe(1)
+    expect((await output(scene, curl(web.forward, ...urls))).toString()).toBe('200 1\n200 0\n200 0\n')
+    expect(web.http.connections() - before).toBe(1)
   })
 
   it('asks for a head alone', async () => {
-    const head = await output(scene, curl(forward, '-I', urlOf('http')))
+    const head = await output(scene, curl(web.forward, '-I', urlOf('http')))
     expect(head.toString()).toMatch(/^HTTP\/1\.1 200 OK\r\n(?:.+\r\n)*Content-Length: [1-9]\d+\r\n(?:.+\r\n)*\r\n$/)
   })
 
   it.each([
     ['absolute form', () => ['-0']],
-    ['CONNECT', () => ['-p', '--proxy1.0', forward.address]],
+    ['CONNECT', () => ['-p', '--proxy1.0', web.forward.address]],
   ])('fetches a page by %s of HTTP/1.0', async (_name, args) => {
-    expect(await seenBy(curl(forward, ...args(), urlOf('http')))).toMatchObject({ url: '/a%20path?a=b&c' })
+    expect(await seenBy(curl(web.forward, ...args(), urlOf('http')))).toMatchObject({ url: '/a%20path?a=b&c' })
   })
 
   describe('with a body', () => {
@@ -107,13 +92,13 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
     const digest = sha256(body)
 
     it.each(WAYS)('posts it with its length by %s', async (_way, scheme, args) => {
-      const seen = await seenBy(curl(forward, ...args, '--data-binary', '@-', urlOf(scheme)), body)
+      const seen = await seenBy(curl(web.forward, ...args, '--data-binary', '@-', urlOf(scheme)), body)
       expect(seen).toMatchObject({ method: 'POST', bodyBytes: body.length, bodyDigest: digest })
       expect(fieldOf(seen, 'content-length')).toBe(`${body.length}`)
     })
 
     it.each(WAYS)('puts it in chunks by %s', async (_way, scheme, args) => {
-      const seen = await seenBy(curl(forward, ...args, '-T', '-', urlOf(scheme)), body)
+      const seen = await seenBy(curl(web.forward, ...args, '-T', '-', urlOf(scheme)), body)
       expect(seen).toMatchObject({ method: 'PUT', bodyBytes: body.length, bodyDigest: digest })
       expect([fieldOf(seen, 'transfer-encoding'), fieldOf(seen, 'content-length')]).toEqual(['chunked', undefined])
     })
@@ -123,7 +108,7 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
       ['in chunks', ['-T', '-']],
     ] as const)('waits for 100 before it sends it %s', async (_name, args) => {
       const expecting = ['-v', ...PATIENT, '-H', 'Expect: 100-continue', ...args]
-      const { code, stdout, stderr } = await run(scene, curl(forward, ...expecting, urlOf('http')), { input: body })
+      const { code, stdout, stderr } = await run(scene, curl(web.forward, ...expecting, urlOf('http')), { input: body })
       expect([code, JSON.parse(stdout.toString())]).toEqual([
         0,
         expect.objectContaining({ expected: true, bodyDigest: digest }),
@@ -135,7 +120,7 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
       const expecting = [...PATIENT, '-H', 'Expect: 100-continue', '-T', '-']
       const said = ['-w', ' %{http_code} %{size_upload}']
       const url = urlOf('http', TOO_LARGE)
-      expect((await output(scene, curl(forward, ...expecting, ...said, url), { input: body })).toString()).toBe(
+      expect((await output(scene, curl(web.forward, ...expecting, ...said, url), { input: body })).toString()).toBe(
         'too large 413 0',
       )
     })
@@ -145,14 +130,14 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
     const login = (password: string): readonly string[] => ['--proxy-user', `${LOGIN[0]}:${password}`]
 
     it.each(WAYS)('fetches a page by %s', async (_way, scheme, args) => {
-      const seen = await seenBy(curl(closed, ...args, ...login(LOGIN[1]), '-u', 'bob:other', urlOf(scheme)))
+      const seen = await seenBy(curl(web.closed, ...args, ...login(LOGIN[1]), '-u', 'bob:other', urlOf(scheme)))
       expect(fieldOf(seen, 'proxy-authorization')).toBeUndefined()
       expect(fieldOf(seen, 'authorization')).toBe(`Basic ${Buffer.from('bob:other').toString('base64')}`)
     })
 
     it.each(WAYS)('asks first how to present it by %s', async (_way, scheme, args) => {
       const anyway = ['--proxy-anyauth', ...login(LOGIN[1])]
-      expect(await seenBy(curl(closed, ...args, ...anyway, urlOf(scheme)))).toMatchObject({ method: 'GET' })
+      expect(await seenBy(curl(web.closed, ...args, ...anyway, urlOf(scheme)))).toMatchObject({ method: 'GET' })
     })
 
     const refused = [
@@ -160,19 +145,19 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
       ['none', []],
     ] as const
     it.each(refused)('is refused in absolute form with %s', async (_name, credentials) => {
-      const before = http.connections()
-      const { code, stdout, stderr } = await run(scene, curl(closed, '-i', '-f', ...credentials, urlOf('http')))
+      const before = web.http.connections()
+      const { code, stdout, stderr } = await run(scene, curl(web.closed, '-i', '-f', ...credentials, urlOf('http')))
       expect([code, stderr]).toEqual([HTTP_ERROR, expect.stringContaining('407')])
       expect(stdout.toString()).toContain('\r\nProxy-Authenticate: Basic realm="LinkSocks", charset="UTF-8"\r\n')
-      expect(http.connections()).toBe(before)
+      expect(web.http.connections()).toBe(before)
     })
 
     it.each(refused)('is refused by CONNECT with %s', async (_name, credentials) => {
-      const before = https.connections()
-      const { code, stdout, stderr } = await run(scene, curl(closed, ...credentials, urlOf('https')))
+      const before = web.https.connections()
+      const { code, stdout, stderr } = await run(scene, curl(web.closed, ...credentials, urlOf('https')))
       expect([code, stderr]).toEqual([CONNECT_REFUSED, expect.stringContaining('407')])
       expect(stdout).toHaveLength(0)
-      expect(https.connections()).toBe(before)
+      expect(web.https.connections()).toBe(before)
     })
   })
 
@@ -183,23 +168,21 @@ describeWith(['curl', 'openssl'], 'curl by HTTP', () => {
       ['a name that does not resolve', 'nope.invalid', 'destination_ip_unroutable'],
     ] as const)('hears of %s', async (_name, host, error) => {
       const url = `http://${host}:${await freePort()}/`
-      const plain = await output(scene, curl(forward, ...said, url))
+      const plain = await output(scene, curl(web.forward, ...said, url))
       expect(plain.toString()).toBe(`502 000 linksocks; error=${error}`)
-      const { code, stdout, stderr } = await run(scene, curl(forward, '-p', ...said, url))
+      const { code, stdout, stderr } = await run(scene, curl(web.forward, '-p', ...said, url))
       expect(stdout.toString()).toMatch(/^000 502 /)
       expect([code, stderr]).toEqual([CONNECT_REFUSED, expect.stringContaining('502')])
     })
 
     it('trusts no server whose authority it does not know', async () => {
       const url = urlOf('https')
-      const { code, stderr } = await run(scene, ['curl', '-sS', '--proxy', `http://${forward.address}`, url])
+      const { code, stderr } = await run(scene, ['curl', '-sS', '--proxy', `http://${web.forward.address}`, url])
       expect([code, stderr]).toEqual([60, expect.stringContaining('SSL certificate problem')])
     })
   })
 
   it('made every connection to the origins through the tunnels', async () => {
-    const tunnels = [forward, reverse, agent, closed]
-    await carriedAll(tunnels, [`localhost:${http.port}`], http.connections)
-    await carriedAll(tunnels, [`localhost:${https.port}`], https.connections)
+    await allCarried(web, ['localhost'])
   })
 })

@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { sceneOfSuite, sha256 } from '../../support/e2e/scene.js'
 import { freePort } from '../../support/ports.js'
-import { type LocalCa, localCa } from '../support/programs/ca.js'
-import { contentListener, type Origin, origin } from '../support/programs/origin.js'
+import { contentListener, origin } from '../support/programs/origin.js'
 import { describeWith, output, run } from '../support/programs/programs.js'
 import { afterEofAnswer, afterEofTarget } from '../support/programs/targets.js'
 import { carriedAll, ProgramTunnel } from '../support/programs/tunnel.js'
+import { allCarried, LOGIN, type WebTunnels, webTunnels } from '../support/programs/web-tunnels.js'
 
 // a test runs several programs, and each of them has a limit of its own
 vi.setConfig({ testTimeout: 120_000 })
@@ -15,7 +15,6 @@ vi.setConfig({ testTimeout: 120_000 })
 const content = randomFillSync(Buffer.alloc(8 * 1024 * 1024))
 const PYTHON = fileURLToPath(new URL('../.venv/tools/bin/python', import.meta.url))
 const PYSOCKS = fileURLToPath(new URL('../peers/programs_pysocks.py', import.meta.url))
-const PASSWORD = ['-n', 'ann', '-w', 'open sesame']
 /** curl's exit code for a proxy that said no (CURLE_PROXY). */
 const PROXY_ERROR = 97
 /** In curl's words: 91, for a client that has no password to give and for a target that can't be reached. */
@@ -23,31 +22,25 @@ const REJECTED = '(91), request rejected or failed.'
 
 describeWith(['curl', 'openssl'], 'curl by SOCKS4', () => {
   const scene = sceneOfSuite()
-  let ca: LocalCa
-  let http: Origin
-  let https: Origin
-  let forward: ProgramTunnel
-  let reverse: ProgramTunnel
-  let agent: ProgramTunnel
-  let closed: ProgramTunnel
+  let web: WebTunnels
   beforeAll(async () => {
-    ca = await localCa(scene)
-    http = await origin(scene, contentListener(content))
-    https = await origin(scene, contentListener(content), ca)
-    forward = await ProgramTunnel.start(scene, 'forward')
-    reverse = await ProgramTunnel.start(scene, 'reverse')
-    agent = await ProgramTunnel.start(scene, 'agent', { listenerArgs: ['-f'] })
-    closed = await ProgramTunnel.start(scene, 'reverse', { listenerArgs: PASSWORD })
+    web = await webTunnels(scene, {
+      origin: (owner, ca) => origin(owner, contentListener(content), ca),
+      agentArgs: ['-f'],
+    })
   })
-  const curl = (...args: readonly string[]): readonly string[] => ['curl', '-sS', '-4', '--cacert', ca.caFile, ...args]
+  const curl = (...args: readonly string[]): readonly string[] => [
+    ...['curl', '-sS', '-4', '--cacert', web.ca.caFile],
+    ...args,
+  ]
 
   describe.each([
-    ['forward mode', () => forward],
-    ['the port of a reverse token', () => reverse],
-    ['a connector with fast open', () => agent],
+    ['forward mode', () => web.forward],
+    ['the port of a reverse token', () => web.reverse],
+    ['a connector with fast open', () => web.agent],
   ] as const)('through %s', (_name, tunnel) => {
     it.each(['http', 'https'] as const)('fetches a page by socks4 and %s: curl looks the name up', async (scheme) => {
-      const { port } = scheme === 'http' ? http : https
+      const { port } = scheme === 'http' ? web.http : web.https
       const url = `${scheme}://localhost:${port}/hello/socks4`
       expect((await output(scene, curl('--socks4', tunnel().address, url))).toString()).toBe('hello socks4')
       await tunnel().carried(`127.0.0.1:${port}`)
@@ -56,7 +49,7 @@ describeWith(['curl', 'openssl'], 'curl by SOCKS4', () => {
     it.each(['http', 'https'] as const)(
       'fetches a page by socks4a and %s: the exit looks the name up',
       async (scheme) => {
-        const { port } = scheme === 'http' ? http : https
+        const { port } = scheme === 'http' ? web.http : web.https
         const url = `${scheme}://localhost:${port}/hello/socks4a`
         expect((await output(scene, curl('--socks4a', tunnel().address, url))).toString()).toBe('hello socks4a')
         await tunnel().carried(`localhost:${port}`)
@@ -65,18 +58,21 @@ describeWith(['curl', 'openssl'], 'curl by SOCKS4', () => {
   })
 
   it('may say any user name', async () => {
-    const url = `http://localhost:${http.port}/hello/bob`
-    const text = await output(scene, curl('--proxy', `socks4a://bob@${forward.address}`, url))
+    const url = `http://localhost:${web.http.port}/hello/bob`
+    const text = await output(scene, curl('--proxy', `socks4a://bob@${web.forward.address}`, url))
     expect(text.toString()).toBe('hello bob')
   })
 
   it.each(['socks4', 'socks4a'])('is refused by %s where a password is asked for', async (scheme) => {
-    const url = `http://localhost:${http.port}/hello/nobody`
-    const before = http.connections()
-    const { code, stdout, stderr } = await run(scene, curl('--proxy', `${scheme}://ann@${closed.address}`, url))
+    const url = `http://localhost:${web.http.port}/hello/nobody`
+    const before = web.http.connections()
+    const { code, stdout, stderr } = await run(
+      scene,
+      curl('--proxy', `${scheme}://${LOGIN[0]}@${web.closed.address}`, url),
+    )
     expect([code, stderr]).toEqual([PROXY_ERROR, expect.stringContaining(REJECTED)])
     expect(stdout).toHaveLength(0)
-    expect(http.connections()).toBe(before)
+    expect(web.http.connections()).toBe(before)
   })
 
   it.each([
@@ -84,14 +80,12 @@ describeWith(['curl', 'openssl'], 'curl by SOCKS4', () => {
     ['a name that does not resolve', 'nope.invalid'],
   ])('hears of %s', async (_name, host) => {
     const url = `http://${host}:${await freePort()}/`
-    const { code, stderr } = await run(scene, curl('--socks4a', forward.address, url))
+    const { code, stderr } = await run(scene, curl('--socks4a', web.forward.address, url))
     expect([code, stderr]).toEqual([PROXY_ERROR, expect.stringContaining(REJECTED)])
   })
 
   it('made every connection to the origins through the tunnels', async () => {
-    for (const { port, connections } of [http, https]) {
-      await carriedAll([forward, reverse, agent, closed], [`localhost:${port}`, `127.0.0.1:${port}`], connections)
-    }
+    await allCarried(web, ['localhost', '127.0.0.1'])
   })
 })
 
