@@ -10,7 +10,7 @@ const LONGER: Readonly<Record<string, string>> = {}
 /** Source files that may hold a cast through `unknown`, each with the reason. */
 const CASTS: Readonly<Record<string, string>> = {
   'src/node/net/end-of-input.ts': 'two internals of a socket tell a reset from an end, and have no type',
-  'src/node/http-proxy/proxy-connection.ts': 'an answer writes to any Duplex, and its type wants a socket of TCP',
+  'src/node/http-proxy/upgrade-request.ts': 'an answer writes to any Duplex, and its type wants a socket of TCP',
   'src/node/net/socket-reader.ts': 'what lies below `onread` has no type for sockets that are there already',
 }
 

@@ -3,9 +3,10 @@ import type { Duplex } from 'node:stream'
 import type { HttpClient, ServeHttp } from '../../inbound/serve-http.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { serveWithoutUpgrade, wantsWebSocket } from '../http/http-upgrade.js'
+import { PROXY_IDLE_MS } from './head-deadlines.js'
 import { OTHER_VERSION } from './head-rules.js'
 import type { ProxyAnswer } from './proxy-answers.js'
-import { PROXY_IDLE_MS, ProxyConnection } from './proxy-connection.js'
+import { ProxyConnection } from './proxy-connection.js'
 
 /**
  * An HTTP/1.1 proxy (RFC 9110, RFC 9112) for the connections of one port: CONNECT, absolute form, and two pages of its own. What
