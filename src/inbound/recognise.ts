@@ -5,8 +5,10 @@ import type { Decoded } from '../streams/handshake-stream.js'
 /** What a connection speaks, as its first bytes show; `other` is none of these. */
 export type InboundProtocol = 'socks5' | 'socks4' | 'http' | 'tls' | 'other'
 
-/** First bytes of a connection that are looked at: the longest method that is registered has 17, and a space follows it. */
-export const MAX_RECOGNISED_BYTES = 18
+/** The longest method that is registered, and the space after it. */
+const MAX_METHOD_BYTES = 18
+/** First bytes of a connection that are looked at: an empty line, and a method after it. */
+export const MAX_RECOGNISED_BYTES = 20
 
 /** ContentType `handshake` of the record that a ClientHello comes in (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16
@@ -14,6 +16,7 @@ const TLS_HANDSHAKE = 0x16
 /** A method and the space after it. RFC 9110 section 9.1 allows more characters; no method that is registered has others. */
 const HTTP_START = /^[A-Z][A-Z-]+ /
 const HTTP_BEGINNING = /^[A-Z][A-Z-]*$/
+const EMPTY_LINE = '\r\n'
 
 /**
  * Recognises a connection by its first bytes, as soon as they leave no doubt, and reads none of them: the server of the
@@ -42,6 +45,9 @@ function protocolOf(head: Uint8Array): InboundProtocol | undefined {
 
 function textProtocolOf(head: Uint8Array): InboundProtocol | undefined {
   const text = String.fromCharCode(...head)
-  if (HTTP_START.test(text)) return 'http'
-  return HTTP_BEGINNING.test(text) && head.length < MAX_RECOGNISED_BYTES ? undefined : 'other'
+  if (EMPTY_LINE.startsWith(text)) return undefined
+  // an empty line before a request is ignored (RFC 9112 section 2.2)
+  const line = text.startsWith(EMPTY_LINE) ? text.slice(EMPTY_LINE.length) : text
+  if (HTTP_START.test(line)) return 'http'
+  return HTTP_BEGINNING.test(line) && line.length < MAX_METHOD_BYTES ? undefined : 'other'
 }

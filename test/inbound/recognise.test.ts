@@ -31,6 +31,15 @@ const ARRIVALS: readonly (readonly [name: string, bytes: Uint8Array, protocol: s
   ['a SOCKS4 request', hex('04 01 0050 c6336401 00'), 'socks4', 1],
   ['a ClientHello', hex('16 0301 00f8 01 0000f4 0303'), 'tls', 1],
   ...METHODS.map((method) => [method, concat(bytesOf(`${method} `), REST), 'http', method.length + 1] as const),
+  ...METHODS.map(
+    (method) =>
+      [`an empty line, and ${method}`, concat(bytesOf(`\r\n${method} `), REST), 'http', method.length + 3] as const,
+  ),
+  ['two empty lines', bytesOf('\r\n\r\nGET / HTTP/1.1\r\n'), 'other', 3],
+  ['half an empty line', bytesOf('\rGET / HTTP/1.1\r\n'), 'other', 2],
+  ['the end of a line alone', bytesOf('\nGET / HTTP/1.1\r\n'), 'other', 1],
+  ['an empty line, and SOCKS5', hex('0d 0a 05 01 00'), 'other', 3],
+  ['an empty line, and a word that is too long for a method', bytesOf('\r\nANTIDISESTABLISHME'), 'other', 20],
   ['an SSH banner', bytesOf('SSH-2.0-x\r\n'), 'other', 5],
   ['a method in lower case', bytesOf('get / HTTP/1.1\r\n'), 'other', 1],
   ['a word without a target', bytesOf('QUIT\r\n'), 'other', 5],
@@ -73,7 +82,7 @@ describe('recognise()', () => {
   })
 
   it('needs no more bytes than its limit, and looks at no more', () => {
-    const beginning = fc.constantFrom(...METHODS.map(bytesOf), new Uint8Array(0))
+    const beginning = fc.constantFrom(...METHODS, ...METHODS.map((method) => `\r\n${method}`), '').map(bytesOf)
     const noise = fc.uint8Array({ minLength: MAX_RECOGNISED_BYTES, maxLength: 3 * MAX_RECOGNISED_BYTES })
     fc.assert(
       fc.property(beginning, noise, (start, rest) => {

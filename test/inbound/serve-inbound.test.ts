@@ -23,6 +23,7 @@ describe('serveInbound() with something that is not SOCKS5', () => {
     'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
     'CONNECT example.com:443 HTTP/1.1\r\n\r\n',
     'POST /x HTTP/1.1\r\n\r\n',
+    '\r\nGET / HTTP/1.1\r\n\r\n',
     'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
     `GET /${'x'.repeat(5000)} HTTP/1.1\r\n\r\n`,
   ])('answers %j with a 400 that says so', async (request) => {

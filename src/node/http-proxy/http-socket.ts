@@ -4,27 +4,64 @@ import { StreamDuplex } from '../net/stream-duplex.js'
 
 /** Given to the parser at a time: what it makes of one piece is there at once. */
 const PIECE_BYTES = 16 * KIB
+/** The same where the head of a request comes first: such a piece has at most 57 of them. */
+const HEAD_PIECE_BYTES = 1_024
+
+export interface HttpSocketOptions {
+  /** Called when bytes have come, before they are read. */
+  readonly bytesCame?: () => void
+  /** Whether the head of a request comes next. @default never */
+  readonly atHead?: () => boolean
+}
 
 /** A stream as Node's HTTP wants to see it: as a socket, as far as it asks. */
 export class HttpSocket extends StreamDuplex {
-  readonly #bytesCame: () => void
+  readonly #options: HttpSocketOptions
+  #held = false
+  /** By whoever reads. */
+  #paused = false
 
-  /** @param bytesCame called when bytes have come, before they are read */
-  constructor(stream: ByteStream, bytesCame: () => void = () => {}) {
+  constructor(stream: ByteStream, options: HttpSocketOptions = {}) {
     super(stream)
     // Node writes a head that leaves before its body without naming an encoding
     this.setDefaultEncoding('latin1')
-    this.#bytesCame = bytesCame
+    this.#options = options
   }
 
   override push(chunk: Uint8Array | null): boolean {
     if (chunk === null) return super.push(null)
-    this.#bytesCame()
+    const { bytesCame, atHead } = this.#options
+    bytesCame?.()
     let more = true
-    for (let at = 0; at < chunk.byteLength && !this.destroyed; at += PIECE_BYTES) {
-      more = super.push(chunk.subarray(at, at + PIECE_BYTES))
+    for (let at = 0; at < chunk.byteLength && !this.destroyed; ) {
+      const end = at + (atHead?.() === true ? HEAD_PIECE_BYTES : PIECE_BYTES)
+      more = super.push(chunk.subarray(at, end))
+      at = end
     }
     return more
+  }
+
+  /** Nothing more is read until `letGo()`, whatever Node thinks: it reads on after each whole request. */
+  hold(): void {
+    if (!this.#hasParser) return
+    this.#held = true
+    super.pause()
+  }
+
+  letGo(): void {
+    if (!this.#held) return
+    this.#held = false
+    if (!this.#paused && this.#hasParser) super.resume()
+  }
+
+  override pause(): this {
+    this.#paused = true
+    return super.pause()
+  }
+
+  override resume(): this {
+    this.#paused = false
+    return this.#held ? this : super.resume()
   }
 
   /** Ends it in order, once what was written has left. */
@@ -53,5 +90,10 @@ export class HttpSocket extends StreamDuplex {
 
   unref(): this {
     return this
+  }
+
+  /** Without one nothing is read, and nobody would take it. */
+  get #hasParser(): boolean {
+    return this.listenerCount('data') > 0
   }
 }

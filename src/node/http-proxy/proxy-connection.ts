@@ -52,7 +52,10 @@ export class ProxyConnection {
       late: () => this.#fail(408, new LinkSocksError('ERR_SOCKS_TIMEOUT', 'no whole request came in time')),
       idle: () => this.socket.destroySoon(),
     })
-    this.socket = new HttpSocket(client.stream, () => this.#deadlines.bytesCame())
+    this.socket = new HttpSocket(client.stream, {
+      bytesCame: () => this.#deadlines.bytesCame(),
+      atHead: () => this.#last?.complete !== false,
+    })
     this.#answers = new OwnAnswers(client)
     this.#agent = new OriginAgent((target, signal) => this.#dial(target, signal))
     const [agent, answers] = [this.#agent, this.#answers]
@@ -60,7 +63,8 @@ export class ProxyConnection {
     this.#queue = new RequestQueue({
       over: () => this.#joined || !this.socket.writable,
       empty: () => this.#rest(),
-      crowded: () => void this.socket.destroy(new LinkSocksError('ERR_LIMIT', 'too many requests at once')),
+      full: () => this.socket.hold(),
+      freed: () => this.socket.letGo(),
       // costs this connection alone
       failed: (error) => this.#fail(500, error, error),
     })

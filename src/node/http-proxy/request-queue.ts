@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../../errors.js'
 
-/** Requests of one connection that wait for their turn, besides the one that is served. */
+/** Requests of one connection that wait for their turn, besides the one that is served; then no more are read. */
 const MAX_WAITING_REQUESTS = 64
 
 export interface RequestQueueOptions {
@@ -8,8 +8,10 @@ export interface RequestQueueOptions {
   readonly over: () => boolean
   /** All that came are served. */
   readonly empty: () => void
-  /** More wait than may. */
-  readonly crowded: () => void
+  /** As many wait as may: those that were read already may still be added. */
+  readonly full: () => void
+  /** There is room again. */
+  readonly freed: () => void
   /** One has thrown, which nobody expected. */
   readonly failed: (error: LinkSocksError) => void
 }
@@ -27,9 +29,9 @@ export class RequestQueue {
 
   /** @param serve settles when the request is answered */
   add(serve: () => Promise<void>): void {
-    const { over, empty, crowded, failed } = this.#options
+    const { over, empty, full, freed, failed } = this.#options
     this.#open += 1
-    if (this.#open > MAX_WAITING_REQUESTS + 1) return crowded()
+    if (this.#open > MAX_WAITING_REQUESTS) full()
     this.#last = this.#last.then(async () => {
       // an answer may have been the last one
       if (over()) return
@@ -39,6 +41,7 @@ export class RequestQueue {
         failed(LinkSocksError.from(thrown, 'ERR_HTTP'))
       }
       this.#open -= 1
+      if (this.#open === MAX_WAITING_REQUESTS) freed()
       if (this.#open === 0) empty()
     })
   }

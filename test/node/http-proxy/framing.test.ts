@@ -46,6 +46,7 @@ function answered(name: string, says: string, gets: string, more: Partial<Exchan
 const REQUESTS: readonly Exchange[] = [
   asked('no body', message(['GET http://a.test/x HTTP/1.1', 'Host: a.test']), message(GET)),
   asked('a Host that differs', message(['GET http://a.test/x HTTP/1.1', 'Host: evil.test:81']), message(GET)),
+  asked('an empty line before it', `\r\n${message(['GET http://a.test/x HTTP/1.1', 'Host: a.test'])}`, message(GET)),
   asked('an empty Host', message(['GET http://a.test/x HTTP/1.1', 'Host:']), message(GET)),
   asked('port 80, left out of Host', message(['GET http://a.test:80/x HTTP/1.1', 'Host: b']), message(GET)),
   asked('an empty port', message(['GET http://a.test:/x HTTP/1.1', 'Host: b']), message(GET)),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { HttpSocket } from '../../../src/node/http-proxy/http-socket.js'
+import { settle } from '../../support/manual-clock.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
 import { until } from '../../support/wait.js'
 import { httpOrigin, openProxy, RawClient } from './fixture.js'
@@ -8,6 +9,7 @@ import { message } from './messages.js'
 
 const GET = message(['GET http://a.test/ HTTP/1.1', 'Host: a.test'])
 const OK = message(['HTTP/1.1 200 OK', 'Content-Length: 2'], 'ok')
+const TO_B = ['GET http://b.test/ HTTP/1.1', 'Host: b']
 /** One that the proxy answers itself. */
 const OPTIONS = message(['OPTIONS http://a.test/ HTTP/1.1', 'Host: a.test', 'Max-Forwards: 0'])
 
@@ -50,14 +52,14 @@ describe('limits of an HTTP connection', () => {
     expect(Number(body)).toBe(1_502)
   })
 
-  it('resets a client with 66 requests that are not answered', async () => {
-    const origin = await httpOrigin(() => {})
-    const { port, dialer } = await openProxy()
+  it('answers 2,000 requests that come at once, in turn', async () => {
+    const origin = await httpOrigin((request, response) => response.end(`<${request.url}>`))
+    const { port } = await openProxy()
     const client = new RawClient(port)
-    client.write(`GET http://127.0.0.1:${origin}/ HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(66))
-    await client.closed
-    expect(client.text).toBe('')
-    expect(dialer.dialled.length).toBeLessThanOrEqual(1)
+    const paths = Array.from({ length: 2_000 }, (_, i) => `/${i}`)
+    client.write(paths.map((path) => `GET http://127.0.0.1:${origin}${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
+    await client.until(/<\/1999>/)
+    expect(client.text.match(/<.*?>/g)).toEqual(paths.map((path) => `<${path}>`))
   })
 
   it.each([64, 65])('names %i exceptions in a PAC file, or none', async (count) => {
@@ -133,15 +135,70 @@ describe('limits of an HTTP connection', () => {
     expect(proxy.dialled).toEqual([])
   })
 
-  it('answers 65 requests at once, and resets a client of 66', async () => {
-    for (const [count, state] of [
-      [65, 'open'],
-      [66, 'reset'],
-    ] as const) {
-      const proxy = new MemoryProxy()
+  it('reads no more requests while 64 wait, and loses none', async () => {
+    const proxy = new MemoryProxy()
+    const requests = 500
+    await proxy.send(GET.repeat(requests))
+    const read = requests * GET.length - proxy.unread
+    expect(read).toBeGreaterThanOrEqual(65 * GET.length)
+    expect(read).toBeLessThanOrEqual(65 * GET.length + 1_024)
+    for (let answered = 0; answered < requests; answered += 1) {
+      proxy.origin().send(OK)
+      await proxy.quiet()
+    }
+    expect(proxy.answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(requests)
+    expect(proxy.client.state).toBe('open')
+    await proxy.clock.advanceAsync(60_000)
+    await proxy.quiet()
+    expect([proxy.client.state, proxy.logged]).toEqual(['ended', []])
+  })
+
+  it.each([64, 65, 66, 200, 3_000])('answers %i requests at once, however the client reads', async (count) => {
+    for (const stalledClient of [false, true]) {
+      const proxy = new MemoryProxy({ stalledClient })
       await proxy.send(OPTIONS.repeat(count))
-      expect(proxy.client.state).toBe(state)
-      if (state === 'open') expect(proxy.answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(count)
+      if (stalledClient) await proxy.readAllAsItComes()
+      expect(proxy.answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(count)
+      expect(proxy.client.state).toBe('open')
+      await proxy.end()
+    }
+  })
+
+  it('answers what came before the end of a client with too many requests', async () => {
+    const proxy = new MemoryProxy()
+    proxy.client.send(OPTIONS.repeat(300))
+    proxy.client.end()
+    await proxy.quiet()
+    expect(proxy.answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(300)
+    expect([proxy.client.state, proxy.finished, proxy.clock.pending]).toEqual(['ended', true, 0])
+  })
+
+  it('forgets the requests of a client that goes while they wait', async () => {
+    const proxy = new MemoryProxy()
+    await proxy.send(GET.repeat(300))
+    await proxy.end()
+    expect(proxy.dialled).toEqual(['a.test:80'])
+    expect([proxy.finished, proxy.clock.pending, proxy.origin().state]).toEqual([true, 0, 'reset'])
+  })
+
+  it.each([
+    ['a CONNECT', message(['CONNECT b.test:1 HTTP/1.1', 'Host: b']), 'tail'],
+    ['an upgrade', message([...TO_B, 'Connection: Upgrade', 'Upgrade: websocket']), 'tail'],
+    ['an upgrade to something else', message([...TO_B, 'Connection: Upgrade', 'Upgrade: h2c']), ''],
+  ])('reaches %s behind as many requests as may wait, and more', async (_, last, tail) => {
+    for (const before of [64, 65, 66, 300]) {
+      const proxy = new MemoryProxy()
+      await proxy.send(GET + OPTIONS.repeat(before - 1) + last + tail)
+      expect(proxy.dialled).toEqual(['a.test:80'])
+      proxy.origin().send(OK)
+      await proxy.quiet()
+      expect(proxy.answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(before)
+      expect(proxy.dialled.slice(1).map((address) => address.slice(0, 6))).toEqual(['b.test'])
+      if (last.includes('websocket')) {
+        proxy.origin(1).send(message(['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket']))
+        await proxy.quiet()
+      }
+      expect(proxy.origin(1).latin1.endsWith(tail)).toBe(true)
       await proxy.end()
     }
   })
@@ -160,15 +217,20 @@ describe('limits of an HTTP connection', () => {
     expect(proxy.finished).toBe(true)
   })
 
-  it('gives the parser at most 16 KiB at a time', async () => {
+  it('gives the parser at most 16 KiB at a time, and 1 KiB where a head comes', async () => {
     const [near, far] = memoryStreamPair()
-    const socket = new HttpSocket(near)
+    let atHead = true
+    const socket = new HttpSocket(near, { atHead: () => atHead })
     const pieces: number[] = []
-    socket.on('data', (piece: Buffer) => pieces.push(piece.byteLength))
+    socket.on('data', (piece: Buffer) => {
+      pieces.push(piece.byteLength)
+      atHead = pieces.length !== 1
+    })
     far.start({ data: () => {}, end: () => {}, written: () => {}, close: () => {} })
-    far.write(new Uint8Array(40 * 1024))
+    await settle()
+    far.write(new Uint8Array(18 * 1024))
     await until(() => pieces.length === 3)
-    expect(pieces).toEqual([16 * 1024, 16 * 1024, 8 * 1024])
+    expect(pieces).toEqual([1024, 16 * 1024, 1024])
     socket.destroy()
   })
 })

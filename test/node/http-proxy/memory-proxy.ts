@@ -5,7 +5,7 @@ import { httpProxy } from '../../../src/node/http-proxy/http-proxy.js'
 import type { ByteStream, DialOptions, Target } from '../../../src/ports.js'
 import { FakeDialer, MemoryLog } from '../../socks/fixture.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
-import { memoryStreamPair, TestPeer } from '../../support/memory-stream.js'
+import { type MemoryStream, memoryStreamPair, TestPeer } from '../../support/memory-stream.js'
 
 /** Turns of the event loop without any event after which nothing more is going to happen: all is in memory. */
 const QUIET_TURNS = 12
@@ -63,6 +63,7 @@ export class MemoryProxy {
   finished = false
   /** Each dial waits for it. */
   dialling: Promise<unknown> = Promise.resolve()
+  readonly #near: MemoryStream
   readonly #options: MemoryProxyOptions
   readonly #signals: AbortSignal[] = []
   /** Called for each new connection to an origin. */
@@ -73,6 +74,7 @@ export class MemoryProxy {
     this.clock = clock
     this.#options = options
     const [near, far] = memoryStreamPair(this.#streamOptions)
+    this.#near = near
     this.client = new Peer(far, { consume: stalledClient !== true })
     this.dialer.onDial = (target, dialOptions) => this.#dial(target, dialOptions)
     this.done = serveInbound(near, {
@@ -86,6 +88,11 @@ export class MemoryProxy {
     }).then(() => {
       this.finished = true
     })
+  }
+
+  /** Bytes of the client that have come and that nobody has read. */
+  get unread(): number {
+    return this.#near.unconsumed
   }
 
   get dialled(): string[] {

@@ -11,7 +11,8 @@ function fixture() {
   const queue = new RequestQueue({
     over: () => state.over,
     empty: () => said.push('empty'),
-    crowded: () => said.push('crowded'),
+    full: () => said.push('full'),
+    freed: () => said.push('freed'),
     failed: ({ code, message }) => said.push(`${code} ${message}`),
   })
   const add = (name: string): void =>
@@ -71,12 +72,27 @@ describe('RequestQueue', () => {
     expect(said).toEqual(['ERR_HTTP at once', 'a', 'ERR_HTTP later', 'empty'])
   })
 
-  it('lets 64 wait besides the one that is served', async () => {
-    const { said, add } = fixture()
-    for (let count = 0; count < 65; count += 1) add(`${count}`)
+  it('is full when 64 wait besides the one that is served, and has room again with the next answer', async () => {
+    const { said, add, answer } = fixture()
+    for (let count = 1; count <= 64; count += 1) add(`${count}`)
     await settle()
-    expect(said).toEqual(['0'])
-    add('66th')
-    expect(said).toEqual(['0', 'crowded'])
+    expect(said).toEqual(['1'])
+    add('65')
+    expect(said).toEqual(['1', 'full'])
+    await answer()
+    expect(said).toEqual(['1', 'full', 'freed', '2'])
+    add('66')
+    expect(said.at(-1)).toBe('full')
+  })
+
+  it('has no room while more than may wait were added', async () => {
+    const { said, add, answer } = fixture()
+    for (let count = 1; count <= 66; count += 1) add(`${count}`)
+    await settle()
+    expect(said).toEqual(['full', 'full', '1'])
+    await answer()
+    expect(said).not.toContain('freed')
+    await answer()
+    expect(said.filter((word) => word === 'freed')).toHaveLength(1)
   })
 })
