@@ -50,6 +50,11 @@ export const port = v.pipe(
 /** What a client of a proxy port speaks. */
 export const proxyProtocol = v.picklist(PROXY_PROTOCOLS)
 
+const PROTOCOLS_ERROR =
+  "proxy_protocols cannot be set for a token: the server's --proxy-protocols holds for all of them"
+/** Shown of a token and never taken: a token that asks for some protocols would get all of them. */
+export const noProxyProtocols = v.never(PROTOCOLS_ERROR)
+
 const pair = (type: 'string' | 'null') => ({ username: { type }, password: { type } })
 const required = ['username', 'password']
 /** For the document: both or neither, where null counts as neither. */

@@ -6,7 +6,16 @@ import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { accessRules, foldName, foldRules, rulesOf } from './access.js'
 import { type Answer, json, Refusal } from './answers.js'
 import type { JsonObject } from './body.js'
-import { credential, documentedPlain, futureTime, label, newPair, PAIR_ERROR, port } from './fields.js'
+import {
+  credential,
+  documentedPlain,
+  futureTime,
+  label,
+  newPair,
+  noProxyProtocols,
+  PAIR_ERROR,
+  port,
+} from './fields.js'
 import { parse, parseBody } from './parse.js'
 import { decodeSegment } from './path.js'
 import type { Exchange, Route, RouteContext } from './route.js'
@@ -43,6 +52,7 @@ const commonFields = {
   label: v.nullish(label),
   expires_at: v.nullish(futureTime),
   rules: v.nullish(accessRules),
+  proxy_protocols: v.nullish(noProxyProtocols),
 }
 
 /** Fields of another type are ignored like unknown ones. */

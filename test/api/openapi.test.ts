@@ -77,6 +77,9 @@ describe('the bodies it allows', () => {
     [true, { type: 'forward', token: '', label: null, expires_at: null, color: 'red' }],
     [true, { type: 'forward', username: 'of another type' }],
     [true, { type: 'reverse', username: null }],
+    [true, { type: 'reverse', proxy_protocols: null }],
+    [false, { type: 'reverse', proxy_protocols: ['socks5'] }],
+    [false, { type: 'forward', proxy_protocols: [] }],
     [true, { type: 'reverse', username: 'u', password: 'p', port: 1, allow_manage_connector: true }],
     [true, { type: 'connector', reverse_token: 'r' }],
     [true, { type: 'forward', rules: null }],
@@ -111,6 +114,8 @@ describe('the bodies it allows', () => {
     [false, { password: 'p' }],
     [false, { enabled: null }],
     [false, { token: 'x' }],
+    [false, { proxy_protocols: null }],
+    [false, { proxy_protocols: ['http'] }],
   ])('to PATCH /api/tokens/{id}: %s for %j', async (allowed, body) => {
     expect(problem('PATCH', '/api/tokens/x', body)).toBe(allowed)
     expect((await createFixture().call('PATCH', '/api/tokens/x', body)).status === 404).toBe(allowed)

@@ -7,6 +7,8 @@ import { BAD_TOKENS, createFixture, expectJson, failure, KEY, textError } from '
 const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
 const PORT_ERROR = 'port must be an integer from 1 to 65535'
 const PAIR_ERROR = 'username and password must be given together'
+const PROTOCOLS_ERROR =
+  "proxy_protocols cannot be set for a token: the server's --proxy-protocols holds for all of them"
 
 describe('POST /api/token', () => {
   it.each<[{ type: string; token?: string | null; [field: string]: unknown }, TokenSpec]>([
@@ -103,6 +105,11 @@ describe('POST /api/token', () => {
     ...[0, 1, 'true', '', [], {}].map(
       (flag) =>
         [{ type: 'reverse', allow_manage_connector: flag }, 'allow_manage_connector must be true or false'] as const,
+    ),
+    ...[['socks5'], [], 'socks5', false].flatMap((proxy_protocols) =>
+      [{ type: 'forward' }, { type: 'reverse' }, { type: 'connector', reverse_token: 'r' }].map(
+        (body) => [{ ...body, proxy_protocols }, PROTOCOLS_ERROR] as const,
+      ),
     ),
     ...[{}, { reverse_token: '' }, { reverse_token: null }].map(
       (body) => [{ type: 'connector', ...body }, 'reverse_token is required for connector token'] as const,

@@ -10,6 +10,8 @@ const PATH = `/api/tokens/${ID}`
 const LABEL_ERROR = 'label must be a string of 1 to 200 bytes of UTF-8 without control characters'
 const EXPIRY_ERROR = 'expires_at must be a time in UTC such as 2030-01-31T12:00:00Z'
 const PAIR_ERROR = 'username and password must be given together'
+const PROTOCOLS_ERROR =
+  "proxy_protocols cannot be set for a token: the server's --proxy-protocols holds for all of them"
 const credentialError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8`
 
 /** Token `ID` in the names of the wire. */
@@ -200,6 +202,7 @@ describe('PATCH /api/tokens/{id}', () => {
       { username: 'u', password: null },
       { username: null, password: 'p' },
     ].map((pair) => [pair, PAIR_ERROR] as const),
+    ...[['socks5'], [], null].map((proxy_protocols) => [{ label: 'a', proxy_protocols }, PROTOCOLS_ERROR] as const),
     ...['id', 'token', 'type', 'port', 'Label', 'constructor', ''].map(
       (name) => [{ label: 'a', [name]: 'x' }, `unknown field: ${name}`] as const,
     ),
