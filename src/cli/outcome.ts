@@ -34,17 +34,21 @@ function isManage(command: CommandName): boolean {
   return MANAGE_COMMANDS.some((known) => known === command)
 }
 
+/** Of the address that could not be listened on. */
+function listenFlag(side: 'ws' | 'socks', message: string): string {
+  return /\bport \d/.test(message) ? `--${side}-port` : `--${side}-host`
+}
+
 /** The flag to look at for an error of the library, whose own messages name no flags. */
-function flagOf({ code, message }: LinkSocksError, command: CommandName): string | undefined {
-  const side = command === 'server' ? 'ws' : 'socks'
+function flagOf({ code, message, cause }: LinkSocksError, command: CommandName): string | undefined {
   switch (code) {
     case 'ERR_AUTH_REJECTED':
       // the API's clients name where the key came from
       return isManage(command) ? undefined : '--token'
     case 'ERR_LISTEN':
-      return /\bport \d/.test(message) ? `--${side}-port` : `--${side}-host`
+      return listenFlag(command === 'server' ? 'ws' : 'socks', message)
     case 'ERR_PORT_UNAVAILABLE':
-      return '--socks-port'
+      return cause instanceof Error ? listenFlag('socks', cause.message) : '--socks-port'
     case 'ERR_CONNECT':
       // whoever named the proxy, flag or variable: the message has its address
       return command === 'server' || /^(cannot reach )?the proxy /.test(message) ? undefined : '--url'

@@ -100,13 +100,27 @@ describe('exit code', () => {
     expect([actual, io.err]).toEqual([exit, line])
   })
 
+  /** Fails as a reverse token's port does. */
+  const unavailable = (reason: string) => async (): Promise<void> => {
+    const cause = new LinkSocksError('ERR_LISTEN', reason)
+    throw new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available', { cause })
+  }
+
+  it.each(['the name nosuch does not resolve', '192.0.2.1 is not an address of this machine'])(
+    'comes with the address that could not be had: %s',
+    async (reason) => {
+      const reverse = await run(['server', '-r'], {}, { start: unavailable(reason) })
+      expect([reverse.code, reverse.io.err]).toEqual([1, `linksocks: --socks-host: ${reason}\n`])
+      const server = await run(['server'], {}, { start: failWith('ERR_LISTEN', reason) })
+      expect(server.io.err).toBe(`linksocks: --ws-host: ${reason}\n`)
+      const client = await run(['client'], {}, { start: failWith('ERR_LISTEN', reason) })
+      expect(client.io.err).toBe(`linksocks: --socks-host: ${reason}\n`)
+    },
+  )
+
   it('comes with the port that could not be had', async () => {
-    const cause = new LinkSocksError('ERR_LISTEN', 'port 9870 on 127.0.0.1 is already in use')
-    const unavailable = async (): Promise<void> => {
-      throw new LinkSocksError('ERR_PORT_UNAVAILABLE', 'port not available', { cause })
-    }
     const listen = failWith('ERR_LISTEN', 'port 80 on 0.0.0.0 is already in use')
-    const server = await run(['server'], {}, { start: unavailable })
+    const server = await run(['server'], {}, { start: unavailable('port 9870 on 127.0.0.1 is already in use') })
     expect(server.io.err).toBe('linksocks: --socks-port: port 9870 on 127.0.0.1 is already in use\n')
     const busy = await run(['server'], {}, { start: listen })
     expect(busy.io.err).toBe('linksocks: --ws-port: port 80 on 0.0.0.0 is already in use\n')
