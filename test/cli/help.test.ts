@@ -93,6 +93,7 @@ const LISTENER = [
   'LINKSOCKS_SOCKS_PASSWORD',
   'LINKSOCKS_SOCKS_PASSWORD_FILE',
   'LINKSOCKS_FASTOPEN',
+  'LINKSOCKS_PAC_HOST',
 ]
 const PROVIDER = [
   '-c, --connector-token <',

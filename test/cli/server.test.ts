@@ -40,6 +40,7 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: Partial<S
   [['--socks-host', 'localhost'], {}, { socksHost: 'localhost' }],
   [[], { LINKSOCKS_SOCKS_HOST: '127.0.0.2' }, { socksHost: '127.0.0.2' }],
   [['--proxy-protocols', 'http', '--pac-host', 'a'], {}, { proxyProtocols: ['http'], pacHosts: ['a'] }],
+  [[], { LINKSOCKS_PAC_HOST: 'a,b' }, { pacHosts: ['a', 'b'] }],
   [['-i'], {}, { socksNowait: true }],
   [['--socks-nowait'], {}, { socksNowait: true }],
   [['--socks-no-wait'], {}, { socksNowait: true }],

@@ -83,6 +83,7 @@ export const PAC_HOST: Flag = {
   flags: '--pac-host <name>',
   help: 'a name by which browsers may ask the port for its help and /proxy.pac, besides localhost and addresses; may be repeated',
   group: SOCKS,
+  variable: 'LINKSOCKS_PAC_HOST',
   repeatable: true,
 }
 

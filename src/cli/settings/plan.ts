@@ -20,7 +20,7 @@ import {
   SOCKS_USERNAME,
   UDP_STRICT_PORT,
 } from './flags.js'
-import { parseCredential, parseDuration, parsePacHost, parseProxyProtocols } from './values.js'
+import { parseCredential, parseDuration, parsePacHost, parsePacHosts, parseProxyProtocols } from './values.js'
 
 /** Less than what service managers wait before they kill. */
 const DEFAULT_DRAIN_MS = 8_000
@@ -74,7 +74,7 @@ export function readProxyPort(settings: Settings): ProxyPortOptions {
   const pacHosts = settings.values(PAC_HOST, parsePacHost)
   return {
     proxyProtocols: settings.value(PROXY_PROTOCOLS, parseProxyProtocols),
-    pacHosts: pacHosts.length > 0 ? pacHosts : undefined,
+    pacHosts: pacHosts.length > 0 ? pacHosts : settings.value(PAC_HOST, parsePacHosts),
     udpStrictPort: settings.enabled(UDP_STRICT_PORT) || undefined,
   }
 }

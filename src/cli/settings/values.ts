@@ -56,6 +56,14 @@ export function parsePacHost(text: string): string {
   throw invalid('a host name without a port', text)
 }
 
+/** Several, with commas or spaces between. */
+export function parsePacHosts(text: string): readonly string[] {
+  return text
+    .split(/[\s,]+/)
+    .filter((name) => name !== '')
+    .map(parsePacHost)
+}
+
 /** 0 leaves the choice of a port to the other side of the option. */
 export function parsePort(text: string): number {
   return parseInteger(text, 0, MAX_PORT, 'a port')
