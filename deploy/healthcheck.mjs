@@ -3,7 +3,7 @@
  *
  *     node healthcheck.mjs [PID]
  *
- * A relay is asked for /healthz, a client for its SOCKS5 port. A provider has no port: while it runs it is well.
+ * A relay is asked for /healthz, a client for its proxy port. A provider has no port: while it runs it is well.
  * PID is that of the program, 1 in a container.
  */
 import { readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
  * The tunnel in one terminal: a relay, a provider and a connector as processes of their own (agent mode), a web page
- * that the provider can reach, and a request for that page through the connector's SOCKS5 port.
+ * that the provider can reach, and a request for that page through the connector's proxy port.
  */
 import { randomBytes } from 'node:crypto'
 import { startPrograms } from './demo/programs.mjs'
@@ -46,14 +46,14 @@ async function demo(programs) {
   const socks = await connector.event('socks.listening')
   say(`   It offers SOCKS5 on 127.0.0.1:${socks.port} (process ${connector.pid}).`)
 
-  step(5, `This program asks the SOCKS5 port for http://localhost:${page.port}/`)
+  step(5, `This program asks the proxy port for http://localhost:${page.port}/`)
   const reply = await fetchThroughSocks(socks.port, 'localhost', page.port)
   const { target } = await provider.event('exit.opened')
   if (reply.status !== 200) throw new Error(`the page was answered with HTTP status ${reply.status}`)
   if (reply.bytesSent !== page.bytesReceived() || reply.bytesReceived !== page.bytesSent()) {
     throw new Error('the byte counts of both ends differ')
   }
-  say(`     here -> SOCKS5 port -> connector -> relay    the name "localhost" and ${reply.bytesSent} bytes of request`)
+  say(`     here -> proxy port -> connector -> relay    the name "localhost" and ${reply.bytesSent} bytes of request`)
   say(`     relay -> provider                            the same, in the provider's own WebSocket`)
   say(`     provider -> web page                         looked the name up, connected to ${target}`)
   say(

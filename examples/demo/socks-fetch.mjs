@@ -18,19 +18,19 @@ const REPLIES = [
  */
 export async function fetchThroughSocks(socksPort, host, port) {
   const socket = connect(socksPort, '127.0.0.1')
-  socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy(new Error('no answer through the SOCKS5 port in time')))
+  socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy(new Error('no answer through the proxy port in time')))
   const input = new Input(socket)
 
   // version 5, one method: none needed
   socket.write(Uint8Array.of(5, 1, 0))
   const [, method] = await input.take(2)
-  if (method !== 0) throw new Error('the SOCKS5 port asks for a password')
+  if (method !== 0) throw new Error('the proxy port asks for a password')
 
   // CONNECT to a domain name
   const name = Buffer.from(host)
   socket.write(Buffer.concat([Buffer.of(5, 1, 0, 3, name.length), name, Buffer.of(port >> 8, port & 0xff)]))
   const [, reply, , addressType] = await input.take(4)
-  if (reply !== 0) throw new Error(`the SOCKS5 port answered: ${REPLIES[reply] ?? `code ${reply}`}`)
+  if (reply !== 0) throw new Error(`the proxy port answered: ${REPLIES[reply] ?? `code ${reply}`}`)
   await input.take((addressType === 4 ? 16 : 4) + 2)
 
   const request = `GET / HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: close\r\n\r\n`
@@ -57,7 +57,7 @@ class Input {
   async take(bytes) {
     while (this.#buffer.length < bytes) {
       const { value, done } = await this.#chunks.next()
-      if (done) throw new Error('the SOCKS5 port closed the connection')
+      if (done) throw new Error('the proxy port closed the connection')
       this.#buffer = Buffer.concat([this.#buffer, value])
     }
     const taken = this.#buffer.subarray(0, bytes)

@@ -13,7 +13,7 @@ const html = (request) => `<!doctype html>
 <body>
 <h1>Hello from behind the provider</h1>
 <p>This page came from a small web server, over TCP to the provider, through a WebSocket to the relay, through another
-WebSocket to the connector, and out of its SOCKS5 port.</p>
+WebSocket to the connector, and out of its proxy port.</p>
 <p>The web server saw a request from ${request.socket.remoteAddress} port ${request.socket.remotePort}: that was the
 provider. It asked for <code>${escapeHtml(request.headers.host ?? '')}</code>, and the time here is ${new Date().toISOString()}.</p>
 </body>

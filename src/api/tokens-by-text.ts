@@ -87,7 +87,7 @@ const addTokenSchema = v.variant(
 export const addedTokenSchema = v.object({
   success: v.literal(true),
   token: v.string(),
-  /** The SOCKS port of a reverse token that has one. */
+  /** The proxy port of a reverse token that has one. */
   port: v.optional(port),
 })
 

@@ -108,7 +108,7 @@ function readHeaders(settings: Settings): Readonly<Record<string, string>> {
 function noticesOf(settings: Settings, reverse: boolean, tls: TlsOptions): readonly Notice[] {
   const notices: Notice[] = []
   if (reverse) {
-    notices.push(...ignoredIfGiven(settings, LISTENER_FLAGS, 'a provider has no SOCKS5 port'))
+    notices.push(...ignoredIfGiven(settings, LISTENER_FLAGS, 'a provider has no proxy port'))
   } else {
     const reason = 'only the way out uses it; to reach the server through a proxy give --server-proxy'
     notices.push(...ignoredIfGiven(settings, [flags.UPSTREAM_PROXY], reason))

@@ -159,12 +159,12 @@ function noticesOf(settings: Settings, wanted: TokenSettings): readonly Notice[]
     notices.push({ ...ignored(BUFFER_SIZE, 'buffers follow the connection'), level: 'info' })
   }
   if (!wanted.reverse) {
-    notices.push(...ignoredIfGiven(settings, ownPort, 'without --reverse this server has no SOCKS5 port of its own'))
+    notices.push(...ignoredIfGiven(settings, ownPort, 'without --reverse this server has no proxy port of its own'))
   } else if (wanted.token === undefined && wanted.api) {
     const reason = 'with --api-key no token is generated: name one by --token, or add it by the API'
     notices.push(...ignoredIfGiven(settings, [REVERSE, CONNECTOR_AUTONOMY, ...ownPort], reason))
   } else if (wanted.autonomy) {
-    notices.push(...ignoredIfGiven(settings, [...ownPort, ACCESS_RULE], 'an autonomy token has no SOCKS5 port'))
+    notices.push(...ignoredIfGiven(settings, [...ownPort, ACCESS_RULE], 'an autonomy token has no proxy port'))
   }
   if (!wanted.api) notices.push(...withoutEffect(settings, wanted))
   notices.push(...deployedNotices(settings))
@@ -187,6 +187,6 @@ function withoutEffect(settings: Settings, { reverse, autonomy }: TokenSettings)
   if (!reverse) return ignoredIfGiven(settings, [...listener, CONNECTOR_WAIT], 'it is for reverse mode (--reverse)')
   return [
     ...ignoredIfGiven(settings, exit, 'the way out is at the providers: give it to them'),
-    ...ignoredIfGiven(settings, autonomy ? listener : [], 'an autonomy token has no SOCKS5 port'),
+    ...ignoredIfGiven(settings, autonomy ? listener : [], 'an autonomy token has no proxy port'),
   ]
 }

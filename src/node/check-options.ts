@@ -140,7 +140,7 @@ export function checkClientOptions(options: ClientOptions): void {
   checkProxy('exitProxy', exitProxy)
   checkRules('entryRules', options.entryRules)
   if (options.entryRules !== undefined && options.socks === undefined) {
-    throw new LinkSocksError('ERR_OPTION', 'entryRules are for the SOCKS port: give socks as well')
+    throw new LinkSocksError('ERR_OPTION', 'entryRules are for the proxy port: give socks as well')
   }
   checkRules('dialRules', options.dialRules)
   if (!reverse && options.dialRules !== undefined) {
@@ -159,7 +159,7 @@ function checkPings(options: PingOptions): void {
 
 function checkSocks({ socks, reverse = false }: ClientOptions): void {
   if (socks === undefined) return
-  if (reverse) throw new LinkSocksError('ERR_OPTION', 'a provider has no SOCKS port of its own: leave socks out')
+  if (reverse) throw new LinkSocksError('ERR_OPTION', 'a provider has no proxy port of its own: leave socks out')
   if ((socks.username === undefined) !== (socks.password === undefined)) {
     throw new LinkSocksError('ERR_OPTION', 'socks.username and socks.password go together: give both or neither')
   }

@@ -85,7 +85,7 @@ export class Client implements AsyncDisposable {
     this.closed = this.#runToEnd()
   }
 
-  /** The local SOCKS5 port, while it is open. */
+  /** The local proxy port, while it is open. */
   get socksAddress(): SocketAddress | undefined {
     return this.#listener?.address
   }
@@ -96,7 +96,7 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Connects, and resolves once the first link is up and the SOCKS port open. All callers share one promise.
+   * Connects, and resolves once the first link is up and the proxy port open. All callers share one promise.
    * @throws {LinkSocksError} ERR_LISTEN, ERR_AUTH_REJECTED, ERR_URL, ERR_OPTION (of a header), ERR_CANCELLED (closed
    *   meanwhile or before); with `reconnect: false` also ERR_CONNECT and the like
    */
@@ -117,7 +117,7 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Ends every link, stream and the SOCKS port; with `drainMs` nothing new begins and streams may end by themselves for so long
+   * Ends every link, stream and the proxy port; with `drainMs` nothing new begins and streams may end by themselves for so long
    * before that. Idempotent; all callers share one promise.
    */
   close(options: CloseOptions = {}): Promise<void> {
@@ -178,7 +178,7 @@ export class Client implements AsyncDisposable {
     this.#log.info('socks.listening', { host: listener.address.host, port: listener.address.port })
   }
 
-  /** What the SOCKS5 port dials through. */
+  /** What the proxy port dials through. */
   #entry(): Dialer {
     const rules = accessList(this.#options.entryRules)
     if (rules === undefined) return this.#tunnel

@@ -158,7 +158,7 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
   counter('channels_opened_total', 'Streams that were answered', STREAM_LABELS, (set) =>
     setEach(relay.statistics.channelsOpened, STREAM_LABELS, set),
   )
-  counter('authentication_failures_total', 'Wrong tokens, API keys and SOCKS passwords', ['kind'], (set) => {
+  counter('authentication_failures_total', 'Wrong tokens, API keys and passwords of proxy ports', ['kind'], (set) => {
     for (const [kind, count] of Object.entries(attempts.counts)) set({ kind }, count)
   })
 }

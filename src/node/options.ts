@@ -68,16 +68,16 @@ export interface ServerOptions extends CommonOptions, ProxyPortOptions {
   readonly metricsKey?: string | undefined
   /** An address of its own for `/metrics`, without a key. @default none */
   readonly metricsListen?: { readonly host: string; readonly port: number } | undefined
-  /** Address of the SOCKS ports of reverse tokens. @default '127.0.0.1' */
+  /** Address of the proxy ports of reverse tokens. @default '127.0.0.1' */
   readonly socksHost?: string | undefined
   /**
-   * What the SOCKS ports of reverse tokens without rules of their own let through, UDP included. A side that is given here or by
+   * What the proxy ports of reverse tokens without rules of their own let through, UDP included. A side that is given here or by
    * `dialRules` is there again at each start, whatever the API changed meanwhile. @default none: no limit
    */
   readonly entryRules?: readonly AccessRule[] | undefined
-  /** Open SOCKS ports at once instead of with the first provider. @default false */
+  /** Open proxy ports at once instead of with the first provider. @default false */
   readonly socksNowait?: boolean | undefined
-  /** Where SOCKS ports are allocated, both ends included. @default [10_000, 19_999] */
+  /** Where proxy ports are allocated, both ends included. @default [10_000, 19_999] */
   readonly portRange?: readonly [number, number] | undefined
   /** Milliseconds a connector's request waits for a provider. @default 5_000 */
   readonly connectorWaitMs?: number | undefined
@@ -127,10 +127,10 @@ export interface ClientOptions extends CommonOptions {
   readonly reverse?: boolean | undefined
   /** Autonomy providers: connector tokens to keep registered; '' lets the server generate one. @default none */
   readonly connectorTokens?: readonly string[] | undefined
-  /** Opens a local SOCKS5 port; absent = none, use dial(). */
+  /** Opens a local proxy port; absent = none, use dial(). */
   readonly socks?: SocksListenOptions | undefined
   /**
-   * What the SOCKS5 port lets through, UDP included; dial() is not limited. Names are looked up here, and one allowed address is sent
+   * What the proxy port lets through, UDP included; dial() is not limited. Names are looked up here, and one allowed address is sent
    * in their place. @default none: no limit
    */
   readonly entryRules?: readonly AccessRule[] | undefined

@@ -32,7 +32,7 @@ const CROWDED_MS = 60_000
 const MAX_UNAUTHENTICATED_BYTES = MAX_AUTH_MESSAGE_BYTES + 512
 
 /**
- * A relay server: WebSockets at `/socket`, the HTTP API, and the SOCKS5 ports of its reverse tokens.
+ * A relay server: WebSockets at `/socket`, the HTTP API, and the proxy ports of its reverse tokens.
  *
  * ```ts
  * const server = new Server({ tokens: [{ type: 'forward', token: 'secret' }] })
@@ -171,7 +171,7 @@ export class Server implements AsyncDisposable {
     return this.#http.address
   }
 
-  /** Warns of a SOCKS port that anybody may use. */
+  /** Warns of a proxy port that anybody may use. */
   #onToken(id: string): void {
     const reverse = this.#relay.tokenInfo(id)?.reverse
     if (reverse?.port === undefined) return

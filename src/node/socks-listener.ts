@@ -49,9 +49,9 @@ async function loadHttp(pacHosts: readonly string[]): Promise<ServeHttp> {
   return httpProxy(pacHosts)
 }
 
-/** Warns of a SOCKS5 port that asks for no password and that more than this machine can reach. */
+/** Warns of a proxy port that asks for no password and that more than this machine can reach. */
 export function warnIfUnprotected(log: Logger, host: string, username: string | undefined): void {
   if (username !== undefined || isLoopback(host)) return
-  const reason = 'whoever reaches the SOCKS5 port may use it'
+  const reason = 'whoever reaches the proxy port may use it'
   log.warn('socks.unprotected', { host, reason, advice: 'set a user name and password, or listen on 127.0.0.1' })
 }

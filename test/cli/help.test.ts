@@ -137,6 +137,13 @@ describe('help', () => {
     expect(helpOf(command, '--help')).not.toMatch(/--direct|--stun|--transport-grace/)
   })
 
+  it.each([...Object.keys(DOCUMENTED), 'token add', 'token set'])(
+    'of %s calls a proxy port by this name',
+    (command) => {
+      expect(helpOf(...command.split(' '), '--help')).not.toMatch(/SOCKS5? ports?\b/)
+    },
+  )
+
   it('names defaults', () => {
     const server = helpOf('server', '--help')
     for (const value of ['0.0.0.0', '8765', '127.0.0.1', '9870', '10000-19999', '5s', '5m'])

@@ -68,7 +68,7 @@ describe('library examples of README.md', () => {
   it('run agent mode, show the code of a failure and end by themselves', async () => {
     const { code, stdout, stderr } = await run(process.execPath, ['1.mjs'], folder)
     expect(code, stderr).toBe(0)
-    expect(stdout).toMatch(/^SOCKS5 on port \d+\nERR_DIAL_REFUSED\n$/)
+    expect(stdout).toMatch(/^proxy port \d+\nERR_DIAL_REFUSED\n$/)
     expect(stderr).toMatch(/ info link\.up role=provider\n/)
   })
 })

@@ -77,8 +77,8 @@ describe('checkClientOptions', () => {
 
   it.each<readonly [ClientOptions, RegExp]>([
     [{ socks: {}, entryRules: [{ addresses: ['::1/200'] }] }, /^entryRules: access rule 1: invalid CIDR "::1\/200"$/],
-    [{ entryRules: [{}] }, /^entryRules are for the SOCKS port: give socks as well$/],
-    [{ reverse: true, entryRules: [{}] }, /^entryRules are for the SOCKS port: give socks as well$/],
+    [{ entryRules: [{}] }, /^entryRules are for the proxy port: give socks as well$/],
+    [{ reverse: true, entryRules: [{}] }, /^entryRules are for the proxy port: give socks as well$/],
     [{ dialRules: [{}] }, /^dialRules are for providers \(reverse: true\): this end dials nothing$/],
     [{ reverse: true, dialRules: [{ addresses: [''] }] }, /^dialRules: access rule 1: empty address spec$/],
   ])('refuses %j, for limits that would not hold', (options, message) => {

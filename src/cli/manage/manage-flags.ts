@@ -92,13 +92,13 @@ export const EXPIRES_IN: Flag = {
 }
 export const PORT: Flag = {
   flags: '-p, --port <port>',
-  help: 'reverse: its SOCKS5 port on the server',
+  help: 'reverse: its proxy port on the server',
   group: TOKEN_GROUP,
   fallback: "the lowest free one of the server's --port-range",
 }
 export const AUTONOMY: Flag = {
   flags: '-a, --connector-autonomy',
-  help: 'reverse: its providers bring their own connector tokens, and it has no SOCKS5 port',
+  help: 'reverse: its providers bring their own connector tokens, and it has no proxy port',
   group: TOKEN_GROUP,
 }
 export const SOCKS_USERNAME: Flag = {
@@ -113,12 +113,12 @@ export const SOCKS_PASSWORD: Flag = {
 }
 export const ACCESS_RULE: Flag = {
   ...flags.ACCESS_RULE,
-  help: `let its clients (reverse: its SOCKS5 port) reach nothing else; ${flags.ACCESS_RULE.help}`,
+  help: `let its clients (reverse: its proxy port) reach nothing else; ${flags.ACCESS_RULE.help}`,
   group: TOKEN_GROUP,
 }
 export const NO_SOCKS_AUTH: Flag = {
   flags: '--no-socks-auth',
-  help: 'ask SOCKS5 clients for nothing any more',
+  help: 'ask clients of its proxy port for no user name and password any more',
   group: TOKEN_GROUP,
 }
 export const NO_LABEL: Flag = { flags: '--no-label', help: 'take the label away', group: TOKEN_GROUP }
@@ -200,7 +200,7 @@ Examples:
   Let somebody use the server's network for a month
     linksocks token add --type forward --label "Ada's laptop" --expires-in 30d
 
-  Reach an office through a SOCKS5 port of the server
+  Reach an office through a proxy port of the server
     linksocks token add --type reverse --label office --port 10080
 
   Let somebody reach that office without the port; the reverse token comes from a file

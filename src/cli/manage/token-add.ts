@@ -115,7 +115,7 @@ const COMMAND: Readonly<Record<TokenType, string>> = { forward: 'client', revers
 function reportOf({ type, token, port, id, url, body }: Added): string {
   const lines = [`token  ${remoteText(token)}`]
   if (id !== undefined) lines.push(`id     ${id}`)
-  if (typeof port === 'number') lines.push(`port   ${port} (SOCKS5, on the server)`)
+  if (typeof port === 'number') lines.push(`port   ${port} (proxy port of the server)`)
   // what a terminal can't show as it is can't be copied from it
   if (remoteText(token) === token) {
     const more = body.allow_manage_connector === true ? ' -c CONNECTOR-TOKEN' : ''

@@ -91,7 +91,7 @@ export const INSECURE: Flag = {
   group: flags.CONNECTION,
 }
 
-/** Flags that mean something only where the SOCKS5 port is. */
+/** Flags that mean something only where the proxy port is. */
 export const LISTENER_FLAGS: readonly Flag[] = [...flags.SOCKS_FLAGS, flags.FAST_OPEN]
 /** Flags that mean something only at the way out. */
 const EXIT_FLAGS: readonly Flag[] = [flags.UPSTREAM_PROXY, flags.UDP_TIMEOUT, flags.ALLOW_OWN_PORTS]
@@ -127,9 +127,9 @@ const CLIENT_FLAGS: readonly Flag[] = [
 ]
 
 const RULE_HELP: Readonly<Record<ClientCommand, string>> = {
-  client: 'let the SOCKS5 port (with -r: this machine) reach nothing else',
+  client: 'let the proxy port (with -r: this machine) reach nothing else',
   provider: 'let others reach nothing else from this machine',
-  connector: 'let the SOCKS5 port reach nothing else',
+  connector: 'let the proxy port reach nothing else',
 }
 
 /** All three commands accept the same flags; help leaves out those without a meaning for the command. */
@@ -147,9 +147,9 @@ export function clientFlags(command: ClientCommand): readonly Flag[] {
 }
 
 export const CLIENT_SUMMARIES: Readonly<Record<ClientCommand, string>> = {
-  client: "open a SOCKS5 port here that leads through the server; with -r offer this machine's network",
+  client: "open a proxy port here that leads through the server; with -r offer this machine's network",
   provider: "offer this machine's network to whom the server lets in (client -r)",
-  connector: "open a SOCKS5 port here that leads to a provider's network (client with a connector token)",
+  connector: "open a proxy port here that leads to a provider's network (client with a connector token)",
 }
 
 const COMMON_END = `
@@ -159,7 +159,7 @@ A flag wins over its variable. Exit codes: 0 ended by request, 1 failed or link 
 export const CLIENT_EXAMPLES: Readonly<Record<ClientCommand, string>> = {
   client: `
 Examples:
-  Use the server's network through a SOCKS5 port on this machine
+  Use the server's network through a proxy port on this machine
     linksocks client -t SECRET -u ws://SERVER:8765
     curl --socks5-hostname 127.0.0.1:9870 https://example.com
 

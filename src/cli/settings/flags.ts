@@ -116,7 +116,7 @@ export const UDP_TIMEOUT: Flag = {
 }
 export const ALLOW_OWN_PORTS: Flag = {
   flags: '--allow-own-ports',
-  help: "let what is dialled for others reach this program's own ports (HTTP, SOCKS5, metrics) at this machine's addresses",
+  help: "let what is dialled for others reach this program's own ports (HTTP, proxy, metrics) at this machine's addresses",
   group: EXIT,
 }
 /** What it limits differs from command to command, and so does its help. */
@@ -128,7 +128,7 @@ export const ACCESS_RULE: Flag = {
 }
 export const FAST_OPEN: Flag = {
   flags: '-f, --fast-open',
-  help: 'tell SOCKS5 clients "connected" before the destination answered: saves a round trip, hides failures',
+  help: 'tell clients "connected" before the destination answered: saves a round trip, hides failures',
   group: SOCKS,
   variable: 'LINKSOCKS_FASTOPEN',
 }
@@ -180,7 +180,7 @@ export const LOG_FORMAT: Flag = {
   fallback: 'text',
 }
 
-/** Flags of the SOCKS5 port that server and clients share. */
+/** Flags of the proxy port that server and clients share. */
 export const SOCKS_FLAGS: readonly Flag[] = [
   SOCKS_HOST,
   SOCKS_PORT,

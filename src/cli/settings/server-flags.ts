@@ -23,13 +23,13 @@ export const CONNECTOR_TOKEN: Flag = {
 }
 export const CONNECTOR_AUTONOMY: Flag = {
   flags: '-a, --connector-autonomy',
-  help: 'autonomy mode, needs -r: each provider brings its own connector tokens, the server opens no SOCKS5 port',
+  help: 'autonomy mode, needs -r: each provider brings its own connector tokens, the server opens no proxy port',
   group: flags.CONNECTION,
   variable: 'LINKSOCKS_CONNECTOR_AUTONOMY',
 }
 export const REVERSE: Flag = {
   flags: '-r, --reverse',
-  help: 'reverse mode: providers carry the traffic, the SOCKS5 port is on this server (or at connectors)',
+  help: 'reverse mode: providers carry the traffic, the proxy port is on this server (or at connectors)',
   group: RELAY,
 }
 export const WS_HOST: Flag = {
@@ -123,7 +123,7 @@ export const TRUSTED_PROXY: Flag = {
 }
 export const PORT_RANGE: Flag = {
   flags: '--port-range <low-high>',
-  help: 'where SOCKS5 ports are taken from when none is named (API, --socks-port 0)',
+  help: 'where proxy ports are taken from when none is named (API, --socks-port 0)',
   group: flags.SOCKS,
   fallback: '10000-19999',
 }
@@ -134,12 +134,12 @@ export const BUFFER_SIZE: Flag = {
 }
 export const SOCKS_PORT: Flag = {
   ...flags.SOCKS_PORT,
-  help: 'the SOCKS5 port of --token in reverse mode; 0 takes a free one of --port-range',
+  help: 'the proxy port of --token in reverse mode; 0 takes a free one of --port-range',
 }
 
 export const ACCESS_RULE: Flag = {
   ...flags.ACCESS_RULE,
-  help: `let forward clients (with -r: the SOCKS5 port of --token) reach nothing else; ${flags.ACCESS_RULE.help}`,
+  help: `let forward clients (with -r: the proxy port of --token) reach nothing else; ${flags.ACCESS_RULE.help}`,
 }
 
 export const SERVER_FLAGS: readonly Flag[] = [
@@ -189,7 +189,7 @@ Examples:
     linksocks client -t SECRET -u ws://SERVER:8765
     curl --socks5-hostname 127.0.0.1:9870 https://example.com
 
-  Reverse: whoever reaches this server's SOCKS5 port uses the provider's network
+  Reverse: whoever reaches this server's proxy port uses the provider's network
     linksocks server -r -t SECRET
     linksocks provider -t SECRET -u ws://SERVER:8765
 

@@ -31,7 +31,7 @@ export interface SocksPortsOptions {
 
 const NO_PORTS: ReadonlySet<number> = new Set()
 
-/** Gives reverse tokens their SOCKS ports. */
+/** Gives reverse tokens their proxy ports. */
 export class SocksPorts {
   readonly #tokens: TokenTable
   readonly #options: SocksPortsOptions
@@ -99,7 +99,7 @@ export class SocksPorts {
   #portChanged(id: string, port: number, error: string | undefined): void {
     const { alarms } = this.#options
     if (error === undefined) alarms.clear('port-unavailable', id)
-    else alarms.raise('port-unavailable', id, `the SOCKS port ${port} cannot be opened: ${error}`)
+    else alarms.raise('port-unavailable', id, `the proxy port ${port} cannot be opened: ${error}`)
   }
 
   #taken(): Set<number> {

@@ -65,7 +65,7 @@ export function changedRecord(token: Token, change: TokenChange, time: number): 
   const record = recordOf(token)
   const credentials = username !== undefined || password !== undefined
   if (credentials && (token.type !== 'reverse' || token.autonomy)) {
-    throw invalid('username and password are for reverse tokens with a SOCKS port')
+    throw invalid('username and password are for reverse tokens with a proxy port')
   }
   const changed = {
     ...record,

@@ -8,7 +8,7 @@ interface CommonTokenSpec {
   /** Unix milliseconds from which on it is refused. @default never */
   readonly expiresAt?: number | undefined
   /**
-   * What its clients may reach; of a reverse token, what its SOCKS port lets through, in place of the server's entry rules. None:
+   * What its clients may reach; of a reverse token, what its proxy port lets through, in place of the server's entry rules. None:
    * no limit. @default none
    */
   readonly rules?: readonly AccessRule[] | undefined
@@ -20,12 +20,12 @@ export interface ForwardTokenSpec extends CommonTokenSpec {
 
 export interface ReverseTokenSpec extends CommonTokenSpec {
   readonly type: 'reverse'
-  /** SOCKS port 1..65535: exactly this one or a refusal. @default the lowest free port of the range */
+  /** Proxy port 1..65535: exactly this one or a refusal. @default the lowest free port of the range */
   readonly port?: number | undefined
   /** SOCKS user name and password: both or neither. */
   readonly username?: string | undefined
   readonly password?: string | undefined
-  /** Autonomy: providers hand out connector tokens of their own; there is no SOCKS port. @default false */
+  /** Autonomy: providers hand out connector tokens of their own; there is no proxy port. @default false */
   readonly allowManageConnector?: boolean | undefined
 }
 
@@ -43,7 +43,7 @@ export interface AddedToken {
   /** Random and public: 24 hex digits, which name the token in the HTTP API and in events. */
   readonly id: string
   readonly token: string
-  /** The SOCKS port of a reverse token that has one. */
+  /** The proxy port of a reverse token that has one. */
   readonly port?: number | undefined
 }
 
@@ -74,7 +74,7 @@ export interface TokenChange {
   readonly label?: string | null | undefined
   readonly enabled?: boolean | undefined
   readonly expiresAt?: number | null | undefined
-  /** Both or neither, of reverse tokens with a SOCKS port. */
+  /** Both or neither, of reverse tokens with a proxy port. */
   readonly username?: string | null | undefined
   readonly password?: string | null | undefined
 }

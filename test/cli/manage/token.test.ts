@@ -139,7 +139,7 @@ describe('linksocks token add', () => {
       [
         `token  it's $(x) \`y\` "z"`,
         `id     ${ID}`,
-        'port   10000 (SOCKS5, on the server)',
+        'port   10000 (proxy port of the server)',
         '',
         'On the other machine:',
         `  LINKSOCKS_TOKEN='it'\\''s $(x) \`y\` "z"' linksocks provider -u ws://SERVER:PORT`,
