@@ -100,12 +100,12 @@ export class Keepalive {
     return Math.max(OWES_AFTER_MS, OWES_AFTER_TRIPS * (this.#roundTripMs ?? 0))
   }
 
-  /** Calls back once the peer owes an answer, if from now on it sends nothing. */
+  /** Calls back once the peer owes an answer, if from now on it sends nothing, or when it has no connection then. */
   whenOwes(callback: () => void): Timer {
     const { clock } = this.#options
     const since = clock.now()
     const look = (): void => {
-      if (this.owes) return callback()
+      if (this.owes || this.#pingTimer === undefined) return callback()
       if (this.#lastActivity > since) return
       this.ask()
       if (this.dueMs !== undefined) timer = clock.after(this.dueMs, look)

@@ -14,13 +14,24 @@ interface BesidesOptions<T, R> {
   readonly discard: (opened: R) => void
   /** One that was not asked yet and owes nothing. */
   readonly next: (asked: readonly T[]) => T | undefined
+  /** Told whose failure is that of the whole, before it is thrown. */
+  readonly failed?: ((entry: T) => void) | undefined
+}
+
+/** What one that was asked failed with. */
+interface Failure<T> {
+  readonly entry: T
+  readonly thrown: unknown
 }
 
 /**
  * Opens something through `first`, and when the peer of that owes an answer through others besides, up to {@link MAX_SESSIONS_AT_ONCE} in
- * all. The first answer counts, be it a failure; the loss of a session is none while others are asked.
+ * all. The first success counts. It fails when all have: with the first refusal, or when there was none with the last loss of a session.
  */
-export function openBesides<T extends Entry, R>(first: T, { open, discard, next }: BesidesOptions<T, R>): Promise<R> {
+export function openBesides<T extends Entry, R>(
+  first: T,
+  { open, discard, next, failed }: BesidesOptions<T, R>,
+): Promise<R> {
   return new Promise((resolve, reject) => {
     const asked: T[] = []
     const timers: Timer[] = []
@@ -31,16 +42,21 @@ export function openBesides<T extends Entry, R>(first: T, { open, discard, next 
       for (const timer of timers) timer.cancel()
       action()
     }
-    const failed = (entry: T, thrown: unknown): void => {
+    let refusal: Failure<T> | undefined
+    const fail = (failure: Failure<T>): void => {
       waiting -= 1
-      if (!over && (waiting === 0 || entry.session.available)) settle(() => reject(thrown))
+      if (failure.entry.session.available) refusal ??= failure
+      if (over || waiting > 0) return
+      const told = refusal ?? failure
+      failed?.(told.entry)
+      settle(() => reject(told.thrown))
     }
     const ask = (entry: T): void => {
       asked.push(entry)
       waiting += 1
       open(entry).then(
         (opened) => (over ? discard(opened) : settle(() => resolve(opened))),
-        (thrown: unknown) => failed(entry, thrown),
+        (thrown: unknown) => fail({ entry, thrown }),
       )
       if (asked.length < MAX_SESSIONS_AT_ONCE) timers.push(entry.session.whenSilent(askNext))
     }

@@ -87,33 +87,40 @@ export class SessionPool<T extends { readonly session: Session }> {
     return this.#next(options.only) ?? this.#wait(options)
   }
 
+  /** The next entry in turn that was not asked yet and owes nothing. */
+  beside(asked: readonly T[], only?: (entry: T) => boolean): T | undefined {
+    const entry = this.#next((other) => !asked.includes(other) && only?.(other) !== false)
+    return entry?.session.silent === false ? entry : undefined
+  }
+
   /**
    * Opens something through one entry after another, up to {@link MAX_SESSIONS_TRIED}, while the chosen one is lost under it. Through one
-   * that owes an answer another one is asked besides, where there is one and `discard` is given: the first answer counts.
+   * that owes an answer another one is asked besides, where there is one and `discard` is given: the first success counts.
    * @throws {LinkSocksError} as choose(), and what `open` throws
    */
   async open<R>(open: (entry: T) => Promise<R>, options: OpenOptions<T, R> = {}): Promise<R> {
     for (let attempt = 1; ; attempt += 1) {
       const entry = this.#next(options.only) ?? (await this.#waitOrTell(options))
+      let failed = entry
       try {
-        return await this.#openBesides(entry, open, options)
+        return await this.#openBesides(entry, open, options, (other) => {
+          failed = other
+        })
       } catch (thrown) {
-        if (attempt >= MAX_SESSIONS_TRIED || !wasLost(entry, thrown, options)) throw thrown
+        if (attempt >= MAX_SESSIONS_TRIED || !wasLost(failed, thrown, options)) throw thrown
       }
     }
   }
 
-  #openBesides<R>(first: T, open: (entry: T) => Promise<R>, options: OpenOptions<T, R>): Promise<R> {
+  #openBesides<R>(
+    first: T,
+    open: (entry: T) => Promise<R>,
+    options: OpenOptions<T, R>,
+    failed: (entry: T) => void,
+  ): Promise<R> {
     if (options.discard === undefined || this.#entries.length < 2) return open(first)
-    const others = (asked: readonly T[]) => (entry: T) => !asked.includes(entry) && options.only?.(entry) !== false
-    return openBesides(first, {
-      open,
-      discard: options.discard,
-      next: (asked) => {
-        const entry = this.#next(others(asked))
-        return entry?.session.silent === false ? entry : undefined
-      },
-    })
+    const next = (asked: readonly T[]): T | undefined => this.beside(asked, options.only)
+    return openBesides(first, { open, discard: options.discard, next, failed })
   }
 
   /** In turn; those whose peers owe an answer come last, and are given work again as soon as they send anything. */

@@ -224,6 +224,20 @@ describe('Keepalive.whenOwes', () => {
     expect(called).toBe(0)
   })
 
+  it('calls back where the peer has no connection by then, and not where it is back', () => {
+    for (const back of [false, true]) {
+      const { clock, keepalive } = setUp()
+      let called = 0
+      keepalive.whenOwes(() => called++)
+      clock.advance(100)
+      keepalive.stop()
+      clock.advance(100)
+      if (back) keepalive.restart()
+      clock.advance(1_000)
+      expect(called).toBe(back ? 0 : 1)
+    }
+  })
+
   it('does so sooner where a ping is out already', () => {
     const { clock, keepalive } = setUp()
     clock.advance(250)

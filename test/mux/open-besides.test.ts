@@ -37,6 +37,7 @@ function setUp(count: number) {
   const entries = Array.from({ length: count }, () => new Entry())
   const opened: Entry[] = []
   const discarded: string[] = []
+  const failed: Entry[] = []
   const outcome = openBesides(entries[0] as Entry, {
     open: (entry) => {
       opened.push(entry)
@@ -44,8 +45,9 @@ function setUp(count: number) {
     },
     discard: (value) => void discarded.push(value),
     next: (asked) => entries.find((entry) => !asked.includes(entry)),
+    failed: (entry) => void failed.push(entry),
   }).catch((error: LinkSocksError) => error.code)
-  return { entries, opened, discarded, outcome }
+  return { entries, opened, discarded, failed, outcome }
 }
 
 const refused = new LinkSocksError('ERR_DIAL_REFUSED', 'refused')
@@ -71,11 +73,29 @@ describe('openBesides()', () => {
     expect(discarded).toEqual(['first'])
   })
 
-  it('takes a refusal for an answer', async () => {
+  it('takes a success that comes after a refusal', async () => {
     const { entries, outcome } = setUp(2)
     entries[0]?.fallSilent()
     entries[1]?.reject(refused)
+    await settle()
+    entries[0]?.resolve('first')
+    expect(await outcome).toBe('first')
+  })
+
+  it('fails with the first refusal when all have failed, whoever was lost before or after', async () => {
+    const { entries, failed, outcome } = setUp(3)
+    const [first, second, third] = entries as [Entry, Entry, Entry]
+    first.fallSilent()
+    second.fallSilent()
+    third.available = false
+    third.reject(lost)
+    await settle()
+    second.reject(refused)
+    await settle()
+    first.available = false
+    first.reject(lost)
     expect(await outcome).toBe('ERR_DIAL_REFUSED')
+    expect(failed).toEqual([second])
   })
 
   it('waits for the others when a session is lost, and fails with the last of them', async () => {

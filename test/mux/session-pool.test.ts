@@ -257,6 +257,29 @@ describe('SessionPool.open()', () => {
     expect(tried.toSorted()).toEqual(['a', 'b'])
   })
 
+  it('asks nobody else when one of several refused, whichever was lost', async () => {
+    const { pool, ofSessions, entries, lose } = setUp(['a', 'b', 'c'])
+    ofSessions.advance(250)
+    const refused = new LinkSocksError('ERR_DIAL_REFUSED', 'refused')
+    const tried: string[] = []
+    const opened = pool.open(
+      (entry) => {
+        tried.push(entry.group)
+        if (tried.length > 1) return Promise.reject(refused)
+        return new Promise((_resolve, reject) => {
+          setImmediate(() => {
+            lose(entry)
+            reject(lost)
+          })
+        })
+      },
+      { discard: () => {} },
+    )
+    ofSessions.advance(250)
+    await expect(opened).rejects.toBe(refused)
+    expect([tried.length, entries.length]).toEqual([2, 3])
+  })
+
   it('waits for the next entry when the last one is lost under a request', async () => {
     const { clock, pool, add, lose } = setUp(['a'])
     const opened = pool.open(
