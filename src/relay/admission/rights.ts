@@ -137,12 +137,13 @@ function splice(
   const only = owner === undefined ? undefined : ({ group }: RelayClient): boolean => group === owner
   const choose = ({ signal }: AbortOptions): Promise<RelayClient> =>
     reverse.providers.choose({ waitMs: connectorWaitMs, only, signal })
+  const beside = (tried: readonly RelayClient[]) => reverse.providers.beside(tried, only)
   const observe = (traffic: Traffic): TrackedStream =>
     streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
   const lists = listsOf([() => token.traits.access])
   const access = lists.length === 0 ? undefined : { ...judgeOf(), lists, log }
   try {
-    new Splice({ connector: client.session, connect, raw, access, choose, observe, held: spliced })
+    new Splice({ connector: client.session, connect, raw, access, choose, beside, observe, held: spliced })
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
     log.warn('splice.refused', { code: error.code, reason: error.message })

@@ -19,7 +19,7 @@ export interface SpliceEndEvents {
   /** A message queued towards this end has left or was dropped; `bytes` is what `hold()` of the other end counted for it. */
   passed(bytes: number): void
   /** A message leaves for this end: it is not dropped any more. */
-  readonly taken: ((raw: Uint8Array) => void) | undefined
+  readonly taken?: ((raw: Uint8Array) => void) | undefined
   /** A message has gone out to this end; its memory is free. */
   sent(raw: Uint8Array): void
   /** Credit that was kept back may go to this end. */
@@ -32,11 +32,27 @@ export interface SpliceEndEvents {
   lost(error: LinkSocksError, closing: boolean): void
 }
 
+/** The channel that a splice joins. */
+export interface SpliceChannel {
+  readonly key: ChannelKey
+  readonly datagrams: boolean
+}
+
+const UNHEARD: SpliceEndEvents = {
+  message: () => {},
+  passed: () => {},
+  sent: () => {},
+  granted: () => {},
+  stalled: () => {},
+  otherMs: () => Number.POSITIVE_INFINITY,
+  lost: () => {},
+}
+
 /** One end of a splice: an entry in its session's channel table, and the queue of what goes out to it. */
 export class SpliceEnd implements ChannelEntry, Source {
   readonly session: Session
   readonly #key: ChannelKey
-  readonly #events: SpliceEndEvents
+  #events: SpliceEndEvents = UNHEARD
   readonly #queue: SpliceQueue
   /** Control frames that go ahead of the channel's own data. */
   readonly #urgent = new SpliceQueue()
@@ -55,23 +71,27 @@ export class SpliceEnd implements ChannelEntry, Source {
   #gone = false
 
   /** @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the session has a channel of this id) */
-  constructor(
-    session: Session,
-    totals: HeldTotals,
-    { key, datagrams }: { readonly key: ChannelKey; readonly datagrams: boolean },
-    events: SpliceEndEvents,
-  ) {
+  constructor(session: Session, totals: HeldTotals, { key, datagrams }: SpliceChannel) {
     this.session = session
     this.#totals = totals
     this.#key = key
-    this.#events = events
     this.#queue = new SpliceQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
     this.#lane = session.lane(this)
     this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
-    this.#hold = new Hold(session.gate, session.clock, () => events.stalled(), events.otherMs)
+    this.#hold = new Hold(
+      session.gate,
+      session.clock,
+      () => this.#events.stalled(),
+      () => this.#events.otherMs(),
+    )
     // datagrams are dropped, no reading stops for them
     if (datagrams) this.#hold.limitBytes = Number.POSITIVE_INFINITY
     session.attach(key, this)
+  }
+
+  /** From now on `events` hears of this end, and nobody else. */
+  tell(events: SpliceEndEvents): void {
+    this.#events = events
   }
 
   get gone(): boolean {

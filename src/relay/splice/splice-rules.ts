@@ -47,6 +47,8 @@ export interface SpliceOptions {
   readonly access?: SpliceAccess | undefined
   /** Finds a provider, waiting for one if need be; asked again when one is lost before it was sent anything but the Connect. */
   readonly choose: (options: AbortOptions) => Promise<RelayClient>
+  /** Another provider, which was not tried yet and whose link owes nothing. */
+  readonly beside: (tried: readonly RelayClient[]) => RelayClient | undefined
   /** Called once the connector's channel stands. */
   readonly observe: (traffic: Traffic) => TrackedStream
   /** Bounds what waits in the relay, this splice's part included. */

@@ -2,21 +2,16 @@ import { LinkSocksError } from '../../errors.js'
 import type { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
-import { MAX_SESSIONS_AT_ONCE } from '../../mux/open-besides.js'
-import type { Session } from '../../mux/session.js'
-import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
-import type { Target, Timer } from '../../ports.js'
+import type { Target } from '../../ports.js'
 import { ControlOp, decodeControl, ResetCode } from '../../protocol/control.js'
 import { EARLY_DATA_BYTES } from '../../protocol/limits.js'
 import { ChannelProtocol, Compression, decodeMessage, MessageType, payloadBytes } from '../../protocol/messages.js'
-import { readdressed } from '../../protocol/readdress.js'
 import { encodeRefusal, errorOfRefusal } from '../../protocol/refusal.js'
 import { channelKey } from '../../protocol/uuid.js'
-import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
-import { SpliceEnd } from './splice-end.js'
+import { SpliceEnd, type SpliceEndEvents } from './splice-end.js'
 import { Linger } from './splice-linger.js'
-import { SpliceQueue } from './splice-queue.js'
+import { SpliceOpening } from './splice-opening.js'
 import {
   abortOf,
   checkConnect,
@@ -25,20 +20,18 @@ import {
   datagramGate,
   inOurVersion,
   isOrderlyDisconnect,
-  MAX_WAITING_BYTES,
-  type SpliceAccess,
   type SpliceOptions,
   windowUpdate,
 } from './splice-rules.js'
 
 /**
- * asked --Data, Disconnect--> touched --Data of the provider--> implied --ConnectResponse--> answered
+ * opening --a provider has it alone--> taken --Data of the provider--> implied --ConnectResponse--> answered
  * any of them --both ends done, abort, loss--> over
  *
- * `asked`: nothing but the Connect has passed to a provider, so another one may still take its place. `implied`: the provider
- * sent Data before its answer, which may never come; both ends go on without credit then.
+ * `opening`: no provider has the channel alone ({@link SpliceOpening}). `implied`: the provider sent Data before its answer, which
+ * may never come; both ends go on without credit then.
  */
-type Phase = 'asked' | 'touched' | 'implied' | 'answered' | 'over'
+type Phase = 'opening' | 'taken' | 'implied' | 'answered' | 'over'
 
 /**
  * Joins one channel of a connector's session with the same channel of a provider's: messages pass byte for byte. It
@@ -49,21 +42,15 @@ export class Splice {
   readonly #datagrams: boolean
   readonly #offered: number | undefined
   readonly #connector: SpliceEnd
+  #opening: SpliceOpening | undefined
   #provider: SpliceEnd | undefined
-  /** Messages of the connector that came before a provider was found. */
-  readonly #waiting: SpliceQueue
-  readonly #cancelled = new AbortController()
   /** Judges the datagrams of the connector. */
   readonly #gate: DatagramGate | undefined
-  /** The Connect as it goes on. */
-  #connect: Uint8Array
-  #attempts = 0
   #earlyBytes = 0
-  #phase: Phase = 'asked'
+  #phase: Phase = 'opening'
   readonly #linger: Linger
   readonly #meter = new Meter()
   readonly #stream: TrackedStream
-  #silence: Timer | undefined
   /** Why one end aborted, while what it sent before still drains. */
   #reset: LinkSocksError | undefined
 
@@ -76,21 +63,25 @@ export class Splice {
     this.#options = options
     this.#datagrams = options.connect.protocol === ChannelProtocol.Udp
     this.#offered = options.connect.trailer?.streamControl
-    this.#waiting = new SpliceQueue(this.#datagrams ? MAX_WAITING_BYTES : undefined)
     this.#linger = new Linger(options.connector.clock, {
       drained: () => this.#drained,
       over: () => this.#finish(),
       stalled: () => this.#stalled(),
       thereMs: () => Math.min(this.#connector.thereMs, thereMsOf(this.#provider)),
     })
-    this.#connector = this.#end(options.connector, () => this.#provider)
-    this.#stream = options.observe(this.#meter)
-    this.#connect = options.raw
+    const channel = { key: channelKey(options.connect.channelId), datagrams: this.#datagrams }
+    this.#connector = new SpliceEnd(options.connector, options.held, channel)
+    this.#connector.tell(this.#eventsOf(this.#connector, () => this.#provider))
+    const stream = options.observe(this.#meter)
+    this.#stream = stream
     if (options.access !== undefined && this.#datagrams) {
       this.#gate = datagramGate(options.access, options.connector.clock, (raw) => this.#passDatagram(raw))
     }
-    if (options.access === undefined || this.#datagrams) this.#choose()
-    else void this.#judge(options.access)
+    this.#opening = new SpliceOpening(
+      options,
+      { channel, connector: this.#connector, stream },
+      { taken: (provider) => this.#taken(provider), failed: (error, answer) => this.#failed(error, answer) },
+    )
   }
 
   get #answered(): boolean {
@@ -101,18 +92,12 @@ export class Splice {
     return this.#phase === 'over'
   }
 
-  /** More than the Connect passes between the provider and the connector. */
-  #touch(): void {
-    if (this.#phase === 'asked') this.#phase = 'touched'
-  }
-
   get #drained(): boolean {
     return this.#connector.drained && this.#provider?.drained !== false
   }
 
-  #end(session: Session, other: () => SpliceEnd | undefined): SpliceEnd {
-    const channel = { key: channelKey(this.#options.connect.channelId), datagrams: this.#datagrams }
-    const end: SpliceEnd = new SpliceEnd(session, this.#options.held, channel, {
+  #eventsOf(end: SpliceEnd, other: () => SpliceEnd | undefined): SpliceEndEvents {
+    return {
       message: (raw, type) => this.#onMessage(end, other(), raw, type),
       passed: (bytes) => {
         other()?.release(bytes)
@@ -127,80 +112,26 @@ export class Splice {
       stalled: () => this.#stalled(),
       otherMs: () => thereMsOf(other()),
       lost: (error, closing) => this.#onLost(end, other(), error, closing),
-    })
-    return end
-  }
-
-  /** Looks the target up while what the connector sends waits, and goes on with an address that is allowed. */
-  async #judge({ lists, check }: SpliceAccess): Promise<void> {
-    const { connect, raw } = this.#options
-    try {
-      const target = connect.target ?? { host: '', port: 0 }
-      const { host } = await check.allowed(target, lists, { signal: this.#cancelled.signal })
-      if (host !== target.host) this.#connect = readdressed(raw, host)
-    } catch (thrown) {
-      return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
     }
-    if (!this.#over) this.#choose()
   }
 
-  #choose(): void {
-    this.#attempts += 1
-    this.#options.choose({ signal: this.#cancelled.signal }).then(
-      (client) => this.#over || this.#join(client),
-      (thrown: unknown) => this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')),
-    )
+  #taken(provider: SpliceEnd): void {
+    this.#provider = provider
+    this.#opening = undefined
+    this.#phase = 'taken'
+    provider.tell(this.#eventsOf(provider, () => this.#connector))
+    if (this.#connector.done) this.#linger.begin()
   }
 
-  #join(client: RelayClient): void {
-    if (!client.session.available && this.#attempts < MAX_SESSIONS_TRIED) return this.#choose() // lost since it was chosen
-    try {
-      this.#provider = this.#end(client.session, () => this.#connector)
-      this.#connector.hold(this.#connect)
-      this.#stream.provide(client)
-    } catch (thrown) {
-      return this.#refuse(LinkSocksError.from(thrown, 'ERR_DIAL_FAILED'))
-    }
-    if (this.#offered !== undefined) this.#provider.credit = new SendWindow(this.#offered)
-    const waiting = this.#waiting.takeAll()
-    if (waiting.length > 0) this.#touch()
-    // in turn with the data of other channels: nobody can fill the provider's session with Connects
-    for (const raw of [inOurVersion(this.#connect), ...waiting]) this.#provider.send(raw)
-    if (this.#connector.done && !this.#over) this.#linger.begin()
-    this.#watchSilence(client.session)
-  }
-
-  /** A provider whose link owes an answer is left for one whose link does not, while nothing but the Connect has gone there. */
-  #watchSilence(from: Session): void {
-    this.#silence?.cancel()
-    const asks = (): boolean => this.#phase === 'asked' && this.#provider?.session === from
-    if (this.#attempts >= MAX_SESSIONS_AT_ONCE) return
-    this.#silence = from.whenSilent(() => {
-      if (!asks()) return
-      const turn = (client: RelayClient): void => void (asks() && !client.session.silent && this.#turnTo(client))
-      this.#options.choose({ signal: this.#cancelled.signal }).then(turn, () => {})
-    })
-  }
-
-  #turnTo(client: RelayClient): void {
-    this.#attempts += 1
-    const { channelId } = this.#options.connect
-    this.#provider?.farewell({ channelId, asked: false, answered: false }, abortOf(true), ResetCode.Protocol)
-    this.#provider?.drop()
-    this.#provider = undefined
-    this.#connector.releaseAll()
-    this.#join(client)
-  }
-
-  #refuse(error: LinkSocksError): void {
-    if (this.#over) return
-    this.#connector.control(encodeRefusal(this.#options.connect.channelId, error))
+  #failed(error: LinkSocksError, answer = encodeRefusal(this.#options.connect.channelId, error)): void {
+    this.#connector.control(answer)
     this.#finish(error)
   }
 
-  #onMessage(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, type: number): void {
+  #onMessage(from: SpliceEnd, other: SpliceEnd | undefined, raw: Uint8Array, type: number): void {
     // after its Disconnect an end has nothing more to say
     if (from.done || this.#over) return
+    const to = other ?? this.#opening?.pin()
     try {
       if (type === MessageType.Data) return this.#onData(from, to, inOurVersion(raw))
       checkSmall(raw)
@@ -229,7 +160,8 @@ export class Splice {
 
   /** Goes on with a datagram that was judged, perhaps later than it came. */
   #passDatagram(raw: Uint8Array): void {
-    const [from, to] = [this.#connector, this.#provider]
+    const from = this.#connector
+    const to = this.#provider ?? this.#opening?.pin()
     if (this.#over || to?.gone === true || from.crowded) return
     try {
       this.#pass(from, to, raw, false)
@@ -240,9 +172,8 @@ export class Splice {
 
   #pass(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, urgent: boolean): void {
     from.hold(raw)
-    if (to === undefined) return this.#keepWaiting(raw)
-    this.#touch()
-    to.send(raw, urgent)
+    if (to === undefined) this.#opening?.keep(raw)
+    else to.send(raw, urgent)
   }
 
   /** @returns whether the frame goes ahead of the channel's data. */
@@ -286,18 +217,10 @@ export class Splice {
       throw new LinkSocksError('ERR_FLOW_CONTROL', 'the peer sent too much before the answer')
     }
     from.credit?.spend(bytes)
-    if (this.#phase === 'asked' || this.#phase === 'touched') this.#phase = 'implied'
+    if (this.#phase === 'taken') this.#phase = 'implied'
     this.#stream.opened()
     // before the answer it is not known whether the credit counts
     if (this.#answered) checkCredit(from.credit)
-  }
-
-  #keepWaiting(raw: Uint8Array): void {
-    this.#connector.release(this.#waiting.push(raw))
-    // deployed relays lose early data altogether
-    if (this.#waiting.bytes > MAX_WAITING_BYTES) {
-      throw new LinkSocksError('ERR_LIMIT', 'too much data while no provider is there')
-    }
   }
 
   #onAnswer(provider: SpliceEnd, raw: Uint8Array): void {
@@ -323,11 +246,10 @@ export class Splice {
     if (to === undefined) {
       // without stream control, an end behind early data means that this was all
       if (!orderly || this.#earlyBytes === 0 || this.#offered !== undefined) return this.#finish()
-      return this.#keepWaiting(raw)
+      return this.#opening?.keep(raw)
     }
     // a provider that never got the Connect knows nothing of the channel
     if (!orderly && to === this.#provider && !to.reached) return this.#finish()
-    this.#touch()
     if (!orderly) {
       this.#reset ??= abortOf(from === this.#connector && !this.#answered)
       // an abort does not wait behind data
@@ -345,12 +267,6 @@ export class Splice {
 
   #onLost(end: SpliceEnd, other: SpliceEnd | undefined, error: LinkSocksError, closing: boolean): void {
     if (this.#over) return
-    if (end === this.#provider && this.#phase === 'asked' && !closing && this.#attempts < MAX_SESSIONS_TRIED) {
-      end.releaseAll()
-      this.#provider = undefined
-      this.#connector.releaseAll()
-      return this.#choose()
-    }
     if (closing) this.#tell(end, error, ResetCode.ShuttingDown)
     // after its Disconnect an end owes nothing more: what it sent still drains to the other
     else if (end.done && other !== undefined && !other.drained) {
@@ -383,11 +299,9 @@ export class Splice {
     this.#phase = 'over'
     this.#stream.closed(error)
     // an error for each channel costs much, and mostly nobody waits for it
-    if (this.#provider === undefined) this.#cancelled.abort(abortOf(true))
-    this.#silence?.cancel()
+    if (this.#opening !== undefined) this.#opening.end(error ?? abortOf(true))
     this.#linger.stop()
     this.#gate?.close()
-    this.#waiting.clear()
     for (const end of [this.#connector, this.#provider]) end?.drop()
   }
 }

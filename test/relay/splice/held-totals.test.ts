@@ -107,11 +107,18 @@ class StalledSession {
   readonly clock = new ManualClock()
   readonly gate = { hold: () => {}, enter: () => {}, leave: () => {}, pause: () => {}, bufferedBytes: 0 }
   readonly ended = false
+  readonly silent = false
+  available = false
+  fallSilent = (): void => {}
   entry: ChannelEntry | undefined
   detached = 0
   control(): void {}
   detach(): void {
     this.detached += 1
+  }
+  whenSilent(callback: () => void) {
+    this.fallSilent = callback
+    return { cancel: () => {} }
   }
   lane = () => ({ ready: () => {}, close: () => {} })
   attach(_key: unknown, entry: ChannelEntry): void {
@@ -123,8 +130,10 @@ describe('what a splice holds', () => {
   const id = uuid()
   const lost = new LinkSocksError('ERR_LINK_LOST', 'lost')
 
-  async function spliced(limits = SPLICED_LIMITS) {
-    const [connector, provider, held] = [new StalledSession(), new StalledSession(), new HeldTotals(limits)]
+  async function opening(limits = SPLICED_LIMITS, available = false) {
+    const [connector, provider, other] = [new StalledSession(), new StalledSession(), new StalledSession()]
+    for (const session of [provider, other]) session.available = available
+    const held = new HeldTotals(limits)
     const raw = connectTcp(id, 65_536)
     const connect = decodeMessage(raw)
     if (connect?.type !== MessageType.Connect) throw new Error('no Connect')
@@ -139,16 +148,43 @@ describe('what a splice holds', () => {
       group: 'g',
       returns: false,
     } as const
-    const client = new RelayClient(identity, provider as unknown as Session, { extensions: true, drain: () => {} })
+    const clientOf = (session: unknown) =>
+      new RelayClient(identity, session as Session, { extensions: true, drain: () => {} })
+    const [client, second] = [clientOf(provider), clientOf(other)]
     const clock = new ManualClock()
     const streams = new Streams({ clock, events: new EventLog(clock), statistics: new Statistics() })
     const observe = (traffic: Traffic) =>
       streams.begin({ mode: 'agent', tokenId: 't', target: connect.target }, traffic)
-    new Splice({ connector: session, connect, raw, held, choose: async () => client, observe })
+    new Splice({ connector: session, connect, raw, held, choose: async () => client, beside: () => second, observe })
     await settle()
+    return { connector, provider, other, held }
+  }
+
+  async function spliced(limits = SPLICED_LIMITS) {
+    const { connector, provider, held } = await opening(limits)
     provider.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
     return { connector, provider, held }
   }
+
+  it('is the Connect once for each provider that may still get it', async () => {
+    const { connector, provider, other, held } = await opening(SPLICED_LIMITS, true)
+    const one = held.bytes
+    provider.fallSilent()
+    expect([one > 0, held.bytes]).toEqual([true, 2 * one])
+    other.entry?.sessionClosed(lost)
+    expect([held.bytes, other.detached]).toEqual([one, 1])
+    provider.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
+    expect(held.bytes).toBe(one)
+    connector.entry?.sessionClosed(lost)
+    expect([held.sessions, held.bytes]).toEqual([0, 0])
+  })
+
+  it('is nothing of a Connect whose provider was not taken', async () => {
+    const { provider, other, held } = await opening(SPLICED_LIMITS, true)
+    provider.fallSilent()
+    other.entry?.message(accept(id, 65_536), MessageType.ConnectResponse)
+    expect([held.bytes, provider.detached]).toEqual([connectTcp(id, 65_536).length + 64, 1])
+  })
 
   async function stalledDownload(last: Uint8Array) {
     const { connector, provider, held } = await spliced()
