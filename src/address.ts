@@ -92,6 +92,22 @@ export function socketIp(text: string): string {
   return MAPPED_IPV4.exec(ip)?.[1] ?? ip
 }
 
+/** The zone of IP text that the system's sockets report; only link-local addresses have one. */
+export function socketZone(text: string): string | undefined {
+  const zone = text.indexOf('%')
+  return zone === -1 ? undefined : text.slice(zone + 1)
+}
+
+/** Why a URL that has a zone is refused; the hosts file and DNS carry none either. */
+export function zoneRefused(what: string): string {
+  return `a URL carries no zone of an IPv6 address (RFC 9844): give an address of the ${what} that is not link-local`
+}
+
+/** Whether IP text is a link-local address of IPv6, which names nothing without its zone. */
+export function isLinkLocalIpv6(host: string): boolean {
+  return /^fe[89ab][\da-f]:/i.test(host)
+}
+
 /** Whether only this machine is reached at `host`: an address of loopback in any spelling, or a name under `localhost` (RFC 6761). */
 export function isLoopback(host: string): boolean {
   if (/^(.+\.)?localhost\.?$/i.test(host)) return true

@@ -55,6 +55,12 @@ export interface SocketAddress {
   readonly port: number
 }
 
+/** An address of this machine that a connection came in on. */
+export interface LocalAddress extends SocketAddress {
+  /** Of a link-local address (RFC 4007): what it belongs to on this machine, and on no other. */
+  readonly zone?: string | undefined
+}
+
 /**
  * Bytes both ways with half-close, as a TCP socket or a channel of a session.
  *
@@ -137,7 +143,7 @@ export interface BoundDatagramSocket extends DatagramSocket {
   readonly address: SocketAddress
 }
 
-/** Binds a UDP socket to `host` (IP text of one of this machine's addresses) and a port the system picks. */
+/** Binds a UDP socket to `host` (IP text of one of this machine's addresses, perhaps with a zone) and a port the system picks. */
 export type BindDatagrams = (host: string) => Promise<BoundDatagramSocket>
 
 /** What a client of a proxy port speaks. */

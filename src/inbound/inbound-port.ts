@@ -1,7 +1,16 @@
 import { LinkSocksError } from '../errors.js'
 import { AssociationLimit } from '../exit/udp/association-limit.js'
 import { type Logger, limitedLog } from '../log.js'
-import type { BindDatagrams, ByteStream, Clock, Credentials, Dialer, ProxyProtocol, SocketAddress } from '../ports.js'
+import type {
+  BindDatagrams,
+  ByteStream,
+  Clock,
+  Credentials,
+  Dialer,
+  LocalAddress,
+  ProxyProtocol,
+  SocketAddress,
+} from '../ports.js'
 import type { Verdict } from './failed-attempts.js'
 import { PendingConnections } from './pending-connections.js'
 import type { ServeHttp } from './serve-http.js'
@@ -55,7 +64,7 @@ export class InboundPort {
   }
 
   /** Serves one connection, from its first byte until it is gone. */
-  accept(stream: AcceptedStream, localAddress: () => SocketAddress, remoteAddress: SocketAddress): void {
+  accept(stream: AcceptedStream, localAddress: () => LocalAddress, remoteAddress: SocketAddress): void {
     const { dialer, clock, log, credentials, unauthorized, protocols, serveHttp, handshakeTimeoutMs, udpStrictPort } =
       this.#options
     const { host } = remoteAddress

@@ -1,3 +1,4 @@
+import { zoneRefused } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import { formatUuid, NIL_UUID, parseUuid } from './uuid.js'
 
@@ -39,10 +40,7 @@ export function parseServerUrl(text: string): ServerUrl {
   const full = SCHEME.test(given) ? given : `wss://${given}`
   if (EMPTY_HOST.test(full)) throw notAUrl()
   if (ZONED_HOST.test(full)) {
-    throw new LinkSocksError(
-      'ERR_URL',
-      'a URL carries no zone of an IPv6 address (RFC 9844): give the server a name in the hosts file',
-    )
+    throw new LinkSocksError('ERR_URL', zoneRefused('server'))
   }
   const url = webSocketUrl(full)
   if (url.hash !== '') throw new LinkSocksError('ERR_URL', 'a server URL has no #fragment: remove it')

@@ -60,7 +60,8 @@ async function open(options: ServeSocksOptions, bindDatagrams: BindDatagrams, si
   const far = await options.dialer.associate({ signal, source: sourceOf(options), inbound: 'socks5' })
   try {
     if (signal.aborted) throw LinkSocksError.cancelled(signal)
-    const local = await bindDatagrams(canonicalHost(options.localAddress().host))
+    const { host, zone } = options.localAddress()
+    const local = await bindDatagrams(zone === undefined ? canonicalHost(host) : `${host}%${zone}`)
     if (!signal.aborted) return { far, local }
     local.close()
     throw LinkSocksError.cancelled(signal)

@@ -1,7 +1,16 @@
 import { networkOf, socketIp } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
-import type { AbortOptions, BindDatagrams, Clock, Credentials, Dialer, SocketAddress, Target } from '../ports.js'
+import type {
+  AbortOptions,
+  BindDatagrams,
+  Clock,
+  Credentials,
+  Dialer,
+  LocalAddress,
+  SocketAddress,
+  Target,
+} from '../ports.js'
 import type { HandshakeStream } from '../streams/handshake-stream.js'
 
 /** How long the last answer may take to leave before the connection is reset, in milliseconds. */
@@ -24,7 +33,7 @@ export interface ServeSocksOptions extends AbortOptions {
    */
   readonly udpStrictPort?: boolean | undefined
   /** The address the client connected to; UDP associations are bound to its host. */
-  readonly localAddress: () => SocketAddress
+  readonly localAddress: () => LocalAddress
   /** The client's address; only its host may use a UDP association. */
   readonly remoteAddress: SocketAddress
 }

@@ -7,11 +7,13 @@ import {
   canonicalIp,
   checkTarget,
   isInNetwork,
+  isLinkLocalIpv6,
   isLoopback,
   literalIp,
   parseIp,
   parseNetwork,
   socketIp,
+  socketZone,
   targetProblem,
 } from '../../src/address.js'
 
@@ -170,6 +172,20 @@ describe('addressText', () => {
   it('puts IPv6 in brackets and escapes what a peer made unsafe', () => {
     expect(addressText({ host: '::1', port: 80 })).toBe('[::1]:80')
     expect(addressText({ host: 'a\u202eb', port: 80 })).toBe('a\\u{202e}b:80')
+  })
+})
+
+describe('socketZone() and isLinkLocalIpv6()', () => {
+  it.each([
+    ['fe80::1%eth0', 'eth0', true],
+    ['fe80::1', undefined, true],
+    ['febf:1::%2', '2', true],
+    ['fec0::1', undefined, false],
+    ['fe8::1', undefined, false],
+    ['2001:db8::fe80', undefined, false],
+    ['169.254.1.1', undefined, false],
+  ])('know of %s its zone and whether it is link-local', (text, zone, linkLocal) => {
+    expect([socketZone(text), isLinkLocalIpv6(text)]).toEqual([zone, linkLocal])
   })
 })
 

@@ -86,6 +86,14 @@ describe('serveAssociation', () => {
     await association.end()
   })
 
+  it('binds to a link-local address with its zone and reports it without', async () => {
+    const association = new Associating({ localAddress: () => ({ host: 'fe80::1', port: 1080, zone: 'eth0' }) })
+    const reply = await association.served.client.read(24)
+    expect(toHex(reply.subarray(2))).toBe('05000004fe8000000000000000000000000000011b58')
+    expect(association.bound).toEqual(['fe80::1%eth0'])
+    await association.end()
+  })
+
   it('relays both ways, to addresses and names', async () => {
     const association = await associated()
     association.local.receive(datagram('by address'), OWNER)

@@ -1,4 +1,4 @@
-import { MAX_PORT } from '../../address.js'
+import { MAX_PORT, zoneRefused } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { Credentials } from '../../ports.js'
 import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
@@ -20,6 +20,8 @@ const ACCEPTED =
 
 const SHAPE =
   /^(?<scheme>[a-z0-9]+):\/\/(?:(?<user>.*)@)?(?<host>\[[0-9a-f:.]+\]|[^\s:@/?#[\]%]+)(?::(?<port>\d{1,5}))?\/?$/i
+/** `[fe80::1%eth0]` */
+const ZONED = /^[a-z0-9]+:\/\/(?:.*@)?\[[\da-f:.]+%/i
 const PROTOCOLS: ReadonlyMap<string, ProxyUrl['protocol']> = new Map([
   ['socks5', 'socks5'],
   ['socks5h', 'socks5'],
@@ -38,6 +40,7 @@ export function parseProxyUrl(text: string): ProxyUrl {
   const parts = SHAPE.exec(text)?.groups
   const protocol = PROTOCOLS.get(parts?.scheme?.toLowerCase() ?? '')
   const host = parts?.host
+  if (parts === undefined && ZONED.test(text)) throw refusal(zoneRefused('proxy'))
   if (protocol === undefined || host === undefined || CONTROL.test(text)) throw refusal(ACCEPTED)
   const port = Number(parts?.port ?? DEFAULT_PORTS[protocol])
   if (port < 1 || port > MAX_PORT) throw refusal(`the port of a proxy is 1 to ${MAX_PORT}`)

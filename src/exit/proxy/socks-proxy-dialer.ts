@@ -1,4 +1,4 @@
-import { canonicalHost, canonicalIp, isIpv6 } from '../../address.js'
+import { canonicalHost, canonicalIp, isIpv6, isLinkLocalIpv6 } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
 import type {
@@ -115,6 +115,12 @@ async function relayAddress(
   const ip = canonicalIp(bound.host) ?? (await addressOf(bound.host, resolve, signal))
   const unspecified = ip === undefined || ip === '0.0.0.0' || ip === '::'
   const host = unspecified ? proxyHost : ip
+  if (isLinkLocalIpv6(host)) {
+    throw new LinkSocksError(
+      'ERR_PROXY_FAILED',
+      'the proxy named a link-local IPv6 address for UDP, whose zone SOCKS5 does not carry',
+    )
+  }
   return { host: canonicalHost(host), port: bound.port }
 }
 

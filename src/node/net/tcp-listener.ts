@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { socketIp } from '../../address.js'
+import { socketIp, socketZone } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type Logger, silentLogger } from '../../log.js'
-import type { SocketAddress } from '../../ports.js'
+import type { LocalAddress, SocketAddress } from '../../ports.js'
 import { type BoundPort, closeServers, listen } from './listen.js'
 import { KEEPALIVE_MS } from './tcp-connect.js'
 import { TcpStream } from './tcp-stream.js'
@@ -15,7 +15,7 @@ const FULL_LOG_INTERVAL_MS = 10_000
 /** Both ends of an accepted connection. */
 export interface ConnectionInfo {
   /** Asks the system, which few need. Once the connection is gone, what the listener is bound to. */
-  readonly localAddress: () => SocketAddress
+  readonly localAddress: () => LocalAddress
   readonly remoteAddress: SocketAddress
 }
 
@@ -137,7 +137,7 @@ function connectionInfo(socket: Socket, bound: SocketAddress): ConnectionInfo | 
     localAddress: () => {
       const { localAddress, localPort } = socket
       if (localAddress === undefined || localPort === undefined) return bound
-      return { host: socketIp(localAddress), port: localPort }
+      return { host: socketIp(localAddress), port: localPort, zone: socketZone(localAddress) }
     },
     remoteAddress: { host: socketIp(remoteAddress), port: remotePort },
   }

@@ -1,6 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIP } from 'node:net'
-import { MAX_PORT, socketIp } from '../../address.js'
+import { isLinkLocalIpv6, MAX_PORT, socketIp, socketZone } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import type { BindDatagrams, BoundDatagramSocket, DatagramHandler, SocketAddress, Target } from '../../ports.js'
 import { MAX_DATAGRAM_BYTES, MIB } from '../../protocol/limits.js'
@@ -40,6 +40,8 @@ export class UdpSocket implements BoundDatagramSocket {
   readonly address: SocketAddress
   readonly #socket: Socket
   readonly #family: number
+  /** Of a link-local address: where its link-local peers are. */
+  readonly #zone: string | undefined
   readonly #toSend = new DatagramQueue()
   /** What arrived before start(). */
   readonly #early = new DatagramQueue()
@@ -57,6 +59,7 @@ export class UdpSocket implements BoundDatagramSocket {
     this.#family = family
     const { address, port } = socket.address()
     this.address = { host: socketIp(address), port }
+    this.#zone = socketZone(address)
     socket.on('message', (data, source) => this.#onMessage(data, source))
     socket.on('error', (error) => this.#onError(error))
     socket.on('close', () => this.#onClose())
@@ -108,8 +111,13 @@ export class UdpSocket implements BoundDatagramSocket {
       if (next === undefined) return
       this.#inFlight++
       this.#sentBytes += next.data.byteLength
-      this.#socket.send(next.data, next.address.port, next.address.host, this.#onSent)
+      this.#socket.send(next.data, next.address.port, this.#zoned(next.address.host), this.#onSent)
     }
+  }
+
+  #zoned(host: string): string {
+    const bare = this.#zone !== undefined && isLinkLocalIpv6(host) && socketZone(host) === undefined
+    return bare ? `${host}%${this.#zone}` : host
   }
 
   readonly #onSent = (error: Error | null): void => {

@@ -28,6 +28,15 @@ describe('parseProxyUrl', () => {
     expect(parseProxyUrl(text).credentials).toEqual({ username, password })
   })
 
+  it.each(['socks5://[fe80::1%25eth0]:1080', 'http://u:hunter2@[fe80::1%eth0]'])(
+    'says of %s that a URL carries no zone',
+    (text) => {
+      expect(() => parseProxyUrl(text)).toThrow(
+        'a URL carries no zone of an IPv6 address (RFC 9844): give an address of the proxy that is not link-local',
+      )
+    },
+  )
+
   it.each([
     '',
     'proxy.example:1080',

@@ -202,6 +202,16 @@ describe('SocksProxyDialer.associate', () => {
     expect((await failureOf(opening)).code).toBe('ERR_PROXY_FAILED')
   })
 
+  it('fails when the proxy names a link-local IPv6 address, which leads nowhere without a zone', async () => {
+    const { opening, proxy } = await open(`05 00 00 04 fe80${'00'.repeat(13)}01 1388`)
+    const { code, message } = await failureOf(opening)
+    expect([code, message]).toEqual([
+      'ERR_PROXY_FAILED',
+      expect.stringContaining('the proxy named a link-local IPv6 address for UDP'),
+    ])
+    expect(proxy.streams[0]?.closed).toBe(true)
+  })
+
   it('fails when no socket can be bound, and ends the connection', async () => {
     const { dialer, udp, proxy } = setUp()
     udp.failure = () => new Error('no sockets left')

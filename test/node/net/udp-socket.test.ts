@@ -135,6 +135,17 @@ describe('UdpSocket', () => {
     expect(socket.dropped).toBe(1)
   })
 
+  it('sends to link-local peers by the zone that it is bound in, and shows none', () => {
+    const system = new StuckSocket('fe80::1%eth0')
+    const socket = new UdpSocket(system as unknown as Socket, 6)
+    const told = new DatagramRecorder()
+    told.start(socket)
+    for (const host of ['fe80::2', '2001:db8::1', 'fe80::3%eth1']) socket.send(new Uint8Array(1), { host, port: 9 })
+    system.emit('message', Buffer.of(1), { address: 'fe80::2%eth0', port: 9 })
+    expect(system.hosts).toEqual(['fe80::2%eth0', '2001:db8::1', 'fe80::3%eth1'])
+    expect([socket.address.host, told.received[0]?.source.host]).toEqual(['fe80::1', 'fe80::2'])
+  })
+
   it('closes with an error when the socket itself fails', () => {
     const system = new StuckSocket()
     const told = new DatagramRecorder()
@@ -150,14 +161,22 @@ describe('UdpSocket', () => {
 /** A system socket whose sends finish when told. */
 class StuckSocket extends EventEmitter {
   readonly sent: Uint8Array[] = []
+  readonly hosts: string[] = []
+  readonly #address: string
   readonly #callbacks: ((error: Error | null) => void)[] = []
 
-  address(): { address: string; port: number } {
-    return { address: '127.0.0.1', port: 1 }
+  constructor(address = '127.0.0.1') {
+    super()
+    this.#address = address
   }
 
-  send(data: Uint8Array, _port: number, _host: string, callback: (error: Error | null) => void): void {
+  address(): { address: string; port: number } {
+    return { address: this.#address, port: 1 }
+  }
+
+  send(data: Uint8Array, _port: number, host: string, callback: (error: Error | null) => void): void {
     this.sent.push(data)
+    this.hosts.push(host)
     this.#callbacks.push(callback)
   }
 
