@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../system/error-code.js'
@@ -25,6 +25,11 @@ export function fileIdentity(path: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** @throws what the system says when the file at `path` may not be written, such as EROFS */
+export function checkWriteAccess(path: string): void {
+  accessSync(path, constants.W_OK)
 }
 
 /** Makes a directory for its owner alone, with all above it, if it is not there. */

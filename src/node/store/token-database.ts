@@ -5,7 +5,15 @@ import type { Logger } from '../../log.js'
 import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
 import { decodeAccess, decodeRecord, encodeAccess, encodeRecord } from '../../relay/tokens/token-record.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
-import { exists, fileIdentity, makeDirectory, readableByOthers, removeUnfinished, sizeOf } from './durable-files.js'
+import {
+  checkWriteAccess,
+  exists,
+  fileIdentity,
+  makeDirectory,
+  readableByOthers,
+  removeUnfinished,
+  sizeOf,
+} from './durable-files.js'
 import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
 import { damaged, storeError } from './store-errors.js'
 import type { TokenRow } from './token-contents.js'
@@ -188,11 +196,15 @@ class TokenDatabase implements TokenStore {
     this.#database.close()
   }
 
-  /** A file that was removed, or over which another volume was mounted, takes what is written, and nobody finds it again. */
+  /**
+   * An open file takes what is written whatever becomes of its path: removed, or another volume mounted over it, and nobody finds it
+   * again; mounted read-only, and it changes what was to stay as it is.
+   */
   #checkInPlace(): void {
     const identity = fileIdentity(this.#path)
     if (identity === undefined) throw new Error('the file is gone: put it back and start the server again')
     if (identity !== this.#identity) throw new Error('another file has its place: start the server again')
+    checkWriteAccess(this.#path)
   }
 
   #checkOpen(): void {

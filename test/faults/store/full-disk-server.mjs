@@ -2,59 +2,17 @@
  * `node full-disk-server.mjs DIRECTORY`, on a small file system: runs the server's program there, fills the disk through its
  * API, starts it again, makes room, and prints what it answered.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { StoringServer } from './storing-server.mjs'
 
 const BALLAST_BYTES = 64 * 1024
-const PROGRAM = fileURLToPath(new URL('../../../bin/linksocks.js', import.meta.url))
 
 const [, , mount] = process.argv
 const ballast = join(mount, 'ballast')
-const args = [
-  'server',
-  '-H',
-  '127.0.0.1',
-  '-P',
-  '0',
-  '-k',
-  'key',
-  '--data-dir',
-  join(mount, 'data'),
-  '--log-format',
-  'json',
-]
 const told = {}
-let child
-let url
-
-async function start() {
-  child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
-  for await (const line of createInterface({ input: child.stderr })) {
-    const { event, address } = JSON.parse(line)
-    if (event !== 'server.ready') continue
-    url = `http://${address}/api`
-    child.stderr.resume()
-    return
-  }
-  throw new Error('the server did not start')
-}
-
-async function kill() {
-  const exit = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exit
-}
-
-async function ask(method, path, body) {
-  const headers = { 'X-API-Key': 'key' }
-  const response = await fetch(`${url}/${path}`, { method, headers, body: body && JSON.stringify(body) })
-  const text = await response.text()
-  return [response.status, text === '' ? undefined : JSON.parse(text)]
-}
+const server = new StoringServer(join(mount, 'data'))
+const ask = (...request) => server.ask(...request)
 
 /** Whether the server says that it did it. */
 async function changed(method, id, body) {
@@ -85,12 +43,12 @@ async function tokens() {
   }
 }
 
-const alarms = async () => (await ask('GET', 'server'))[1].alarms.map(({ code }) => code)
+const alarms = () => server.alarms()
 const add = (n) => ask('POST', 'token', { type: 'forward', token: `${n} `.repeat(50).trim(), label: 'x'.repeat(190) })
 
 try {
   writeFileSync(ballast, new Uint8Array(BALLAST_BYTES))
-  await start()
+  await server.start()
   let count = 0
   for (; count < 5_000; count += 1) {
     const [status, answer] = await add(count)
@@ -114,17 +72,17 @@ try {
   const full = await tokens()
   told.asAnswered =
     JSON.stringify(JSON.parse(full).map(({ id, label }) => [id, label])) === JSON.stringify([...expected])
-  await kill()
-  await start()
+  await server.kill()
+  await server.start()
   told.sameAfterStart = (await tokens()) === full
   rmSync(ballast)
   told.again = [(await add(9_999))[0], (await ask('PATCH', `tokens/${found.tokens.at(-1).id}`, { label: 'new' }))[0]]
   told.alarmsAgain = await alarms()
   const last = await tokens()
-  await kill()
-  await start()
+  await server.kill()
+  await server.start()
   told.sameAtLast = (await tokens()) === last && last.includes('"new"') && first.length === 1
 } finally {
-  child?.kill('SIGKILL')
+  await server.kill()
 }
 process.stdout.write(JSON.stringify(told))

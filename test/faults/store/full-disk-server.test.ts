@@ -1,19 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { ROOT } from '../../project/support.js'
-
-/** Mounts a small file system that only this command and the processes it starts see. */
-const MOUNTED = 'mount -t tmpfs -o size=192k tmpfs "$1" && exec "$2" "$3" "$1"'
-
-function withoutMount(): string | undefined {
-  const probe = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'], { encoding: 'utf8' })
-  if (probe.status === 0) return undefined
-  return `no file system of its own can be mounted here: ${probe.error?.message ?? probe.stderr.trim()}`
-}
+import { mounted, withoutMount } from './own-mount.js'
 
 describe('a server whose disk is full', () => {
   it('answers 507, keeps what it has in memory and on disk, and goes on when there is room', {
@@ -23,7 +15,7 @@ describe('a server whose disk is full', () => {
     skip(reason !== undefined, reason)
     const folder = await mkdtemp(join(tmpdir(), 'linksocks-full-'))
     try {
-      const args = ['-m', 'sh', '-c', MOUNTED, 'sh', folder, process.execPath, 'test/faults/store/full-disk-server.mjs']
+      const args = [...mounted('192k'), folder, process.execPath, 'test/faults/store/full-disk-server.mjs']
       const { stdout } = await promisify(execFile)('unshare', args, { cwd: ROOT })
       expect(JSON.parse(stdout)).toEqual({
         post: [507, { success: false, error: 'not stored' }],

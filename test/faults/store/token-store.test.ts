@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -8,6 +8,7 @@ import { forwardRecord, LARGEST, recordId } from '../../contract/token-store.js'
 import { DataDirectory } from '../../node/store/data-directory.js'
 import { ROOT } from '../../project/support.js'
 import { between, seeded } from '../fuzz/random.js'
+import { mounted, withoutMount } from './own-mount.js'
 
 const KILLS = 12
 
@@ -111,30 +112,13 @@ describe('the token database of a process that is killed', { timeout: 60_000 }, 
 
 describe('the token database on a full disk', () => {
   /** Mounts a small file system that only this command sees. */
-  const MOUNTED = 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" "$3" "$1"'
-
-  function withoutMount(): string | undefined {
-    const probe = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt'], { encoding: 'utf8' })
-    if (probe.status === 0) return undefined
-    return `no file system of its own can be mounted here: ${probe.error?.message ?? probe.stderr.trim()}`
-  }
-
   it('keeps what it holds and goes on once there is room', { timeout: 60_000 }, async ({ skip }) => {
     const reason = withoutMount()
     skip(reason !== undefined, reason)
     const data = await DataDirectory.make()
     try {
       await mkdir(data.directory)
-      const args = [
-        '-m',
-        'sh',
-        '-c',
-        MOUNTED,
-        'sh',
-        data.directory,
-        process.execPath,
-        'test/faults/store/full-disk.mjs',
-      ]
+      const args = [...mounted('256k'), data.directory, process.execPath, 'test/faults/store/full-disk.mjs']
       const { stdout, stderr } = await promisify(execFile)('unshare', args, { cwd: ROOT })
       expect(stderr).toBe('')
       expect(JSON.parse(stdout)).toEqual({
