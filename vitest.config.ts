@@ -47,7 +47,7 @@ export default defineConfig({
         test: {
           name: 'memory',
           include: [
-            'test/{api,bench,cli,client,dashboard,exit,ground,inbound,mux,project,protocol,relay,socks,streams,support}/**/*.test.ts',
+            'test/{api,bench,cli,client,dashboard,exit,ground,inbound,mux,policy,project,protocol,relay,socks,streams,support}/**/*.test.ts',
           ],
           isolate: false,
         },

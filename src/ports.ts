@@ -149,7 +149,22 @@ export type BindDatagrams = (host: string) => Promise<BoundDatagramSocket>
 /** What a client of a proxy port speaks. */
 export type ProxyProtocol = 'socks5' | 'socks4' | 'http'
 
+/** Judges what one request, or a datagram of an association, may reach, on top of the egress policy. */
+export interface TargetJudge {
+  /**
+   * Before a look-up. @returns why not, in words for the log and the error; `depends` where the addresses of the name decide; `undefined`
+   * to allow any of them
+   */
+  asked(target: Target, protocol: 'tcp' | 'udp'): string | 'depends' | undefined
+  /** An address that `asked` led to. @returns why not, or `undefined` to allow */
+  address(asked: string, address: SocketAddress, protocol: 'tcp' | 'udp'): string | undefined
+}
+
 export interface DialOptions extends AbortOptions {
+  /** Whoever dials a name has to ask it about each address. @default everything is allowed */
+  readonly judge?: TargetJudge | undefined
+  /** Told where a stream was connected to, where that is known. */
+  readonly reached?: ((address: SocketAddress) => void) | undefined
   /** What the client who asks speaks. @default unknown */
   readonly inbound?: ProxyProtocol | undefined
   /** What the request counts for where clients share a dialer: the network of its client. @default nothing, it has the dialer for itself */
@@ -182,6 +197,53 @@ export interface AccessRule {
   readonly addresses?: readonly string[] | undefined
   /** A port, or the first and the last of several. @default any port */
   readonly ports?: readonly (number | readonly [number, number])[] | undefined
+}
+
+/**
+ * One rule of a token's policy about where it leads. It speaks of a destination that has one of its hosts, one of its ports and its
+ * protocol; of those that speak of it the first decides.
+ */
+export interface EgressRule {
+  readonly action: 'allow' | 'deny'
+  /**
+   * CIDR, IP text, `A-B` of two IPs, `192.168.1.1-255` of a last octet, a name, `*.suffix` for all names below it, or a list:
+   * `@private`, `@loopback`, `@metadata`. @default any host
+   */
+  readonly hosts?: readonly string[] | undefined
+  /** A port, or the first and the last of several. @default any port */
+  readonly ports?: readonly (number | readonly [number, number])[] | undefined
+  /** @default both */
+  readonly protocol?: 'tcp' | 'udp' | undefined
+}
+
+export type Weekday = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun'
+
+/** When a token may be used, in the local time of a zone. */
+export interface PolicyHours {
+  /** On which the time begins. @default every day */
+  readonly days?: readonly Weekday[] | undefined
+  /** `HH:MM`. */
+  readonly from: string
+  /** `HH:MM`, up to 24:00, and not included. Before `from` it is one of the next day. */
+  readonly to: string
+  /** A name of the IANA database. @default UTC */
+  readonly zone?: string | undefined
+}
+
+/** What a token may be used for: where it leads, from where, when, and how many at a time. Absent fields set no limit. */
+export interface TokenPolicy {
+  readonly egress?: readonly EgressRule[] | undefined
+  /** What holds for a destination of which no rule speaks. @default `deny` where a rule allows, else `allow` */
+  readonly egressDefault?: 'allow' | 'deny' | undefined
+  /** TCP connections and UDP associations at a time. */
+  readonly maxStreams?: number | undefined
+  /** Client instances at a time. */
+  readonly maxClients?: number | undefined
+  /** TCP connections and UDP associations that may be asked for in any minute. */
+  readonly connectsPerMinute?: number | undefined
+  /** Addresses that its clients come from: CIDR, IP text or a range. */
+  readonly sources?: readonly string[] | undefined
+  readonly hours?: readonly PolicyHours[] | undefined
 }
 
 /** Why a transport ended. */
@@ -301,6 +363,8 @@ export interface TokenRecord {
   readonly reverseToken?: string | undefined
   /** What it may be used for; never empty. */
   readonly rules?: readonly AccessRule[] | undefined
+  /** Never without a limit. */
+  readonly policy?: TokenPolicy | undefined
 }
 
 /** The access rules of a whole server; an absent side limits nothing. */

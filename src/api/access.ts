@@ -1,8 +1,9 @@
 /** Access rules: of the server as a whole, and the fields of tokens that hold them. */
 import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
-import { MAX_ACCESS_ADDRESS_LENGTH, MAX_ACCESS_RULES } from '../exit/dial/access-rules.js'
+import { MAX_ACCESS_RULES } from '../exit/dial/access-rules.js'
 import { REMOTE_TEXT_LIMIT, remoteText } from '../log.js'
+import { MAX_ADDRESS_ENTRY_LENGTH } from '../policy/address-range.js'
 import type { AccessRule } from '../ports.js'
 import { type Answer, json, Refusal } from './answers.js'
 import type { JsonObject } from './body.js'
@@ -24,7 +25,7 @@ const unknownField =
 const ruleAddress = v.pipe(
   v.string(ADDRS_ERROR),
   v.minLength(1, 'empty address spec'),
-  v.metadata({ description: 'CIDR, IP, A-B or 192.168.1.1-255', maxLength: MAX_ACCESS_ADDRESS_LENGTH }),
+  v.metadata({ description: 'CIDR, IP, A-B or 192.168.1.1-255', maxLength: MAX_ADDRESS_ENTRY_LENGTH }),
 )
 const rulePort = v.pipe(
   v.number(PORTS_ERROR),

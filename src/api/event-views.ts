@@ -1,5 +1,5 @@
 /** How events stand on the wire. Each field is named, so that a field that is added inside is never shown by accident. */
-import type { RelayEvent } from '../relay/observe/event-log.js'
+import type { PolicyEvent, RelayEvent } from '../relay/observe/event-log.js'
 import { alarmView } from './server.js'
 
 /** What a reader asks for: `token` of `token.added`. */
@@ -12,8 +12,13 @@ export function eventView(event: RelayEvent): object {
   if ('alarm' in event) return alarmView(event.alarm)
   if ('tokenType' in event) return { token_id: event.tokenId, type: event.tokenType, label: event.label ?? null }
   if ('streamId' in event) return streamEventView(event)
+  if (event.type === 'policy.refused') return policyEventView(event)
   const { clientId, role, tokenId, address, reason } = event
   return { client_id: clientId, role, token_id: tokenId, address, reason: reason ?? null }
+}
+
+function policyEventView({ tokenId, reason, rule, subject, count }: PolicyEvent): object {
+  return { token_id: tokenId, reason, rule: rule ?? null, subject: subject ?? null, count }
 }
 
 function streamEventView(event: Extract<RelayEvent, { streamId: number }>): object {

@@ -102,7 +102,10 @@ export async function connectLink(
   const token = credentials.token ?? ANONYMOUS_TOKEN
   const url = inBand
     ? server.url
-    : handshakeUrl(server.url, { tokenHash: tokenHash(token, crypto), reverse, instance, extensions: true, resumable })
+    : handshakeUrl(server.url, {
+        tokenHash: tokenHash(token, crypto),
+        ...{ reverse, instance, extensions: true, resumable, knowsPolicies: reverse },
+      })
   let elsewhere = false
   const moved = (): void => {
     elsewhere = true
@@ -110,7 +113,7 @@ export async function connectLink(
   const transport = new HandshakeTransport(await openTransport(url, { secretInBand: inBand, moved, signal }))
   try {
     const sessionId = ticket?.id ?? (resumable ? NIL_UUID : undefined)
-    const trailer = { sessionId, received: ticket?.received }
+    const trailer = { sessionId, received: ticket?.received, knowsPolicies: reverse || undefined }
     if (inBand) transport.send(encodeAuth({ token, reverse, instance, trailer }))
     const { answer, early } = await awaitAnswer(transport, clock, signal)
     if (!answer.success) throw rejected(answer.error ?? '', credentials.token)

@@ -9,7 +9,8 @@ import type { LiveSession } from './connection-keeper.js'
 const DRAIN_LOOK_MS = 250
 
 /** What a server may ask of the session, and what its owner hears of it. */
-export interface ServedSessionHandler extends Pick<SessionHandler, 'connect' | 'control' | 'lost' | 'close'> {
+export interface ServedSessionHandler
+  extends Pick<SessionHandler, 'connect' | 'policy' | 'control' | 'lost' | 'close'> {
   /** It takes channels, from now on or again. */
   up(): void
   /** It takes none, until it is up again or for ever. */

@@ -30,6 +30,7 @@ import { ConnectorTokens } from './connector-tokens.js'
 import { firstOf, serverText } from './failover.js'
 import { LeftSessions } from './left-sessions.js'
 import { LostChannels } from './lost-channels.js'
+import { ReceivedPolicies } from './received-policies.js'
 import { RemoteLog } from './remote-log.js'
 import { ServedSession, type ServedSessionHandler } from './served-session.js'
 
@@ -273,10 +274,19 @@ export class Tunnel implements Dialer {
   }
 
   /** What the server may ask for: channels of a provider, and of nobody else. */
-  #rights(session: Session, log: Logger): Pick<ServedSessionHandler, 'connect'> {
+  #rights(session: Session, log: Logger): Pick<ServedSessionHandler, 'connect' | 'policy'> {
     if (!this.#options.reverse) return {}
-    const exit = new Exit(this.#options.createExitDialer(), log)
-    return { connect: (message) => this.#onConnect(exit, session, message) }
+    const policies = new ReceivedPolicies(log)
+    const exit = new Exit({
+      dialer: this.#options.createExitDialer(),
+      log,
+      admit: (message) => policies.judgeOf(message),
+      observe: (message) => policies.observe(message),
+    })
+    return {
+      connect: (message) => this.#onConnect(exit, session, message),
+      policy: (raw) => policies.receive(raw),
+    }
   }
 
   #life(pooled: PooledSession, log: Logger): Pick<ServedSessionHandler, 'up' | 'down' | 'forgotten'> {

@@ -7,6 +7,7 @@ import type {
   Dialer,
   DialOptions,
   Resolve,
+  SocketAddress,
   Target,
 } from '../ports.js'
 import { AccessCheck } from './dial/access-check.js'
@@ -43,7 +44,12 @@ export class AccessDialer implements Dialer {
   async dial(target: Target, options: DialOptions = {}): Promise<ByteStream> {
     const { dialer, access } = this.#options
     const lists = listsOf(access)
-    return dialer.dial(lists.length === 0 ? target : await this.#check.allowed(target, lists, options), options)
+    if (lists.length === 0) return dialer.dial(target, options)
+    const { judge } = options
+    // whoever dials gets an address, and could not judge by the name
+    const ofName = { allows: (address: SocketAddress) => judge?.address(target.host, address, 'tcp') === undefined }
+    const judges = judge === undefined ? lists : [...lists, ofName]
+    return dialer.dial(await this.#check.allowed(target, judges, options), { ...options, judge: undefined })
   }
 
   async associate(options: DialOptions = {}): Promise<DatagramSocket> {
@@ -56,6 +62,7 @@ export class AccessDialer implements Dialer {
   }
 }
 
+/** A socket whose datagrams go through a gate, which passes on those that may go. */
 class GatedSocket implements DatagramSocket {
   readonly #socket: DatagramSocket
   readonly #gate: DatagramGate

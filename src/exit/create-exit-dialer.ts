@@ -4,6 +4,7 @@ import { type AccessSource, withAccess } from './dial/access-rules.js'
 import { Lookups } from './dial/lookups.js'
 import { allowAll, defaultEgressPolicy } from './dial/policy.js'
 import { DirectDialer, type DirectDialerOptions } from './direct-dialer.js'
+import { JudgingDialer } from './judging-dialer.js'
 import { HttpProxyDialer } from './proxy/http-proxy-dialer.js'
 import type { ProxyUrl } from './proxy/proxy-url.js'
 import { SocksProxyDialer } from './proxy/socks-proxy-dialer.js'
@@ -25,7 +26,8 @@ export function createExitDialer({ proxy, access = [], ...direct }: ExitDialerOp
   const policy = direct.policy ?? defaultEgressPolicy
   if (proxy === undefined) return new DirectDialer({ ...direct, policy: withAccess(policy, access) })
   const dialer = createProxyDialer(proxy, { ...direct, policy })
-  return access.length === 0 ? dialer : new AccessDialer({ ...direct, dialer, access })
+  const judged = access.length === 0 ? dialer : new AccessDialer({ ...direct, dialer, access })
+  return new JudgingDialer({ ...direct, dialer: judged })
 }
 
 function createProxyDialer(proxy: ProxyUrl, direct: DirectDialerOptions): Dialer {

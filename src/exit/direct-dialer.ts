@@ -3,17 +3,18 @@ import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import { type Logger, remoteText, silentLogger } from '../log.js'
 import type {
-  AbortOptions,
   BindDatagrams,
   ByteStream,
   Clock,
   ConnectTcp,
   DatagramSocket,
   Dialer,
+  DialOptions,
   EgressPolicy,
   Resolve,
   SocketAddress,
   Target,
+  TargetJudge,
 } from '../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
 import { Lookups } from './dial/lookups.js'
@@ -52,15 +53,18 @@ export class DirectDialer implements Dialer {
    * @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED when the policy refuses every address, ERR_DIAL_TIMEOUT after
    *   CONNECT_TIMEOUT_MS, ERR_DIAL_FAILED for port 0 or a broken host, else what resolver and sockets report; ERR_CANCELLED
    */
-  async dial(target: Target, { signal }: AbortOptions = {}): Promise<ByteStream> {
+  async dial(target: Target, { signal, judge, reached }: DialOptions = {}): Promise<ByteStream> {
     checkTarget(target)
     const { connectTcp, clock } = this.#options
-    const { stream } = await withDeadline(
+    const denied = judge?.asked(target, 'tcp')
+    if (denied !== undefined && denied !== 'depends') throw refused(target, denied)
+    const { stream, address } = await withDeadline(
       async (deadline) => {
         const hosts = interleaveFamilies(await this.#resolve(target.host, deadline))
         const addresses = this.#allowed(
           target,
           hosts.map((host) => ({ host, port: target.port })),
+          judge,
         )
         return raceConnect(addresses, { connectTcp, clock, signal: deadline })
       },
@@ -72,10 +76,11 @@ export class DirectDialer implements Dialer {
         discard: (late) => late.stream.abort(new LinkSocksError('ERR_CANCELLED', 'nobody waits for it any more')),
       },
     )
+    reached?.(address)
     return stream
   }
 
-  async associate({ signal }: AbortOptions = {}): Promise<DatagramSocket> {
+  async associate({ signal, judge }: DialOptions = {}): Promise<DatagramSocket> {
     const { bindDatagrams, clock, udpTimeoutMs } = this.#options
     return UdpRelay.open(
       {
@@ -84,6 +89,7 @@ export class DirectDialer implements Dialer {
         clock,
         log: this.#log,
         policy: this.#policy,
+        judge,
         timeoutMs: udpTimeoutMs,
       },
       { signal },
@@ -98,16 +104,24 @@ export class DirectDialer implements Dialer {
     throw new LinkSocksError('ERR_DIAL_HOST_UNREACHABLE', `${remoteText(host)} has no address`)
   }
 
-  #allowed(target: Target, addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  #allowed(
+    target: Target,
+    addresses: readonly SocketAddress[],
+    judge: TargetJudge | undefined,
+  ): readonly SocketAddress[] {
     const refusals: string[] = []
     const allowed = addresses.filter((address) => {
-      const why = this.#policy(address, 'tcp')
+      const why = this.#policy(address, 'tcp') ?? judge?.address(target.host, address, 'tcp')
       if (why === undefined) return true
       refusals.push(why)
       this.#log.debug('dial.refused', { target: addressText(target), address: addressText(address), reason: why })
       return false
     })
     if (allowed.length > 0) return allowed
-    throw new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${refusals[0]}`)
+    throw refused(target, refusals[0] ?? '')
   }
+}
+
+function refused(target: Target, why: string): LinkSocksError {
+  return new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
 }

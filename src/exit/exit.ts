@@ -4,8 +4,8 @@ import type { Logger } from '../log.js'
 import { Channel } from '../mux/channel/channel.js'
 import type { ChannelHost } from '../mux/channel/channel-host.js'
 import { DatagramChannel } from '../mux/channel/datagrams.js'
-import type { Observe } from '../mux/channel/observer.js'
-import type { Dialer, Target } from '../ports.js'
+import type { ChannelObserver, Observe } from '../mux/channel/observer.js'
+import type { Dialer, SocketAddress, Target, TargetJudge } from '../ports.js'
 import { ChannelProtocol, type ConnectMessage } from '../protocol/messages.js'
 import { encodeRefusal } from '../protocol/refusal.js'
 import { pump, pumpDatagrams } from '../streams/pump.js'
@@ -17,20 +17,32 @@ interface Answering {
   refuse(reason: LinkSocksError): void
 }
 
-/** Told of each channel that a peer opens; `target` is absent for UDP. */
-export type ObserveExit = (target?: Target) => Observe
+/** Told of each channel that a peer opens. */
+export type ObserveExit = (message: ConnectMessage) => Observe | undefined
+
+export interface ExitOptions {
+  readonly dialer: Dialer
+  readonly log: Logger
+  /** @default nobody */
+  readonly observe?: ObserveExit | undefined
+  /**
+   * Admits a Connect. @returns who judges where it leads; `undefined`: nobody does
+   * @throws {LinkSocksError} why it is refused
+   */
+  readonly admit?: ((message: ConnectMessage) => TargetJudge | undefined) | undefined
+}
 
 /** The exit side of a session: dials what the peer asks for and answers every Connect. */
 export class Exit {
+  readonly #options: ExitOptions
   readonly #dialer: Dialer
   readonly #log: Logger
-  readonly #observe: ObserveExit | undefined
   readonly #associations = new AssociationLimit()
 
-  constructor(dialer: Dialer, log: Logger, observe?: ObserveExit) {
-    this.#dialer = dialer
-    this.#log = log
-    this.#observe = observe
+  constructor(options: ExitOptions) {
+    this.#options = options
+    this.#dialer = options.dialer
+    this.#log = options.log
   }
 
   /** Serves one Connect of a peer that may send it. */
@@ -49,17 +61,21 @@ export class Exit {
   }
 
   #dial(host: ChannelHost, message: ConnectMessage, target: Target): void {
+    const judge = this.#options.admit?.(message)
+    const observe = this.#options.observe?.(message)
+    let observer: ChannelObserver | undefined
     const channel = new Channel({
       host,
       id: message.channelId,
       opener: false,
       offer: message.trailer?.streamControl,
       fastOpen: false,
-      observe: this.#observe?.(target),
+      observe: observe && ((...about) => (observer = observe(...about))),
     })
+    const reached = observer?.reached && ((address: SocketAddress): void => observer?.reached?.(address))
     this.#settle(
       channel,
-      (signal) => this.#dialer.dial(target, { signal }),
+      (signal) => this.#dialer.dial(target, { signal, judge, reached }),
       (stream) => {
         channel.accept()
         pump(channel, stream)
@@ -69,15 +85,16 @@ export class Exit {
   }
 
   #associate(host: ChannelHost, message: ConnectMessage): void {
+    const judge = this.#options.admit?.(message)
     const channel = new DatagramChannel({
       host,
       id: message.channelId,
       opener: false,
-      observe: this.#observe?.(),
+      observe: this.#options.observe?.(message),
     })
     this.#settle(
       channel,
-      (signal) => this.#associations.take(() => this.#dialer.associate({ signal })),
+      (signal) => this.#associations.take(() => this.#dialer.associate({ signal, judge })),
       (socket) => {
         channel.accept()
         pumpDatagrams(channel, socket)

@@ -16,6 +16,8 @@ export interface SessionDialerOptions {
   readonly fastOpen: boolean
   /** Told of each channel; `target` is absent for UDP. */
   readonly observe?: ((target?: Target) => Observe) | undefined
+  /** Numbers of the policies that the far end is to judge by. @default none */
+  readonly policies?: readonly number[] | undefined
 }
 
 interface Abortable {
@@ -27,8 +29,10 @@ export class SessionDialer implements Dialer {
   readonly #host: ChannelHost
   readonly #fastOpen: boolean
   readonly #observe: SessionDialerOptions['observe']
+  readonly #policies: readonly number[] | undefined
 
-  constructor(host: ChannelHost, { fastOpen, observe }: SessionDialerOptions) {
+  constructor(host: ChannelHost, { fastOpen, observe, policies }: SessionDialerOptions) {
+    this.#policies = policies
     this.#host = host
     this.#fastOpen = fastOpen
     this.#observe = observe
@@ -44,6 +48,7 @@ export class SessionDialer implements Dialer {
       offer: INITIAL_WINDOW_BYTES,
       fastOpen: this.#fastOpen,
       observe: this.#observe?.(target),
+      policies: this.#policies,
     })
     // with fast open the wait is over at once: neither the signal nor the answer concern the caller, the stream tells
     const answered = this.#answer(
@@ -63,6 +68,7 @@ export class SessionDialer implements Dialer {
       id: newUuid(this.#host.crypto),
       opener: true,
       observe: this.#observe?.(),
+      policies: this.#policies,
     })
     await this.#answer(channel, (onAnswer) => channel.connect(onAnswer), signal)
     return channel

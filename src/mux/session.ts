@@ -37,6 +37,8 @@ export interface SessionHandler {
   connect?(message: ConnectMessage, raw: Uint8Array): void
   /** A message that belongs to no channel: Connector, ConnectorResponse, Log, Partners, Direct*. */
   control?(message: Message): void
+  /** A Policy message, for providers. */
+  policy?(raw: Uint8Array): void
   /** A message for a channel that this end doesn't know (any more). */
   unknownChannel?(raw: Uint8Array, type: number): void
   /** The connection is lost and may come back: no new channels until `resumed()`. */
@@ -331,6 +333,8 @@ export class Session implements ChannelHost {
       case MessageType.Auth:
       case MessageType.AuthResponse:
         return // after authentication: ignored (docs/protocol.md A.2)
+      case MessageType.Policy:
+        return this.#handler?.policy?.(raw)
       default:
         return this.#onControl(raw)
     }

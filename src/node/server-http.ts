@@ -100,12 +100,18 @@ export class ServerHttp {
   }
 }
 
+/** Seconds after which a client for which there was no room may come again. */
+const RETRY_AFTER_S = '10'
+
 /** A deployed client takes 503 for a server that is busy, and tries again (docs/protocol.md A.5). */
 function refusalOf(
   relay: Relay,
   { query, remoteAddress }: UpgradeRequest,
   options: AbortOptions,
 ): Promise<Refusal | undefined> | undefined {
+  if (!relay.hasRoom(query, remoteAddress)) {
+    return Promise.resolve(new Refusal(503, 'too many clients with this token', { 'Retry-After': RETRY_AFTER_S }))
+  }
   const may = relay.mayConnect(query, remoteAddress, options)
   return may?.then((given) => (given ? undefined : new Refusal(503, 'this client has a living link')))
 }

@@ -18,8 +18,8 @@ const WEBSOCKET_SCHEME: Readonly<Record<string, string>> = {
   'http:': 'ws:',
   'https:': 'wss:',
 }
-/** Query parameters of the URL form (A.2), of B.1 and of B.3. */
-const OWN_PARAMETERS = ['token', 'reverse', 'instance', 'ext', 'resume'] as const
+/** Query parameters of the URL form (A.2), of B.1, B.3 and B.4. */
+const OWN_PARAMETERS = ['token', 'reverse', 'instance', 'ext', 'resume', 'policy'] as const
 
 /** How a client proves its token: in the URL (deployed form) or by an Auth message. */
 export type AuthForm = 'query' | 'in-band'
@@ -89,6 +89,8 @@ export interface HandshakeFields {
   readonly extensions: boolean
   /** Asks for a session that survives its WebSocket (B.3). */
   readonly resumable: boolean
+  /** Can judge by policies (B.4). */
+  readonly knowsPolicies: boolean
 }
 
 /** `serverUrl` with the parameters of the query form added, all keys sorted. The result is a secret. */
@@ -99,6 +101,7 @@ export function handshakeUrl(serverUrl: string, fields: HandshakeFields): string
   url.searchParams.set('instance', formatUuid(fields.instance))
   if (fields.extensions) url.searchParams.set('ext', '1')
   if (fields.resumable) url.searchParams.set('resume', '1')
+  if (fields.knowsPolicies) url.searchParams.set('policy', '1')
   url.searchParams.sort()
   return url.href
 }
@@ -116,6 +119,7 @@ export type Handshake =
       readonly instance: Uint8Array
       readonly extensions: boolean
       readonly resumable: boolean
+      readonly knowsPolicies: boolean
     }
   | { readonly form: 'invalid'; readonly error: 'invalid token format' }
 
@@ -127,7 +131,9 @@ export function parseHandshake(query: URLSearchParams): Handshake {
   if (tokenHash.length !== TOKEN_HASH_CHARS) return { form: 'invalid', error: 'invalid token format' }
   const instance = parseUuid(query.get('instance') ?? '') ?? NIL_UUID
   const resumable = extensions && query.get('resume') === '1'
-  return { form: 'query', tokenHash, reverse: reverseOf(query.get('reverse')), instance, extensions, resumable }
+  const knowsPolicies = extensions && query.get('policy') === '1'
+  const reverse = reverseOf(query.get('reverse'))
+  return { form: 'query', tokenHash, reverse, instance, extensions, resumable, knowsPolicies }
 }
 
 function reverseOf(text: string | null): boolean | undefined {

@@ -28,6 +28,8 @@ export const MessageType = {
   ChannelDataAck: 17,
   /** Of a session that survives its WebSocket (B.3), never of a channel; far from the numbers that A.3 grows towards. */
   SessionControl: 0xf0,
+  /** Where a token leads, for the provider that is to judge by it (B.4). */
+  Policy: 0xf1,
 } as const
 
 /** The Compression byte of Data; `Control` marks a frame of stream control (B.2). */

@@ -1,8 +1,9 @@
 import { LinkSocksError } from '../errors.js'
 import { DATA_HEAD_BYTES } from './encode.js'
 import { MAX_STR8_BYTES } from './limits.js'
-import { MessageType } from './message-types.js'
+import { ChannelProtocol, MessageType } from './message-types.js'
 import { encodeUtf8 } from './text.js'
+import { startsTrailer, withPolicies } from './trailer.js'
 import { UUID_BYTES } from './uuid.js'
 
 /** Version Type Protocol ChannelID(16), before the address of a tcp Connect. */
@@ -27,6 +28,22 @@ export function readdressed(raw: Uint8Array, host: string): Uint8Array {
   out[at] = text.byteLength
   out.set(text, at + 1)
   out.set(rest, at + 1 + text.byteLength)
+  return out
+}
+
+/**
+ * A Connect whose trailer names these policies and no others; all other bytes stay as they are, known or not.
+ * @param raw one that was decoded
+ * @param intact whether its trailer was; a broken one counts as none (B.1), and would take the policies along
+ */
+export function withPolicyRefs(raw: Uint8Array, policies: readonly number[], intact: boolean): Uint8Array {
+  const end = raw[2] === ChannelProtocol.Tcp ? afterStr8(raw, CONNECT_HEAD_BYTES) + PORT_BYTES : CONNECT_HEAD_BYTES
+  // early builds of ours wrote no Resume byte before the trailer
+  const at = startsTrailer(raw, end) ? end : end + 1
+  const trailer = withPolicies(intact ? raw : raw.subarray(0, at), at, policies)
+  const out = new Uint8Array(at + trailer.byteLength)
+  out.set(raw.subarray(0, Math.min(at, raw.byteLength)))
+  out.set(trailer, at)
   return out
 }
 

@@ -1,4 +1,4 @@
-import { ByteReader, type ByteWriter } from './bytes.js'
+import { ByteReader, ByteWriter } from './bytes.js'
 import { UUID_BYTES } from './uuid.js'
 
 /** What a trailer says (B.1). An empty one still tells that its sender knows the extensions. */
@@ -11,12 +11,26 @@ export interface Trailer {
   readonly sessionId?: Uint8Array | undefined
   /** Session messages that its sender has received: the session goes on behind them (tag 0x12). */
   readonly received?: number | undefined
+  /** Its sender knows policies of tokens (B.4; tag 0x13). */
+  readonly knowsPolicies?: boolean | undefined
+  /** Policies that hold for a channel, by the numbers that the relay gave them: all must allow (tag 0x14). */
+  readonly policies?: readonly number[] | undefined
   /** This relay keeps order and early Data, so fast open is safe (tag 0x11). */
   readonly keepsOrder?: boolean | undefined
 }
 
+/** Bytes of the number of a policy. */
+const REF_BYTES = 4
 const MAGIC = Uint8Array.of(0x4c, 0x58)
-const Tag = { StreamControl: 0x01, Rep: 0x02, SessionId: 0x10, KeepsOrder: 0x11, Received: 0x12 } as const
+const Tag = {
+  StreamControl: 0x01,
+  Rep: 0x02,
+  SessionId: 0x10,
+  KeepsOrder: 0x11,
+  Received: 0x12,
+  KnowsPolicies: 0x13,
+  Policies: 0x14,
+} as const
 
 /** `4C 58`, then Tag(1) Len(1) Value(Len) for each field that is set, tags ascending. */
 export function writeTrailer(out: ByteWriter, trailer: Trailer): ByteWriter {
@@ -26,7 +40,31 @@ export function writeTrailer(out: ByteWriter, trailer: Trailer): ByteWriter {
   if (trailer.sessionId !== undefined) out.u8(Tag.SessionId).u8(UUID_BYTES).uuid(trailer.sessionId)
   if (trailer.keepsOrder === true) out.u8(Tag.KeepsOrder).u8(0)
   if (trailer.received !== undefined) out.u8(Tag.Received).u8(8).u64(trailer.received)
+  if (trailer.knowsPolicies === true) out.u8(Tag.KnowsPolicies).u8(0)
+  if (trailer.policies !== undefined) writePolicies(out, trailer.policies)
   return out
+}
+
+function writePolicies(out: ByteWriter, policies: readonly number[]): void {
+  out.u8(Tag.Policies).u8(REF_BYTES * policies.length)
+  for (const ref of policies) out.u32(ref)
+}
+
+/**
+ * The trailer that begins at `offset` with other policies than it may name; all other entries stay as they are, known or not.
+ * @param buf with a trailer that can be decoded, or none
+ * @param offset where the trailer begins, or the end of the message
+ */
+export function withPolicies(buf: Uint8Array, offset: number, policies: readonly number[]): Uint8Array {
+  const out = new ByteWriter()
+  if (startsTrailer(buf, offset) || policies.length > 0) out.bytes(MAGIC)
+  for (let at = offset + MAGIC.length; startsTrailer(buf, offset) && at < buf.length; ) {
+    const end = at + 2 + (buf[at + 1] ?? 0)
+    if (buf[at] !== Tag.Policies) out.bytes(buf.subarray(at, end))
+    at = end
+  }
+  if (policies.length > 0) writePolicies(out, policies)
+  return out.done()
 }
 
 /** Whether a trailer begins at `offset`, broken or not. */
@@ -64,11 +102,21 @@ function withEntry(trailer: Trailer, tag: number, value: Uint8Array): Trailer | 
       return value.length === UUID_BYTES ? { ...trailer, sessionId: new Uint8Array(value) } : undefined
     case Tag.KeepsOrder:
       return value.length === 0 ? { ...trailer, keepsOrder: true } : undefined
+    case Tag.KnowsPolicies:
+      return value.length === 0 ? { ...trailer, knowsPolicies: true } : undefined
+    case Tag.Policies:
+      return withRefs(trailer, value)
     case Tag.Received:
       return value.length === 8 ? withReceived(trailer, new ByteReader(value).u64()) : undefined
     default:
       return trailer
   }
+}
+
+function withRefs(trailer: Trailer, value: Uint8Array): Trailer | undefined {
+  if (value.length === 0 || value.length % REF_BYTES !== 0) return undefined
+  const reader = new ByteReader(value)
+  return { ...trailer, policies: Array.from({ length: value.length / REF_BYTES }, () => reader.u32()) }
 }
 
 /** A count that no session reaches makes the trailer a broken one. */

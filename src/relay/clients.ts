@@ -8,6 +8,7 @@ import { Session, type SessionHandler } from '../mux/session.js'
 import type { Dialer, Resolve } from '../ports.js'
 import { MIB } from '../protocol/limits.js'
 import type { Admission } from './admission/authenticate.js'
+import { takeRoom } from './admission/client-limit.js'
 import { HeldLinks, instanceKey } from './admission/held-links.js'
 import { holdPlace } from './admission/held-place.js'
 import { makeRoom } from './admission/make-room.js'
@@ -17,6 +18,8 @@ import { type ClientIdentity, RelayClient } from './clients/relay-client.js'
 import type { ClientEvent, EventLog } from './observe/event-log.js'
 import type { Statistics } from './observe/statistics.js'
 import type { Streams } from './observe/streams.js'
+import type { PolicyGate } from './policies/policy-gate.js'
+import { SentPolicies } from './policies/sent-policies.js'
 import type { InstanceTokens } from './tokens/instance-tokens.js'
 import { tellPartners } from './tokens/partners.js'
 import { newId } from './tokens/token-text.js'
@@ -45,6 +48,7 @@ export interface ClientsSurroundings {
   readonly streams: Streams
   readonly events: EventLog
   readonly statistics: Statistics
+  readonly gate: PolicyGate
 }
 
 /** The authenticated clients of a relay, and what is seen of their coming and going. */
@@ -69,10 +73,10 @@ export class Clients {
     this.#transports = new SessionTransports(options)
     const { clock, createExitDialer, connectorWaitMs, resolve } = options
     this.held = new HeldLinks(clock)
-    const { instances, streams } = around
+    const { instances, streams, gate } = around
     const { spliced } = this
     const draining = (): boolean => this.#draining
-    this.#rights = { clock, createExitDialer, resolve, connectorWaitMs, instances, streams, spliced, draining }
+    this.#rights = { clock, createExitDialer, resolve, connectorWaitMs, instances, streams, gate, spliced, draining }
   }
 
   /** Living and suspended ones, in the order in which they came. */
@@ -102,7 +106,8 @@ export class Clients {
 
   /** Lets a peer in that has authenticated, or go on with the session it had. */
   add(admission: Admission, remoteAddress: string): void {
-    if (this.#transports.resume(admission)) return
+    if (this.#transports.resume(admission, remoteAddress)) return
+    takeRoom(admission)
     makeRoom(admission)
     this.#open(admission, remoteAddress)
   }
@@ -114,11 +119,17 @@ export class Clients {
     const log = logWith(this.#options.log, { link: this.#last })
     const limited = limitedLog(log, () => clock.now())
     const channelLog = peerLog(log, limited)
-    const { transport, forget: forgetTransport, drain } = this.#transports.open(admission)
+    const cameFrom = (from: string): void => {
+      client.address = from
+    }
+    const { transport, forget: forgetTransport, drain } = this.#transports.open(admission, cameFrom)
     const shared = { clock, crypto, inflate, trace, pings, version, totals: this.received }
     const environment = { ...shared, log: channelLog, pongs: false }
     const session = new Session(transport, environment)
-    const client = new RelayClient(this.#identityOf(admission, address), session, { extensions, drain })
+    const judges = role === 'provider' && admission.knowsPolicies
+    const policies = judges ? new SentPolicies((message) => session.control(message)) : undefined
+    const identity = this.#identityOf(admission, address)
+    const client: RelayClient = new RelayClient(identity, session, { extensions, drain, policies })
     const place = holdPlace(this.held, admission, session, () => this.#peerDrains(token, client))
     const forget = (): void => {
       forgetTransport()

@@ -4,7 +4,8 @@ import { type Logger, limitedLog } from '../log.js'
 import { type DrainLimits, drained } from '../mux/drained.js'
 import type { AbortOptions, ProxyProtocol, ServerAccessRules, TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
-import { authenticate, type ConnectionAttempt, identifyQuery } from './admission/authenticate.js'
+import { authenticate, type ConnectionAttempt, type Identity, identifyQuery } from './admission/authenticate.js'
+import { crowdedToken } from './admission/client-limit.js'
 import { limitedInstance } from './admission/held-links.js'
 import { Clients, type ClientsOptions } from './clients.js'
 import { Alarms } from './observe/alarms.js'
@@ -12,15 +13,18 @@ import type { ClientInfo, RelayTotals } from './observe/client-info.js'
 import { clientInfo, sumOf, totalsOf } from './observe/client-info.js'
 import { EventLog } from './observe/event-log.js'
 import { mapPage, type Page, type PageQuery, pageOf } from './observe/page.js'
+import { PolicyRefusals } from './observe/policy-refusals.js'
 import { Statistics } from './observe/statistics.js'
 import type { StreamInfo, StreamQuery } from './observe/streams.js'
 import { Streams } from './observe/streams.js'
+import { PolicyGate } from './policies/policy-gate.js'
 import type { OpenSocksPort } from './reverse/reverse-port.js'
 import { InstanceTokens } from './tokens/instance-tokens.js'
 import type { ServerAccess, ServerAccessChange } from './tokens/server-access.js'
 import { SocksPorts } from './tokens/socks-ports.js'
 import { TokenDesk } from './tokens/token-desk.js'
 import { TokenLifecycle } from './tokens/token-lifecycle.js'
+import { TokenPolicies } from './tokens/token-policies.js'
 import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
 import { infoOf, statusOf } from './tokens/token-status.js'
 import { sessionsOf, stateOf, type Token, TokenTable } from './tokens/tokens.js'
@@ -58,6 +62,7 @@ export class Relay implements RelayAdmin {
   readonly #lifecycle: TokenLifecycle
   readonly #desk: TokenDesk
   readonly #instances: InstanceTokens
+  readonly #refusals: PolicyRefusals
   readonly #attemptsLog: Logger
   #closed = false
 
@@ -70,13 +75,16 @@ export class Relay implements RelayAdmin {
     this.#tokens = new TokenTable(crypto)
     const { alarms, events, statistics } = this
     const streams = new Streams({ clock, events, statistics })
-    const ports = new SocksPorts(this.#tokens, { ...options, alarms, streams })
-    const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events })
+    this.#refusals = new PolicyRefusals({ clock, log, events, statistics })
+    const gate = new PolicyGate(clock, this.#refusals)
+    const ports = new SocksPorts(this.#tokens, { ...options, alarms, streams, gate })
+    const policies = new TokenPolicies({ clock, streams, refusals: this.#refusals })
+    const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events, policies })
     this.#streams = streams
     this.#lifecycle = lifecycle
     this.#instances = new InstanceTokens(this.#tokens, { clock, crypto, lifecycle })
     this.#desk = new TokenDesk(this.#tokens, { ...options, ports, alarms, lifecycle })
-    this.clientTable = new Clients(options, { instances: this.#instances, streams, events, statistics })
+    this.clientTable = new Clients(options, { instances: this.#instances, streams, events, statistics, gate })
   }
 
   get draining(): boolean {
@@ -185,7 +193,8 @@ export class Relay implements RelayAdmin {
     { signal }: AbortOptions = {},
   ): Promise<boolean> | undefined {
     const { held } = this.clientTable
-    const identity = identifyQuery(query, { tokens: this.#tokens, clock: this.#options.clock })
+    const { clock } = this.#options
+    const identity = identifyQuery(query, { tokens: this.#tokens, clock, address: remoteAddress })
     const key = identity && limitedInstance(identity)
     if (key === undefined || !held.holds(key)) return undefined
     return held.wait(key, { signal }).then((given) => {
@@ -194,15 +203,25 @@ export class Relay implements RelayAdmin {
     })
   }
 
+  /**
+   * Asked before a WebSocket is opened: whether the policy of the token in its query lets another client in. What authenticates in the
+   * WebSocket, or is going to fail there, may be opened.
+   */
+  hasRoom(query: URLSearchParams, remoteAddress: string): boolean {
+    const context = { tokens: this.#tokens, clock: this.#options.clock, address: remoteAddress }
+    const identity = identifyQuery(query, context)
+    return identity === undefined || !this.#isCrowded(identity, remoteAddress)
+  }
+
   /** Admits one WebSocket, or answers why not. Never rejects. */
   async accept(attempt: ConnectionAttempt, remoteAddress: string): Promise<void> {
     const { clock, attempts } = this.#options
     try {
-      const context = { tokens: this.#tokens, clock, attempts, address: remoteAddress }
+      const context = { tokens: this.#tokens, clock, attempts, address: remoteAddress, refusals: this.#refusals }
       const admission = await authenticate(attempt, context)
       // between the look-up and here the token may have gone
       const { token } = admission
-      if (!this.#takes(token)) return admission.close()
+      if (!this.#takes(token) || this.#isCrowded(admission, remoteAddress)) return admission.close()
       const key = limitedInstance(admission)
       if (key !== undefined && this.clientTable.held.holds(key)) {
         const given = await this.clientTable.held.wait(key, { signal: admission.gone })
@@ -222,6 +241,13 @@ export class Relay implements RelayAdmin {
     }
   }
 
+  #isCrowded(identity: Identity, remoteAddress: string): boolean {
+    const crowded = crowdedToken(identity)
+    if (crowded === undefined) return false
+    this.#refusals.refused({ tokenId: crowded.id, reason: 'clients', subject: remoteAddress })
+    return true
+  }
+
   /** Takes nothing new, and lets what is under way come to its end, within `limits`. */
   async drain(limits: DrainLimits): Promise<void> {
     const tokens = [...this.#tokens.all()]
@@ -235,6 +261,7 @@ export class Relay implements RelayAdmin {
     this.#closed = true
     this.clientTable.held.refuseAll()
     this.#instances.close()
+    this.#refusals.close()
     await Promise.all([this.#desk.close(), this.#lifecycle.close()])
   }
 

@@ -88,7 +88,7 @@ describe('connectLink, in-band form', () => {
 
   it('sends the role and the reserved word', async () => {
     const link = await asked({ authInBand: true, reverse: true, token: undefined })
-    expect(link.messages.map(toHex)).toEqual([auth('09616e6f6e796d6f7573', '01')])
+    expect(link.messages.map(toHex)).toEqual([`${auth('09616e6f6e796d6f7573', '01')}1300`])
   })
 })
 

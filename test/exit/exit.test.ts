@@ -6,7 +6,7 @@ import { Session } from '../../src/mux/session.js'
 import { SessionDialer } from '../../src/mux/session-dialer.js'
 import { nodeCrypto } from '../../src/node/system/crypto.js'
 import { nodeInflate } from '../../src/node/system/inflate.js'
-import type { ByteStream, DatagramSocket, Target } from '../../src/ports.js'
+import type { ByteStream, DatagramSocket, Dialer, Target } from '../../src/ports.js'
 import { ResetCode } from '../../src/protocol/control.js'
 import { encodeConnect, encodeDisconnect, MessageType } from '../../src/protocol/messages.js'
 import { newUuid } from '../../src/protocol/uuid.js'
@@ -28,7 +28,7 @@ function setUp() {
     dial: (target: Target, options = {}) => dials.call(target, options),
     associate: (options = {}) => associations.call(undefined, options),
   }
-  const exit = new Exit(dialer, silentLogger)
+  const exit = new Exit({ dialer, log: silentLogger })
   const environment = { clock, crypto: nodeCrypto, inflate: nodeInflate, log: silentLogger, pongs: false }
   const session = new Session(far, environment)
   session.start({ connect: (message) => exit.connect(session, message), close: () => {} })
@@ -124,13 +124,11 @@ describe('Exit', () => {
     const { client, clock, session } = setUp()
     const late = new Calls<Target, ByteStream>({ heedSignal: false })
     const sockets = new Calls<undefined, DatagramSocket>({ heedSignal: false })
-    const exit = new Exit(
-      {
-        dial: (target, options) => late.call(target, options),
-        associate: (options) => sockets.call(undefined, options),
-      },
-      silentLogger,
-    )
+    const dialer: Dialer = {
+      dial: (target, options) => late.call(target, options),
+      associate: (options) => sockets.call(undefined, options),
+    }
+    const exit = new Exit({ dialer, log: silentLogger })
     const { session: link } = client()
     const [tcp, udp] = [id(), id()]
     exit.connect(link, { type: MessageType.Connect, protocol: 1, channelId: tcp, target: TARGET })

@@ -127,7 +127,14 @@ describe('parseServerUrl', () => {
 })
 
 describe('handshakeUrl', () => {
-  const fields = { tokenHash: HASH, reverse: false, instance, extensions: false, resumable: false }
+  const fields = {
+    tokenHash: HASH,
+    reverse: false,
+    instance,
+    extensions: false,
+    resumable: false,
+    knowsPolicies: false,
+  }
 
   it('writes the captured request target', () => {
     const url = handshakeUrl('ws://localhost:8765/socket', fields)
@@ -141,7 +148,8 @@ describe('handshakeUrl', () => {
 
   it('is read back by parseHandshake()', () => {
     const property = fc.property(id, fc.boolean(), fc.boolean(), (bits, reverse, extensions) => {
-      const asked = { tokenHash: HASH, reverse, instance: bits, extensions, resumable: extensions && reverse }
+      const more = { resumable: extensions && reverse, knowsPolicies: extensions && !reverse }
+      const asked = { tokenHash: HASH, reverse, instance: bits, extensions, ...more }
       const read = parseHandshake(new URL(handshakeUrl('ws://h/socket', asked)).searchParams)
       expect(read).toEqual({ form: 'query', ...asked })
     })
@@ -162,6 +170,7 @@ describe('parseHandshake', () => {
     instance: NIL_UUID,
     extensions: false,
     resumable: false,
+    knowsPolicies: false,
   }
 
   it.each(['', 'token=', 'reverse=true', `instance=${INSTANCE}`, 'token=&token=x'])(

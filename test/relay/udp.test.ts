@@ -10,10 +10,8 @@ describe('an association through the relay', () => {
   it('reaches the exit of a provider and comes back, between sessions of ours', async () => {
     const world = await agentWorld()
     const far = new FakeSocket('0.0.0.0')
-    const exit = new Exit(
-      { dial: () => Promise.reject(new Error('no stream')), associate: async () => far },
-      silentLogger,
-    )
+    const dialer = { dial: () => Promise.reject(new Error('no stream')), associate: async () => far }
+    const exit = new Exit({ dialer, log: silentLogger })
     let provider: Session | undefined
     const joined = await world.joinSession(
       'tenant',

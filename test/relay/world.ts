@@ -71,6 +71,10 @@ export interface JoinOptions {
   readonly inBand?: boolean
   /** Whose version byte the in-band form shows. @default '1.8' */
   readonly release?: '1.8' | '1.10'
+  /** Where it comes from. @default '192.0.2.1' */
+  readonly address?: string | undefined
+  /** It can judge by policies. @default false */
+  readonly policies?: boolean | undefined
 }
 
 export interface OpenPort {
@@ -125,42 +129,51 @@ export class World {
   }
 
   /** A WebSocket that has not been admitted yet. */
-  async attempt(query: string | URLSearchParams | Record<string, string> = ''): Promise<Peer> {
+  async attempt(query: string | URLSearchParams | Record<string, string> = '', address = '192.0.2.1'): Promise<Peer> {
     const pair = memoryTransportPair({ clock: this.clock })
     const peer = new Peer(pair)
     this.peers.push(peer)
     const admitted = (): void => {
       this.admitted += 1
     }
-    void this.relay.accept({ transport: pair[1], query: new URLSearchParams(query), admitted }, '192.0.2.1')
+    void this.relay.accept({ transport: pair[1], query: new URLSearchParams(query), admitted }, address)
     await settle()
     return peer
   }
 
-  async join(token: string, { reverse, instance, extensions, inBand, release }: JoinOptions = {}): Promise<Peer> {
+  async join(
+    token: string,
+    { reverse, instance, extensions, inBand, release, address }: JoinOptions = {},
+  ): Promise<Peer> {
     if (inBand === true) {
-      const peer = await this.attempt(extensions === true ? 'ext=1' : '')
+      const peer = await this.attempt(extensions === true ? 'ext=1' : '', address)
       const auth = encodeAuth({ token, reverse: reverse ?? false, instance: instance ?? new Uint8Array(16) })
       if (release === '1.10') auth[0] = 2
       await peer.send(auth)
       return peer
     }
-    return this.attempt(this.query(token, { reverse, instance, extensions: extensions ?? false }))
+    return this.attempt(this.query(token, { reverse, instance, extensions: extensions ?? false }), address)
   }
 
-  query(token: string, { reverse, instance, extensions }: JoinOptions = {}): URLSearchParams {
+  query(token: string, { reverse, instance, extensions, policies }: JoinOptions = {}): URLSearchParams {
     const query = new URLSearchParams({ token: tokenHash(token, nodeCrypto) })
     if (reverse !== undefined) query.set('reverse', String(reverse))
     if (instance !== undefined) query.set('instance', uuidText(instance))
     if (extensions === true) query.set('ext', '1')
+    if (policies === true) query.set('policy', '1')
     return query
   }
 
   /** A link whose far end is a Session of ours. */
-  async joinSession(token: string, handler: Partial<SessionHandler>, reverse = false): Promise<SessionPeer> {
+  async joinSession(
+    token: string,
+    handler: Partial<SessionHandler>,
+    reverse = false,
+    policies = false,
+  ): Promise<SessionPeer> {
     const pair = memoryTransportPair({ clock: this.clock })
     const accepted = this.relay.accept(
-      { transport: pair[1], query: this.query(token, { reverse, extensions: true }) },
+      { transport: pair[1], query: this.query(token, { reverse, extensions: true, policies }) },
       '192.0.2.2',
     )
     const lost: SessionPeer['lost'] = []

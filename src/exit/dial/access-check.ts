@@ -3,7 +3,7 @@ import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import type { Clock, DialOptions, Resolve, Target } from '../../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
-import { ACCESS_REFUSAL, type AccessList } from './access-rules.js'
+import { ACCESS_REFUSAL } from './access-rules.js'
 import { Lookups } from './lookups.js'
 import type { AddressJudge } from './recent-refusals.js'
 
@@ -39,7 +39,7 @@ export class AccessCheck {
    * @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED, also when a name can't be looked up within CONNECT_TIMEOUT_MS;
    *   ERR_DIAL_FAILED (port 0 or a broken host), ERR_CANCELLED
    */
-  async allowed(target: Target, lists: readonly AccessList[], options: DialOptions = {}): Promise<Target> {
+  async allowed(target: Target, lists: readonly AddressJudge[], options: DialOptions = {}): Promise<Target> {
     checkTarget(target)
     const host = firstAllowed(await this.#addressesOf(target, options), target.port, lists)
     if (host === undefined) throw refused(target, ACCESS_REFUSAL)

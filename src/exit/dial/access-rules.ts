@@ -1,7 +1,7 @@
-import type ipaddr from 'ipaddr.js'
-import { type Ip, MAX_PORT, parseIp } from '../../address.js'
+import { MAX_PORT, parseIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
+import { addressRange, MAX_SHOWN, numberOf, type Range } from '../../policy/address-range.js'
 import type { AccessRule, EgressPolicy, SocketAddress } from '../../ports.js'
 import { RecentRefusals } from './recent-refusals.js'
 
@@ -9,19 +9,9 @@ import { RecentRefusals } from './recent-refusals.js'
 export const MAX_ACCESS_RULES = 1_000
 /** Addresses of all rules of one list together, and as many ports. */
 export const MAX_ACCESS_ENTRIES = 2_000
-/** Longest text of an address: a range of two IPv6 addresses that end in dotted quads. */
-export const MAX_ACCESS_ADDRESS_LENGTH = 91
 
 /** Why an address is refused. */
 export const ACCESS_REFUSAL = 'blocked by access control'
-
-const ADDRESS_BITS = 128
-/** The first 96 bits of an IPv4-mapped address, RFC 4291 section 2.5.5.2. */
-const MAPPED_BITS = 96
-const MAPPED_PREFIX = 0xffffn << 32n
-
-/** Both ends included; none are in it when they are reversed. */
-type Range<T> = readonly [first: T, last: T]
 
 interface CompiledRule {
   /** None: any. */
@@ -97,9 +87,6 @@ export function parseAccessRule(text: string): AccessRule {
   return { addresses: [address], ports: [ports] }
 }
 
-/** Most of a rejected text that an error repeats. */
-const MAX_SHOWN = 100
-
 function compiled({ addresses = [], ports = [] }: AccessRule, number: number): CompiledRule {
   const refused = (why: string): LinkSocksError => invalid(`access rule ${number}: ${why}`)
   return {
@@ -128,41 +115,6 @@ function copyOf({ addresses = [], ports = [] }: AccessRule): AccessRule {
   }
 }
 
-/** @returns why not, in the deployed words */
-function addressRange(text: string): Range<bigint> | string {
-  if (text === '') return 'empty address spec'
-  const shown = remoteText(text.slice(0, MAX_SHOWN))
-  if (text.length > MAX_ACCESS_ADDRESS_LENGTH) return `invalid address "${shown}"`
-  if (text.includes('/')) return networkRange(text) ?? `invalid CIDR "${shown}"`
-  if (text.includes('-')) return fromTo(text) ?? `invalid address range "${shown}"`
-  const ip = parseIp(text)
-  return ip === undefined ? `invalid address "${shown}"` : [numberOf(ip), numberOf(ip)]
-}
-
-/** `10.0.0.0/8`; bits behind the prefix don't count. */
-function networkRange(text: string): Range<bigint> | undefined {
-  const [, host = '', prefix = ''] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? []
-  const ip = parseIp(host)
-  if (ip === undefined) return undefined
-  const bits = Number(prefix) + (ip.kind() === 'ipv4' ? MAPPED_BITS : 0)
-  if (bits > ADDRESS_BITS) return undefined
-  const behind = (1n << BigInt(ADDRESS_BITS - bits)) - 1n
-  const last = numberOf(ip) | behind
-  return [last - behind, last]
-}
-
-/** `10.0.0.1-10.0.0.9`, or `10.0.0.1-9` for a range in the last octet. */
-function fromTo(text: string): Range<bigint> | undefined {
-  const [from = '', to = '', ...rest] = text.split('-')
-  const first = parseIp(from)
-  if (first === undefined || rest.length > 0) return undefined
-  const octet = first.kind() === 'ipv4' && /^\d{1,3}$/.test(to) ? Number(to) : undefined
-  if (octet !== undefined)
-    return octet > 0xff ? undefined : [numberOf(first), (numberOf(first) & ~0xffn) | BigInt(octet)]
-  const last = parseIp(to)
-  return last === undefined ? undefined : [numberOf(first), numberOf(last)]
-}
-
 /** `22` or `8000-8999`. @returns why not, in the deployed words */
 function portsOf(text: string): number | Range<number> | string {
   const shown = remoteText(text.slice(0, MAX_SHOWN))
@@ -177,15 +129,6 @@ function portsOf(text: string): number | Range<number> | string {
 
 function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 1 && port <= MAX_PORT
-}
-
-function numberOf(ip: Ip): bigint {
-  if (ip.kind() === 'ipv4') return MAPPED_PREFIX | groups((ip as ipaddr.IPv4).octets, 8n)
-  return groups((ip as ipaddr.IPv6).parts, 16n)
-}
-
-function groups(parts: readonly number[], bits: bigint): bigint {
-  return parts.reduce((number, part) => (number << bits) | BigInt(part), 0n)
 }
 
 /** Whether one of `ranges` has `value`; without any, all are allowed. */

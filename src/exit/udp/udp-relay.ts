@@ -13,6 +13,7 @@ import type {
   Resolve,
   SocketAddress,
   Target,
+  TargetJudge,
 } from '../../ports.js'
 import { MAX_DATAGRAM_BYTES } from '../../protocol/limits.js'
 import { defaultEgressPolicy } from '../dial/policy.js'
@@ -36,6 +37,8 @@ export interface UdpRelayOptions {
   readonly log?: Logger | undefined
   /** Sees every address before the first datagram to it. @default defaultEgressPolicy */
   readonly policy?: EgressPolicy | undefined
+  /** Asked about every datagram: what it says may change. @default everything is allowed */
+  readonly judge?: TargetJudge | undefined
   /** Milliseconds. @default UDP_TIMEOUT_MS */
   readonly timeoutMs?: number | undefined
 }
@@ -123,6 +126,7 @@ export class UdpRelay implements DatagramSocket {
     if (this.#closed !== undefined) return
     if (data.byteLength > MAX_DATAGRAM_BYTES) return this.#drop('oversize')
     if (targetProblem(destination) !== undefined) return this.#drop('badDestination')
+    if (!this.#mayAsk(destination)) return this.#drop('refused')
     this.#idle.touch()
     this.#route(data, destination)
   }
@@ -161,7 +165,7 @@ export class UdpRelay implements DatagramSocket {
     for (const host of hosts) {
       const address = { host, port: destination.port }
       if (isIpv6(host) && this.#ipv6 === 'unavailable') why = 'noIpv6'
-      else if (this.#allows(address)) return this.#sendTo(address, data, destination)
+      else if (this.#allows(address, destination.host)) return this.#sendTo(address, data, destination)
       else why = 'refused'
     }
     this.#drop(why)
@@ -181,15 +185,27 @@ export class UdpRelay implements DatagramSocket {
     if (this.#ipv6 === 'unbound') void this.#bindIpv6()
   }
 
-  #allows(address: SocketAddress): boolean {
-    if (this.#peers.touch(keyOf(address)) !== undefined) return true
-    const why = this.#policy(address, 'udp')
+  #mayAsk(destination: Target): boolean {
+    const why = this.#options.judge?.asked(destination, 'udp')
+    if (why === undefined || why === 'depends') return true
+    this.#logRefusal(destination, why)
+    return false
+  }
+
+  #allows(address: SocketAddress, asked: string): boolean {
+    const known = this.#peers.touch(keyOf(address)) !== undefined
+    const why =
+      (known ? undefined : this.#policy(address, 'udp')) ?? this.#options.judge?.address(asked, address, 'udp')
     if (why === undefined) return true
+    this.#logRefusal(address, why)
+    return false
+  }
+
+  #logRefusal(address: SocketAddress | Target, why: string): void {
     if (!this.#refusalLogged) {
       this.#refusalLogged = true
       this.#log.info('udp.refused', { address: addressText(address), reason: why })
     }
-    return false
   }
 
   #wait(key: string, data: Uint8Array, destination: Target): void {

@@ -33,6 +33,8 @@ export interface ChannelOptions {
   readonly offer: number | undefined
   readonly fastOpen: boolean
   readonly observe?: Observe | undefined
+  /** Numbers of the policies that the far end is to judge by. @default none */
+  readonly policies?: readonly number[] | undefined
 }
 
 /**
@@ -50,6 +52,7 @@ export class Channel implements ByteStream, ChannelEntry {
   /** Made with the first gzip message: what comes behind it waits. */
   #inbox: Inbox | undefined
   readonly #opening: Opening
+  readonly #policies: readonly number[] | undefined
   #linger: Linger | undefined
   readonly #handlerEvents = new HandlerEvents()
   readonly #observer: ChannelObserver | undefined
@@ -62,6 +65,7 @@ export class Channel implements ByteStream, ChannelEntry {
     this.#opener = options.opener
     this.#offer = options.offer
     this.#opening = new Opening(options.host, options.id)
+    this.#policies = options.policies
     this.#sender = new Sender(options.id, options.host, options.fastOpen ? 'early' : 'held', {
       written: (bytes) => this.#handlerEvents.written(bytes),
       ended: () => this.#sentEnd(),
@@ -80,12 +84,12 @@ export class Channel implements ByteStream, ChannelEntry {
       unanswered: () => this.abort(new LinkSocksError('ERR_LINK_TIMEOUT', 'the far end stopped answering')),
     })
     options.host.attach(channelKey(options.id), this)
-    this.#observer = options.observe?.(new ChannelTraffic(halves))
+    this.#observer = options.observe?.(new ChannelTraffic(halves), this)
   }
 
   /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */
   connect(target: Target, onAnswer: OnAnswer): void {
-    this.#opening.connect(target, onAnswer)
+    this.#opening.connect(target, this.#policies, onAnswer)
   }
 
   /** The accepter hears here when the asker gave up before `accept()` or `refuse()`. */

@@ -30,6 +30,8 @@ interface DatagramChannelOptions {
   /** Whether this end sent the Connect: then it addresses destinations, else it names sources. */
   readonly opener: boolean
   readonly observe?: Observe | undefined
+  /** Numbers of the policies that the far end is to judge by. @default none */
+  readonly policies?: readonly number[] | undefined
 }
 
 /** Datagrams through a session (docs/protocol.md A.4): one UDP association. */
@@ -42,6 +44,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   readonly #queue = new MessageQueue({ maxBytes: MAX_WAITING_DATAGRAM_BYTES })
   readonly #inbox: Inbox
   readonly #observer: ChannelObserver | undefined
+  readonly #policies: readonly number[] | undefined
   #deliveredBytes = 0
   #sentBytes = 0
   /** Datagrams that were too long or could not be read or delivered. */
@@ -52,7 +55,8 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   #closeError: LinkSocksError | undefined
   #onAnswer: ((error?: LinkSocksError) => void) | undefined
 
-  constructor({ host, id, opener, observe }: DatagramChannelOptions) {
+  constructor({ host, id, opener, observe, policies }: DatagramChannelOptions) {
+    this.#policies = policies
     this.#host = host
     this.#id = id
     this.#key = channelKey(id)
@@ -67,7 +71,7 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
       relieved: () => {},
     })
     host.attach(this.#key, this)
-    this.#observer = observe?.(this)
+    this.#observer = observe?.(this, this)
   }
 
   /** Of datagrams that the handler passed on. */
@@ -88,7 +92,8 @@ export class DatagramChannel implements DatagramSocket, ChannelEntry, Source, Tr
   /** Sends the Connect. `onAnswer` is called once, when the far end answered or the channel failed. */
   connect(onAnswer: (error?: LinkSocksError) => void): void {
     this.#onAnswer = onAnswer
-    this.#host.control(encodeConnect({ protocol: ChannelProtocol.Udp, channelId: this.#id }))
+    const trailer = this.#policies && { policies: this.#policies }
+    this.#host.control(encodeConnect({ protocol: ChannelProtocol.Udp, channelId: this.#id, trailer }))
   }
 
   /** The accepter hears here when the asker gave up before `accept()` or `refuse()`. */

@@ -1,4 +1,5 @@
 import type { LinkSocksError } from '../../errors.js'
+import type { SocketAddress } from '../../ports.js'
 
 /** What a channel has carried so far, in bytes of the stream or of its datagrams. */
 export interface Traffic {
@@ -40,9 +41,16 @@ export class ChannelTraffic implements Traffic {
 export interface ChannelObserver {
   /** The far end answered: it stands. At most once. */
   opened(): void
+  /** Where what is behind it was connected to, if that is known here. At most once, before `opened()`. */
+  reached?(address: SocketAddress): void
   /** It is over; before `opened()`, `error` is why it did not come about. Exactly once. */
   closed(error?: LinkSocksError): void
 }
 
+/** What can be ended by whoever observes it. */
+export interface Abortable {
+  abort(reason: LinkSocksError): void
+}
+
 /** Called once for each channel, when it has been attached to its session. */
-export type Observe = (traffic: Traffic) => ChannelObserver
+export type Observe = (traffic: Traffic, channel: Abortable) => ChannelObserver

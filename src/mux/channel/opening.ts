@@ -20,10 +20,10 @@ export class Opening {
     this.#channelId = channelId
   }
 
-  /** Sends the Connect, with our offer of stream control. */
-  connect(target: Target, onAnswer: OnAnswer): void {
+  /** Sends the Connect, with our offer of stream control and the policies that hold for it. */
+  connect(target: Target, policies: readonly number[] | undefined, onAnswer: OnAnswer): void {
     this.#onAnswer = onAnswer
-    const trailer = { streamControl: INITIAL_WINDOW_BYTES }
+    const trailer = { streamControl: INITIAL_WINDOW_BYTES, policies }
     this.#host.control(encodeConnect({ protocol: ChannelProtocol.Tcp, channelId: this.#channelId, target, trailer }))
   }
 

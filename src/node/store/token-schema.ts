@@ -19,6 +19,8 @@ export type Migration = (database: Sqlite) => void
 export const MIGRATIONS: readonly Migration[] = [
   // nothing but the number: version 1 would read records without the access rules in them, and so drop limits
   () => {},
+  // nothing but the number again: version 2 would drop the policies
+  () => {},
 ]
 
 export interface SchemaOptions {

@@ -9,6 +9,8 @@ import type { Trailer } from '../../protocol/trailer.js'
 import { formatUuid, NIL_UUID } from '../../protocol/uuid.js'
 import { HandshakeTransport } from '../../streams/handshake-transport.js'
 import type { Role } from '../clients/relay-client.js'
+import type { Refusals } from '../policies/policed-token.js'
+import { strangerTo } from '../tokens/token-policies.js'
 import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
 
 /** A WebSocket that asks to be admitted. */
@@ -35,6 +37,8 @@ export interface AuthenticationContext {
   readonly attempts: FailedAttempts
   /** Whom a failure is counted against. */
   readonly address: string
+  /** Hears of those that come from elsewhere than they may. @default nobody */
+  readonly refusals?: Refusals | undefined
 }
 
 /** Who asks, once a token was proven. */
@@ -49,6 +53,8 @@ export interface Identity {
   /** It authenticated by an Auth message. */
   readonly inBand: boolean
   readonly resume: ResumeWish | undefined
+  /** It can judge by policies (docs/protocol.md B.4). */
+  readonly knowsPolicies: boolean
 }
 
 /** A peer that has proven to hold a token and waits for its answer. */
@@ -71,6 +77,7 @@ interface AuthClaim {
   readonly spreads: boolean
   readonly inBand: boolean
   readonly resume: ResumeWish | undefined
+  readonly knowsPolicies: boolean
 }
 
 /** Releases of this version byte keep a channel on one link. */
@@ -90,7 +97,7 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
       handshake.form === 'query'
         ? claimOf(handshake, tokens)
         : await readAuth(transport, tokens, clock, handshake.extensions)
-    const identity = identify(claim, clock.wallTime())
+    const identity = identify(claim, context)
     attempt.admitted?.()
     return {
       ...identity,
@@ -119,22 +126,22 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
  */
 export function identifyQuery(
   query: URLSearchParams,
-  { tokens, clock }: Pick<AuthenticationContext, 'tokens' | 'clock'>,
+  context: Pick<AuthenticationContext, 'tokens' | 'clock' | 'address'>,
 ): Identity | undefined {
   const handshake = parseHandshake(query)
   if (handshake.form !== 'query') return undefined
   try {
-    return identify(claimOf(handshake, tokens), clock.wallTime())
+    return identify(claimOf(handshake, context.tokens), context)
   } catch {
     return undefined
   }
 }
 
 function claimOf(handshake: Extract<Handshake, { form: 'query' }>, tokens: TokenTable): AuthClaim {
-  const { tokenHash, reverse, instance, extensions, resumable } = handshake
+  const { tokenHash, reverse, instance, extensions, resumable, knowsPolicies } = handshake
   const resume = resumable ? { id: undefined, received: 0 } : undefined
   const token = tokens.findByHash(tokenHash)
-  return { token, reverse, instance, extensions, spreads: !extensions, inBand: false, resume }
+  return { token, reverse, instance, extensions, spreads: !extensions, inBand: false, resume, knowsPolicies }
 }
 
 /** Who holds a token that is not to be used guesses nothing: it is told at once. */
@@ -180,6 +187,7 @@ async function readAuth(
     spreads: !shown && raw[0] !== ONE_LINK_A_CHANNEL,
     inBand: true,
     resume: resumeWish(message.trailer),
+    knowsPolicies: message.trailer?.knowsPolicies === true,
   }
 }
 
@@ -199,18 +207,27 @@ function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
   return { id: isNil(trailer.sessionId) ? undefined : trailer.sessionId, received: trailer.received ?? 0 }
 }
 
-function identify({ token, ...claim }: AuthClaim, time: number): Identity {
-  const { reverse, instance, extensions, spreads, inBand, resume } = claim
+function identify(
+  { token, ...claim }: AuthClaim,
+  { clock, address, refusals }: Pick<AuthenticationContext, 'clock' | 'address' | 'refusals'>,
+): Identity {
+  const { reverse, instance, extensions, spreads, inBand, resume, knowsPolicies } = claim
   if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
     throw rejected('invalid token')
   }
-  const state = stateOf(token, time)
+  const stranger = strangerTo(token, address)
+  if (stranger !== undefined) {
+    refusals?.refused({ tokenId: stranger.id, reason: 'sources', subject: address })
+    // it must not tell those who guess that they guessed right
+    throw rejected('invalid token')
+  }
+  const state = stateOf(token, clock.wallTime())
   if (state !== 'active') {
     throw new LinkSocksError('ERR_TOKEN_DISABLED', `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
   }
   const role = token.type === 'reverse' ? 'provider' : token.type
   const name = isNil(instance) ? undefined : formatUuid(instance)
-  return { token, role, instance: name, extensions, spreads, inBand, resume }
+  return { token, role, instance: name, extensions, spreads, inBand, resume, knowsPolicies }
 }
 
 function isNil(id: Uint8Array): boolean {

@@ -7,6 +7,8 @@ import type { Admission } from './authenticate.js'
 /** A session that can go on with another WebSocket. */
 export interface ResumableSession extends Pick<Admission, 'token' | 'role' | 'instance'> {
   readonly transport: ResumableTransport
+  /** Told the IP text of where its client comes from, when that is back. */
+  readonly cameFrom: (address: string) => void
 }
 
 /** Ids of one session that may be good at a time: who never hears of the next one keeps trying with the same. */

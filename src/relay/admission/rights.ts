@@ -4,24 +4,29 @@ import { type AccessSource, listsOf } from '../../exit/dial/access-rules.js'
 import { Exit } from '../../exit/exit.js'
 import { GatedTotal } from '../../exit/udp/gated-total.js'
 import { type Logger, remoteText } from '../../log.js'
-import type { Traffic } from '../../mux/channel/observer.js'
+import type { Abortable, Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import type { SessionHandler } from '../../mux/session.js'
-import type { AbortOptions, Clock, Dialer, Resolve } from '../../ports.js'
+import type { AbortOptions, Clock, Dialer, Resolve, SocketAddress, Target, TargetJudge } from '../../ports.js'
 import {
+  ChannelProtocol,
   type ConnectMessage,
   type ConnectorMessage,
   encodeConnectorResponse,
   type Message,
   MessageType,
 } from '../../protocol/messages.js'
+import { withPolicyRefs } from '../../protocol/readdress.js'
 import { encodeRefusal } from '../../protocol/refusal.js'
-import type { RelayClient } from '../clients/relay-client.js'
+import { judgingProviders } from '../clients/providers.js'
+import type { RelayClient, StreamMode } from '../clients/relay-client.js'
 import type { Streams, TrackedStream } from '../observe/streams.js'
+import { isLimited, type Policed } from '../policies/policed-token.js'
+import type { Asked, Exit as ExitKind, PolicyGate } from '../policies/policy-gate.js'
 import { Splice } from '../splice/splice.js'
 import type { SpliceAccess } from '../splice/splice-rules.js'
 import type { InstanceTokens } from '../tokens/instance-tokens.js'
-import type { ConnectorToken, ForwardToken, ReverseToken, Token } from '../tokens/tokens.js'
+import { type ConnectorToken, type ForwardToken, policedOf, type ReverseToken, type Token } from '../tokens/tokens.js'
 import { UnknownChannels } from './unknown-channels.js'
 
 /** What the rights of all clients of a relay stand on. */
@@ -35,6 +40,7 @@ export interface RightsContext {
   readonly connectorWaitMs: number
   readonly instances: InstanceTokens
   readonly streams: Streams
+  readonly gate: PolicyGate
   /** Bounds what is on its way from one client to another. */
   readonly spliced: HeldTotals
   /** The relay takes nothing new any more. */
@@ -64,16 +70,52 @@ export function rightsOf(token: Token, client: RelayClient, logs: ClientLogs, co
 /** Channels to anywhere the relay may dial. */
 function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
   const { createExitDialer, streams } = context
-  const exit = new Exit(
-    createExitDialer(() => token.traits.access),
-    logs.used,
-    (target) => streams.observe({ mode: 'forward', tokenId: token.id, target, client }),
-  )
+  const tokens = policedOf(token)
+  const judge = exitJudge(tokens, context.gate)
+  const exit = new Exit({
+    dialer: createExitDialer(() => token.traits.access),
+    log: logs.used,
+    observe: ({ target }) => streams.observe({ mode: 'forward', tokenId: token.id, tokens, target, client }),
+    admit: ({ protocol, target }) => {
+      // who judges is asked later as well: a policy may come
+      if (isLimited(tokens)) admit({ mode: 'forward', tokens, asked: askedOf(protocol, target), exit: 'here' }, context)
+      return judge
+    },
+  })
   return {
     ...commonRights(client, context),
     connect: (message) => unlessDraining(client, message, context, () => exit.connect(client.session, message)),
     control: (message) => onControl(client, message, logs, managesNothing),
   }
+}
+
+/** Judges where a forward client's request leads by the policies that hold then. */
+function exitJudge(tokens: Policed, gate: PolicyGate): TargetJudge {
+  return {
+    asked: (target, protocol) => (isLimited(tokens) ? gate.problemOf(tokens, protocol, target) : undefined),
+    address: (asked, address, protocol) => gate.problemAt(tokens, protocol, asked, address),
+  }
+}
+
+interface AskedOfGate {
+  readonly mode: StreamMode
+  readonly tokens: Policed
+  readonly asked: Asked
+  readonly exit: ExitKind
+}
+
+/** @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED */
+function admit({ mode, tokens, asked, exit }: AskedOfGate, { gate, streams }: RightsContext): void {
+  try {
+    gate.admit(tokens, asked, exit)
+  } catch (thrown) {
+    streams.refused(mode, LinkSocksError.from(thrown, 'ERR_DIAL_NOT_ALLOWED'))
+    throw thrown
+  }
+}
+
+function askedOf(protocol: number, target: Target | undefined): Asked {
+  return protocol === ChannelProtocol.Udp ? { protocol: 'udp' } : { protocol: 'tcp', target }
 }
 
 /** What the channels of one connector share where rules judge them. */
@@ -131,19 +173,42 @@ function splice(
   client: RelayClient,
   { connect, raw }: { readonly connect: ConnectMessage; readonly raw: Uint8Array },
   { judgeOf, log }: { readonly judgeOf: () => Judge; readonly log: Logger },
-  { connectorWaitMs, streams, spliced }: RightsContext,
+  context: RightsContext,
 ): void {
+  const { connectorWaitMs, streams, spliced, gate } = context
   const { owner, reverse } = token
-  const only = owner === undefined ? undefined : ({ group }: RelayClient): boolean => group === owner
+  const tokens = policedOf(token)
+  const ofOwner = owner === undefined ? undefined : ({ group }: RelayClient): boolean => group === owner
+  const lists = listsOf([() => token.traits.access])
+  const judging = judgingProviders(tokens, lists.length === 0 ? reverse.providers : undefined, ofOwner)
+  const only = judging ?? ofOwner
   const choose = ({ signal }: AbortOptions): Promise<RelayClient> =>
     reverse.providers.choose({ waitMs: connectorWaitMs, only, signal })
   const beside = (tried: readonly RelayClient[]) => reverse.providers.beside(tried, only)
-  const observe = (traffic: Traffic): TrackedStream =>
-    streams.begin({ mode: 'agent', tokenId: token.id, target: connect.target, client }, traffic)
-  const lists = listsOf([() => token.traits.access])
-  const access = lists.length === 0 ? undefined : { ...judgeOf(), lists, log }
+  const beginning = { mode: 'agent', judged: judging !== undefined } as const
+  const observe = (traffic: Traffic, channel: Abortable): TrackedStream =>
+    streams.begin({ ...beginning, tokenId: token.id, tokens, target: connect.target, client }, traffic, channel)
+  const judge = (address: SocketAddress): boolean =>
+    gate.problemAt(tokens, 'tcp', connect.target?.host ?? '', address) === undefined
+  const access =
+    lists.length === 0 ? undefined : { ...judgeOf(), lists, judge: isLimited(tokens) ? judge : undefined, log }
+  const exit = judging === undefined ? 'blind' : 'judges'
+  const allowsDatagram = (target: Target): boolean => !isLimited(tokens) || gate.allowsDatagram(tokens, target, exit)
+  const named = connect.trailer?.policies !== undefined
+  const addressed = (raw: Uint8Array, provider: RelayClient): Uint8Array => {
+    const refs = judging === undefined ? [] : (provider.policies?.refsOf(tokens) ?? [])
+    if (refs.length === 0 && !named) return raw
+    return withPolicyRefs(raw, refs, connect.trailer !== undefined)
+  }
   try {
-    new Splice({ connector: client.session, connect, raw, access, choose, beside, observe, held: spliced })
+    const asked = askedOf(connect.protocol, connect.target)
+    // where rules are, names are looked up and judged here
+    const looksUp = access !== undefined && asked.protocol === 'tcp'
+    if (isLimited(tokens)) admit({ mode: 'agent', tokens, asked, exit: looksUp ? 'judges' : exit }, context)
+    new Splice({
+      ...{ connector: client.session, connect, raw, access, allowsDatagram, addressed },
+      ...{ choose, beside, observe, held: spliced },
+    })
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
     log.warn('splice.refused', { code: error.code, reason: error.message })

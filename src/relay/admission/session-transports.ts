@@ -36,19 +36,27 @@ export class SessionTransports {
     return this.#replays.taken
   }
 
-  /** Goes on with a session of this peer that lost its WebSocket, or is about to. @returns whether it did */
-  resume(admission: Admission): boolean {
+  /**
+   * Goes on with a session of this peer that lost its WebSocket, or is about to.
+   * @param address IP text of where it comes from now
+   * @returns whether it did
+   */
+  resume(admission: Admission, address: string): boolean {
     const known = this.#resumable.find(admission)
     if (known === undefined || admission.resume === undefined) return false
     const sessionId = this.#resumable.renew(known)
     const { transport } = known
+    known.cameFrom(address)
     const inner = admission.confirm({ sessionId, keepsOrder: true, received: transport.received })
     transport.attach(inner, admission.resume.received)
     return true
   }
 
-  /** The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off. */
-  open(admission: Admission): OpenedTransport {
+  /**
+   * The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off.
+   * @param cameFrom told where it comes from when it goes on
+   */
+  open(admission: Admission, cameFrom: (address: string) => void): OpenedTransport {
     const { resumeTimeoutMs: timeoutMs, clock } = this.#options
     if (admission.resume === undefined || timeoutMs === 0) {
       return { transport: admission.confirm({ keepsOrder: true }), forget: () => {}, drain: () => {} }
@@ -61,7 +69,7 @@ export class SessionTransports {
       budget: this.#replays,
       confirmed: () => this.#resumable.confirmed(session),
     })
-    const session: ResumableSession = { token, role, instance, transport }
+    const session: ResumableSession = { token, role, instance, transport, cameFrom }
     this.#resumable.add(sessionId, session)
     return { transport, forget: () => this.#resumable.remove(session), drain: () => transport.drain() }
   }

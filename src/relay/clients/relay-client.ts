@@ -1,5 +1,6 @@
 import type { Session } from '../../mux/session.js'
 import { encodePartners } from '../../protocol/messages.js'
+import type { SentPolicies } from '../policies/sent-policies.js'
 
 export type Role = 'forward' | 'provider' | 'connector'
 
@@ -29,10 +30,14 @@ export class RelayClient {
   readonly session: Session
   /** The client asked for extensions: it keeps order and early data. */
   readonly extensions: boolean
+  /** What it was told to judge by; only providers that can. */
+  readonly policies: SentPolicies | undefined
   /** Tells the peer that the relay is about to shut down, where it would understand. */
   readonly drain: () => void
   /** The peer is about to shut down: nothing new for it. */
   draining = false
+  /** IP text of its last link. */
+  address: string
   /** That it asked for, or provides. */
   streams = 0
   #partners: number | undefined
@@ -40,9 +45,11 @@ export class RelayClient {
   constructor(
     identity: ClientIdentity,
     session: Session,
-    { extensions, drain }: { extensions: boolean; drain: () => void },
+    { extensions, drain, policies }: { extensions: boolean; drain: () => void; policies?: SentPolicies | undefined },
   ) {
+    this.policies = policies
     this.identity = identity
+    this.address = identity.address
     this.session = session
     this.extensions = extensions
     this.drain = drain

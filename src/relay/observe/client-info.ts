@@ -29,8 +29,8 @@ export interface RelayTotals {
   readonly sentBytes: number
 }
 
-export function clientInfo({ identity, session, streams }: RelayClient): ClientInfo {
-  const { id, number, role, tokenId, address, since } = identity
+export function clientInfo({ identity, address, session, streams }: RelayClient): ClientInfo {
+  const { id, number, role, tokenId, since } = identity
   const { receivedBytes, sentBytes, roundTripMs } = session.usage
   const state = session.clock.stopped ? 'suspended' : 'connected'
   return { id, number, role, tokenId, address, since, state, roundTripMs, streams, receivedBytes, sentBytes }

@@ -1,5 +1,6 @@
 import type { Clock, ProxyProtocol } from '../../ports.js'
 import type { Role, StreamMode } from '../clients/relay-client.js'
+import type { PolicyReason } from '../policies/policed-token.js'
 
 /** Events that are kept for those who come (back) later. */
 export const MAX_EVENTS = 1_000
@@ -62,8 +63,21 @@ export interface AlarmEvent {
   readonly alarm: AlarmInfo
 }
 
+/** The policy of a token refused something: once a second at most for a token and reason. */
+export interface PolicyEvent {
+  readonly type: 'policy.refused'
+  readonly tokenId: string
+  readonly reason: PolicyReason
+  /** Of the egress rule that decided last, from 1; 0: none spoke of it. */
+  readonly rule: number | undefined
+  /** What was asked for last, or from where. */
+  readonly subject: string | undefined
+  /** Since the event before. */
+  readonly count: number
+}
+
 /** What happens in a relay. No event carries a secret. */
-export type RelayEvent = TokenEvent | ClientEvent | StreamEvent | AlarmEvent
+export type RelayEvent = TokenEvent | ClientEvent | StreamEvent | AlarmEvent | PolicyEvent
 
 export interface LoggedEvent {
   /** Ascending by one, from 1. */

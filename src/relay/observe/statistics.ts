@@ -1,5 +1,6 @@
 import type { ProxyProtocol } from '../../ports.js'
 import type { Role, StreamMode } from '../clients/relay-client.js'
+import { POLICY_REASONS, type PolicyReason } from '../policies/policed-token.js'
 
 /** How a dial came out: a REP (RFC 1928 section 6), or the asker left before. */
 export type DialResult = number | 'cancelled'
@@ -18,6 +19,10 @@ export class Statistics {
   readonly receivedBytes = perRole()
   readonly sentBytes = perRole()
   readonly channelsOpened = perStreamKind()
+  readonly policyRefusals = Object.fromEntries(POLICY_REASONS.map((reason) => [reason, 0])) as Record<
+    PolicyReason,
+    number
+  >
   /** Told of every dial that came to its end. @default nobody */
   onDialled: ((dialled: Dialled) => void) | undefined
 }

@@ -1,9 +1,10 @@
 import { addressText } from '../../address.js'
 import type { ErrorCode, LinkSocksError } from '../../errors.js'
-import type { ChannelObserver, Observe, Traffic } from '../../mux/channel/observer.js'
-import type { Clock, ProxyProtocol, Target } from '../../ports.js'
+import type { Abortable, ChannelObserver, Observe, Traffic } from '../../mux/channel/observer.js'
+import type { Clock, ProxyProtocol, SocketAddress, Target } from '../../ports.js'
 import { Rep, repOf } from '../../protocol/rep.js'
 import type { RelayClient, StreamMode } from '../clients/relay-client.js'
+import type { Policed } from '../policies/policed-token.js'
 import type { EventLog, StreamEvent } from './event-log.js'
 import type { PageQuery } from './page.js'
 import { mapPage, type Page, pageOf } from './page.js'
@@ -43,6 +44,10 @@ export interface StreamBeginning {
   /** What the client that asked speaks. @default unknown */
   readonly inbound?: ProxyProtocol | undefined
   readonly tokenId: string
+  /** Whose policies hold for it. @default nobody's */
+  readonly tokens?: Policed | undefined
+  /** The provider was told of the policies. */
+  readonly judged?: boolean | undefined
   /** Absent for UDP. */
   readonly target: Target | undefined
   /** Who asked; `undefined` on the SOCKS port of a reverse token. */
@@ -61,21 +66,34 @@ export class TrackedStream implements ChannelObserver {
   readonly id: number
   readonly #beginning: StreamBeginning
   readonly #traffic: Traffic
+  readonly #channel: Abortable | undefined
   readonly #streams: Streams
   readonly #begunAt: number
   /** The calendar may be set, and goes in steps of its own: what was told of a beginning stays. */
   readonly #since: number
   #provider: RelayClient | undefined
   #opened = false
+  /** Where the relay itself has connected to. */
+  address: SocketAddress | undefined
+  /** The policies are judged where it leaves as well: nothing depends on what can't be seen here. */
+  judged: boolean
 
-  constructor(id: number, beginning: StreamBeginning, traffic: Traffic, streams: Streams) {
+  constructor(
+    id: number,
+    beginning: StreamBeginning,
+    { traffic, channel }: { traffic: Traffic; channel: Abortable | undefined },
+    streams: Streams,
+  ) {
     this.id = id
     this.#beginning = beginning
     this.#traffic = traffic
+    this.#channel = channel
+    this.judged = beginning.judged === true
     this.#streams = streams
     this.#begunAt = streams.options.clock.now()
     this.#since = streams.options.clock.wallTime()
     if (beginning.client !== undefined) beginning.client.streams += 1
+    for (const { use } of beginning.tokens ?? []) use.streams += 1
     this.provide(beginning.provider)
   }
 
@@ -103,7 +121,36 @@ export class TrackedStream implements ChannelObserver {
       this.#emit('stream.closed', { ...this.#bytes, error: error?.code })
     }
     if (this.#beginning.client !== undefined) this.#beginning.client.streams -= 1
+    for (const { use } of this.#beginning.tokens ?? []) use.streams -= 1
     this.provide(undefined)
+  }
+
+  /** The relay has connected to its target. */
+  reached(address: SocketAddress): void {
+    this.address = address
+  }
+
+  /** Ends it, and tells both ends why. */
+  abort(reason: LinkSocksError): void {
+    this.#channel?.abort(reason)
+  }
+
+  get tokenId(): string {
+    return this.#beginning.tokenId
+  }
+
+  get protocol(): 'tcp' | 'udp' {
+    return this.#protocol
+  }
+
+  /** Absent for UDP. */
+  get target(): Target | undefined {
+    return this.#beginning.target
+  }
+
+  /** Whose policies hold for it. */
+  get tokens(): Policed {
+    return this.#beginning.tokens ?? []
   }
 
   /** @param clientId who asked, or who provides; `undefined` is anybody */
@@ -188,9 +235,14 @@ export class Streams {
     )
   }
 
-  begin(beginning: StreamBeginning, traffic: Traffic): TrackedStream {
+  /** Those of the tokens with one of these ids. */
+  of(tokenIds: ReadonlySet<string>): readonly TrackedStream[] {
+    return [...this.#streams.values()].filter(({ tokenId }) => tokenIds.has(tokenId))
+  }
+
+  begin(beginning: StreamBeginning, traffic: Traffic, channel?: Abortable): TrackedStream {
     this.#last += 1
-    const stream = new TrackedStream(this.#last, beginning, traffic, this)
+    const stream = new TrackedStream(this.#last, beginning, { traffic, channel }, this)
     this.#streams.set(this.#last, stream)
     return stream
   }
@@ -206,6 +258,6 @@ export class Streams {
   }
 
   observe(beginning: StreamBeginning): Observe {
-    return (traffic) => this.begin(beginning, traffic)
+    return (traffic, channel) => this.begin(beginning, traffic, channel)
   }
 }

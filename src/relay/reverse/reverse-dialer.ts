@@ -1,9 +1,10 @@
 import { LinkSocksError } from '../../errors.js'
 import { SessionDialer } from '../../mux/session-dialer.js'
-import type { ByteStream, DatagramSocket, Dialer, DialOptions, ProxyProtocol, Target } from '../../ports.js'
+import type { ByteStream, DatagramSocket, Dialer, DialOptions, Target } from '../../ports.js'
 import type { Providers } from '../clients/providers.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { Streams } from '../observe/streams.js'
+import type { Policed } from '../policies/policed-token.js'
 
 /** How long a request on a reverse token's SOCKS port waits for a first provider (docs/protocol.md A.5). */
 export const REVERSE_WAIT_MS = 10_000
@@ -12,6 +13,15 @@ export interface ReverseDialerOptions {
   readonly fastOpen: boolean
   readonly streams: Streams
   readonly tokenId: string
+  /** Whose policies hold for it. */
+  readonly tokens: Policed
+}
+
+export interface ReverseDialOptions extends DialOptions {
+  /** Called when a provider is asked. */
+  readonly begun?: (() => void) | undefined
+  /** Providers that judge by the policies, which are told of them. @default any provider, which is told of none */
+  readonly only?: ((client: RelayClient) => boolean) | undefined
 }
 
 /** The way out of a reverse token's SOCKS port: its providers in turn. */
@@ -24,7 +34,7 @@ export class ReverseDialer implements Dialer {
     this.#options = options
   }
 
-  dial(target: Target, options?: DialOptions): Promise<ByteStream> {
+  dial(target: Target, options?: ReverseDialOptions): Promise<ByteStream> {
     return this.#open(
       (dialer) => dialer.dial(target, options),
       (stream) => stream.abort(beaten()),
@@ -32,7 +42,7 @@ export class ReverseDialer implements Dialer {
     )
   }
 
-  associate(options?: DialOptions): Promise<DatagramSocket> {
+  associate(options?: ReverseDialOptions): Promise<DatagramSocket> {
     return this.#open(
       (dialer) => dialer.associate(options),
       (socket) => socket.close(),
@@ -43,11 +53,12 @@ export class ReverseDialer implements Dialer {
   #open<T>(
     open: (dialer: Dialer) => Promise<T>,
     discard: (opened: T) => void,
-    { signal, inbound }: DialOptions = {},
+    { signal, inbound, begun, only }: ReverseDialOptions = {},
   ): Promise<T> {
-    return this.#providers.open((client) => open(this.#dialerOf(client, inbound)), {
+    return this.#providers.open((client) => open(this.#dialerOf(client, { inbound, begun, only })), {
       waitMs: REVERSE_WAIT_MS,
       signal,
+      only,
       discard,
       // a provider that vanished has dialled for nobody: the next one may, unless it was the relay that ended it
       goesOn: ({ code }) => code !== 'ERR_SHUTTING_DOWN',
@@ -55,11 +66,24 @@ export class ReverseDialer implements Dialer {
     })
   }
 
-  #dialerOf(client: RelayClient, inbound: ProxyProtocol | undefined): Dialer {
-    const { fastOpen, streams, tokenId } = this.#options
+  #dialerOf(client: RelayClient, { inbound, begun, only }: ReverseDialOptions): Dialer {
+    const { fastOpen, streams, tokenId, tokens } = this.#options
+    const refs = only === undefined ? [] : (client.policies?.refsOf(tokens) ?? [])
     return new SessionDialer(client.session, {
       fastOpen: fastOpen && client.extensions,
-      observe: (target) => streams.observe({ mode: 'reverse', inbound, tokenId, target, provider: client }),
+      observe: (target) => {
+        begun?.()
+        return streams.observe({
+          mode: 'reverse',
+          inbound,
+          tokenId,
+          tokens,
+          judged: refs.length > 0,
+          target,
+          provider: client,
+        })
+      },
+      policies: refs.length > 0 ? refs : undefined,
     })
   }
 }

@@ -184,11 +184,12 @@ export class SpliceOpening {
   }
 
   /** Looks the target up while what the connector sends waits, and goes on with an address that is allowed. */
-  async #judge({ lists, check }: SpliceAccess): Promise<void> {
+  async #judge({ lists, judge, check }: SpliceAccess): Promise<void> {
     const { connect, raw } = this.#options
     try {
       const target = connect.target ?? { host: '', port: 0 }
-      const { host } = await check.allowed(target, lists, { signal: this.#cancelled.signal })
+      const judges = judge === undefined ? lists : [...lists, { allows: judge }]
+      const { host } = await check.allowed(target, judges, { signal: this.#cancelled.signal })
       if (host !== target.host) this.#connect = readdressed(raw, host)
     } catch (thrown) {
       return this.#failFor(thrown)
@@ -218,7 +219,7 @@ export class SpliceOpening {
 
   /** @throws {LinkSocksError} as of a SpliceEnd */
   #ask(client: RelayClient): void {
-    const { connect, held } = this.#options
+    const { connect, held, addressed } = this.#options
     this.#tried.push(client)
     const asked = new Asked(this, client, this.#opened, held)
     const offered = connect.trailer?.streamControl
@@ -227,7 +228,7 @@ export class SpliceOpening {
     if (this.#asked.length === 1) this.#opened.stream.provide(client)
     if (this.#attempts < MAX_SESSIONS_AT_ONCE) asked.silence = client.session.whenSilent(() => this.#askBesides())
     // in turn with the data of other channels: nobody can fill the provider's session with Connects
-    asked.send(inOurVersion(this.#connect))
+    asked.send(inOurVersion(addressed?.(this.#connect, client) ?? this.#connect))
   }
 
   /** One is silent or lost: another is asked as well, if there is one that is not. */

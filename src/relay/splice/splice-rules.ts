@@ -4,11 +4,11 @@ import type { AccessList } from '../../exit/dial/access-rules.js'
 import { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import type { GatedTotal } from '../../exit/udp/gated-total.js'
 import type { Logger } from '../../log.js'
-import type { Traffic } from '../../mux/channel/observer.js'
+import type { Abortable, Traffic } from '../../mux/channel/observer.js'
 import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import type { SendWindow } from '../../mux/flow/window.js'
 import type { Session } from '../../mux/session.js'
-import type { AbortOptions, Clock } from '../../ports.js'
+import type { AbortOptions, Clock, SocketAddress, Target } from '../../ports.js'
 import { ControlOp, encodeControl } from '../../protocol/control.js'
 import { KIB } from '../../protocol/limits.js'
 import {
@@ -33,6 +33,8 @@ export const MAX_WAITING_BYTES = 256 * KIB
 /** How destinations are judged before a provider hears of them. */
 export interface SpliceAccess {
   readonly lists: readonly AccessList[]
+  /** Judges as well what a name led to. @default nobody */
+  readonly judge?: ((address: SocketAddress) => boolean) | undefined
   readonly check: AccessCheck
   readonly total: GatedTotal
   readonly log: Logger
@@ -45,12 +47,16 @@ export interface SpliceOptions {
   readonly raw: Uint8Array
   /** @default every destination is allowed */
   readonly access?: SpliceAccess | undefined
+  /** Asked about every datagram of the connector. @default all may pass */
+  readonly allowsDatagram?: ((target: Target) => boolean) | undefined
+  /** The Connect as one provider is to get it. @default as it is */
+  readonly addressed?: ((connect: Uint8Array, provider: RelayClient) => Uint8Array) | undefined
   /** Finds a provider, waiting for one if need be; asked again when one is lost before it was sent anything but the Connect. */
   readonly choose: (options: AbortOptions) => Promise<RelayClient>
   /** Another provider, which was not tried yet and whose link owes nothing. */
   readonly beside: (tried: readonly RelayClient[]) => RelayClient | undefined
   /** Called once the connector's channel stands. */
-  readonly observe: (traffic: Traffic) => TrackedStream
+  readonly observe: (traffic: Traffic, channel: Abortable) => TrackedStream
   /** Bounds what waits in the relay, this splice's part included. */
   readonly held: HeldTotals
 }

@@ -24,6 +24,9 @@ import {
   windowUpdate,
 } from './splice-rules.js'
 
+/** Of a message that names no destination. */
+const NOWHERE: Target = { host: '', port: 0 }
+
 /**
  * opening --a provider has it alone--> taken --Data of the provider--> implied --ConnectResponse--> answered
  * any of them --both ends done, abort, loss--> over
@@ -72,7 +75,7 @@ export class Splice {
     const channel = { key: channelKey(options.connect.channelId), datagrams: this.#datagrams }
     this.#connector = new SpliceEnd(options.connector, options.held, channel)
     this.#connector.tell(this.#eventsOf(this.#connector, () => this.#provider))
-    const stream = options.observe(this.#meter)
+    const stream = options.observe(this.#meter, { abort: (reason) => this.#abort(reason) })
     this.#stream = stream
     if (options.access !== undefined && this.#datagrams) {
       this.#gate = datagramGate(options.access, options.connector.clock, (raw) => this.#passDatagram(raw))
@@ -152,10 +155,12 @@ export class Splice {
     this.#pass(from, to, raw, urgent)
   }
 
-  #onDatagram(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, target: Target | undefined): void {
+  #onDatagram(from: SpliceEnd, to: SpliceEnd | undefined, raw: Uint8Array, target = NOWHERE): void {
     if (from.crowded) return
-    if (this.#gate === undefined || from !== this.#connector) return this.#pass(from, to, raw, false)
-    this.#gate.send(raw, target ?? { host: '', port: 0 })
+    if (from !== this.#connector) return this.#pass(from, to, raw, false)
+    if (this.#options.allowsDatagram?.(target) === false) return
+    if (this.#gate === undefined) this.#pass(from, to, raw, false)
+    else this.#gate.send(raw, target)
   }
 
   /** Goes on with a datagram that was judged, perhaps later than it came. */

@@ -6,11 +6,13 @@ import type { Logger } from '../../log.js'
 import type { Clock, ProxyProtocol, Resolve } from '../../ports.js'
 import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
+import type { PolicyGate } from '../policies/policy-gate.js'
+import { PolicedDialer } from '../reverse/policed-dialer.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
 import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
 import type { NamedPorts } from './dormant-tokens.js'
 import type { ServerAccess } from './server-access.js'
-import type { ReverseToken, TokenTable } from './tokens.js'
+import { policedOf, type ReverseToken, type TokenTable } from './tokens.js'
 
 export interface SocksPortsOptions {
   readonly clock: Clock
@@ -25,6 +27,7 @@ export interface SocksPortsOptions {
   readonly resolve: Resolve
   readonly access: ServerAccess
   readonly streams: Streams
+  readonly gate: PolicyGate
   /** Where a port that cannot be opened is told of. */
   readonly alarms: Alarms
 }
@@ -46,10 +49,12 @@ export class SocksPorts {
 
   /** A port for `token` that is not tried out before it is wanted. */
   create(token: ReverseToken, port: number): ReversePort {
-    const { openPort, clock, log, fastOpen, streams, resolve, access } = this.#options
-    const providers = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id })
+    const { openPort, clock, log, fastOpen, streams, resolve, access, gate } = this.#options
+    const tokens = policedOf(token)
+    const providers = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id, tokens })
     const rules = (): AccessList | undefined => token.traits.access ?? access.entry()
-    const dialer = new AccessDialer({ dialer: providers, access: [rules], resolve, clock, log })
+    const judged = new AccessDialer({ dialer: providers, access: [rules], resolve, clock, log })
+    const dialer = new PolicedDialer({ token, providers: token.providers, rules, gate, streams, dialer: judged })
     return new ReversePort({
       port,
       credentials: () => token.traits.credentials,

@@ -2,9 +2,10 @@
 import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type AccessList, accessList } from '../../exit/dial/access-rules.js'
-import type { AccessRule, Credentials, TokenRecord } from '../../ports.js'
+import { type CompiledPolicy, compiledPolicy } from '../../policy/compiled-policy.js'
+import type { AccessRule, Credentials, TokenPolicy, TokenRecord } from '../../ports.js'
 import { fitsCredential, MAX_CREDENTIAL_BYTES } from '../../socks/codec.js'
-import type { TokenChange, TokenSpec } from './token-spec.js'
+import type { PolicyChange, TokenChange, TokenSpec } from './token-spec.js'
 import { checkLabel } from './token-text.js'
 import { recordOf, type Token, type TokenTraits } from './tokens.js'
 
@@ -18,12 +19,18 @@ export function checkPort(port: number | undefined): void {
 
 /** @param time Unix milliseconds; without it the time of expiry may be over */
 export function traitsOf(
-  { label, expiresAt, enabled = true, rules }: Pick<TokenSpec, 'label' | 'expiresAt' | 'rules'> & { enabled?: boolean },
+  {
+    label,
+    expiresAt,
+    enabled = true,
+    rules,
+    policy,
+  }: Pick<TokenSpec, 'label' | 'expiresAt' | 'rules' | 'policy'> & { enabled?: boolean },
   time?: number,
 ): TokenTraits {
   if (label !== undefined) checkLabel(label)
   if (expiresAt !== undefined && time !== undefined) checkExpiry(expiresAt, time)
-  return { label, expiresAt, enabled, access: accessOf(rules) }
+  return { label, expiresAt, enabled, access: accessOf(rules), policy: policyOf(policy) }
 }
 
 function accessOf(rules: readonly AccessRule[] | undefined): AccessList | undefined {
@@ -31,6 +38,14 @@ function accessOf(rules: readonly AccessRule[] | undefined): AccessList | undefi
     return accessList(rules)
   } catch (thrown) {
     throw invalid(LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID').message)
+  }
+}
+
+function policyOf(policy: TokenPolicy | undefined): CompiledPolicy | undefined {
+  try {
+    return compiledPolicy(policy)
+  } catch (thrown) {
+    throw invalid(`policy: ${LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID').message}`)
   }
 }
 
@@ -59,7 +74,7 @@ export function credentialsOf({
 
 /** What the store is to keep of `token` after `change`; at `time`, in Unix milliseconds. */
 export function changedRecord(token: Token, change: TokenChange, time: number): TokenRecord {
-  const { label, enabled, expiresAt, username, password } = change
+  const { label, enabled, expiresAt, username, password, policy } = change
   if (typeof expiresAt === 'number') checkExpiry(expiresAt, time)
   if (typeof label === 'string') checkLabel(label)
   const record = recordOf(token)
@@ -72,10 +87,22 @@ export function changedRecord(token: Token, change: TokenChange, time: number): 
     ...(label !== undefined && { label: label ?? undefined }),
     ...(enabled !== undefined && { enabled }),
     ...(expiresAt !== undefined && { expiresAt: expiresAt ?? undefined }),
+    ...(policy !== undefined && { policy: changedPolicy(record.policy, policy) }),
     ...(credentials && { username: username ?? undefined, password: password ?? undefined }),
   }
   credentialsOf(changed)
   return changed
+}
+
+function changedPolicy(policy: TokenPolicy | undefined, change: PolicyChange | null): TokenPolicy | undefined {
+  if (change === null) return undefined
+  const fields = Object.entries({ ...policy, ...withoutAbsent(change) }).filter(([, value]) => value !== null)
+  return policyOf(Object.fromEntries(fields))?.policy
+}
+
+/** An absent field stays as it is. */
+function withoutAbsent(change: PolicyChange): PolicyChange {
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
 }
 
 function invalid(message: string): LinkSocksError {

@@ -3,6 +3,7 @@ import type { Logger } from '../../log.js'
 import type { Clock, Crypto, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
 import { createProviders } from '../clients/providers.js'
 import type { Alarms } from '../observe/alarms.js'
+import { newUse } from '../policies/policed-token.js'
 import { DormantTokens } from './dormant-tokens.js'
 import type { ServerAccess, ServerAccessChange } from './server-access.js'
 import type { SocksPorts } from './socks-ports.js'
@@ -238,6 +239,7 @@ export class TokenDesk {
       traits: traitsOf(record),
       clients: new Set(),
       suspended: new Set(),
+      use: newUse(),
     }
     if (type === 'forward') return { ...base, type }
     if (type === 'connector') {

@@ -6,6 +6,7 @@ import type { EventLog, TokenEvent } from '../observe/event-log.js'
 import type { ReversePort } from '../reverse/reverse-port.js'
 import type { SocksPorts } from './socks-ports.js'
 import { TokenExpiry } from './token-expiry.js'
+import type { TokenPolicies } from './token-policies.js'
 import { sessionsOf, stateOf, type Token, type TokenTable } from './tokens.js'
 
 export interface TokenLifecycleOptions {
@@ -14,6 +15,7 @@ export interface TokenLifecycleOptions {
   readonly ports: SocksPorts
   readonly alarms: Alarms
   readonly events: EventLog
+  readonly policies: TokenPolicies
   /** Open SOCKS ports with their token instead of with the first provider. */
   readonly socksNowait: boolean
 }
@@ -47,12 +49,14 @@ export class TokenLifecycle {
     const port = portOf(token)
     this.#options.log.info('token.added', { type: token.type, token: token.id, port: port?.port })
     this.#emit('token.added', token)
+    this.#options.policies.changed(token)
     void this.reconsider(token)
     if (this.#options.socksNowait && !this.#closed) await port?.open()
   }
 
   /** An operator has given a token other traits. Settles when its port is open, if it opens with its token. */
   async changed(token: Token): Promise<void> {
+    this.#options.policies.changed(token)
     await this.reconsider(token)
     this.#options.log.info('token.changed', { type: token.type, token: token.id })
     this.#emit('token.changed', token)
@@ -83,6 +87,7 @@ export class TokenLifecycle {
     const reason = new LinkSocksError('ERR_SHUTTING_DOWN', 'the token was removed')
     for (const session of sessionsOf(token)) void session.close(reason)
     this.#expiry.forget(token)
+    this.#options.policies.forget(token)
     this.#options.alarms.clear('port-unavailable', token.id)
     this.#options.log.info('token.removed', { type: token.type, token: token.id })
     this.#emit('token.removed', token)
@@ -100,6 +105,7 @@ export class TokenLifecycle {
     this.#draining = true
     this.#closed = true
     this.#expiry.close()
+    this.#options.policies.close()
     const tokens = [...this.#tokens.all()]
     const sessions = tokens.flatMap((token) => sessionsOf(token)).map((session) => session.close())
     await Promise.all([...sessions, ...tokens.map((token) => portOf(token)?.close())])

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
-import type { AccessRule, ServerAccessRules, TokenRecord } from '../../ports.js'
+import type { AccessRule, EgressRule, PolicyHours, ServerAccessRules, TokenPolicy, TokenRecord } from '../../ports.js'
 import { KIB } from '../../protocol/limits.js'
 import { decodeUtf8, encodeUtf8 } from '../../protocol/text.js'
 import { ID_TEXT } from './token-text.js'
@@ -31,6 +31,36 @@ const isRule: Fits = (value) => {
 }
 const isRules = orAbsent(isListOf(isRule))
 
+/** An object with these fields and no others, each of which may be absent. */
+const isObjectOf =
+  (fields: Readonly<Record<string, Fits>>): Fits =>
+  (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+    return Object.entries(value).every(([name, field]) => Object.hasOwn(fields, name) && fields[name]?.(field) === true)
+  }
+const isEgressRule = isObjectOf({
+  action: isText,
+  hosts: isListOf(isText),
+  ports: isListOf(isPortEntry),
+  protocol: isText,
+} satisfies Record<keyof EgressRule, Fits>)
+const isHours = isObjectOf({
+  days: isListOf(isText),
+  from: isText,
+  to: isText,
+  zone: isText,
+} satisfies Record<keyof PolicyHours, Fits>)
+/** What the texts in it mean is checked when it is compiled. */
+const isPolicy = isObjectOf({
+  egress: isListOf(isEgressRule),
+  egressDefault: isText,
+  maxStreams: isWhole,
+  maxClients: isWhole,
+  connectsPerMinute: isWhole,
+  sources: isListOf(isText),
+  hours: isListOf(isHours),
+} satisfies Record<keyof TokenPolicy, Fits>)
+
 const FIELDS: Readonly<Record<keyof TokenRecord, Fits>> = {
   id: (value) => typeof value === 'string' && ID_TEXT.test(value),
   type: (value) => value === 'forward' || value === 'reverse' || value === 'connector',
@@ -45,6 +75,7 @@ const FIELDS: Readonly<Record<keyof TokenRecord, Fits>> = {
   autonomy: orAbsent(isFlag),
   reverseToken: orAbsent(isText),
   rules: isRules,
+  policy: orAbsent(isPolicy),
 }
 
 function isRecord(value: object): value is TokenRecord {

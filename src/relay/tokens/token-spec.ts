@@ -1,4 +1,4 @@
-import type { AccessRule, ProxyProtocol } from '../../ports.js'
+import type { AccessRule, ProxyProtocol, TokenPolicy } from '../../ports.js'
 
 interface CommonTokenSpec {
   /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */
@@ -12,6 +12,11 @@ interface CommonTokenSpec {
    * no limit. @default none
    */
   readonly rules?: readonly AccessRule[] | undefined
+  /**
+   * What it may be used for, besides `rules`: both must allow. Of a reverse token it holds for its SOCKS port and for all of its
+   * connector tokens. @default no limit
+   */
+  readonly policy?: TokenPolicy | undefined
 }
 
 export interface ForwardTokenSpec extends CommonTokenSpec {
@@ -77,7 +82,11 @@ export interface TokenChange {
   /** Both or neither, of reverse tokens with a proxy port. */
   readonly username?: string | null | undefined
   readonly password?: string | null | undefined
+  /** Each field takes the place of the one there is; `null` clears it, or all of them. */
+  readonly policy?: PolicyChange | null | undefined
 }
+
+export type PolicyChange = { readonly [Field in keyof TokenPolicy]?: TokenPolicy[Field] | null }
 
 export type TokenState = 'active' | 'disabled' | 'expired'
 
@@ -101,6 +110,8 @@ export interface TokenInfo {
   readonly createdAt: number
   /** None: no limit. */
   readonly rules: readonly AccessRule[]
+  /** Absent: no limit. */
+  readonly policy?: TokenPolicy | undefined
   /** Authenticated living clients. */
   readonly clients: number
   readonly streams: number

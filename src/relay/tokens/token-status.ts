@@ -19,13 +19,14 @@ export function statusOf(token: Token): TokenStatus | undefined {
  */
 export function infoOf(token: Token, time: number, durable: boolean): TokenInfo {
   const { id, number, type, source, createdAt, clients, suspended } = token
-  const { label, enabled, expiresAt, access } = token.traits
+  const { label, enabled, expiresAt, access, policy } = token.traits
   let streams = 0
   for (const client of [...clients, ...suspended]) streams += client.streams
   return {
     ...{ id, number, type, token: token.token, label, enabled, expiresAt, source, createdAt },
     state: stateOf(token, time),
     rules: access?.rules ?? [],
+    policy: policy?.policy,
     stored: durable && source === 'api',
     clients: clients.size,
     streams,

@@ -1,12 +1,14 @@
 import { LinkSocksError } from '../../errors.js'
 import type { AccessList } from '../../exit/dial/access-rules.js'
 import type { Session } from '../../mux/session.js'
+import type { CompiledPolicy } from '../../policy/compiled-policy.js'
 import type { Clock, Credentials, Crypto, TokenRecord } from '../../ports.js'
 import { hex } from '../../protocol/hex.js'
 import { encodeUtf8 } from '../../protocol/text.js'
 import { tokenHash } from '../../protocol/token-hash.js'
 import type { Providers } from '../clients/providers.js'
 import type { RelayClient } from '../clients/relay-client.js'
+import { newUse, type Policed, type TokenUse } from '../policies/policed-token.js'
 import type { ReversePort } from '../reverse/reverse-port.js'
 import type { TokenSource, TokenState } from './token-spec.js'
 import { newId } from './token-text.js'
@@ -24,6 +26,7 @@ export interface TokenTraits {
   readonly credentials?: Credentials | undefined
   /** What it may be used for; connections that are there already go on when it changes. */
   readonly access?: AccessList | undefined
+  readonly policy?: CompiledPolicy | undefined
 }
 
 export interface TokenBase {
@@ -41,6 +44,8 @@ export interface TokenBase {
   readonly clients: Set<RelayClient>
   /** Those that lost their connection and may come back. */
   readonly suspended: Set<RelayClient>
+  /** For the limits of its policy. */
+  readonly use: TokenUse
 }
 
 export interface ForwardToken extends TokenBase {
@@ -72,22 +77,28 @@ export function newToken(
   source: TokenSource,
   clock: Pick<Clock, 'wallTime'>,
   crypto: Crypto,
-  { label, enabled = true, expiresAt, access }: Partial<TokenTraits> = {},
+  { label, enabled = true, expiresAt, access, policy }: Partial<TokenTraits> = {},
 ): TokenBase {
   return {
     ...{ id: newId(crypto), number: 0, token, source, createdAt: clock.wallTime() },
-    traits: { label, enabled, expiresAt, access },
+    traits: { label, enabled, expiresAt, access, policy },
     clients: new Set(),
     suspended: new Set(),
+    use: newUse(),
   }
+}
+
+/** Whose policies hold for what is done with `token`. */
+export function policedOf(token: Token): Policed {
+  return token.type === 'connector' ? [token, token.reverse] : [token]
 }
 
 /** What a store keeps of a token. */
 export function recordOf(token: Token): TokenRecord {
   const { id, type, createdAt } = token
-  const { label, enabled, expiresAt, access } = token.traits
-  const rules = access?.rules
-  return { id, type, token: token.token, createdAt, label, enabled, expiresAt, rules, ...detailsOf(token) }
+  const { label, enabled, expiresAt, access, policy: compiled } = token.traits
+  const limits = { rules: access?.rules, policy: compiled?.policy }
+  return { id, type, token: token.token, createdAt, label, enabled, expiresAt, ...limits, ...detailsOf(token) }
 }
 
 function detailsOf(token: Token): Partial<TokenRecord> {

@@ -4,12 +4,12 @@ import {
   ACCESS_REFUSAL,
   AccessList,
   accessList,
-  MAX_ACCESS_ADDRESS_LENGTH,
   MAX_ACCESS_ENTRIES,
   MAX_ACCESS_RULES,
   parseAccessRule,
   withAccess,
 } from '../../../src/exit/dial/access-rules.js'
+import { MAX_ADDRESS_ENTRY_LENGTH } from '../../../src/policy/address-range.js'
 import type { AccessRule } from '../../../src/ports.js'
 
 const allows = (rules: readonly AccessRule[], host: string, port = 80): boolean =>
@@ -113,7 +113,7 @@ describe('AccessList', () => {
     ['::1-9', 'invalid address range "::1-9"'],
     ['-10.0.0.1', 'invalid address range "-10.0.0.1"'],
     ['a\nb', 'invalid address "a\\u{a}b"'],
-    ['1'.repeat(MAX_ACCESS_ADDRESS_LENGTH + 1), `invalid address "${'1'.repeat(MAX_ACCESS_ADDRESS_LENGTH + 1)}"`],
+    ['1'.repeat(MAX_ADDRESS_ENTRY_LENGTH + 1), `invalid address "${'1'.repeat(MAX_ADDRESS_ENTRY_LENGTH + 1)}"`],
   ])('refuses the address %j, naming its rule', (address, why) => {
     expect(() => new AccessList([{}, ...forAddress(address)])).toThrow(`access rule 2: ${why}`)
   })

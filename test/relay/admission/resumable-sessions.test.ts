@@ -19,7 +19,7 @@ const token = (name: string): Token => ({
 function desk() {
   const resumable = new ResumableSessions(nodeCrypto)
   const owner = { token: token('a'), role: 'forward', instance: 'one' } as const
-  const session: ResumableSession = { ...owner, transport: new ResumableLink().near.transport }
+  const session: ResumableSession = { ...owner, transport: new ResumableLink().near.transport, cameFrom: () => {} }
   const ask = (id: Uint8Array | undefined, other: Partial<Admission> = {}): ResumableSession | undefined =>
     resumable.find({
       ...owner,
@@ -27,6 +27,7 @@ function desk() {
       spreads: false,
       inBand: true,
       resume: { id, received: 0 },
+      knowsPolicies: false,
       confirm: () => {
         throw new Error('nobody is admitted here')
       },

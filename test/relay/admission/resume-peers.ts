@@ -11,12 +11,14 @@ export interface ResumeOptions {
   readonly received?: number | undefined
   readonly instance?: Uint8Array
   readonly reverse?: boolean
+  /** Where it comes from. @default that of every peer */
+  readonly address?: string | undefined
 }
 
 /** A peer that asks for a session that survives its WebSocket, or to go on with one. */
 export async function joinResumable(world: World, token: string, options: ResumeOptions = {}): Promise<Peer> {
-  const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false } = options
-  const peer = await world.attempt('')
+  const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false, address } = options
+  const peer = await world.attempt('', address)
   await peer.send(encodeAuth({ token, reverse, instance, trailer: { sessionId: id, received } }))
   return peer
 }

@@ -63,10 +63,8 @@ export class StreamScene {
   /** One provider more. */
   async provide(): Promise<SessionPeer> {
     let session: Session | undefined
-    const exit = new Exit(
-      { dial: this.dials.call, associate: (given) => this.associations.call(undefined, given) },
-      silentLogger,
-    )
+    const dialer: Dialer = { dial: this.dials.call, associate: (given) => this.associations.call(undefined, given) }
+    const exit = new Exit({ dialer, log: silentLogger })
     const connect: NonNullable<Parameters<World['joinSession']>[1]['connect']> = (message) =>
       session !== undefined && exit.connect(session, message)
     const provider = await this.world.joinSession('tenant', { connect }, true)

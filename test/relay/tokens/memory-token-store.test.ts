@@ -1,10 +1,6 @@
 import { expect, it } from 'vitest'
-import {
-  AccessList,
-  MAX_ACCESS_ADDRESS_LENGTH,
-  MAX_ACCESS_ENTRIES,
-  MAX_ACCESS_RULES,
-} from '../../../src/exit/dial/access-rules.js'
+import { AccessList, MAX_ACCESS_ENTRIES, MAX_ACCESS_RULES } from '../../../src/exit/dial/access-rules.js'
+import { MAX_ADDRESS_ENTRY_LENGTH } from '../../../src/policy/address-range.js'
 import type { AccessRule } from '../../../src/ports.js'
 import { MemoryTokenStore } from '../../../src/relay/tokens/memory-token-store.js'
 import { LARGEST, tokenStoreContract } from '../../contract/token-store.js'
@@ -20,7 +16,7 @@ it('has room for the longest rules there may be, with all else at its longest', 
   const longest = [`${address}-${address}`, `${address}-${address}`]
   const rule: AccessRule = { addresses: longest, ports: [[65_534, 65_535] as const, [65_534, 65_535] as const] }
   const rules = new AccessList(new Array<AccessRule>(MAX_ACCESS_RULES).fill(rule)).rules
-  expect(longest[0]).toHaveLength(MAX_ACCESS_ADDRESS_LENGTH)
+  expect(longest[0]).toHaveLength(MAX_ADDRESS_ENTRY_LENGTH)
   expect(rules.length * longest.length).toBe(MAX_ACCESS_ENTRIES)
   const store = new MemoryTokenStore()
   const record = { ...LARGEST, username: '\u0000'.repeat(255), password: '\u0000'.repeat(255), rules }

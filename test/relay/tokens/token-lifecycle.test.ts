@@ -6,12 +6,15 @@ import { createProviders } from '../../../src/relay/clients/providers.js'
 import type { RelayClient } from '../../../src/relay/clients/relay-client.js'
 import { Alarms } from '../../../src/relay/observe/alarms.js'
 import { EventLog } from '../../../src/relay/observe/event-log.js'
+import { PolicyRefusals } from '../../../src/relay/observe/policy-refusals.js'
 import { Statistics } from '../../../src/relay/observe/statistics.js'
 import { Streams } from '../../../src/relay/observe/streams.js'
+import { PolicyGate } from '../../../src/relay/policies/policy-gate.js'
 import type { SocksPort } from '../../../src/relay/reverse/reverse-port.js'
 import { ServerAccess } from '../../../src/relay/tokens/server-access.js'
 import { SocksPorts } from '../../../src/relay/tokens/socks-ports.js'
 import { TokenLifecycle } from '../../../src/relay/tokens/token-lifecycle.js'
+import { TokenPolicies } from '../../../src/relay/tokens/token-policies.js'
 import {
   type ConnectorToken,
   newToken,
@@ -31,15 +34,28 @@ function setUp({ socksNowait = false } = {}) {
   const events = new EventLog(clock)
   const alarms = new Alarms(clock, events)
   const tokens = new TokenTable(nodeCrypto)
-  const streams = new Streams({ clock, events, statistics: new Statistics() })
+  const statistics = new Statistics()
+  const streams = new Streams({ clock, events, statistics })
+  const refusals = new PolicyRefusals({ clock, log, events, statistics })
   const opens = new Calls<unknown, SocksPort>()
   const ports = new SocksPorts(tokens, {
-    ...{ clock, log, alarms, streams, fastOpen: false, access: new ServerAccess() },
+    ...{
+      clock,
+      log,
+      alarms,
+      streams,
+      gate: new PolicyGate(clock, refusals),
+      fastOpen: false,
+      access: new ServerAccess(),
+    },
     resolve: async () => [],
     openPort: (port) => opens.call(port),
     portRange: [PORT, PORT],
   })
-  const lifecycle = new TokenLifecycle(tokens, { clock, log, ports, alarms, events, socksNowait })
+  const lifecycle = new TokenLifecycle(tokens, {
+    ...{ clock, log, ports, alarms, events, socksNowait },
+    policies: new TokenPolicies({ clock, streams, refusals }),
+  })
   /** A reverse token with a port, in the table. */
   const reverse = (): ReverseToken => {
     const token: ReverseToken = {

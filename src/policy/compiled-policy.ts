@@ -1,0 +1,65 @@
+import { LinkSocksError } from '../errors.js'
+import type { TokenPolicy } from '../ports.js'
+import { AddressList } from './address-list.js'
+import { EgressRules } from './egress-rules.js'
+import { OpeningHours } from './opening-hours.js'
+
+/** Largest of a policy's numbers. */
+export const MAX_POLICY_NUMBER = 1_000_000_000
+
+/** A policy, checked and ready to judge. */
+export class CompiledPolicy {
+  /** As it was given, without what sets no limit. */
+  readonly policy: TokenPolicy
+  readonly egress: EgressRules | undefined
+  readonly sources: AddressList | undefined
+  readonly hours: OpeningHours | undefined
+
+  /** @throws {LinkSocksError} ERR_OPTION, which names the field */
+  constructor(policy: TokenPolicy) {
+    this.policy = withoutAbsent(policy)
+    const { egress, egressDefault, sources, hours } = this.policy
+    for (const field of ['maxStreams', 'maxClients', 'connectsPerMinute'] as const)
+      checkNumber(field, this.policy[field])
+    if (egressDefault !== undefined && egressDefault !== 'allow' && egressDefault !== 'deny')
+      throw invalid('egressDefault must be allow or deny')
+    this.egress =
+      egress === undefined && egressDefault === undefined ? undefined : new EgressRules(egress ?? [], egressDefault)
+    this.sources = checked('sources', sources, (given) => AddressList.of(given))
+    this.hours = checked('hours', hours, (given) => OpeningHours.of(given))
+  }
+}
+
+/** @returns `undefined` for a policy that sets no limit. @throws {LinkSocksError} ERR_OPTION */
+export function compiledPolicy(policy: TokenPolicy | undefined): CompiledPolicy | undefined {
+  if (policy === undefined || Object.keys(withoutAbsent(policy)).length === 0) return undefined
+  return new CompiledPolicy(policy)
+}
+
+/** A copy without fields that are absent. Of no rules nothing is left either. */
+function withoutAbsent({ egress, ...rest }: TokenPolicy): TokenPolicy {
+  const fields = Object.entries({ egress: egress?.length === 0 ? undefined : egress, ...rest })
+  return structuredClone(Object.fromEntries(fields.filter(([, value]) => value !== undefined)))
+}
+
+function checkNumber(field: string, value: number | undefined): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= MAX_POLICY_NUMBER)) return
+  throw invalid(`${field} must be an integer from 0 to ${MAX_POLICY_NUMBER}`)
+}
+
+function checked<T, R>(
+  field: string,
+  value: readonly T[] | undefined,
+  read: (value: readonly T[]) => R | string,
+): R | undefined {
+  if (value === undefined) return undefined
+  // it could be meant as nobody and as everybody
+  if (value.length === 0) throw invalid(`${field} must not be empty: leave it out for no limit`)
+  const result = read(value)
+  if (typeof result === 'string') throw invalid(`${field}: ${result}`)
+  return result
+}
+
+function invalid(message: string): LinkSocksError {
+  return new LinkSocksError('ERR_OPTION', message)
+}

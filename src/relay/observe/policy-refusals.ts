@@ -1,0 +1,73 @@
+import { type Logger, remoteText } from '../../log.js'
+import type { Clock, Timer } from '../../ports.js'
+import type { PolicyRefusal, Refusals } from '../policies/policed-token.js'
+import type { EventLog } from './event-log.js'
+import type { Statistics } from './statistics.js'
+
+/** Tokens and reasons that are told of at a time; what comes above is counted alone. */
+export const MAX_TOLD = 1_000
+/** A token and reason is told of so often at most. */
+export const TELL_MS = 1_000
+
+interface Told {
+  /** Since it was told of. */
+  count: number
+  last: PolicyRefusal
+  timer: Timer
+}
+
+export interface PolicyRefusalsOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly events: EventLog
+  readonly statistics: Statistics
+}
+
+/** Tells of what policies refuse: each in the counts, and a token and reason once a second in the log and the events. */
+export class PolicyRefusals implements Refusals {
+  readonly #options: PolicyRefusalsOptions
+  readonly #told = new Map<string, Told>()
+
+  constructor(options: PolicyRefusalsOptions) {
+    this.#options = options
+  }
+
+  refused(refusal: PolicyRefusal): void {
+    const { statistics } = this.#options
+    statistics.policyRefusals[refusal.reason] += 1
+    const key = `${refusal.tokenId} ${refusal.reason}`
+    const told = this.#told.get(key)
+    if (told !== undefined) {
+      told.count += 1
+      told.last = refusal
+      return
+    }
+    this.#tell(refusal, 1)
+    if (this.#told.size >= MAX_TOLD) return
+    this.#told.set(key, { count: 0, last: refusal, timer: this.#later(key) })
+  }
+
+  /** Tells no more of those that wait. */
+  close(): void {
+    for (const { timer } of this.#told.values()) timer.cancel()
+    this.#told.clear()
+  }
+
+  #later(key: string): Timer {
+    return this.#options.clock.after(TELL_MS, () => {
+      const told = this.#told.get(key)
+      if (told === undefined) return
+      if (told.count === 0) return void this.#told.delete(key)
+      this.#tell(told.last, told.count)
+      told.count = 0
+      told.timer = this.#later(key)
+    })
+  }
+
+  #tell({ tokenId, reason, rule, subject }: PolicyRefusal, count: number): void {
+    const { log, events } = this.#options
+    const shown = subject === undefined ? undefined : remoteText(subject)
+    log.info('policy.refused', { token: tokenId, reason, rule, subject: shown, count })
+    events.emit({ type: 'policy.refused', tokenId, reason, rule, subject: shown, count })
+  }
+}

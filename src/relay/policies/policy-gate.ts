@@ -1,0 +1,155 @@
+import { addressText } from '../../address.js'
+import { LinkSocksError } from '../../errors.js'
+import type { CompiledPolicy } from '../../policy/compiled-policy.js'
+import { DEPENDS, type Judgement, type Protocol } from '../../policy/egress-rules.js'
+import { momentText } from '../../policy/opening-hours.js'
+import type { Clock, SocketAddress, Target } from '../../ports.js'
+import { MinuteCount } from './minute-count.js'
+import type { Policed, PolicedToken, PolicyRefusal, Refusals } from './policed-token.js'
+
+/**
+ * Who looks names up. `here`: the relay, which asks about each destination then. `judges`: something that judges the addresses of a name.
+ * `blind`: something that knows no policies, so that what depends on addresses is refused.
+ */
+export type Exit = 'here' | 'judges' | 'blind'
+
+/** A stream that was asked for. */
+export interface Asked {
+  readonly protocol: Protocol
+  /** Absent for UDP: each datagram has its own. */
+  readonly target?: Target | undefined
+}
+
+/** Judges what is asked for by the policies that hold for it. */
+export class PolicyGate {
+  readonly #clock: Clock
+  readonly #refusals: Refusals
+
+  constructor(clock: Clock, refusals: Refusals) {
+    this.#clock = clock
+    this.#refusals = refusals
+  }
+
+  /**
+   * Admits a stream, which is counted where that is limited.
+   * @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED, with the reason
+   */
+  admit(tokens: Policed, asked: Asked, exit: Exit): void {
+    for (const token of tokens) {
+      const { policy } = token.traits
+      if (policy !== undefined) this.#check(token, policy, asked, exit)
+    }
+    for (const token of tokens) this.#count(token)
+  }
+
+  /** Judges a destination of an association. */
+  allowsDatagram(tokens: Policed, target: Target, exit: Exit): boolean {
+    return this.#judge(tokens, 'udp', target, exit)
+  }
+
+  /** Judges a destination before its name is looked up, at an exit that judges its addresses then. @returns why not */
+  problemOf(tokens: Policed, protocol: Protocol, target: Target): string | typeof DEPENDS | undefined {
+    let depends = false
+    for (const token of tokens) {
+      const judgement = token.traits.policy?.egress?.judgeAsked(target, protocol)
+      if (judgement === undefined) continue
+      if (judgement === DEPENDS) depends = true
+      else if (!judgement.allowed) {
+        // a stream was refused when it was admitted: this is a datagram, or a policy that has changed meanwhile
+        this.#refusals.refused(egressRefusal(token, judgement, addressText(target)))
+        return textOf(judgement)
+      }
+    }
+    return depends ? DEPENDS : undefined
+  }
+
+  /** Judges where a destination that was asked for leads. @returns why not */
+  problemAt(tokens: Policed, protocol: Protocol, asked: string, address: SocketAddress): string | undefined {
+    for (const token of tokens) {
+      const judgement = token.traits.policy?.egress?.judge(asked, address, protocol)
+      if (judgement?.allowed !== false) continue
+      this.#refusals.refused(egressRefusal(token, judgement, addressText({ host: asked, port: address.port })))
+      return textOf(judgement)
+    }
+    return undefined
+  }
+
+  #check(token: PolicedToken, policy: CompiledPolicy, { protocol, target }: Asked, exit: Exit): void {
+    const subject = target && addressText(target)
+    const { hours } = policy
+    const time = this.#clock.wallTime()
+    if (hours !== undefined && !hours.isOpen(time)) {
+      throw this.#refuse({ tokenId: token.id, reason: 'hours', subject }, closedText(hours.opensAt(time)))
+    }
+    const { maxStreams, connectsPerMinute } = policy.policy
+    if (connectsPerMinute !== undefined && (token.use.connects?.count ?? 0) >= connectsPerMinute) {
+      const text = `the token may ask for ${connectsPerMinute} connections a minute`
+      throw this.#refuse({ tokenId: token.id, reason: 'connects', subject }, text)
+    }
+    if (maxStreams !== undefined && token.use.streams + token.use.waiting >= maxStreams) {
+      const text = `the token may have ${maxStreams} connections at a time`
+      throw this.#refuse({ tokenId: token.id, reason: 'streams', subject }, text)
+    }
+    if (target === undefined || exit === 'here') return
+    const judgement = policy.egress?.judgeAsked(target, protocol)
+    if (judgement === undefined) return
+    const refusal = refusalOf(token, judgement, target, exit)
+    if (refusal !== undefined)
+      throw this.#refuse(refusal, refusal.reason === 'depends' ? DEPENDS_TEXT : textOf(judgement))
+  }
+
+  #judge(tokens: Policed, protocol: Protocol, target: Target, exit: Exit): boolean {
+    for (const token of tokens) {
+      const judgement = token.traits.policy?.egress?.judgeAsked(target, protocol)
+      const refusal = judgement && refusalOf(token, judgement, target, exit)
+      if (refusal === undefined) continue
+      this.#refusals.refused(refusal)
+      return false
+    }
+    return true
+  }
+
+  #count({ use, traits }: PolicedToken): void {
+    if (traits.policy?.policy.connectsPerMinute === undefined) use.connects = undefined
+    else {
+      use.connects ??= new MinuteCount(this.#clock)
+      use.connects.add()
+    }
+  }
+
+  #refuse(refusal: PolicyRefusal, text: string): LinkSocksError {
+    this.#refusals.refused(refusal)
+    return new LinkSocksError('ERR_DIAL_NOT_ALLOWED', text)
+  }
+}
+
+const DEPENDS_TEXT =
+  'not allowed: the policy of the token judges the addresses of names, and the provider that looks them up does not'
+
+/** @returns `undefined` for what is allowed, or judged at the exit */
+function refusalOf(
+  token: PolicedToken,
+  judgement: Judgement | typeof DEPENDS,
+  target: Target,
+  exit: Exit,
+): PolicyRefusal | undefined {
+  const subject = addressText(target)
+  if (judgement === DEPENDS) return exit === 'judges' ? undefined : { tokenId: token.id, reason: 'depends', subject }
+  return judgement.allowed ? undefined : egressRefusal(token, judgement, subject)
+}
+
+function egressRefusal({ id }: PolicedToken, { rule }: Judgement, subject: string): PolicyRefusal {
+  return { tokenId: id, reason: 'egress', rule, subject }
+}
+
+function textOf(judgement: Judgement | typeof DEPENDS): string {
+  if (judgement === DEPENDS) return DEPENDS_TEXT
+  return judgement.rule === 0
+    ? 'not allowed by the policy of the token'
+    : `denied by rule ${judgement.rule} of the policy of the token`
+}
+
+function closedText(opensAt: number | undefined): string {
+  const from = opensAt === undefined ? '' : `, but from ${momentText(opensAt)} on`
+  return `the token may not be used at this time${from}`
+}

@@ -1,0 +1,137 @@
+import { LinkSocksError } from '../../errors.js'
+import type { CompiledPolicy } from '../../policy/compiled-policy.js'
+import type { Clock, Timer } from '../../ports.js'
+import type { RelayClient } from '../clients/relay-client.js'
+import type { Streams, TrackedStream } from '../observe/streams.js'
+import type { Policed, Refusals } from '../policies/policed-token.js'
+import { policedOf, type Token } from './tokens.js'
+
+/** How often it is looked whether the hours of a token are over. */
+export const HOURS_LOOK_MS = 500
+
+export interface TokenPoliciesOptions {
+  readonly clock: Clock
+  readonly streams: Streams
+  readonly refusals: Refusals
+}
+
+/** Whether the policies of `token` let its clients come from `address`. @returns whose does not */
+export function strangerTo(token: Token, address: string): Token | undefined {
+  return (policedOf(token) as readonly Token[]).find(({ traits }) => traits.policy?.sources?.has(address) === false)
+}
+
+/** Brings what runs to where a policy wants it: when it has changed, and when the hours of a token are over. */
+export class TokenPolicies {
+  readonly #options: TokenPoliciesOptions
+  /** Those that have hours, and whether they were open at the last look. */
+  readonly #timed = new Map<Token, boolean>()
+  #timer: Timer | undefined
+  #closed = false
+
+  constructor(options: TokenPoliciesOptions) {
+    this.#options = options
+  }
+
+  /** A token is there, or its policy is another one. */
+  changed(token: Token): void {
+    this.#watch(token)
+    for (const client of providersOf(token)) client.policies?.changed(token)
+    this.#endStrangers(token)
+    this.#judgeStreams([token])
+  }
+
+  /** A token is gone. */
+  forget(token: Token): void {
+    this.#timed.delete(token)
+    for (const client of providersOf(token)) client.policies?.forget(token.id)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#timed.clear()
+  }
+
+  #watch(token: Token): void {
+    const { clock } = this.#options
+    const { policy } = token.traits
+    if (policy?.hours === undefined || this.#closed) return void this.#timed.delete(token)
+    this.#timed.set(token, isOpen(policy, clock.wallTime()))
+    this.#timer ??= clock.after(HOURS_LOOK_MS, () => this.#look())
+  }
+
+  #look(): void {
+    const { clock } = this.#options
+    const time = clock.wallTime()
+    const over: Token[] = []
+    for (const [token, wasOpen] of this.#timed) {
+      const open = isOpen(token.traits.policy, time)
+      if (wasOpen && !open) over.push(token)
+      this.#timed.set(token, open)
+    }
+    if (over.length > 0) this.#judgeStreams(over)
+    this.#timer = this.#timed.size === 0 ? undefined : clock.after(HOURS_LOOK_MS, () => this.#look())
+  }
+
+  /** Links are judged by where they come from when they authenticate: here, those that are there already. */
+  #endStrangers(token: Token): void {
+    const concerned = token.type === 'reverse' ? [token, ...token.connectors] : [token]
+    for (const one of concerned) {
+      for (const client of [...one.clients, ...one.suspended]) this.#endStranger(one, client)
+    }
+  }
+
+  #endStranger(token: Token, { session, address }: RelayClient): void {
+    const stranger = strangerTo(token, address)
+    if (stranger === undefined) return
+    this.#options.refusals.refused({ tokenId: stranger.id, reason: 'sources', subject: address })
+    void session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'the token may not be used from its address any more'))
+  }
+
+  #judgeStreams(tokens: readonly Token[]): void {
+    const { streams } = this.#options
+    const ids = tokens.flatMap((token) => [token, ...(token.type === 'reverse' ? token.connectors : [])])
+    for (const stream of streams.of(new Set(ids.map(({ id }) => id)))) {
+      const problem = this.#problemOf(stream)
+      if (problem !== undefined) stream.abort(new LinkSocksError('ERR_DIAL_NOT_ALLOWED', problem))
+    }
+  }
+
+  #problemOf(stream: TrackedStream): string | undefined {
+    const time = this.#options.clock.wallTime()
+    const closed = stream.tokens.find(({ traits }) => !isOpen(traits.policy, time))
+    if (closed !== undefined) {
+      this.#options.refusals.refused({ tokenId: closed.id, reason: 'hours', subject: stream.info.target })
+      return 'the hours of the token are over'
+    }
+    return this.#deniedBy(stream, stream.tokens)
+  }
+
+  /** Of UDP each datagram is judged. A name whose addresses nobody here knows can't be, and is asked for again. */
+  #deniedBy({ protocol, target, address, judged, info }: TrackedStream, tokens: Policed): string | undefined {
+    if (target === undefined) return undefined
+    for (const { id, traits } of tokens) {
+      const { egress } = traits.policy ?? {}
+      if (egress === undefined) continue
+      const judgement =
+        address === undefined ? egress.judgeAsked(target, protocol) : egress.judge(target.host, address, protocol)
+      if (typeof judgement === 'string' ? judged : judgement.allowed) continue
+      const rule = typeof judgement === 'string' ? undefined : judgement.rule
+      const reason = rule === undefined ? 'depends' : 'egress'
+      this.#options.refusals.refused({ tokenId: id, reason, rule, subject: info.target })
+      return 'the policy of the token has changed'
+    }
+    return undefined
+  }
+}
+
+/** Providers that may have been told of the policy of a token. */
+function providersOf(token: Token): readonly RelayClient[] {
+  if (token.type === 'forward') return []
+  const { clients, suspended } = token.type === 'reverse' ? token : token.reverse
+  return [...clients, ...suspended]
+}
+
+function isOpen(policy: CompiledPolicy | undefined, time: number): boolean {
+  return policy?.hours?.isOpen(time) !== false
+}
