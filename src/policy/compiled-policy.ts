@@ -36,10 +36,14 @@ export function compiledPolicy(policy: TokenPolicy | undefined): CompiledPolicy 
   return new CompiledPolicy(policy)
 }
 
-/** A copy without fields that are absent. Of no rules nothing is left either. */
-function withoutAbsent({ egress, ...rest }: TokenPolicy): TokenPolicy {
-  const fields = Object.entries({ egress: egress?.length === 0 ? undefined : egress, ...rest })
-  return structuredClone(Object.fromEntries(fields.filter(([, value]) => value !== undefined)))
+/** A copy without fields that are absent, inside rules and hours too. Of no rules nothing is left either. */
+function withoutAbsent({ egress, hours, ...rest }: TokenPolicy): TokenPolicy {
+  const rules = egress?.length === 0 ? undefined : egress?.map(present)
+  return structuredClone(present({ egress: rules, hours: hours?.map(present), ...rest }))
+}
+
+function present<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T
 }
 
 function checkNumber(field: string, value: number | undefined): void {

@@ -40,10 +40,43 @@ export const LARGEST: TokenRecord = {
   autonomy: true,
   reverseToken: 'r'.repeat(255),
   rules: [{ addresses: ['10.0.0.0/8', '::1'], ports: [22, [8000, 8999]] }, {}, { ports: [] }],
+  policy: {
+    egress: [
+      {
+        action: 'deny',
+        hosts: ['@private', '*.corp.example', '192.0.2.0/24'],
+        ports: [22, [8000, 8999]],
+        protocol: 'tcp',
+      },
+      { action: 'allow' },
+    ],
+    egressDefault: 'deny',
+    maxStreams: 1_000_000_000,
+    maxClients: 0,
+    connectsPerMinute: 600,
+    sources: ['203.0.113.0/24', '::1'],
+    hours: [
+      { days: ['mon', 'sun'], from: '08:00', to: '24:00', zone: 'Europe/Berlin' },
+      { from: '22:00', to: '06:00' },
+    ],
+  },
 }
 
 /** Rules of a server. */
 const ACCESS: ServerAccessRules = { entry: [{ addresses: ['10.0.0.1'] }], dial: [{ ports: [443, [1, 9]] }] }
+
+/** What no policy has: wrong types, and fields that are not known. */
+const NO_POLICIES: readonly unknown[] = [
+  ...['allow', 1, null, true, [], [{}], { rate: {} }, { quota: {} }, { egress_default: 'deny' }, { maxStreams: 0.5 }],
+  ...[{ maxClients: '1' }, { connectsPerMinute: null }, { sources: '::/0' }, { sources: [1] }, { egressDefault: true }],
+  ...['any', [1], [null], [[]], [{ hosts: [] }], [{ action: 1 }]].map((egress) => ({ egress })),
+  ...[{ hosts: 'a' }, { hosts: [1] }, { ports: [[1]] }, { ports: ['1'] }, { protocol: 6 }, { addresses: [] }].map(
+    (more) => ({
+      egress: [{ action: 'deny', ...more }],
+    }),
+  ),
+  ...['always', [1], [null], [[]], [{ from: 8 }], [{ days: 'mon' }], [{ until: '18:00' }]].map((hours) => ({ hours })),
+]
 
 /** Whole numbers below `n`. */
 function below(n: number): readonly number[] {
@@ -137,6 +170,16 @@ export function tokenStoreContract(name: string, open: () => Promise<TokenStoreS
       for (const rules of ['any', [1], [null], [[]], [{ addresses: 'any' }], [{ ports: [[1]] }], [{ hosts: [] }]]) {
         const record = { ...forwardRecord(1), rules } as unknown as TokenRecord
         await expect(store.write({ put: [record], access: ACCESS })).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+      }
+      expect(await store.loadAccess()).toEqual({})
+      await expectHeld([])
+    })
+
+    it('refuses records whose policy is none, and writes nothing then', async () => {
+      for (const policy of NO_POLICIES) {
+        const record = { ...forwardRecord(1), policy } as unknown as TokenRecord
+        const failed = store.write({ put: [record], access: ACCESS })
+        await expect(failed, JSON.stringify(policy)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
       }
       expect(await store.loadAccess()).toEqual({})
       await expectHeld([])

@@ -17,6 +17,15 @@ describe('compiledPolicy()', () => {
     expect(compiled?.policy.egress?.[0]?.hosts).toEqual(['@private'])
   })
 
+  it('keeps nothing of what is absent, inside rules and hours either', () => {
+    const rule = { action: 'deny', hosts: undefined, ports: [22], protocol: undefined } as const
+    const hours = [{ days: undefined, from: '08:00', to: '18:00', zone: undefined }]
+    expect(compiledPolicy({ egress: [rule], hours, sources: undefined })?.policy).toStrictEqual({
+      egress: [{ action: 'deny', ports: [22] }],
+      hours: [{ from: '08:00', to: '18:00' }],
+    })
+  })
+
   it('judges by a default alone', () => {
     const compiled = compiledPolicy({ egressDefault: 'deny' })
     expect(compiled?.egress?.judgeAsked({ host: 'a.example', port: 1 }, 'tcp')).toEqual({ allowed: false, rule: 0 })

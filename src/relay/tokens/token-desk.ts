@@ -9,6 +9,7 @@ import type { ServerAccess, ServerAccessChange } from './server-access.js'
 import type { SocksPorts } from './socks-ports.js'
 import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
 import type { TokenLifecycle } from './token-lifecycle.js'
+import { checkRecordSize } from './token-record.js'
 import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './token-spec.js'
 import { checkToken, generateToken } from './token-text.js'
 import { newToken, type ReverseToken, recordOf, type Token, type TokenBase, type TokenTable } from './tokens.js'
@@ -66,7 +67,10 @@ export class TokenDesk {
     return this.#inTurn(async () => {
       const token = this.#known(this.#tokens.byId(id))
       const record = changedRecord(token, change, this.#options.clock.wallTime())
-      if (token.source === 'api') await this.#write({ put: [record] })
+      if (token.source === 'api') {
+        checkRecordSize(record)
+        await this.#write({ put: [record] })
+      }
       // it may have gone meanwhile with the provider that brought it
       this.#known(this.#tokens.byId(id))
       token.traits = { ...traitsOf(record), credentials: credentialsOf(record) }
@@ -192,7 +196,9 @@ export class TokenDesk {
   async #store(token: Token): Promise<void> {
     // of one that slept under this name nothing is left
     const twin = this.#dormant.find(token.token)
-    await this.#write({ put: [recordOf(token)], remove: twin && [twin.id] })
+    const record = recordOf(token)
+    checkRecordSize(record)
+    await this.#write({ put: [record], remove: twin && [twin.id] })
     if (twin !== undefined) this.#dormant.forget(twin)
   }
 

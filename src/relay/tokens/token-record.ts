@@ -31,25 +31,28 @@ const isRule: Fits = (value) => {
 }
 const isRules = orAbsent(isListOf(isRule))
 
-/** An object with these fields and no others, each of which may be absent. */
+/** An object with these fields and no others, of which only `needed` may not be absent. */
 const isObjectOf =
-  (fields: Readonly<Record<string, Fits>>): Fits =>
+  (fields: Readonly<Record<string, Fits>>, ...needed: readonly string[]): Fits =>
   (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+    if (needed.some((name) => !Object.hasOwn(value, name))) return false
     return Object.entries(value).every(([name, field]) => Object.hasOwn(fields, name) && fields[name]?.(field) === true)
   }
-const isEgressRule = isObjectOf({
+const RULE_FIELDS: Readonly<Record<keyof EgressRule, Fits>> = {
   action: isText,
   hosts: isListOf(isText),
   ports: isListOf(isPortEntry),
   protocol: isText,
-} satisfies Record<keyof EgressRule, Fits>)
-const isHours = isObjectOf({
+}
+const isEgressRule = isObjectOf(RULE_FIELDS, 'action')
+const HOURS_FIELDS: Readonly<Record<keyof PolicyHours, Fits>> = {
   days: isListOf(isText),
   from: isText,
   to: isText,
   zone: isText,
-} satisfies Record<keyof PolicyHours, Fits>)
+}
+const isHours = isObjectOf(HOURS_FIELDS, 'from', 'to')
 /** What the texts in it mean is checked when it is compiled. */
 const isPolicy = isObjectOf({
   egress: isListOf(isEgressRule),
@@ -103,6 +106,20 @@ export function encodeRecord(record: TokenRecord): { readonly record: TokenRecor
     throw new LinkSocksError('ERR_NOT_STORED', `a token record has at most ${MAX_RECORD_BYTES} bytes`)
   }
   return { record: copy, bytes }
+}
+
+/**
+ * Whether a store would take the record, which is said before it is asked: its refusal would look like a full disk.
+ * @throws {LinkSocksError} ERR_TOKEN_INVALID
+ */
+export function checkRecordSize(record: TokenRecord): void {
+  // nothing else grows
+  if (record.rules === undefined && record.policy === undefined) return
+  if (encodeUtf8(JSON.stringify(record)).byteLength <= MAX_RECORD_BYTES) return
+  throw new LinkSocksError(
+    'ERR_TOKEN_INVALID',
+    `rules and policy are too long: a token with all its fields has at most ${MAX_RECORD_BYTES} bytes`,
+  )
 }
 
 /** Reads what {@link encodeRecord} wrote. @throws {LinkSocksError} ERR_STORE */

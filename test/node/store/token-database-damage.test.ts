@@ -112,9 +112,9 @@ describe('a damaged data directory', () => {
   })
 
   it('made by a newer version', async () => {
-    edit('PRAGMA user_version = 3')
+    edit('PRAGMA user_version = 4')
     await expectRefused(
-      /tokens\.db was made by a newer version of LinkSocks \(it has format 3, and this one knows no later than 2\): use that version, or move/,
+      /tokens\.db was made by a newer version of LinkSocks \(it has format 4, and this one knows no later than 3\): use that version, or move/,
     )
   })
 

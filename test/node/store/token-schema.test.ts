@@ -8,8 +8,8 @@ import { DataDirectory, LogLines } from './data-directory.js'
 
 const RECORDS = [1, 2, 3].map((n) => forwardRecord(n))
 
-/** What a version before this one knew. */
-const BEFORE = { migrations: [] as const }
+/** What a version knew whose latest format was this one. */
+const knowing = (format: number) => ({ migrations: MIGRATIONS.slice(0, format - 1) })
 
 const addColumn: Migration = (database) => database.exec('ALTER TABLE token ADD COLUMN note TEXT')
 const addIndex: Migration = (database) => database.exec('CREATE INDEX by_note ON token (note)')
@@ -44,12 +44,12 @@ describe('migrations of the database', () => {
       log,
     })
     expect(lines.filter((line) => line.includes('store.migrated'))).toEqual([
-      expect.stringMatching(/^info store\.migrated path=.*tokens\.db from=2 to=3 copy=.*tokens\.db\.v2-\d{8}T\d{9}Z$/),
+      expect.stringMatching(/^info store\.migrated path=.*tokens\.db from=3 to=4 copy=.*tokens\.db\.v3-\d{8}T\d{9}Z$/),
     ])
     expect(await data.use((store) => store.load(), { migrations })).toHaveLength(4)
     expect(await data.use((store) => store.load(), { migrations })).toHaveLength(4)
     const names = await copies()
-    expect(names).toEqual([expect.stringMatching(/\.v2-/), expect.stringMatching(/\.v3-/)])
+    expect(names).toEqual([expect.stringMatching(/\.v3-/), expect.stringMatching(/\.v4-/)])
     if (process.platform === 'win32') return
     for (const name of names) expect((await stat(join(data.directory, name))).mode & 0o777).toBe(0o600)
   })
@@ -68,7 +68,7 @@ describe('migrations of the database', () => {
     await expect(opening).rejects.toMatchObject({
       code: 'ERR_STORE',
       message:
-        /tokens\.db could not be brought from format 2 to 4 \(no such luck\): it is as it was; a copy is .*tokens\.db\.v2-/,
+        /tokens\.db could not be brought from format 3 to 5 \(no such luck\): it is as it was; a copy is .*tokens\.db\.v3-/,
     })
     expect((await readFile(data.database)).equals(before)).toBe(true)
     expect(await copies()).toHaveLength(1)
@@ -85,24 +85,38 @@ describe('migrations of the database', () => {
     expect(await copies()).toEqual([])
   })
 
-  it('bring a database of format 1 to 2 and keep a copy, which format 1 can use', async () => {
+  it.each([1, 2])('bring a database of format %i to 3 and keep a copy, which that format can use', async (format) => {
+    const before = knowing(format)
     await data.remove()
     data = await DataDirectory.make()
-    await data.use((store) => store.write({ put: RECORDS }), BEFORE)
+    await data.use((store) => store.write({ put: RECORDS }), before)
     expect(await data.use((store) => store.load())).toEqual(RECORDS)
     const names = await copies()
-    expect(names).toEqual([expect.stringMatching(/^tokens\.db\.v1-/)])
+    expect(names).toEqual([expect.stringMatching(new RegExp(`^tokens\\.db\\.v${format}-`))])
     await writeFile(data.database, await readFile(join(data.directory, names[0] ?? '')))
-    expect(await data.use((store) => store.load(), BEFORE)).toEqual(RECORDS)
+    expect(await data.use((store) => store.load(), before)).toEqual(RECORDS)
   })
 
-  it('make a version refuse a database with access rules that would read it without them', async () => {
+  it('leave access rules of format 2 as they are', async () => {
+    await data.remove()
+    data = await DataDirectory.make()
+    const record = forwardRecord(4, { rules: [{ addresses: ['10.0.0.0/8'] }] })
+    await data.use((store) => store.write({ put: [record], access: { dial: record.rules } }), knowing(2))
+    expect(await data.use((store) => store.load())).toEqual([record])
+    expect(await data.use((store) => store.loadAccess())).toEqual({ dial: record.rules })
+  })
+
+  it.each([1, 2])('make version %i refuse a database that it would read without limits', async (format) => {
     const rules = [{ addresses: ['10.0.0.0/8'] }]
-    await data.use((store) => store.write({ put: [forwardRecord(4, { rules })], access: { dial: rules } }))
-    await expect(data.open(BEFORE)).rejects.toMatchObject({
+    const record = forwardRecord(4, { rules, policy: { egressDefault: 'deny' } })
+    await data.use((store) => store.write({ put: [record], access: { dial: rules } }))
+    await expect(data.open(knowing(format))).rejects.toMatchObject({
       code: 'ERR_STORE',
-      message: /newer version of LinkSocks \(it has format 2, and this one knows no later than 1\)/,
+      message: new RegExp(
+        `newer version of LinkSocks \\(it has format 3, and this one knows no later than ${format}\\)`,
+      ),
     })
+    expect(await data.use((store) => store.load())).toEqual([...RECORDS, record])
     expect(await data.use((store) => store.loadAccess())).toEqual({ dial: rules })
   })
 })
