@@ -8,6 +8,7 @@ import { accessRoute, changeAccessRoute } from './access.js'
 import { type Answer, optionsAnswer, Refusal, toResponse } from './answers.js'
 import { createAudit } from './audit.js'
 import { announcedTooLarge } from './body.js'
+import { checkTokenRoute } from './check.js'
 import { disconnectClientRoute, listClientsRoute } from './clients.js'
 import { EventReaders, eventsRoute } from './events.js'
 import { refusalFor } from './failures.js'
@@ -117,6 +118,7 @@ class RelayApi implements Api {
       tokenRoute(context),
       changeTokenRoute(context),
       removeTokenRoute(context),
+      checkTokenRoute(context),
       accessRoute(context),
       changeAccessRoute(context),
       serverRoute(context),
@@ -162,10 +164,12 @@ class RelayApi implements Api {
     { rawPath, remoteAddress }: ApiContext,
     key: KeyHolder | undefined,
   ): Promise<Answer> | Answer {
-    const found = this.routes.flatMap((route) => {
+    const matches = this.routes.flatMap((route) => {
       const segment = matchPath(route.path, rawPath)
       return segment === undefined ? [] : [{ route, segment }]
     })
+    // `{id}` stands for `x/check` too, where `{id}/check` is meant
+    const found = matches.some(isNarrow) ? matches.filter(isNarrow) : matches
     if (found.length === 0) return new Refusal(404, 'not found')
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const match = found.find(({ route }) => route.method === method)
@@ -174,7 +178,9 @@ class RelayApi implements Api {
     if (route.access === 'full' && key?.role !== 'full') return new Refusal(403, 'this API key may only read')
     const query = route.query === undefined ? {} : parseQuery(route.query, request)
     if (query instanceof Refusal) return query
-    return announcedTooLarge(request) ?? route.handle({ request, segment, query, key, remoteAddress })
+    return (
+      announcedTooLarge(request, route.maxBodyBytes) ?? route.handle({ request, segment, query, key, remoteAddress })
+    )
   }
 
   #serves(metrics: boolean): boolean {
@@ -194,6 +200,11 @@ class RelayApi implements Api {
     if (refused) return new Refusal(429, 'too many failed attempts', { 'retry-after': RETRY_AFTER_S })
     return new Refusal(401, 'invalid API key', { 'www-authenticate': CHALLENGE })
   }
+}
+
+/** Whether the path of a route goes on after its braces. */
+function isNarrow({ route }: { readonly route: Route }): boolean {
+  return route.path.includes('}/')
 }
 
 /** @param found the routes of the path */

@@ -1,27 +1,33 @@
 /** Reads request bodies within their limit. */
 import { KIB } from '../protocol/limits.js'
+import { MAX_RECORD_BYTES } from '../relay/tokens/token-record.js'
 import { Refusal } from './answers.js'
 
-/** Largest request body; a longer one is answered 413 and not read on. */
+/** Largest body of most requests; a longer one is answered 413 and not read on. */
 export const MAX_BODY_BYTES = 64 * KIB
+/** Largest body that may hold rules and a policy: as much as a token may have in the store. */
+export const MAX_TOKEN_BODY_BYTES = MAX_RECORD_BYTES
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
 const invalidBody = () => new Refusal(400, 'invalid request body')
-const tooLarge = () => new Refusal(413, `request body is larger than ${MAX_BODY_BYTES} bytes`)
+const tooLarge = (maxBytes: number) => new Refusal(413, `request body is larger than ${maxBytes} bytes`)
 
 /** Checks the announced length, before a byte of the body is read. */
-export function announcedTooLarge(request: Request): Refusal | undefined {
+export function announcedTooLarge(request: Request, maxBytes = MAX_BODY_BYTES): Refusal | undefined {
   const length = request.headers.get('content-length')
-  return length !== null && Number(length) > MAX_BODY_BYTES ? tooLarge() : undefined
+  return length !== null && Number(length) > maxBytes ? tooLarge(maxBytes) : undefined
 }
 
 /**
  * Reads a JSON object, whatever the Content-Type says.
  * @returns `undefined` for a body of no bytes; a refusal for one that is too long, cut off, not UTF-8 or no object.
  */
-export async function readJsonObject(request: Request): Promise<JsonObject | Refusal | undefined> {
-  const bytes = await readBody(request)
+export async function readJsonObject(
+  request: Request,
+  maxBytes = MAX_BODY_BYTES,
+): Promise<JsonObject | Refusal | undefined> {
+  const bytes = await readBody(request, maxBytes)
   if (bytes instanceof Refusal) return bytes
   if (bytes.byteLength === 0) return undefined
   try {
@@ -37,15 +43,15 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 /** Stops reading at the limit, at the first error of the body and when the request is aborted. */
-async function readBody(request: Request): Promise<Uint8Array | Refusal> {
+async function readBody(request: Request, maxBytes: number): Promise<Uint8Array | Refusal> {
   if (request.body === null) return new Uint8Array(0)
   const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader()
   const stop = (): void => void reader.cancel().catch(() => {})
   request.signal.addEventListener('abort', stop, { once: true })
   try {
-    const bytes = await collect(reader)
+    const bytes = await collect(reader, maxBytes)
     if (request.signal.aborted) return invalidBody()
-    return bytes ?? tooLarge()
+    return bytes ?? tooLarge(maxBytes)
   } catch {
     return invalidBody()
   } finally {
@@ -54,14 +60,17 @@ async function readBody(request: Request): Promise<Uint8Array | Refusal> {
   }
 }
 
-/** @returns `undefined` when more than {@link MAX_BODY_BYTES} come. */
-async function collect(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
-  const body = new Uint8Array(MAX_BODY_BYTES)
+/** @returns `undefined` when more than `maxBytes` come. */
+async function collect(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  const body = new Uint8Array(maxBytes)
   let length = 0
   for (;;) {
     const { done, value } = await reader.read()
     if (done) return body.subarray(0, length)
-    if (length + value.byteLength > MAX_BODY_BYTES) return undefined
+    if (length + value.byteLength > maxBytes) return undefined
     body.set(value, length)
     length += value.byteLength
   }

@@ -15,7 +15,6 @@ const MEANINGS: Readonly<Record<number, string>> = {
   403: 'The key may only read',
   404: 'Not there, or not enabled',
   409: 'In use, or a limit is reached',
-  413: `The body has more than ${MAX_BODY_BYTES} bytes`,
   429: 'Too many failed attempts from this address',
   503: 'The server is shutting down, or has too many readers',
   507: 'Not stored: nothing has changed',
@@ -96,7 +95,7 @@ function securityOf({ access }: Route): Json {
 }
 
 function pathParameters({ path, segment }: Route): readonly Json[] {
-  const name = /\{(\w+)\}$/.exec(path)?.[1]
+  const name = /\{(\w+)\}/.exec(path)?.[1]
   if (name === undefined) return []
   return [{ name, in: 'path', required: true, schema: segment ? schemaOf(segment, 'input') : { type: 'string' } }]
 }
@@ -140,12 +139,13 @@ function failuresOf(route: Route): Json {
     status,
     { description: 'Not now', content: { 'application/json': { schema: schemaOf(schema, 'output') } } },
   ])
-  return Object.fromEntries([...Array.from(statuses, (status) => [status, failureOf(status)]), ...schemas])
+  return Object.fromEntries([...Array.from(statuses, (status) => [status, failureOf(status, route)]), ...schemas])
 }
 
-function failureOf(status: number): Json {
+function failureOf(status: number, { maxBodyBytes = MAX_BODY_BYTES }: Route): Json {
+  const tooLarge = status === 413 ? `The body has more than ${maxBodyBytes} bytes` : undefined
   return {
-    description: MEANINGS[status] ?? 'Failed',
+    description: tooLarge ?? MEANINGS[status] ?? 'Failed',
     ...headersOf(FAILURE_HEADERS[status]),
     content: { 'application/json': { schema: { $ref: '#/components/schemas/Failure' } } },
   }

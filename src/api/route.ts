@@ -24,7 +24,7 @@ export interface Exchange {
 /** One method of one path: what is documented, and what answers. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** With at most one name in braces, at the end. */
+  /** With at most one name in braces, which stands for the rest of the path up to what follows it here. */
   readonly path: string
   readonly access: Access
   readonly summary: string
@@ -33,6 +33,8 @@ export interface Route {
   /** @default the query is ignored */
   readonly query?: v.GenericSchema<Query> | undefined
   readonly body?: v.GenericSchema | undefined
+  /** @default MAX_BODY_BYTES */
+  readonly maxBodyBytes?: number | undefined
   /** Of success. */
   readonly answer: {
     readonly status: number
@@ -61,7 +63,8 @@ export interface RouteContext {
 
 /** The part of `path` in the place of the braces of `template`; `undefined` when it is no such path. */
 export function matchPath(template: string, path: string): string | undefined {
-  const brace = template.indexOf('{')
-  if (brace === -1) return path === template ? '' : undefined
-  return path.startsWith(template.slice(0, brace)) ? path.slice(brace) : undefined
+  const [before = '', after] = template.split(/\{\w+\}/)
+  if (after === undefined) return path === template ? '' : undefined
+  const fits = path.startsWith(before) && path.endsWith(after) && path.length >= before.length + after.length
+  return fits ? path.slice(before.length, path.length - after.length) : undefined
 }

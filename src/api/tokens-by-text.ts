@@ -5,7 +5,7 @@ import { PLAIN_TEXT } from '../protocol/text.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { accessRules, foldName, foldRules, rulesOf } from './access.js'
 import { type Answer, json, Refusal } from './answers.js'
-import type { JsonObject } from './body.js'
+import { type JsonObject, MAX_TOKEN_BODY_BYTES } from './body.js'
 import {
   credential,
   documentedPlain,
@@ -18,6 +18,7 @@ import {
 } from './fields.js'
 import { parse, parseBody } from './parse.js'
 import { decodeSegment } from './path.js'
+import { policyOf, policySchema, policyText } from './policy.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { parseTime } from './timestamp.js'
 
@@ -53,6 +54,7 @@ const commonFields = {
   expires_at: v.nullish(futureTime),
   rules: v.nullish(accessRules),
   proxy_protocols: v.nullish(noProxyProtocols),
+  policy: v.nullish(policySchema),
 }
 
 /** Fields of another type are ignored like unknown ones. */
@@ -98,6 +100,7 @@ export function addTokenRoute(context: RouteContext): Route {
     access: 'full',
     summary: 'Adds a token: forward, reverse or connector',
     body: addTokenSchema,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, schema: addedTokenSchema, headers: { Location: 'where the token is found by its id' } },
     failures: [404, 409, 507, 503],
     handle: (exchange) => addToken(context, exchange),
@@ -135,18 +138,21 @@ export function removeTokenInPathRoute(context: RouteContext): Route {
 }
 
 async function addToken({ admin, audit }: RouteContext, exchange: Exchange): Promise<Answer> {
-  const body = await parseBody(addTokenSchema, exchange.request, { required: true, fold: foldTokenRules })
+  const options = { required: true, maxBytes: MAX_TOKEN_BODY_BYTES, fold: foldTokenLimits }
+  const body = await parseBody(addTokenSchema, exchange.request, options)
   if (body instanceof Refusal) return body
   const { id, token, port } = await admin.addToken(tokenSpec(body))
-  audit('token.add', exchange, { type: body.type, token: id, port, rules: body.rules?.length })
+  const limits = { rules: body.rules?.length, policy: policyText(body.policy ?? undefined) }
+  audit('token.add', exchange, { type: body.type, token: id, port, ...limits })
   return json(
     { success: true, token, ...(port !== undefined && { port }) },
     { headers: { location: `/api/tokens/${id}` } },
   )
 }
 
-/** Rules under another spelling of the name would be no rules, and the token without a limit. */
-const foldTokenRules = (body: JsonObject): JsonObject => foldRules('rules')(foldName(body, 'rules'))
+/** Limits under another spelling of their name would be none, and the token without a limit. */
+const foldTokenLimits = (body: JsonObject): JsonObject =>
+  foldRules('rules')(foldName(foldName(body, 'rules'), 'policy'))
 
 function tokenSpec(body: v.InferOutput<typeof addTokenSchema>): TokenSpec {
   const common = {
@@ -154,6 +160,7 @@ function tokenSpec(body: v.InferOutput<typeof addTokenSchema>): TokenSpec {
     label: body.label ?? undefined,
     expiresAt: body.expires_at == null ? undefined : parseTime(body.expires_at),
     rules: rulesOf(body.rules),
+    policy: policyOf(body.policy),
   }
   switch (body.type) {
     case 'forward':

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import type { TokenChange, TokenInfo } from '../relay/tokens/token-spec.js'
 import { rulesView, shownRules } from './access.js'
 import { type Answer, json, noContent, Refusal } from './answers.js'
+import { MAX_TOKEN_BODY_BYTES } from './body.js'
 import {
   changedPair,
   count,
@@ -20,6 +21,7 @@ import {
 import { type ShowToken, showTokenTo } from './mask.js'
 import { pageAnswer, pageFields, pageQuery, pageQueryOf } from './paging.js'
 import { parseBody } from './parse.js'
+import { policyChangeOf, policySchema, policyText, policyView } from './policy.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { formatTime, parseTime } from './timestamp.js'
 
@@ -38,6 +40,9 @@ const commonFields = {
   streams: count,
   /** None: no limit. */
   rules_count: count,
+  has_policy: v.boolean(),
+  /** Rules about destinations in it. */
+  policy_rules_count: count,
 }
 
 const forwardFields = { ...commonFields, type: v.literal('forward') }
@@ -58,7 +63,7 @@ const connectorFields = { ...commonFields, type: v.literal('connector'), reverse
 const listedSchema = v.variant('type', [v.object(forwardFields), v.object(reverseFields), v.object(connectorFields)])
 
 /** Rules may be many: lists leave them out. */
-const more = { rules: shownRules }
+const more = { rules: shownRules, policy: v.nullable(policySchema) }
 const tokenSchema = v.variant('type', [
   v.object({ ...forwardFields, ...more }),
   v.object({ ...reverseFields, ...more }),
@@ -112,6 +117,7 @@ const changeTokenSchema = v.pipe(
       username: v.optional(v.nullable(credential('username'))),
       password: v.optional(v.nullable(credential('password'))),
       proxy_protocols: v.optional(noProxyProtocols),
+      policy: v.optional(v.nullable(policySchema)),
     },
     unknownField,
   ),
@@ -128,10 +134,11 @@ export function changeTokenRoute(context: RouteContext): Route {
     method: 'PATCH',
     path: '/api/tokens/{id}',
     access: 'full',
-    summary: 'Changes label, credentials, switch or end of a token; null clears',
+    summary: 'Changes label, credentials, switch, end or policy of a token; null clears',
     segment: publicId,
     query: noQuery,
     body: changeTokenSchema,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, schema: tokenSchema },
     failures: [404, 507, 503],
     handle: (exchange) => changeToken(context, exchange),
@@ -162,20 +169,22 @@ function oneToken({ admin }: RouteContext, { segment, key }: Exchange): Answer {
 }
 
 async function changeToken(context: RouteContext, exchange: Exchange): Promise<Answer> {
-  const body = await parseBody(changeTokenSchema, exchange.request, { required: true })
+  const body = await parseBody(changeTokenSchema, exchange.request, { required: true, maxBytes: MAX_TOKEN_BODY_BYTES })
   if (body instanceof Refusal) return body
   if (Object.keys(body).length === 0) return oneToken(context, exchange)
   const info = await context.admin.changeToken(exchange.segment, tokenChange(body))
-  context.audit('token.change', exchange, { token: info.id, fields: Object.keys(body).join(',') })
+  const fields = Object.keys(body).join(',')
+  context.audit('token.change', exchange, { token: info.id, fields, policy: policyText(body.policy) })
   return json(tokenView(info, showTokenTo(exchange.key)))
 }
 
-function tokenChange({ expires_at: end, ...rest }: v.InferOutput<typeof changeTokenSchema>): TokenChange {
-  return { ...rest, expiresAt: typeof end === 'string' ? parseTime(end) : end }
+function tokenChange({ expires_at: end, policy, ...rest }: v.InferOutput<typeof changeTokenSchema>): TokenChange {
+  const change = { ...rest, expiresAt: typeof end === 'string' ? parseTime(end) : end }
+  return policy === undefined ? change : { ...change, policy: policy && policyChangeOf(policy) }
 }
 
 function tokenView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof tokenSchema> {
-  return { ...listedView(info, show), rules: rulesView(info.rules) }
+  return { ...listedView(info, show), rules: rulesView(info.rules), policy: policyView(info.policy) }
 }
 
 /** Each field is named, so that a field that is added inside is never shown by accident. */
@@ -193,6 +202,8 @@ function listedView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof list
     clients: info.clients,
     streams: info.streams,
     rules_count: info.rules.length,
+    has_policy: info.policy !== undefined,
+    policy_rules_count: info.policy?.egress?.length ?? 0,
   }
   const { reverse } = info
   if (reverse !== undefined) {

@@ -6,6 +6,7 @@ import type { ClientInfo, RelayTotals } from './observe/client-info.js'
 import type { EventLog } from './observe/event-log.js'
 import type { Page, PageQuery } from './observe/page.js'
 import type { StreamInfo, StreamQuery } from './observe/streams.js'
+import type { DryRun, DryRunResult } from './tokens/dry-run.js'
 import type { ServerAccessChange } from './tokens/server-access.js'
 import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
 
@@ -39,6 +40,11 @@ export interface RelayAdmin extends TokenAdmin {
   tokenId(token: string): string | undefined
   /** @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_TOKEN_INVALID (the message names the field), ERR_NOT_STORED */
   changeToken(id: string, change: TokenChange): Promise<TokenInfo>
+  /**
+   * Whether a destination may be reached by a token, as far as that shows without a look-up.
+   * @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_TOKEN_INVALID: the policy to judge by is none
+   */
+  dryRun(id: string, question: DryRun): DryRunResult
   /** The rules of the server as a whole. */
   readonly access: ServerAccessRules
   /**

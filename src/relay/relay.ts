@@ -19,6 +19,7 @@ import type { StreamInfo, StreamQuery } from './observe/streams.js'
 import { Streams } from './observe/streams.js'
 import { PolicyGate } from './policies/policy-gate.js'
 import type { OpenSocksPort } from './reverse/reverse-port.js'
+import { type DryRun, type DryRunResult, dryRun } from './tokens/dry-run.js'
 import { InstanceTokens } from './tokens/instance-tokens.js'
 import type { ServerAccess, ServerAccessChange } from './tokens/server-access.js'
 import { SocksPorts } from './tokens/socks-ports.js'
@@ -139,6 +140,12 @@ export class Relay implements RelayAdmin {
 
   async changeToken(id: string, change: TokenChange): Promise<TokenInfo> {
     return this.#info(await this.#desk.change(id, change))
+  }
+
+  dryRun(id: string, question: DryRun): DryRunResult {
+    const token = this.#tokens.byId(id)
+    if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
+    return dryRun(token, question, this.#options.access)
   }
 
   get access(): ServerAccessRules {

@@ -216,7 +216,7 @@ describe('a query', () => {
 
 describe('the order of checks', () => {
   const readOnly = { 'x-api-key': 'screen' }
-  const large = { 'content-length': '65537' }
+  const large = { 'content-length': '262145' }
   const largeWithKey = { ...large, 'x-api-key': KEY }
   const guarded = () => createFixture({ apiKey: KEY, apiKeys: [{ name: 's', role: 'read-only', key: 'screen' }] })
   const path = `/api/tokens/${ID}`
@@ -270,15 +270,19 @@ describe('the order of checks', () => {
 
   it('answers 413 without reading for an announced length, on every call that takes a body', async () => {
     const { call, admin } = createFixture()
-    for (const [method, path] of [
-      ['POST', '/api/token'],
+    for (const [method, target, most = 65_536] of [
       ['DELETE', '/api/token'],
       ['DELETE', '/api/token/x'],
+      ['PUT', '/api/config/access'],
+      ['POST', '/api/token', 262_144],
+      ['PATCH', path, 262_144],
+      ['POST', `${path}/check`, 262_144],
     ] as const) {
       const { stream, seen } = streamOf([new Uint8Array(10)], true)
-      const response = await call(method, path, stream, largeWithKey)
+      const headers = { 'x-api-key': KEY, 'content-length': String(most + 1) }
+      const response = await call(method, target, stream, headers)
       expect(response.status).toBe(413)
-      expect(await expectJson(response)).toEqual(failure('request body is larger than 65536 bytes'))
+      expect(await expectJson(response)).toEqual(failure(`request body is larger than ${most} bytes`))
       expect(seen.pulled).toBe(0)
     }
     expect([...admin.added, ...admin.removed]).toEqual([])

@@ -18,6 +18,16 @@ function watched() {
 
 const CHANGES = [
   ['POST', '/api/token', { type: 'forward', token: 's3cret' }, { action: 'token.add', type: 'forward', token: ID }],
+  [
+    'POST',
+    '/api/token',
+    {
+      type: 'forward',
+      token: 's3cret',
+      policy: { egress: [{ action: 'deny' }], sources: ['::1', '::2'], max_clients: 5 },
+    },
+    { action: 'token.add', type: 'forward', token: ID, policy: 'egress=1,max_clients=5,sources=2' },
+  ],
   ['DELETE', '/api/token', { token: 's3cret' }, { action: 'token.remove', token: ID }],
   ['DELETE', '/api/token/s3cret', undefined, { action: 'token.remove', token: ID }],
   [
@@ -25,6 +35,24 @@ const CHANGES = [
     `/api/tokens/${ID}`,
     { label: 'L4bel', username: 'u5er', password: 'pa55', expires_at: null },
     { action: 'token.change', token: ID, fields: 'label,expires_at,username,password' },
+  ],
+  [
+    'PATCH',
+    `/api/tokens/${ID}`,
+    {
+      policy: {
+        egress: [{ action: 'deny', hosts: ['s3cret'] }, { action: 'allow' }],
+        egress_default: 'deny',
+        hours: null,
+      },
+    },
+    { action: 'token.change', token: ID, fields: 'policy', policy: 'egress=2,egress_default=deny,hours=none' },
+  ],
+  [
+    'PATCH',
+    `/api/tokens/${ID}`,
+    { policy: null },
+    { action: 'token.change', token: ID, fields: 'policy', policy: 'none' },
   ],
   ['DELETE', `/api/tokens/${ID}`, undefined, { action: 'token.remove', token: ID }],
   ['DELETE', `/api/clients/${ID}`, undefined, { action: 'client.disconnect', client: ID }],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { Refusal } from '../../src/api/answers.js'
-import { announcedTooLarge, MAX_BODY_BYTES, readJsonObject } from '../../src/api/body.js'
+import { announcedTooLarge, MAX_BODY_BYTES, MAX_TOKEN_BODY_BYTES, readJsonObject } from '../../src/api/body.js'
 import { createRequest, streamOf } from './fixture.js'
 
 const post = (body: unknown, headers: Record<string, string> = {}) => createRequest('POST', body, headers)
@@ -63,6 +63,12 @@ describe('readJsonObject', () => {
   it('reads the largest body allowed and refuses one byte more', async () => {
     expect(await readJsonObject(post(objectOf(MAX_BODY_BYTES)))).toHaveProperty('a')
     expect(await readJsonObject(post(objectOf(MAX_BODY_BYTES + 1)))).toMatchObject({ status: 413 })
+  })
+
+  it('reads as much as the caller allows', async () => {
+    expect(await readJsonObject(post(objectOf(MAX_TOKEN_BODY_BYTES)), MAX_TOKEN_BODY_BYTES)).toHaveProperty('a')
+    const over = readJsonObject(post(objectOf(MAX_TOKEN_BODY_BYTES + 1)), MAX_TOKEN_BODY_BYTES)
+    expect(await over).toMatchObject({ status: 413, error: 'request body is larger than 262144 bytes' })
   })
 
   it('stops reading and gives the body up at the limit, in one chunk or in many', async () => {

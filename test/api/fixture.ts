@@ -13,6 +13,7 @@ import type { AlarmInfo } from '../../src/relay/observe/event-log.js'
 import { EventLog } from '../../src/relay/observe/event-log.js'
 import { type Page, type PageQuery, pageOf } from '../../src/relay/observe/page.js'
 import type { StreamInfo, StreamQuery } from '../../src/relay/observe/streams.js'
+import type { DryRun, DryRunResult } from '../../src/relay/tokens/dry-run.js'
 import type { ServerAccessChange } from '../../src/relay/tokens/server-access.js'
 import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from '../../src/relay/tokens/token-spec.js'
 import { ApiContract } from '../support/api-contract.js'
@@ -45,6 +46,8 @@ export class FakeAdmin implements RelayAdmin {
   access: ServerAccessRules = {}
   readonly accessChanges: ServerAccessChange[] = []
   readonly changes: [id: string, change: TokenChange][] = []
+  readonly questions: [id: string, question: DryRun][] = []
+  verdict: DryRunResult = { result: 'allow', reason: 'no policy and no access rule limits it' }
   readonly disconnected: string[] = []
 
   constructor(clock: ManualClock) {
@@ -100,6 +103,13 @@ export class FakeAdmin implements RelayAdmin {
     this.#fail()
     this.changes.push([id, change])
     return this.#known(id)
+  }
+
+  dryRun(id: string, question: DryRun): DryRunResult {
+    this.#fail()
+    this.#known(id)
+    this.questions.push([id, question])
+    return this.verdict
   }
 
   async removeTokenById(id: string): Promise<void> {

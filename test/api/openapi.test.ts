@@ -38,6 +38,7 @@ describe('GET /api/openapi.json', () => {
         'GET /readyz',
         'PATCH /api/tokens/{id}',
         'POST /api/token',
+        'POST /api/tokens/{id}/check',
         'PUT /api/config/access',
       ],
     ])
@@ -67,6 +68,31 @@ describe('GET /api/openapi.json', () => {
   })
 })
 
+const POLICY = {
+  egress: [{ action: 'deny', hosts: ['@private'], ports: [22, [8_000, 8_999]], protocol: 'tcp' }, { action: 'allow' }],
+  egress_default: 'allow',
+  ...{ max_streams: 100, max_clients: 0, connects_per_minute: 1_000_000_000 },
+  sources: ['203.0.113.0/24'],
+  hours: [{ days: ['mon', 'tue'], from: '08:00', to: '24:00', zone: 'Europe/Berlin' }],
+}
+const POLICY_FIELDS = Object.keys(POLICY)
+const BAD_POLICIES: readonly object[] = [
+  ...[{ rate: {} }, { quota: {} }, { maxStreams: 1 }, { max_streams: -1 }, { max_clients: 1_000_000_001 }],
+  ...[{ egress_default: 'no' }, { sources: [] }, { sources: [''] }, { hours: [] }, { hours: [{ from: '08:00' }] }],
+  ...[{ hours: [{ from: '8:00', to: '9:00' }] }, { hours: [{ from: '24:00', to: '08:00' }] }],
+  ...[{ days: [] }, { days: ['Mon'] }, { until: '18:00' }].map((more) => ({
+    hours: [{ from: '08:00', to: '9:00', ...more }],
+  })),
+  ...[
+    {},
+    { action: 'pass' },
+    { action: 'deny', hosts: [] },
+    { action: 'deny', ports: [0] },
+    { action: 'deny', ports: [[1]] },
+  ].map((rule) => ({ egress: [rule] })),
+  ...[{ protocol: 'icmp' }, { host: 'a' }, { hosts: 'a' }].map((more) => ({ egress: [{ action: 'deny', ...more }] })),
+]
+
 describe('the bodies it allows', () => {
   const contract = new ApiContract()
   const problem = (method: string, path: string, body: unknown) =>
@@ -88,6 +114,14 @@ describe('the bodies it allows', () => {
     [false, { type: 'forward', rules: [{ ports: [[1]] }] }],
     [false, { type: 'forward', rules: [{ hosts: [] }] }],
     [false, { type: 'forward', rules: {} }],
+    [true, { type: 'forward', policy: null }],
+    [true, { type: 'reverse', policy: POLICY }],
+    [
+      true,
+      { type: 'connector', reverse_token: 'r', policy: Object.fromEntries(POLICY_FIELDS.map((name) => [name, null])) },
+    ],
+    [false, { type: 'forward', policy: [] }],
+    ...BAD_POLICIES.map((policy): [boolean, object] => [false, { type: 'forward', policy }]),
     [false, {}],
     [false, { type: 'other' }],
     [false, { type: 'forward', token: 'x'.repeat(256) }],
@@ -112,6 +146,9 @@ describe('the bodies it allows', () => {
     [false, { username: null }],
     [false, { username: 'u', password: null }],
     [false, { password: 'p' }],
+    [true, { policy: null }],
+    [true, { policy: { ...POLICY, egress: [], hours: null } }],
+    ...BAD_POLICIES.map((policy): [boolean, object] => [false, { policy }]),
     [false, { enabled: null }],
     [false, { token: 'x' }],
     [false, { proxy_protocols: null }],
@@ -129,5 +166,19 @@ describe('the bodies it allows', () => {
   ])('to DELETE /api/token: %s for %j', async (allowed, body) => {
     expect(problem('DELETE', '/api/token', body)).toBe(allowed)
     expect((await createFixture().call('DELETE', '/api/token', body)).ok).toBe(allowed)
+  })
+
+  it.each<[boolean, object]>([
+    [true, { target: 'example.com:443' }],
+    [true, { target: '[2001:db8::1]:22', protocol: 'udp', policy: POLICY }],
+    [true, { target: 'a:1', protocol: null, policy: null }],
+    [false, {}],
+    [false, { target: 'example.com' }],
+    [false, { target: 'a:1', protocol: 'icmp' }],
+    [false, { target: 'a:1', color: 'red' }],
+    ...BAD_POLICIES.map((policy): [boolean, object] => [false, { target: 'a:1', policy }]),
+  ])('to POST /api/tokens/{id}/check: %s for %j', async (allowed, body) => {
+    expect(problem('POST', '/api/tokens/x/check', body)).toBe(allowed)
+    expect((await createFixture().call('POST', '/api/tokens/x/check', body)).status === 404).toBe(allowed)
   })
 })

@@ -22,6 +22,7 @@ describe('random requests', () => {
     'password',
     'reverse_token',
     'allow_manage_connector',
+    'policy',
     '__proto__',
   )
   const type = fc.constantFrom('forward', 'reverse', 'connector')

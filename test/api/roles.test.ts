@@ -14,6 +14,8 @@ const WRITES = [
   ['DELETE', '/api/token', { token: SECRETS[0] }],
   ['DELETE', `/api/token/${SECRETS[0]}`, undefined],
   ['PATCH', `/api/tokens/${ID}`, { enabled: false }],
+  ['PATCH', `/api/tokens/${ID}`, { policy: { max_streams: 1 } }],
+  ['POST', `/api/tokens/${ID}/check`, { target: 'example.com:443' }],
   ['DELETE', `/api/tokens/${ID}`, undefined],
   ['DELETE', `/api/clients/${ID}`, undefined],
 ] as const
@@ -66,7 +68,14 @@ describe('a read-only key', () => {
       expect(await expectJson(response)).toEqual(failure('this API key may only read'))
     }
     expect(seen.pulled).toBe(0)
-    expect([admin.added, admin.removed, admin.changes, admin.disconnected, lines]).toEqual([[], [], [], [], []])
+    expect([admin.added, admin.removed, admin.changes, admin.disconnected, admin.questions, lines]).toEqual([
+      [],
+      [],
+      [],
+      [],
+      [],
+      [],
+    ])
   })
 
   it.each(READS)('reads %s, and finds no secret in it', async (path) => {

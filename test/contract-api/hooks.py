@@ -36,6 +36,9 @@ def before_call(context, case, kwargs):
     if isinstance(end, str) and TIME.fullmatch(end) and end < FUTURE:
         case.body["expires_at"] = FUTURE
     # what an address is, and which end of a pair comes first, JSON Schema can't say either
+    mend_policy(case.body)
+    if isinstance(case.body, dict) and isinstance(case.body.get("target"), str) and ":" in case.body["target"]:
+        case.body["target"] = "example.com:443"
     for rule in rules_of(case.body):
         addrs, ports = rule.get("addrs"), rule.get("ports")
         if isinstance(addrs, list):
@@ -47,6 +50,32 @@ def before_call(context, case, kwargs):
 def rules_of(body):
     lists = [body.get(name) for name in ("rules", "entry", "dial")] if isinstance(body, dict) else []
     return [rule for rules in lists if isinstance(rules, list) for rule in rules if isinstance(rule, dict)]
+
+
+def mend_policy(body):
+    policy = body.get("policy") if isinstance(body, dict) else None
+    if not isinstance(policy, dict):
+        return
+    for rule in dicts_in(policy, "egress"):
+        mend_texts(rule, "hosts", "*.example.com")
+        if isinstance(rule.get("ports"), list):
+            rule["ports"] = [sorted(p) if is_pair(p) else p for p in rule["ports"]]
+    mend_texts(policy, "sources", "10.0.0.0/8")
+    for hours in dicts_in(policy, "hours"):
+        if isinstance(hours.get("zone"), str) and hours["zone"] != "":
+            hours["zone"] = "Europe/Berlin"
+        if isinstance(hours.get("from"), str) and hours["from"] == hours.get("to"):
+            hours["to"] = "24:00"
+
+
+def dicts_in(value, name):
+    items = value.get(name)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def mend_texts(value, name, text):
+    if isinstance(value.get(name), list):
+        value[name] = [text if isinstance(item, str) and item != "" else item for item in value[name]]
 
 
 def is_pair(value):

@@ -112,7 +112,11 @@ export async function startScene() {
 
 async function startTraffic({ url, opened }, target, ends) {
   const later = new Date(Date.now() + 86_400_000).toISOString()
-  await addToken(url, { type: 'forward', token: 'token of forward clients', label: 'Büro', expires_at: later })
+  const policy = {
+    egress: [{ action: 'deny', hosts: ['@metadata', '*.corp.example'], ports: [22, [8000, 8999]], protocol: 'tcp' }],
+    ...{ egress_default: 'allow', max_streams: 1_000, max_clients: 10, sources: ['127.0.0.0/8', '::1'] },
+  }
+  await addToken(url, { type: 'forward', token: 'token of forward clients', label: 'Büro', expires_at: later, policy })
   const login = { username: 'user', password: PASSWORD }
   const { port } = await addToken(url, { type: 'reverse', token: 'token of providers', ...login })
   await addToken(url, { type: 'connector', token: 'token of connectors', reverse_token: 'token of providers' })

@@ -119,10 +119,11 @@ export class ApiContract {
 
   #methodsOf(path: string): Readonly<Record<string, Operation>> | undefined {
     const { paths } = this.document
-    const template = Object.keys(paths).find((name) => {
-      const brace = name.indexOf('{')
-      return brace === -1 ? name === path : path.startsWith(name.slice(0, brace))
+    const matches = Object.keys(paths).filter((name) => {
+      const [before = '', after] = name.split(/\{\w+\}/)
+      return after === undefined ? name === path : path.startsWith(before) && path.endsWith(after)
     })
+    const template = matches.find((name) => name.includes('}/')) ?? matches[0]
     return template === undefined ? undefined : paths[template]
   }
 

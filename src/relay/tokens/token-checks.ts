@@ -41,7 +41,8 @@ function accessOf(rules: readonly AccessRule[] | undefined): AccessList | undefi
   }
 }
 
-function policyOf(policy: TokenPolicy | undefined): CompiledPolicy | undefined {
+/** @returns `undefined` for a policy that sets no limit */
+export function policyOf(policy: TokenPolicy | undefined): CompiledPolicy | undefined {
   try {
     return compiledPolicy(policy)
   } catch (thrown) {
