@@ -6,7 +6,7 @@ import { COMMANDS, COMPLETION, type CommandName, MANAGE_COMMANDS, RUN_COMMANDS }
 import { completionScript } from './completion/completion.js'
 import { type CommandSpec, SHELLS, type Shell } from './settings/command-spec.js'
 import { type Environment, optionError } from './settings/environment.js'
-import type { Flag } from './settings/flags.js'
+import { type Flag, IN_ORDER, longName, type Occurrence } from './settings/flags.js'
 import type { CliIo } from './settings/io.js'
 import { parseChoice } from './settings/values.js'
 
@@ -111,17 +111,26 @@ function addCommand(
     return command
   }
   command.usage(spec.words === undefined ? '[flags]' : `[flags] ${spec.words}`)
-  if (spec.words !== undefined) command.argument(spec.words)
+  if (spec.words !== undefined) command.arguments(spec.words)
   let debug = 0
   command.on('option:debug', () => {
     debug++
   })
   // a table for each command would take memory that only one of them needs
   if (!words.includes(spec.name)) return command
-  for (const flag of spec.flags ?? []) command.addOption(toOption(flag))
+  const occurrences: Occurrence[] = []
+  for (const flag of spec.flags ?? []) {
+    const option = toOption(flag)
+    command.addOption(option)
+    if (flag.ordered === true) {
+      command.on(`option:${option.name()}`, (text: string) => occurrences.push([longName(flag), text]))
+    }
+  }
   const name = [...RUN_COMMANDS, ...MANAGE_COMMANDS].find((known) => known === path.join(' '))
   if (run === undefined || name === undefined) return command
-  return command.action(() => run({ command: name, values: command.opts(), words: command.args, debug }))
+  return command.action(() =>
+    run({ command: name, values: { ...command.opts(), [IN_ORDER]: occurrences }, words: command.args, debug }),
+  )
 }
 
 /** The heading for --help: that of the flags it goes well with. */
@@ -142,7 +151,7 @@ function writeCompletion(text: string, io: CliIo): void {
 function toOption(flag: Flag): Option {
   const option = new Option(flag.flags, describe(flag)).helpGroup(flag.group).hideHelp(flag.hidden === true)
   if (flag.repeatable !== true) return option
-  return option.argParser((text: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), text])
+  return option.argParser((text: string, earlier: unknown) => [...(Array.isArray(earlier) ? earlier : []), text])
 }
 
 /** `help (default: x) [VARIABLE, VARIABLE_FILE]` */

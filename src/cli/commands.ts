@@ -11,7 +11,14 @@ export const RUN_COMMANDS: readonly RunCommand[] = ['server', 'client', 'provide
 /** Commands that are carried out, by their whole name. */
 export type CommandName = RunCommand | ManageCommand
 
-export const MANAGE_COMMANDS: readonly ManageCommand[] = ['status', 'token list', 'token add', 'token set', 'token rm']
+export const MANAGE_COMMANDS: readonly ManageCommand[] = [
+  'status',
+  'token list',
+  'token add',
+  'token set',
+  'token check',
+  'token rm',
+]
 
 const TOKEN_COMMANDS: readonly CommandSpec[] = [
   {
@@ -28,10 +35,17 @@ const TOKEN_COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'set',
-    summary: 'change tokens: enable, disable, label, expiry, user name',
+    summary: 'change tokens: enable, disable, label, expiry, user name, policy',
     flags: manage.SET_FLAGS,
     examples: manage.SET_EXAMPLES,
     words: '<id...>',
+  },
+  {
+    name: 'check',
+    summary: 'say whether a token may reach a destination, and why',
+    flags: manage.CHECK_FLAGS,
+    examples: manage.CHECK_EXAMPLES,
+    words: '<id> <host:port>',
   },
   {
     name: 'rm',
@@ -57,7 +71,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     flags: manage.STATUS_FLAGS,
     examples: manage.STATUS_EXAMPLES,
   },
-  { name: 'token', summary: 'list, add, change and remove tokens of a running server', commands: TOKEN_COMMANDS },
+  {
+    name: 'token',
+    summary: 'list, add, change, check and remove tokens of a running server',
+    commands: TOKEN_COMMANDS,
+  },
 ]
 
 export const COMPLETION: CommandSpec = {

@@ -1,5 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { ADD_FLAGS, LIST_FLAGS, REMOVE_FLAGS, SET_FLAGS, STATUS_FLAGS } from '../../src/cli/manage/manage-flags.js'
+import {
+  ADD_FLAGS,
+  CHECK_FLAGS,
+  LIST_FLAGS,
+  REMOVE_FLAGS,
+  SET_FLAGS,
+  STATUS_FLAGS,
+} from '../../src/cli/manage/manage-flags.js'
 import { type ClientCommand, clientFlags } from '../../src/cli/settings/client-flags.js'
 import { type Flag, longName } from '../../src/cli/settings/flags.js'
 import { SERVER_FLAGS } from '../../src/cli/settings/server-flags.js'
@@ -29,6 +36,7 @@ function clientRows(): readonly string[] {
 const MANAGE: readonly (readonly [string, readonly Flag[]])[] = [
   ['add', ADD_FLAGS],
   ['set', SET_FLAGS],
+  ['check', CHECK_FLAGS],
   ['list', LIST_FLAGS],
   ['rm', REMOVE_FLAGS],
   ['status', STATUS_FLAGS],

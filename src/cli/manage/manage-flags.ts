@@ -2,6 +2,7 @@ import { DEFAULT_PORT } from '../../node/options.js'
 import * as client from '../settings/client-flags.js'
 import type { Flag } from '../settings/flags.js'
 import * as flags from '../settings/flags.js'
+import { EGRESS_FLAGS, NO_POLICY_FLAGS, POLICY_FLAGS, PROTOCOL } from './policy-flags.js'
 
 const SERVER = 'Running server:'
 const TOKEN_GROUP = 'Token:'
@@ -156,6 +157,7 @@ export const ADD_FLAGS: readonly Flag[] = [
   SOCKS_USERNAME,
   SOCKS_PASSWORD,
   ACCESS_RULE,
+  ...POLICY_FLAGS,
   ...ACCESS,
   QUIET,
   JSON_OUTPUT,
@@ -171,9 +173,12 @@ export const SET_FLAGS: readonly Flag[] = [
   SOCKS_USERNAME,
   SOCKS_PASSWORD,
   NO_SOCKS_AUTH,
+  ...POLICY_FLAGS,
+  ...NO_POLICY_FLAGS,
   ...ACCESS,
   JSON_OUTPUT,
 ]
+export const CHECK_FLAGS: readonly Flag[] = [PROTOCOL, ...EGRESS_FLAGS, ...ACCESS, JSON_OUTPUT]
 export const REMOVE_FLAGS: readonly Flag[] = ACCESS
 
 const END = `
@@ -203,6 +208,9 @@ Examples:
   Reach an office through a proxy port of the server
     linksocks token add --type reverse --label office --port 10080
 
+  Let somebody reach the web and nothing private, in office hours
+    linksocks token add --type forward --deny @private --allow :80,443 --hours 'mon-fri 08:00-18:00 Europe/Berlin'
+
   Let somebody reach that office without the port; the reverse token comes from a file
     LINKSOCKS_REVERSE_TOKEN_FILE=./office linksocks token add --type connector
 
@@ -214,6 +222,19 @@ export const SET_EXAMPLES = `
 Examples (linksocks token list shows the ids):
   linksocks token set 0123456789abcdef01234567 --disable
   linksocks token set 0123456789abcdef01234567 --enable --expires-in 12h --label "Ada's laptop"
+  linksocks token set 0123456789abcdef01234567 --deny @private --allow '*.example.com:443' --max-streams 100
+  linksocks token set 0123456789abcdef01234567 --no-policy
+${END}`
+
+export const CHECK_EXAMPLES = `
+Examples (linksocks token list shows the ids):
+  linksocks token check 0123456789abcdef01234567 www.example.com:443
+  linksocks token check 0123456789abcdef01234567 '[2001:db8::1]:53' --protocol udp
+
+  By other rules than it has, before token set gives it these
+    linksocks token check 0123456789abcdef01234567 10.0.0.1:22 --deny @private --default-allow
+
+Hours, sources and counts are not asked, and what a provider limits is not known.
 ${END}`
 
 export const REMOVE_EXAMPLES = `

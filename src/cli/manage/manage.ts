@@ -7,6 +7,7 @@ import { showStatus } from './status.js'
 import type { ManageCommand, Task } from './task.js'
 import { addToken } from './token-add.js'
 import { changeTokens, removeTokens } from './token-change.js'
+import { checkToken } from './token-check.js'
 import { listTokens } from './token-list.js'
 
 const COMMANDS: Readonly<Record<ManageCommand, (task: Task) => Promise<void>>> = {
@@ -14,6 +15,7 @@ const COMMANDS: Readonly<Record<ManageCommand, (task: Task) => Promise<void>>> =
   'token list': listTokens,
   'token add': addToken,
   'token set': changeTokens,
+  'token check': checkToken,
   'token rm': removeTokens,
 }
 

@@ -41,6 +41,7 @@ const tokenSchema = v.object({
   port: v.nullish(count),
   port_error: optionalText,
   rules_count: v.nullish(count),
+  has_policy: v.nullish(v.boolean()),
 })
 export type ListedToken = v.InferOutput<typeof tokenSchema>
 
@@ -65,6 +66,12 @@ const itemsSchema = v.array(v.unknown())
 
 /** `POST /api/token` */
 const addedSchema = v.object({ token, port: v.nullish(count) })
+
+/** `GET /api/tokens/{id}` of a server that knows policies. */
+const withPolicySchema = v.object({ policy: v.unknown() })
+
+/** `POST /api/tokens/{id}/check` */
+const verdictSchema = v.object({ result: text, reason: text, token_id: v.nullish(id) })
 
 /** `GET /api/status`, which every version has. */
 const oldStatusSchema = v.object({
@@ -98,6 +105,9 @@ export const readServer = reader(serverSchema)
 export const readListedToken = reader(tokenSchema)
 export const readListedClient = reader(clientSchema)
 export const readAddedToken = reader(addedSchema)
+export const readVerdict = reader(verdictSchema)
+/** As it is, for it is compared only. */
+export const readShownPolicy: AnswerReader<unknown> = (body) => reader(withPolicySchema)(body)?.policy
 export const readOldStatus = reader(oldStatusSchema)
 
 /** The error text of a call that failed; old servers send it with status 200 too. */

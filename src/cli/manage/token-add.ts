@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
@@ -5,6 +6,7 @@ import { optionError, type Settings } from '../settings/environment.js'
 import { type Flag, longName } from '../settings/flags.js'
 import { readAccessRules, readCredentials } from '../settings/plan.js'
 import { parseChoice, parseInteger, parseToken } from '../settings/values.js'
+import type { ApiClient } from './api-client.js'
 import {
   ACCESS_RULE,
   AUTONOMY,
@@ -24,7 +26,8 @@ import {
   TYPE,
 } from './manage-flags.js'
 import { clientUrl, parseLabel, readExpiry } from './manage-settings.js'
-import { readAddedToken } from './read-answers.js'
+import { policyFlag, readPolicy } from './policy-settings.js'
+import { readAddedToken, readShownPolicy } from './read-answers.js'
 import { jsonText } from './table.js'
 import type { Task } from './task.js'
 
@@ -51,9 +54,11 @@ export async function addToken({ api, settings, io }: Task): Promise<void> {
   if (answer === undefined) throw new LinkSocksError('ERR_HTTP', '--reverse-token: the server knows no such token')
   const added = readAddedToken(answer.body)
   if (added === undefined) throw api.foreign(answer)
+  const id = idOf(answer.location)
+  if (body.policy !== undefined) await confirmPolicy(api, { ...added, id }, body.policy, policyFlag(settings))
   if (settings.enabled(JSON_OUTPUT)) io.stdout.write(jsonText(answer.body))
   else if (settings.enabled(QUIET)) io.stdout.write(`${added.token}\n`)
-  else io.stdout.write(reportOf({ ...added, type, id: idOf(answer.location), url: api.url, body }))
+  else io.stdout.write(reportOf({ ...added, type, id, url: api.url, body }))
 }
 
 function readType(settings: Settings): TokenType {
@@ -73,6 +78,7 @@ async function readBody(settings: Settings, type: TokenType): Promise<Readonly<R
     label: settings.value(LABEL, parseLabel),
     expires_at: readExpiry(settings),
     rules: readAccessRules(settings)?.map(({ addresses, ports }) => ({ addrs: addresses, ports })),
+    policy: readPolicy(settings),
     ...(type === 'reverse' ? await readReverse(settings) : {}),
     ...(type === 'connector' ? { reverse_token: await readReverseToken(settings) } : {}),
   }
@@ -94,6 +100,45 @@ async function readReverseToken(settings: Settings): Promise<string> {
   const token = await settings.secret(REVERSE_TOKEN, parseToken)
   if (token === undefined) throw optionError('--reverse-token', 'is needed for --type connector')
   return token
+}
+
+/**
+ * An older server takes a token and leaves its policy out: then the token goes again.
+ * @param flag that gave the policy, for the message
+ */
+async function confirmPolicy(
+  api: ApiClient,
+  { token, id }: Pick<Added, 'token' | 'id'>,
+  policy: unknown,
+  flag: string,
+): Promise<void> {
+  const problem = await policyProblem(api, id, policy)
+  if (problem === undefined) return
+  try {
+    // 404: it is gone as well
+    if (id === undefined) await api.call('DELETE', '/api/token', { token })
+    else await api.call('DELETE', `/api/tokens/${id}`)
+  } catch (cause) {
+    const { message } = LinkSocksError.from(cause, 'ERR_HTTP')
+    const named = id === undefined ? 'the token' : `token ${id}`
+    throw new LinkSocksError(
+      'ERR_HTTP',
+      `${flag}: ${problem}, and ${named} could not be removed, so that it is there without a limit: ${message}`,
+    )
+  }
+  throw new LinkSocksError('ERR_HTTP', `${flag}: ${problem}; the token was removed again`)
+}
+
+/** Why the policy of the token is not known to hold. */
+async function policyProblem(api: ApiClient, id: string | undefined, policy: unknown): Promise<string | undefined> {
+  try {
+    const shown = id === undefined ? undefined : readShownPolicy(await api.find(`/api/tokens/${id}`))
+    if (shown == null) return `the server at ${api.url} is too old for policies: it took the token without this one`
+    if (isDeepStrictEqual(shown, policy)) return undefined
+    return `the server at ${api.url} keeps another policy than it was given`
+  } catch (thrown) {
+    return `the policy could not be read back (${LinkSocksError.from(thrown, 'ERR_HTTP').message})`
+  }
 }
 
 /** The end of `Location: /api/tokens/{id}`, which newer servers send. */

@@ -19,6 +19,7 @@ import {
   SOCKS_USERNAME,
 } from './manage-flags.js'
 import { parseLabel, readExpiry } from './manage-settings.js'
+import { readPolicyChange } from './policy-settings.js'
 import { jsonText } from './table.js'
 import type { Task } from './task.js'
 import { tokenOf, tokenTable } from './token-list.js'
@@ -60,6 +61,7 @@ async function readChanges(settings: Settings): Promise<Readonly<Record<string, 
     ...optional('label', settings.given(NO_LABEL) ? null : settings.value(LABEL, parseLabel)),
     ...optional('expires_at', settings.given(NO_EXPIRY) ? null : readExpiry(settings)),
     ...(await readSocks(settings)),
+    ...optional('policy', readPolicyChange(settings)),
   }
   if (Object.keys(changes).length === 0) {
     throw optionError('token set', 'what to change? --enable, --disable, --label, --expires-in, ...; see --help')
@@ -67,7 +69,7 @@ async function readChanges(settings: Settings): Promise<Readonly<Record<string, 
   return changes
 }
 
-function optional(name: string, value: string | null | undefined): Readonly<Record<string, unknown>> {
+function optional(name: string, value: unknown): Readonly<Record<string, unknown>> {
   return value === undefined ? {} : { [name]: value }
 }
 

@@ -5,7 +5,7 @@ import { type ListedToken, readListedToken, readOldStatus } from './read-answers
 import { cell, jsonText, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 
-const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'RULES']
+const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'RULES', 'POLICY']
 
 /** `linksocks token list`; of an older server what its status says. */
 export async function listTokens({ api, settings, io }: Task): Promise<void> {
@@ -51,6 +51,7 @@ export function tokenTable(tokens: readonly ListedToken[], whole: boolean, colum
     `${token.port ?? NONE}${token.port_error ? ' (closed)' : ''}`,
     cell(token.expires_at),
     `${token.rules_count ?? NONE}`,
+    token.has_policy == null ? NONE : token.has_policy ? 'yes' : 'no',
   ])
   return renderTable(HEADINGS, rows, columns)
 }

@@ -1,7 +1,7 @@
 import { Option } from 'commander'
 import { LinkSocksError } from '../../errors.js'
 import { readSecretFile } from './files.js'
-import { type Flag, longName } from './flags.js'
+import { type Flag, IN_ORDER, longName, type Occurrence } from './flags.js'
 import { parseBoolean, parseText } from './values.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -48,6 +48,15 @@ export class Settings {
   /** Every occurrence of a repeatable flag, in order. */
   values<T>(flag: Flag, parse: (text: string) => T): readonly T[] {
     return this.#texts(flag).map(({ name, text }) => named(name, () => parse(text)))
+  }
+
+  /** Every occurrence of several flags, in the order of the command line. @param flags that are {@link Flag.ordered} */
+  inOrder<T>(flags: readonly Flag[], parse: (text: string, flag: Flag) => T): readonly T[] {
+    const occurrences = (this.#values[IN_ORDER] ?? []) as readonly Occurrence[]
+    return occurrences.flatMap(([name, text]) => {
+      const flag = flags.find((one) => longName(one) === name)
+      return flag === undefined ? [] : [named(name, () => parse(text, flag))]
+    })
   }
 
   /** A flag without a value, or its variable. */

@@ -23,9 +23,17 @@ export interface Flag {
   readonly choices?: readonly string[]
   /** May be given several times. */
   readonly repeatable?: boolean
+  /** Its places among all flags with this mark are kept, besides its texts. */
+  readonly ordered?: boolean
   /** Accepted, but not worth a line in `--help`. */
   readonly hidden?: boolean
 }
+
+/** Where the occurrences of {@link Flag.ordered} flags are among the values of a command line: no flag has a blank in its name. */
+export const IN_ORDER = 'in order'
+
+/** One of them: the long name of the flag, and its text. */
+export type Occurrence = readonly [name: string, text: string]
 
 /** `--socks-port` of `-p, --socks-port <port>`. */
 export function longName(flag: Flag): string {

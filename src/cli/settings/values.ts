@@ -32,7 +32,7 @@ export function invalid(expected: string, text?: string): LinkSocksError {
 
 /** A whole decimal number from `min` to `max`. */
 export function parseInteger(text: string, min: number, max: number, what = 'a number'): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
   if (!(value >= min && value <= max)) throw invalid(`${what} from ${min} to ${max}`, text)
   return value
 }

@@ -1,0 +1,110 @@
+import { HOST_LISTS } from '../../policy/host-entry.js'
+import type { Flag } from '../settings/flags.js'
+
+const POLICY_GROUP = 'Policy:'
+
+export const ALLOW: Flag = {
+  flags: '--allow <rule>',
+  help: `let it reach this: HOST[:PORTS][/tcp|/udp]; HOST: name, *.suffix, CIDR, IP, A-B, ${HOST_LISTS.join(', ')}, nothing or * for any, IPv6 in brackets; PORTS: 443 or 22,8000-8999; may be repeated, the first rule that fits decides`,
+  group: POLICY_GROUP,
+  repeatable: true,
+  ordered: true,
+}
+export const DENY: Flag = {
+  flags: '--deny <rule>',
+  help: 'refuse this; as --allow, and in one order with it',
+  group: POLICY_GROUP,
+  repeatable: true,
+  ordered: true,
+}
+export const DEFAULT_ALLOW: Flag = {
+  flags: '--default-allow',
+  help: 'let it reach what no rule speaks of; without either default it may where there is no --allow',
+  group: POLICY_GROUP,
+}
+export const DEFAULT_DENY: Flag = {
+  flags: '--default-deny',
+  help: 'refuse what no rule speaks of',
+  group: POLICY_GROUP,
+}
+export const MAX_STREAMS: Flag = {
+  flags: '--max-streams <count>',
+  help: 'TCP connections and UDP associations at a time',
+  group: POLICY_GROUP,
+}
+export const MAX_CLIENTS: Flag = {
+  flags: '--max-clients <count>',
+  help: 'clients at a time',
+  group: POLICY_GROUP,
+}
+export const CONNECTS_PER_MINUTE: Flag = {
+  flags: '--connects-per-minute <count>',
+  help: 'TCP connections and UDP associations that may begin in any minute',
+  group: POLICY_GROUP,
+}
+export const SOURCE: Flag = {
+  flags: '--source <address>',
+  help: 'take its clients from here alone: CIDR, IP, A-B or 192.168.1.1-255; may be repeated',
+  group: POLICY_GROUP,
+  repeatable: true,
+}
+export const HOURS: Flag = {
+  flags: '--hours <time>',
+  help: "let it be used at these times alone: [DAYS] FROM-TO [ZONE], such as 'mon-fri 08:00-18:00 Europe/Berlin', in UTC without a zone; may be repeated",
+  group: POLICY_GROUP,
+  repeatable: true,
+}
+export const NO_EGRESS: Flag = {
+  flags: '--no-egress',
+  help: 'take all rules of --allow and --deny away, and the default',
+  group: POLICY_GROUP,
+}
+export const NO_MAX_STREAMS: Flag = {
+  flags: '--no-max-streams',
+  help: 'lift the limit of --max-streams',
+  group: POLICY_GROUP,
+}
+export const NO_MAX_CLIENTS: Flag = {
+  flags: '--no-max-clients',
+  help: 'lift the limit of --max-clients',
+  group: POLICY_GROUP,
+}
+export const NO_CONNECTS_PER_MINUTE: Flag = {
+  flags: '--no-connects-per-minute',
+  help: 'lift the limit of --connects-per-minute',
+  group: POLICY_GROUP,
+}
+export const NO_SOURCES: Flag = {
+  flags: '--no-sources',
+  help: 'take its clients from anywhere',
+  group: POLICY_GROUP,
+}
+export const NO_HOURS: Flag = { flags: '--no-hours', help: 'let it be used at any time', group: POLICY_GROUP }
+export const NO_POLICY: Flag = { flags: '--no-policy', help: 'lift all limits of its policy', group: POLICY_GROUP }
+export const PROTOCOL: Flag = {
+  flags: '--protocol <protocol>',
+  help: 'what would be used: tcp or udp',
+  group: POLICY_GROUP,
+  fallback: 'tcp',
+  choices: ['tcp', 'udp'],
+}
+
+/** Those that say where a token leads. */
+export const EGRESS_FLAGS: readonly Flag[] = [ALLOW, DENY, DEFAULT_ALLOW, DEFAULT_DENY]
+export const POLICY_FLAGS: readonly Flag[] = [
+  ...EGRESS_FLAGS,
+  MAX_STREAMS,
+  MAX_CLIENTS,
+  CONNECTS_PER_MINUTE,
+  SOURCE,
+  HOURS,
+]
+export const NO_POLICY_FLAGS: readonly Flag[] = [
+  NO_EGRESS,
+  NO_MAX_STREAMS,
+  NO_MAX_CLIENTS,
+  NO_CONNECTS_PER_MINUTE,
+  NO_SOURCES,
+  NO_HOURS,
+  NO_POLICY,
+]
