@@ -5,10 +5,10 @@ import { MAX_ACCESS_RULES } from '../exit/dial/access-rules.js'
 import { REMOTE_TEXT_LIMIT, remoteText } from '../log.js'
 import { MAX_ADDRESS_ENTRY_LENGTH } from '../policy/address-range.js'
 import type { AccessRule } from '../ports.js'
-import { type Answer, json, Refusal } from './answers.js'
-import type { JsonObject } from './body.js'
 import { noQuery } from './fields.js'
-import { parseBody } from './parse.js'
+import { type Answer, json, Refusal } from './request/answers.js'
+import type { JsonObject } from './request/body.js'
+import { parseBody } from './request/parse.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 
 const RULES_ERROR = `rules must be a list of at most ${MAX_ACCESS_RULES}, each {"addrs":[...],"ports":[...]}`

@@ -1,9 +1,9 @@
 /** Clients: the programs that are connected, or suspended and may come back. */
 import * as v from 'valibot'
 import type { ClientInfo } from '../relay/observe/client-info.js'
-import { json, noContent } from './answers.js'
 import { count, noQuery, publicId, time } from './fields.js'
 import { pageAnswer, pageFields, pageQuery, pageQueryOf } from './paging.js'
+import { json, noContent } from './request/answers.js'
 import type { Route, RouteContext } from './route.js'
 import { formatTime } from './timestamp.js'
 

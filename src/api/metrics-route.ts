@@ -1,4 +1,4 @@
-import { plainText, Refusal } from './answers.js'
+import { plainText, Refusal } from './request/answers.js'
 import type { Route } from './route.js'
 
 export const METRICS_PATH = '/metrics'

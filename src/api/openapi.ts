@@ -1,9 +1,9 @@
 /** The OpenAPI document, made from the routes and the schemas that check requests. */
 import { toJsonSchema } from '@valibot/to-json-schema'
 import type * as v from 'valibot'
-import { failureSchema, json } from './answers.js'
-import { MAX_BODY_BYTES } from './body.js'
 import { noQuery } from './fields.js'
+import { failureSchema, json } from './request/answers.js'
+import { MAX_BODY_BYTES } from './request/body.js'
 import type { Route } from './route.js'
 
 type Json = Readonly<Record<string, unknown>>

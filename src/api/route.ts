@@ -1,9 +1,9 @@
 /** What a route is. Each file of a resource has functions that make its routes, with their schemas above them. */
 import type * as v from 'valibot'
 import type { RelayAdmin } from '../relay/admin.js'
-import type { Answer } from './answers.js'
 import type { Audit } from './audit.js'
 import type { KeyHolder } from './keys.js'
+import type { Answer } from './request/answers.js'
 
 /** What a request needs: nothing, any key, or a key that may change things; `metrics`: any key, or the one of the metrics. */
 export type Access = 'open' | 'metrics' | 'read' | 'full'

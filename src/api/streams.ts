@@ -1,9 +1,9 @@
 /** Streams: the connections and UDP associations that run through the relay. */
 import * as v from 'valibot'
 import type { StreamInfo } from '../relay/observe/streams.js'
-import { type Answer, json } from './answers.js'
 import { count, idOf, proxyProtocol, publicId, queryOf, time } from './fields.js'
 import { pageAnswer, pageFields, pageParameters, pageQueryOf } from './paging.js'
+import { type Answer, json } from './request/answers.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { formatTime } from './timestamp.js'
 

@@ -4,8 +4,6 @@ import { MAX_STR8_BYTES } from '../protocol/limits.js'
 import { PLAIN_TEXT } from '../protocol/text.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { accessRules, foldName, foldRules, rulesOf } from './access.js'
-import { type Answer, json, Refusal } from './answers.js'
-import { type JsonObject, MAX_TOKEN_BODY_BYTES } from './body.js'
 import {
   credential,
   documentedPlain,
@@ -16,11 +14,13 @@ import {
   PAIR_ERROR,
   port,
 } from './fields.js'
-import { parse, parseBody } from './parse.js'
-import { decodeSegment } from './path.js'
-import { policyOf, policySchema, policyText } from './policy.js'
+import { type Answer, json, Refusal } from './request/answers.js'
+import { type JsonObject, MAX_TOKEN_BODY_BYTES } from './request/body.js'
+import { parse, parseBody } from './request/parse.js'
+import { decodeSegment } from './request/path.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { parseTime } from './timestamp.js'
+import { policyOf, policySchema, policyText } from './token-policy.js'
 
 const tokenError = (field: string) => `${field} must be a string of 1 to 255 bytes of UTF-8 without control characters`
 const FLAG_ERROR = 'allow_manage_connector must be true or false'

@@ -2,8 +2,6 @@
 import * as v from 'valibot'
 import type { TokenChange, TokenInfo } from '../relay/tokens/token-spec.js'
 import { rulesView, shownRules } from './access.js'
-import { type Answer, json, noContent, Refusal } from './answers.js'
-import { MAX_TOKEN_BODY_BYTES } from './body.js'
 import {
   changedPair,
   count,
@@ -20,10 +18,12 @@ import {
 } from './fields.js'
 import { type ShowToken, showTokenTo } from './mask.js'
 import { pageAnswer, pageFields, pageQuery, pageQueryOf } from './paging.js'
-import { parseBody } from './parse.js'
-import { policyChangeOf, policySchema, policyText, policyView } from './policy.js'
+import { type Answer, json, noContent, Refusal } from './request/answers.js'
+import { MAX_TOKEN_BODY_BYTES } from './request/body.js'
+import { parseBody } from './request/parse.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { formatTime, parseTime } from './timestamp.js'
+import { policyChangeOf, policySchema, policyText, policyView } from './token-policy.js'
 
 const commonFields = {
   id: publicId,

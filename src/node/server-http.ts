@@ -1,7 +1,7 @@
-import { Refusal } from '../api/answers.js'
 import { type Api, type ApiContext, createApi } from '../api/api.js'
 import type { ApiKey } from '../api/keys.js'
 import { METRICS_PATH, metricsAnswer } from '../api/metrics-route.js'
+import { Refusal } from '../api/request/answers.js'
 import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import type { Logger } from '../log.js'
 import type { AbortOptions, SocketAddress } from '../ports.js'

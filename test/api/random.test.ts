@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { failureSchema } from '../../src/api/answers.js'
+import { failureSchema } from '../../src/api/request/answers.js'
 import { codePoint } from '../support/code-point.js'
 import { createFixture, createRequest, expectJson, KEY } from './fixture.js'
 

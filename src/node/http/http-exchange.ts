@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Refusal } from '../../api/answers.js'
+import { Refusal } from '../../api/request/answers.js'
 import { requestBody } from './http-body.js'
 
 /** How long a client may leave an answer unread. */

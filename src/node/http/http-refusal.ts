@@ -1,6 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { failureBody, type Refusal } from '../../api/answers.js'
+import { failureBody, type Refusal } from '../../api/request/answers.js'
 
 /*
  * Writes refusals that never reach the API's handler: what no Request can hold, a refused upgrade, a broken request. The

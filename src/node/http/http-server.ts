@@ -8,7 +8,7 @@ import {
 import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { socketIp } from '../../address.js'
-import { Refusal } from '../../api/answers.js'
+import { Refusal } from '../../api/request/answers.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
 import type { AbortOptions, SocketAddress } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { Refusal } from '../../../src/api/answers.js'
+import { Refusal } from '../../../src/api/request/answers.js'
 import { silentLogger } from '../../../src/log.js'
 import {
   type HttpServer,

@@ -2,12 +2,12 @@
 import * as v from 'valibot'
 import { MAX_PORT, targetProblem } from '../address.js'
 import type { Target } from '../ports.js'
-import { type Answer, json, Refusal } from './answers.js'
-import { MAX_TOKEN_BODY_BYTES } from './body.js'
 import { count, noQuery, publicId } from './fields.js'
-import { objectOf, PATH, parseBody } from './parse.js'
-import { policyOf, policySchema } from './policy.js'
+import { type Answer, json, Refusal } from './request/answers.js'
+import { MAX_TOKEN_BODY_BYTES } from './request/body.js'
+import { objectOf, PATH, parseBody } from './request/parse.js'
 import type { Exchange, Route, RouteContext } from './route.js'
+import { policyOf, policySchema } from './token-policy.js'
 
 const TARGET_ERROR = `target must be host:port with a port from 1 to ${MAX_PORT}, IPv6 in brackets`
 

@@ -1,6 +1,6 @@
 /** Checks what a request brings against a schema; the first fault is the answer. */
 import * as v from 'valibot'
-import { remoteText } from '../log.js'
+import { remoteText } from '../../log.js'
 import { Refusal } from './answers.js'
 import { type JsonObject, readJsonObject } from './body.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { LinkSocksError } from '../../src/errors.js'
-import { createFixture, expectJson, failure } from './fixture.js'
+import { LinkSocksError } from '../../../src/errors.js'
+import { createFixture, expectJson, failure } from '../fixture.js'
 
 describe('a failure', () => {
   it.each([

@@ -8,14 +8,14 @@ import { HOST_LISTS } from '../policy/host-entry.js'
 import { MAX_HOURS, WEEKDAYS } from '../policy/opening-hours.js'
 import type { EgressRule, PolicyHours, TokenPolicy } from '../ports.js'
 import type { PolicyChange } from '../relay/tokens/token-spec.js'
-import { objectOf, PATH } from './parse.js'
+import { objectOf, PATH } from './request/parse.js'
 
 const PORT_ERROR = `${PATH} must be a port from 1 to ${MAX_PORT}, or two of them as [low, high]`
 const ACTION_ERROR = `${PATH} must be allow or deny`
 const PROTOCOL_ERROR = `${PATH} must be tcp or udp`
 const NUMBER_ERROR = `${PATH} must be an integer from 0 to ${MAX_POLICY_NUMBER}`
 
-/** A list of at least one: an empty one could be meant as none and as any. */
+/** A list of at least one: nobody knows whether an empty one means nothing or anything. */
 const listOf = <Item extends v.GenericSchema>(item: Item, what: string, most: number) =>
   v.pipe(
     v.array(item, `${PATH} must be a list of ${what}`),

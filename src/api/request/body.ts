@@ -1,6 +1,6 @@
 /** Reads request bodies within their limit. */
-import { KIB } from '../protocol/limits.js'
-import { MAX_RECORD_BYTES } from '../relay/tokens/token-record.js'
+import { KIB } from '../../protocol/limits.js'
+import { MAX_RECORD_BYTES } from '../../relay/tokens/token-record.js'
 import { Refusal } from './answers.js'
 
 /** Largest body of most requests; a longer one is answered 413 and not read on. */

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest'
 
-import { Refusal } from '../../src/api/answers.js'
-import { announcedTooLarge, MAX_BODY_BYTES, MAX_TOKEN_BODY_BYTES, readJsonObject } from '../../src/api/body.js'
-import { createRequest, streamOf } from './fixture.js'
+import { Refusal } from '../../../src/api/request/answers.js'
+import {
+  announcedTooLarge,
+  MAX_BODY_BYTES,
+  MAX_TOKEN_BODY_BYTES,
+  readJsonObject,
+} from '../../../src/api/request/body.js'
+import { createRequest, streamOf } from '../fixture.js'
 
 const post = (body: unknown, headers: Record<string, string> = {}) => createRequest('POST', body, headers)
 const bytes = (text: string) => new TextEncoder().encode(text)

@@ -1,5 +1,5 @@
 /** How failures of the relay are answered. */
-import { type ErrorCode, LinkSocksError } from '../errors.js'
+import { type ErrorCode, LinkSocksError } from '../../errors.js'
 import { Refusal } from './answers.js'
 
 /** Status and text for an error of RelayAdmin; without a text the error's own message is the answer. */

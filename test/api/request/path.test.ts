@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { decodeSegment } from '../../src/api/path.js'
-import { codePoint } from '../support/code-point.js'
+import { decodeSegment } from '../../../src/api/request/path.js'
+import { codePoint } from '../../support/code-point.js'
 
 describe('decodeSegment', () => {
   it('agrees with decodeURIComponent on everything encodeURIComponent makes', () => {
