@@ -11,6 +11,11 @@ import { type ClientCommand, clientFlags } from '../../src/cli/settings/client-f
 import { type Flag, longName } from '../../src/cli/settings/flags.js'
 import { SERVER_FLAGS } from '../../src/cli/settings/server-flags.js'
 import { readText } from '../project/support.js'
+import { readMarkdown } from './markdown.js'
+import { commandsOf, DocumentSession } from './session.js'
+
+/** What the page calls every token. */
+const SHOWN_ID = '0123456789abcdef01234567'
 
 const COMMANDS: readonly ClientCommand[] = ['client', 'provider', 'connector']
 
@@ -80,5 +85,30 @@ describe('docs/cli.md', () => {
       ({ variable }) => variable ?? [],
     )
     for (const variable of [...all, 'LINKSOCKS_MODE']) expect(markdown).toContain(`\`${variable}\``)
+  })
+
+  it('shows policies with the answers they get', async () => {
+    const blocks = readMarkdown(markdown).blocks.filter(({ headings }) => headings.includes('Policies'))
+    const session = await DocumentSession.open()
+    try {
+      await session.run("printf '%s' key-of-the-test > api-key")
+      await session.run('linksocks server --api-key-file ./api-key')
+      await session.run('export LINKSOCKS_API_URL=http://relay.example.com:8765 LINKSOCKS_API_KEY_FILE=./api-key')
+      let id = ''
+      let answer = ''
+      for (const block of blocks) {
+        if (block.language !== 'sh') {
+          expect(answer.trimEnd(), `line ${block.line}`).toBe(block.text)
+          continue
+        }
+        answer = ''
+        for (const command of commandsOf(block)) answer += await session.run(command.replaceAll(SHOWN_ID, id))
+        id ||= /\b[\da-f]{24}\b/.exec(answer)?.[0] ?? ''
+      }
+      expect(id).not.toBe('')
+      expect(answer.trimEnd().split('\n').at(-1)).toMatch(/ no$/)
+    } finally {
+      await session.close()
+    }
   })
 })

@@ -224,7 +224,7 @@ describe.each(['docs/http-api.md', 'docs/zh/http-api.md'])('%s', (name) => {
     })
     const withoutExample = there.filter((call) => {
       const [method, path = ''] = call.split(' ')
-      const pattern = new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}$/, '[^/]+')}$`)
+      const pattern = new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/, '[^/]+')}$`)
       return !shown.some(([other, wire]) => other === method && pattern.test(wire))
     })
     expect(withoutExample).toEqual([])

@@ -211,6 +211,15 @@ describe('EgressRules, limits and mistakes', () => {
     )
   })
 
+  it('takes names of 253 characters, a final dot not counted, and no longer ones', () => {
+    const name = [...Array<string>(3).fill('x'.repeat(63)), 'x'.repeat(61)].join('.')
+    expect(name).toHaveLength(253)
+    for (const host of [name, `${name}.`, `*.${name}`]) new EgressRules([{ action: 'deny', hosts: [host] }])
+    expect(() => new EgressRules([{ action: 'deny', hosts: [`${name}x`] }])).toThrow(
+      'is no address, name, *.suffix or list',
+    )
+  })
+
   it(`takes ${MAX_EGRESS_RULES} rules, ${MAX_EGRESS_ENTRIES} hosts and as many ports, and no more`, () => {
     const rules = (count: number, rule: EgressRule): EgressRule[] => Array.from({ length: count }, () => rule)
     const pair: EgressRule = { action: 'allow', hosts: ['10.0.0.1', 'a.example'], ports: [1, 2] }

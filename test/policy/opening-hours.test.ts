@@ -136,4 +136,13 @@ describe('OpeningHours.of()', () => {
     expect(OpeningHours.of(Array(MAX_HOURS).fill(OFFICE))).toBeInstanceOf(OpeningHours)
     expect(OpeningHours.of(Array(MAX_HOURS + 1).fill(OFFICE))).toBe('at most 100 times')
   })
+
+  it('knows further time zones when there are more than it keeps ready', () => {
+    const spelled = (n: number): string =>
+      [...'europe/berlin'].map((letter, at) => ((n >> at) & 1 ? letter.toUpperCase() : letter)).join('')
+    const names = new Set(Array.from({ length: 4_096 }, (_, n) => spelled(n)))
+    const many = [...names].slice(0, 1_001).map((zone) => hours({ from: '08:00', to: '09:00', zone }))
+    const time = at('2026-01-05T07:30:00Z')
+    expect(many.every((one) => one.isOpen(time) && !one.isOpen(time - 3_600_000))).toBe(true)
+  })
 })

@@ -1,12 +1,11 @@
 /** Reads request bodies within their limit. */
 import { KIB } from '../../protocol/limits.js'
-import { MAX_RECORD_BYTES } from '../../relay/tokens/token-record.js'
 import { Refusal } from './answers.js'
 
 /** Largest body of most requests; a longer one is answered 413 and not read on. */
 export const MAX_BODY_BYTES = 64 * KIB
 /** Largest body that may hold rules and a policy: as much as a token may have in the store. */
-export const MAX_TOKEN_BODY_BYTES = MAX_RECORD_BYTES
+export const MAX_TOKEN_BODY_BYTES = 256 * KIB
 
 export type JsonObject = Readonly<Record<string, unknown>>
 

@@ -7,6 +7,7 @@ import {
   MAX_TOKEN_BODY_BYTES,
   readJsonObject,
 } from '../../../src/api/request/body.js'
+import { MAX_RECORD_BYTES } from '../../../src/relay/tokens/token-record.js'
 import { createRequest, streamOf } from '../fixture.js'
 
 const post = (body: unknown, headers: Record<string, string> = {}) => createRequest('POST', body, headers)
@@ -71,6 +72,7 @@ describe('readJsonObject', () => {
   })
 
   it('reads as much as the caller allows', async () => {
+    expect(MAX_TOKEN_BODY_BYTES).toBe(MAX_RECORD_BYTES)
     expect(await readJsonObject(post(objectOf(MAX_TOKEN_BODY_BYTES)), MAX_TOKEN_BODY_BYTES)).toHaveProperty('a')
     const over = readJsonObject(post(objectOf(MAX_TOKEN_BODY_BYTES + 1)), MAX_TOKEN_BODY_BYTES)
     expect(await over).toMatchObject({ status: 413, error: 'request body is larger than 262144 bytes' })
