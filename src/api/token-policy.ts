@@ -6,7 +6,7 @@ import { MAX_POLICY_NUMBER } from '../policy/compiled-policy.js'
 import { MAX_EGRESS_RULES } from '../policy/egress-rules.js'
 import { HOST_LISTS } from '../policy/host-entry.js'
 import { MAX_HOURS, WEEKDAYS } from '../policy/opening-hours.js'
-import type { EgressRule, PolicyHours, TokenPolicy } from '../ports.js'
+import type { EgressRule, PolicyHours, TokenPolicy } from '../policy-fields.js'
 import type { PolicyChange } from '../relay/tokens/token-spec.js'
 import { objectOf, PATH } from './request/parse.js'
 

@@ -7,7 +7,7 @@ import type { ConnectMessage } from '../protocol/messages.js'
 import { decodePolicy, policyRef } from '../protocol/policy-message.js'
 
 /** Policies that one server may have given at a time; what names one more is refused. */
-export const MAX_RECEIVED_POLICIES = 100_000
+export const MAX_RECEIVED_POLICIES = 4_096
 
 /** A policy that could not be read: nothing is allowed by it. */
 const BROKEN = 'broken'

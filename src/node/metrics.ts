@@ -158,6 +158,9 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
   counter('channels_opened_total', 'Streams that were answered', STREAM_LABELS, (set) =>
     setEach(relay.statistics.channelsOpened, STREAM_LABELS, set),
   )
+  counter('policy_refusals_total', 'What policies of tokens refused', ['reason'], (set) =>
+    setEach(relay.statistics.policyRefusals, ['reason'], set),
+  )
   counter('authentication_failures_total', 'Wrong tokens, API keys and passwords of proxy ports', ['kind'], (set) => {
     for (const [kind, count] of Object.entries(attempts.counts)) set({ kind }, count)
   })

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import type { TokenPolicy } from '../ports.js'
+import type { TokenPolicy } from '../policy-fields.js'
 import { AddressList } from './address-list.js'
 import { EgressRules } from './egress-rules.js'
 import { OpeningHours } from './opening-hours.js'

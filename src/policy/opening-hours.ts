@@ -1,5 +1,5 @@
 import { remoteText } from '../log.js'
-import type { PolicyHours, Weekday } from '../ports.js'
+import type { PolicyHours, Weekday } from '../policy-fields.js'
 import { MAX_SHOWN } from './address-range.js'
 
 /** Times in one policy. */

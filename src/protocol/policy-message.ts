@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../errors.js'
-import type { EgressRule, TokenPolicy } from '../ports.js'
+import type { EgressRule, TokenPolicy } from '../policy-fields.js'
 import { ByteReader, ByteWriter } from './bytes.js'
 import { MESSAGE_HEADER_BYTES, MessageType, PROTOCOL_VERSION } from './message-types.js'
 import { decodeUtf8, encodeUtf8 } from './text.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_EGRESS_RULES } from '../../src/policy/egress-rules.js'
-import type { TokenPolicy } from '../../src/ports.js'
+import type { TokenPolicy } from '../../src/policy-fields.js'
 import type { PolicyChange } from '../../src/relay/tokens/token-spec.js'
 import { createFixture, createRequest, expectJson, failure, KEY, tokenInfo } from './fixture.js'
 

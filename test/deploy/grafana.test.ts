@@ -17,6 +17,7 @@ counter sent_bytes_total role
 counter dials_total mode rep
 histogram dial_duration_seconds mode
 counter authentication_failures_total kind
+counter policy_refusals_total reason
 gauge queue_bytes kind
 histogram event_loop_delay_seconds
 gauge event_streams

@@ -40,7 +40,7 @@ async function busyServer() {
     metricsKey: KEY,
     apiKey: 'key',
     tokens: [
-      { type: 'forward', token: 'F' },
+      { type: 'forward', token: 'F', policy: { egress: [{ action: 'deny', hosts: ['192.0.2.1'] }] } },
       { type: 'reverse', token: 'R', port: socks, ...login },
       { type: 'connector', token: 'C', reverseToken: 'R' },
     ],
@@ -77,6 +77,7 @@ describe('/metrics of a server with traffic', () => {
     const { port, url, echo, socks, forward } = await busyServer()
     expect(await exchange(await forward.dial(LOOPBACK, echo), 'over')).toBe('over')
     await expect(forward.dial(LOOPBACK, await freePort())).rejects.toThrow()
+    await expect(forward.dial('192.0.2.1', 1)).rejects.toThrow()
     await socksRequest(socks, { host: LOOPBACK, port: echo }, { credentials: ['user', 'wrong'] })
     await httpTunnel(socks, `${LOOPBACK}:${echo}`)
     await fetch(`http://${LOOPBACK}:${port}/api/status`, { headers: { 'x-api-key': 'wrong' } })
@@ -106,7 +107,10 @@ describe('/metrics of a server with traffic', () => {
       'dials_total{mode="forward",rep="5"}': 1,
       'dials_total{mode="reverse",rep="0"}': 2,
       'dials_total{mode="agent",rep="0"}': 1,
-      'dial_duration_seconds_count{mode="forward"}': 3,
+      'dials_total{mode="forward",rep="2"}': 1,
+      'dial_duration_seconds_count{mode="forward"}': 4,
+      'policy_refusals_total{reason="egress"}': 1,
+      'policy_refusals_total{reason="hours"}': 0,
       'authentication_failures_total{kind="token"}': 1,
       'authentication_failures_total{kind="api_key"}': 1,
       'authentication_failures_total{kind="socks"}': 1,

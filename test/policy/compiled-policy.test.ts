@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AddressList, MAX_ADDRESS_LIST } from '../../src/policy/address-list.js'
 import { CompiledPolicy, compiledPolicy } from '../../src/policy/compiled-policy.js'
-import type { TokenPolicy } from '../../src/ports.js'
+import type { TokenPolicy } from '../../src/policy-fields.js'
 
 describe('compiledPolicy()', () => {
   it('is none for a policy that sets no limit', () => {

@@ -1,4 +1,4 @@
-import type { EgressRule } from '../../src/ports.js'
+import type { EgressRule } from '../../src/policy-fields.js'
 
 /** What a rule may have here: names, networks and single addresses of IPv4 as text. */
 export interface Asked {

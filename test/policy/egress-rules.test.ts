@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DEPENDS, EgressRules, MAX_EGRESS_ENTRIES, MAX_EGRESS_RULES } from '../../src/policy/egress-rules.js'
-import type { EgressRule } from '../../src/ports.js'
+import type { EgressRule } from '../../src/policy-fields.js'
 import { oracle } from './egress-oracle.js'
 
 const allow = (...hosts: string[]): EgressRule => ({ action: 'allow', hosts })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MAX_HOURS, OpeningHours } from '../../src/policy/opening-hours.js'
-import type { PolicyHours } from '../../src/ports.js'
+import type { PolicyHours } from '../../src/policy-fields.js'
 
 function hours(...list: PolicyHours[]): OpeningHours {
   const made = OpeningHours.of(list)

@@ -4,7 +4,7 @@ import { LinkSocksError } from '../../errors.js'
 import { AddressList } from '../../policy/address-list.js'
 import { hostEntries } from '../../policy/host-entry.js'
 import { OpeningHours, WEEKDAYS } from '../../policy/opening-hours.js'
-import type { EgressRule, PolicyHours, Weekday } from '../../ports.js'
+import type { EgressRule, PolicyHours, Weekday } from '../../policy-fields.js'
 import { invalid } from '../settings/values.js'
 
 const RULE_FORM =

@@ -1,5 +1,6 @@
 import { LinkSocksError } from '../../errors.js'
-import type { AccessRule, EgressRule, PolicyHours, ServerAccessRules, TokenPolicy, TokenRecord } from '../../ports.js'
+import type { EgressRule, PolicyHours, TokenPolicy } from '../../policy-fields.js'
+import type { AccessRule, ServerAccessRules, TokenRecord } from '../../ports.js'
 import { KIB } from '../../protocol/limits.js'
 import { decodeUtf8, encodeUtf8 } from '../../protocol/text.js'
 import { ID_TEXT } from './token-text.js'

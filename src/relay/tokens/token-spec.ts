@@ -1,4 +1,5 @@
-import type { AccessRule, ProxyProtocol, TokenPolicy } from '../../ports.js'
+import type { TokenPolicy } from '../../policy-fields.js'
+import type { AccessRule, ProxyProtocol } from '../../ports.js'
 
 interface CommonTokenSpec {
   /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { Rep } from '../../../src/protocol/rep.js'
 import { HOURS_LOOK_MS } from '../../../src/relay/tokens/token-policies.js'
 import { settle } from '../../support/manual-clock.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { MessageType } from '../../../src/protocol/messages.js'
 import { countOf, idOf, joinResumable, lose, wentOn } from '../admission/resume-peers.js'
 import { type JoinOptions, type Peer, uuid, World } from '../world.js'

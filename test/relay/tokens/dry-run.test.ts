@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import type { DryRunResult } from '../../../src/relay/tokens/dry-run.js'
 import type { TokenSpec } from '../../../src/relay/tokens/token-spec.js'
 import { World } from '../world.js'

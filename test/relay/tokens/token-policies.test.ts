@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { EgressRule, TokenPolicy } from '../../../src/ports.js'
+import type { EgressRule, TokenPolicy } from '../../../src/policy-fields.js'
 import { MAX_RECORD_BYTES } from '../../../src/relay/tokens/token-record.js'
 import type { PolicyChange, TokenSpec } from '../../../src/relay/tokens/token-spec.js'
 import { World } from '../world.js'

@@ -1,0 +1,48 @@
+/** What a policy of a token says: as the library takes it, and as it is stored. */
+
+/**
+ * One rule of a token's policy about where it leads. It speaks of a destination that has one of its hosts, one of its ports and its
+ * protocol; of those that speak of it the first decides.
+ */
+export interface EgressRule {
+  readonly action: 'allow' | 'deny'
+  /**
+   * CIDR, IP text, `A-B` of two IPs, `192.168.1.1-255` of a last octet, a name, `*.suffix` for all names below it, or a list:
+   * `@private`, `@loopback`, `@metadata`. @default any host
+   */
+  readonly hosts?: readonly string[] | undefined
+  /** A port, or the first and the last of several. @default any port */
+  readonly ports?: readonly (number | readonly [number, number])[] | undefined
+  /** @default both */
+  readonly protocol?: 'tcp' | 'udp' | undefined
+}
+
+export type Weekday = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun'
+
+/** When a token may be used, in the local time of a zone. */
+export interface PolicyHours {
+  /** On which the time begins. @default every day */
+  readonly days?: readonly Weekday[] | undefined
+  /** `HH:MM`. */
+  readonly from: string
+  /** `HH:MM`, up to 24:00, and not included. Before `from` it is one of the next day. */
+  readonly to: string
+  /** A name of the IANA database. @default UTC */
+  readonly zone?: string | undefined
+}
+
+/** What a token may be used for: where it leads, from where, when, and how many at a time. Absent fields set no limit. */
+export interface TokenPolicy {
+  readonly egress?: readonly EgressRule[] | undefined
+  /** What holds for a destination of which no rule speaks. @default `deny` where a rule allows, else `allow` */
+  readonly egressDefault?: 'allow' | 'deny' | undefined
+  /** TCP connections and UDP associations at a time. */
+  readonly maxStreams?: number | undefined
+  /** Client instances at a time. */
+  readonly maxClients?: number | undefined
+  /** TCP connections and UDP associations that may be asked for in any minute. */
+  readonly connectsPerMinute?: number | undefined
+  /** Addresses that its clients come from: CIDR, IP text or a range. */
+  readonly sources?: readonly string[] | undefined
+  readonly hours?: readonly PolicyHours[] | undefined
+}
