@@ -129,7 +129,8 @@ describe('the API', () => {
       ['POST', 'token', { type: 'connector', reverse_token: 'nobody' }, 404],
       ['DELETE', 'token/nobody', undefined, 404],
       ['PUT', 'token', {}, 405],
-      ['POST', 'token', { type: 'forward', token: 'x'.repeat(70_000) }, 413],
+      ['POST', 'token', { type: 'forward', token: 'x'.repeat(270_000) }, 413],
+      ['DELETE', 'token', { token: 'x'.repeat(70_000) }, 413],
       ['GET', 'nothing', undefined, 404],
     ]
     for (const [method, path, body, status] of calls) {
