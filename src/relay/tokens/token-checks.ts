@@ -34,6 +34,15 @@ export function traitsOf(
   return { label, expiresAt, enabled, access: accessOf(rules), policy: policyOf(policy) }
 }
 
+/** Of a stored token. @returns why it can't be used on this machine, which may lack the time zone of its hours */
+export function storedTraits(record: TokenRecord): TokenTraits | string {
+  try {
+    return traitsOf(record)
+  } catch (thrown) {
+    return LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID').message
+  }
+}
+
 function accessOf(rules: readonly AccessRule[] | undefined): AccessList | undefined {
   try {
     return accessList(rules)

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
-import type { Logger } from '../../log.js'
+import { type Logger, remoteText } from '../../log.js'
 import type { Clock, Crypto, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
 import { createProviders } from '../clients/providers.js'
 import type { Alarms } from '../observe/alarms.js'
@@ -7,7 +7,7 @@ import { newUse } from '../policies/policed-token.js'
 import { DormantTokens } from './dormant-tokens.js'
 import type { ServerAccess, ServerAccessChange } from './server-access.js'
 import type { SocksPorts } from './socks-ports.js'
-import { changedRecord, checkPort, credentialsOf, traitsOf } from './token-checks.js'
+import { changedRecord, checkPort, credentialsOf, storedTraits, traitsOf } from './token-checks.js'
 import type { TokenLifecycle } from './token-lifecycle.js'
 import { checkRecordSize } from './token-record.js'
 import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './token-spec.js'
@@ -230,19 +230,26 @@ export class TokenDesk {
   }
 
   #warnOfSleeping(record: TokenRecord): void {
-    const reason =
-      record.type === 'connector' && this.#tokens.find(record.token) === undefined
-        ? 'its reverse token is not there'
-        : 'the command line has a token of the same name'
-    this.#options.log.warn('token.dormant', { token: record.id, type: record.type, reason })
+    this.#options.log.warn('token.dormant', { token: record.id, type: record.type, reason: this.#whySleeping(record) })
   }
 
-  /** @returns `undefined` for a connector token without its reverse token */
+  #whySleeping(record: TokenRecord): string {
+    const problem = storedTraits(record)
+    if (typeof problem === 'string') return remoteText(problem)
+    const named = this.#tokens.find(record.token) !== undefined
+    return named || record.type !== 'connector'
+      ? 'the command line has a token of the same name'
+      : 'its reverse token is not there'
+  }
+
+  /** @returns `undefined` for a connector token without its reverse token, and for what this machine can't judge by */
   #awaken(record: TokenRecord): Token | undefined {
     const { id, createdAt, type } = record
+    const traits = storedTraits(record)
+    if (typeof traits === 'string') return undefined
     const base: TokenBase = {
       ...{ id, number: 0, token: record.token, source: 'api', createdAt },
-      traits: traitsOf(record),
+      traits,
       clients: new Set(),
       suspended: new Set(),
       use: newUse(),
