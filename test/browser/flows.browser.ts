@@ -303,6 +303,9 @@ describe.each(RELAYS)('the dashboard of %s', (_name, make) => {
     await page.getByRole('dialog').getByRole('button', { name: 'Add token' }).click()
     await page.getByRole('dialog', { name: 'Commands' }).getByRole('button', { name: 'Close' }).click()
     const target = await relay.carry('laptop-secret', 1_000)
+    // what is not on the page when it drains does not come any more
+    await goTo(page, 'Clients')
+    await rowOf(page, '127.0.0.1').waitFor()
     await goTo(page, 'Streams')
     await rowOf(page, target).waitFor()
     const failed = (list: string) =>
