@@ -74,6 +74,17 @@ describe('tokens of the store', () => {
     expect(store.asked).toEqual([])
   })
 
+  it('sleep where this machine can’t judge by their policy, and the others are there', async () => {
+    const policy = { hours: [{ from: '08:00', to: '18:00', zone: 'Europe/Atlantis' }] }
+    const scene = await restored([record('forward', 'timed', { policy }), record('forward', 'other')])
+    expect([seen(scene.world), dormant(scene.world)]).toEqual([
+      ['other api'],
+      ['policy: hours: there is no time zone "Europe/Atlantis"'],
+    ])
+    expect(isAdmitted(await scene.world.join('timed'))).toBe(false)
+    expect([...scene.store.records.values()]).toHaveLength(2)
+  })
+
   it('keep their ports from those that may have any', async () => {
     const records = [reverse('a', { port: 10_000 }), reverse('b', { port: 10_002 })]
     const { world } = await restored(records, [{ type: 'reverse', token: 'typed' }])
@@ -203,17 +214,6 @@ describe('a token of the command line', () => {
 })
 
 describe('a stored connector token without its reverse token', () => {
-  it('sleeps where this machine can’t judge by its policy, and the others are there', async () => {
-    const policy = { hours: [{ from: '08:00', to: '18:00', zone: 'Europe/Atlantis' }] }
-    const scene = await restored([record('forward', 'timed', { policy }), record('forward', 'other')])
-    expect([seen(scene.world), dormant(scene.world)]).toEqual([
-      ['other api'],
-      ['policy: hours: there is no time zone "Europe/Atlantis"'],
-    ])
-    expect(isAdmitted(await scene.world.join('timed'))).toBe(false)
-    expect([...scene.store.records.values()]).toHaveLength(2)
-  })
-
   it('sleeps, and gives way to whatever gets its name', async () => {
     const orphan = connector('member', 'gone')
     for (const spec of [
