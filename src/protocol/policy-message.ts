@@ -36,6 +36,7 @@ export function policyRef(raw: Uint8Array): number {
  *   could be a limit
  */
 export function decodePolicy(raw: Uint8Array): SentPolicy | undefined {
+  policyRef(raw)
   const text = decodeUtf8(raw.subarray(MESSAGE_HEADER_BYTES + 4))
   if (text === '') return undefined
   const value = parsed(text)

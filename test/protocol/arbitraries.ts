@@ -43,6 +43,9 @@ export const trailer = fc.record({
   rep: fc.option(byte, { nil: undefined }),
   sessionId: fc.option(id, { nil: undefined }),
   keepsOrder: fc.option(fc.constant(true), { nil: undefined }),
+  received: fc.option(fc.maxSafeNat(), { nil: undefined }),
+  knowsPolicies: fc.option(fc.constant(true), { nil: undefined }),
+  policies: fc.option(fc.array(u32, { minLength: 1, maxLength: 63 }), { nil: undefined }),
 })
 const resume = fc.option(fc.constant(true as const), { nil: undefined })
 const optionalTrailer = fc.option(trailer, { nil: undefined })

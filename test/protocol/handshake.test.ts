@@ -237,6 +237,16 @@ describe('parseHandshake', () => {
     expect(read(`token=${HASH}&${query}`)).toMatchObject({ form: 'query', resumable })
   })
 
+  it.each([
+    ['ext=1&policy=1', true],
+    ['ext=1&policy=0', false],
+    ['ext=1&policy=true', false],
+    ['ext=1&policy=0&policy=1', false],
+    ['policy=1', false],
+  ])('reads %s as knowing policies: %s', (query, knowsPolicies) => {
+    expect(read(`token=${HASH}&${query}`)).toMatchObject({ form: 'query', knowsPolicies })
+  })
+
   it('never throws', () => {
     fc.assert(fc.property(fc.string(), (query) => void expect(read(query)).toHaveProperty('form')))
   })

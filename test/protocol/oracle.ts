@@ -190,7 +190,7 @@ function trailerOf(c: Cursor): Trailer | undefined {
   const start = c.at
   try {
     if (c.byte() !== 0x4c || c.byte() !== 0x58) return undefined
-    const trailer: { streamControl?: number; rep?: number; sessionId?: Uint8Array; keepsOrder?: boolean } = {}
+    const trailer: { -readonly [Field in keyof Trailer]: Trailer[Field] } = {}
     while (!c.atEnd) {
       const tag = c.byte()
       const value = c.raw(c.byte())
@@ -199,12 +199,26 @@ function trailerOf(c: Cursor): Trailer | undefined {
         [2, 1],
         [0x10, 16],
         [0x11, 0],
+        [0x12, 8],
+        [0x13, 0],
       ]).get(tag)
       if (expected !== undefined && expected !== value.length) return undefined
       if (tag === 1) trailer.streamControl = new Cursor(value).number(4)
       if (tag === 2) trailer.rep = new Cursor(value).number(1)
       if (tag === 0x10) trailer.sessionId = value
       if (tag === 0x11) trailer.keepsOrder = true
+      if (tag === 0x12) {
+        const received = new Cursor(value).number(8)
+        if (received >= 2 ** 53) return undefined
+        trailer.received = received
+      }
+      if (tag === 0x13) trailer.knowsPolicies = true
+      if (tag === 0x14) {
+        if (value.length === 0 || value.length % 4 > 0) return undefined
+        const refs = new Cursor(value)
+        trailer.policies = []
+        while (!refs.atEnd) trailer.policies = [...trailer.policies, refs.number(4)]
+      }
     }
     return trailer
   } catch {
@@ -317,5 +331,9 @@ function trailer(value: Trailer | undefined): number[] {
   if (value.rep !== undefined) out.push(2, 1, value.rep)
   if (value.sessionId !== undefined) out.push(0x10, 16, ...value.sessionId)
   if (value.keepsOrder === true) out.push(0x11, 0)
+  if (value.received !== undefined) out.push(0x12, 8, ...number(value.received, 8))
+  if (value.knowsPolicies === true) out.push(0x13, 0)
+  const refs = value.policies?.flatMap((ref) => number(ref, 4))
+  if (refs !== undefined) out.push(0x14, refs.length, ...refs)
   return out
 }
