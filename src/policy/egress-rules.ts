@@ -1,5 +1,5 @@
 import type ipaddr from 'ipaddr.js'
-import { embeddedIpv4, type Ip, isIpv6, literalIp, MAX_PORT, parseIp } from '../address.js'
+import { embeddedIpv4, type Ip, isIpv6, literalIp, MAX_PORT, parseIp, targetProblem } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { EgressRule, TokenPolicy } from '../policy-fields.js'
 import type { SocketAddress, Target } from '../ports.js'
@@ -80,8 +80,8 @@ export class EgressRules {
   judgeAsked({ host, port }: Target, protocol: Protocol): Judgement | typeof DEPENDS {
     const ip = literalIp(host)
     if (ip !== undefined) return this.judge(ip, { host: ip, port }, protocol)
-    // no name has a colon
-    if (isIpv6(host)) return { allowed: false, rule: 0 }
+    // no name has a colon; and what may be read in two ways, such as a name with a zero byte, must not pass by a rule for one of them
+    if (isIpv6(host) || targetProblem({ host, port }) !== undefined) return { allowed: false, rule: 0 }
     const named = this.#firstForName(host, port, protocol)
     if (this.#denies(named)) return { allowed: false, rule: named + 1 }
     let only: Judgement | undefined

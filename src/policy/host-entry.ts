@@ -81,11 +81,13 @@ function isName(name: string): boolean {
 
 /** Beyond ASCII a name has many spellings. */
 const ASCII = /^[\0-\x7f]*$/
+const IN_NO_HOST = /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7f]/
 
 /** The one spelling of a name: lower case, without the final dot, and in ASCII (RFC 5890) if it can be. */
 export function canonicalName(name: string): string {
   const bare = name.endsWith('.') ? name.slice(0, -1) : name
-  if (ASCII.test(bare)) return bare.toLowerCase()
+  // of `a.example#.b.example` a URL has the first half as its host, and a resolver asks for the whole
+  if (ASCII.test(bare) || IN_NO_HOST.test(bare)) return bare.toLowerCase()
   try {
     return new URL(`http://${bare}`).hostname.replace(/\.$/, '')
   } catch {

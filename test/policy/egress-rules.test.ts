@@ -298,3 +298,58 @@ describe('EgressRules beside a slow oracle', () => {
     )
   })
 })
+
+describe('EgressRules, names that are written otherwise', () => {
+  const rules = [deny('git.corp.example', '*.münchen.example')]
+  it.each([
+    'GIT.corp.EXAMPLE',
+    'git.corp.example.',
+    'ｇｉｔ.corp.example',
+    'git。corp。example',
+    'git\u00ad.corp.example',
+    'a.MÜNCHEN.example',
+    'a.xn--mnchen-3ya.example',
+    'A.XN--MNCHEN-3YA.example.',
+  ])('%s is the name that is denied', (name) => {
+    expect(allows(rules, name, ANY)).toBe(false)
+    expect(new EgressRules(rules).judgeAsked({ host: name, port: 443 }, 'tcp')).toEqual({ allowed: false, rule: 1 })
+  })
+
+  it.each(['#', '/', '?', '@', ':', '\\\\', '%2f', '<', '|'])(
+    'a name with %s in it is none of those allowed, whatever a URL would make of it',
+    (mark) => {
+      expect(allows([allow('*.good.example')], `a.good.example${mark}ä.evil.example`, ANY)).toBe(false)
+    },
+  )
+
+  it.each([
+    ['0x7f.1', '127.0.0.1'],
+    ['0X7F000001', '127.0.0.1'],
+    ['2130706433', '127.0.0.1'],
+    ['017700000001', '127.0.0.1'],
+    ['0177.0.0.1', '127.0.0.1'],
+    ['127.1', '127.0.0.1'],
+    ['127.0.0.1.', '127.0.0.1'],
+    ['0xa9fea9fe', '169.254.169.254'],
+    ['::FFFF:7f00:1', '127.0.0.1'],
+    ['0:0:0:0:0:ffff:127.0.0.1', '127.0.0.1'],
+  ])('%s is judged as the address %s before any look-up', (text, address) => {
+    const one = [deny(address)]
+    expect(new EgressRules(one).judgeAsked({ host: text, port: 443 }, 'tcp')).toEqual({ allowed: false, rule: 1 })
+    expect(new EgressRules([allow(address)]).judgeAsked({ host: text, port: 443 }, 'tcp')).toEqual({
+      allowed: true,
+      rule: 1,
+    })
+  })
+
+  it.each(['１２７.０.０.１', '①②⑦.0.0.1'])('%s, which a resolver takes for an address, depends on it', (text) => {
+    expect(new EgressRules([deny('127.0.0.0/8')]).judgeAsked({ host: text, port: 443 }, 'tcp')).toBe(DEPENDS)
+  })
+
+  it.each([0, 65_536, -1, 1.5])('port %d is reached by nobody, and allowed by no default', (port) => {
+    expect(new EgressRules([deny('b.example')]).judgeAsked({ host: 'a.example', port }, 'tcp')).toEqual({
+      allowed: false,
+      rule: 0,
+    })
+  })
+})
