@@ -27,6 +27,7 @@ export interface PolicyRefusalsOptions {
 export class PolicyRefusals implements Refusals {
   readonly #options: PolicyRefusalsOptions
   readonly #told = new Map<string, Told>()
+  #closed = false
 
   constructor(options: PolicyRefusalsOptions) {
     this.#options = options
@@ -42,13 +43,14 @@ export class PolicyRefusals implements Refusals {
       told.last = refusal
       return
     }
+    if (this.#closed || this.#told.size >= MAX_TOLD) return
     this.#tell(refusal, 1)
-    if (this.#told.size >= MAX_TOLD) return
     this.#told.set(key, { count: 0, last: refusal, timer: this.#later(key) })
   }
 
-  /** Tells no more of those that wait. */
+  /** Tells no more; what is refused is still counted. */
   close(): void {
+    this.#closed = true
     for (const { timer } of this.#told.values()) timer.cancel()
     this.#told.clear()
   }
