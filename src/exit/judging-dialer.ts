@@ -43,7 +43,11 @@ export class JudgingDialer implements Dialer {
     const why = judge?.asked(target, 'tcp')
     if (judge === undefined || why === undefined) return dialer.dial(target, rest)
     if (why !== 'depends') throw refused(target, why)
-    return dialer.dial(await this.#allowed(target, judge, options), rest)
+    const address = await this.#allowed(target, judge, options)
+    const stream = await dialer.dial(address, rest)
+    // what dials it may not know where it leads: a policy that changes is judged by this address
+    options.reached?.(address)
+    return stream
   }
 
   async associate({ judge, ...rest }: DialOptions = {}): Promise<DatagramSocket> {
@@ -80,6 +84,11 @@ export class JudgedSocket implements DatagramSocket {
   constructor(socket: DatagramSocket, allows: (target: Target) => boolean) {
     this.#socket = socket
     this.#allows = allows
+  }
+
+  /** What was refused never came to the socket. */
+  get sentBytes(): number | undefined {
+    return this.#socket.sentBytes
   }
 
   start(handler: DatagramHandler): void {
