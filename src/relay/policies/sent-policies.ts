@@ -3,11 +3,12 @@ import { encodePolicy } from '../../protocol/policy-message.js'
 import type { Policed, PolicedToken } from './policed-token.js'
 
 /** Policies that one provider has at a time; the one that was named longest ago is given back. */
-export const MAX_SENT_POLICIES = 1_000
+export const MAX_SENT_POLICIES = 10_000
 
 interface Sent {
   readonly ref: number
-  readonly egress: EgressRules
+  /** `undefined`: anywhere. */
+  readonly egress: EgressRules | undefined
 }
 
 /** What one provider was told of policies, under which numbers (docs/protocol.md B.4). Each is sent once, and again when it has changed. */
@@ -26,21 +27,22 @@ export class SentPolicies {
     return this.#sent.size
   }
 
-  /** The numbers of the policies that say where these tokens lead, for a Connect. What the provider lacks is sent first. */
+  /**
+   * The numbers of the policies that say where these tokens lead, for a Connect. What the provider lacks is sent first. A token that leads
+   * anywhere has a number as well: it may get a policy while what names it runs.
+   */
   refsOf(tokens: Policed): readonly number[] {
-    return tokens.flatMap((token) => this.#refOf(token) ?? [])
+    return tokens.map((token) => this.#refOf(token))
   }
 
-  /** The policy of a token has changed, or is gone: where the provider has it, it hears so at once. */
+  /** The policy of a token has changed, or is cleared: where the provider has it, it hears so at once, and what runs goes on by it. */
   changed({ id, traits }: PolicedToken): void {
     const sent = this.#sent.get(id)
     const egress = traits.policy?.egress
-    if (sent === undefined || sent.egress === egress) return
-    if (egress === undefined) this.forget(id)
-    else this.#tell(id, sent.ref, egress)
+    if (sent !== undefined && sent.egress !== egress) this.#tell(id, sent.ref, egress)
   }
 
-  /** @param id of a token that is gone, or leads anywhere from now on */
+  /** @param id of a token that is gone */
   forget(id: string): void {
     const sent = this.#sent.get(id)
     if (sent === undefined) return
@@ -48,22 +50,21 @@ export class SentPolicies {
     this.#send(encodePolicy({ ref: sent.ref }))
   }
 
-  #refOf({ id, traits }: PolicedToken): number | undefined {
+  #refOf({ id, traits }: PolicedToken): number {
     const egress = traits.policy?.egress
-    if (egress === undefined) return undefined
     const sent = this.#sent.get(id)
-    if (sent?.egress !== egress) return this.#tell(id, sent?.ref ?? this.#nextRef(), egress)
+    if (sent === undefined || sent.egress !== egress) return this.#tell(id, sent?.ref ?? this.#nextRef(), egress)
     this.#sent.delete(id)
     this.#sent.set(id, sent)
     return sent.ref
   }
 
-  #tell(id: string, ref: number, egress: EgressRules): number {
+  #tell(id: string, ref: number, egress: EgressRules | undefined): number {
     this.#sent.delete(id)
     const [oldest] = this.#sent.keys()
     if (oldest !== undefined && this.#sent.size >= MAX_SENT_POLICIES) this.forget(oldest)
     this.#sent.set(id, { ref, egress })
-    this.#send(encodePolicy({ ref, policy: egress.policy }))
+    this.#send(encodePolicy({ ref, policy: egress?.policy ?? {} }))
     return ref
   }
 

@@ -17,7 +17,7 @@ import { TestPeer } from '../../support/test-peer.js'
 import { type SessionPeer, World } from '../world.js'
 
 /** What an exit sees of the world. */
-export class FakeNetwork {
+class FakeNetwork {
   /** Addresses of names. */
   readonly names = new Map<string, readonly string[]>()
   /** Where streams were connected to. */
@@ -45,7 +45,7 @@ export class FakeNetwork {
 }
 
 /** The token whose policy is tried in each mode. */
-export const SUBJECT = { forward: 'forward', reverse: 'tenant', agent: 'member' } as const
+const SUBJECT = { forward: 'forward', reverse: 'tenant', agent: 'member' } as const
 
 interface SceneOptions {
   readonly reversePolicy?: TokenPolicy | undefined
