@@ -26,16 +26,21 @@ class FakeNetwork {
   readonly far: MemoryStream[] = []
   readonly udp = new FakeUdp()
   readonly lookups: string[] = []
+  /** Look-ups, and connections, wait for these. */
+  lookupsWait: Promise<void> | undefined
+  connectionsWait: Promise<void> | undefined
 
   readonly dialer = (clock: Clock): Dialer =>
     new DirectDialer({
       clock,
       resolve: async (host) => {
         this.lookups.push(host)
+        await this.lookupsWait
         return this.names.get(host) ?? []
       },
       connectTcp: async (address) => {
         this.connected.push(address)
+        await this.connectionsWait
         const [near, far] = memoryStreamPair()
         this.far.push(far)
         return near
