@@ -11,15 +11,17 @@ export interface ResumeOptions {
   readonly received?: number | undefined
   readonly instance?: Uint8Array
   readonly reverse?: boolean
+  /** It can judge by policies. */
+  readonly knowsPolicies?: boolean
   /** Where it comes from. @default that of every peer */
   readonly address?: string | undefined
 }
 
 /** A peer that asks for a session that survives its WebSocket, or to go on with one. */
 export async function joinResumable(world: World, token: string, options: ResumeOptions = {}): Promise<Peer> {
-  const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false, address } = options
+  const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false, knowsPolicies, address } = options
   const peer = await world.attempt('', address)
-  await peer.send(encodeAuth({ token, reverse, instance, trailer: { sessionId: id, received } }))
+  await peer.send(encodeAuth({ token, reverse, instance, trailer: { sessionId: id, received, knowsPolicies } }))
   return peer
 }
 

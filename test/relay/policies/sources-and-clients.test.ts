@@ -92,6 +92,33 @@ describe('the sources of a policy', () => {
   })
 })
 
+describe('the sources of a reverse token', () => {
+  it('that change end suspended connectors and providers from elsewhere, which do not come back', async () => {
+    const made = await world()
+    const [connector, provider] = [
+      await joinResumable(made, 'member', { address: ELSEWHERE }),
+      await joinResumable(made, 'tenant', { address: ELSEWHERE, reverse: true }),
+    ]
+    await lose(connector, provider)
+    await set(made, 'tenant', FROM_OFFICE)
+    await made.clock.advanceAsync(2_000)
+    expect(made.relay.clients()).toEqual([])
+    for (const [token, peer, reverse] of [
+      ['member', connector, false],
+      ['tenant', provider, true],
+    ] as const) {
+      const again = { id: idOf(peer), received: countOf(peer), reverse }
+      expect(answer(await joinResumable(made, token, { ...again, address: ELSEWHERE }))).toBe('invalid token')
+      expect(wentOn(await joinResumable(made, token, { ...again, address: OFFICE }))).toBe(false)
+    }
+  })
+
+  it.each(['fe80::1%eth0', 'unknown', ''])('let nobody in from %j, which is no address', async (address) => {
+    const made = await world({ sources: ['0.0.0.0/0', '::/0'] })
+    expect(answer(await made.join('forward', from(address)))).toBe('invalid token')
+  })
+})
+
 describe('the number of clients of a policy', () => {
   const TWO: TokenPolicy = { maxClients: 2 }
 
@@ -152,5 +179,62 @@ describe('the number of clients of a policy', () => {
       made.join(token, { reverse, instance: uuid(), inBand: true, extensions: true })
     const peers = [await join('tenant', true), await join('tenant', true), await join('member'), await join('second')]
     expect(peers.map(admitted)).toEqual([true, false, true, false])
+  })
+
+  it('that is lowered lets those go on who are there or suspended, and nobody else in', async () => {
+    const made = await world({ maxClients: 3 })
+    const [living, away, gone] = [uuid(), uuid(), uuid()]
+    await made.join('forward', { instance: living, extensions: true })
+    const [second, third] = [
+      await joinResumable(made, 'forward', { instance: away }),
+      await joinResumable(made, 'forward', { instance: gone }),
+    ]
+    await lose(second, third)
+    await set(made, 'forward', { maxClients: 1 })
+    const join = (instance: Uint8Array) => made.join('forward', { instance, inBand: true, extensions: true })
+    expect(admitted(await join(uuid()))).toBe(false)
+    expect(admitted(await join(living))).toBe(true)
+    const back = await joinResumable(made, 'forward', { instance: away, id: idOf(second), received: countOf(second) })
+    expect(wentOn(back)).toBe(true)
+    expect(made.relay.clients().filter(({ state }) => state === 'suspended')).toHaveLength(1)
+  })
+
+  it('lets a client go on whose loss the relay has not noticed yet', async () => {
+    const made = await world({ maxClients: 1 })
+    const instance = uuid()
+    const first = await joinResumable(made, 'forward', { instance })
+    const back = await joinResumable(made, 'forward', { instance, id: idOf(first), received: countOf(first) })
+    expect([wentOn(back), made.relay.clients().length]).toEqual([true, 1])
+  })
+
+  it('lets nobody in by the session of another client', async () => {
+    const made = await world({ maxClients: 1 })
+    const first = await joinResumable(made, 'forward', { instance: uuid() })
+    const thief = await joinResumable(made, 'forward', { instance: uuid(), id: idOf(first), received: countOf(first) })
+    expect([thief.of(MessageType.AuthResponse), thief.closed?.code, first.closed]).toEqual([[], 1001, undefined])
+  })
+
+  it('of both tokens drops no more suspended clients than it needs', async () => {
+    const made = await world({ maxClients: 1 }, { maxClients: 2 })
+    await made.relay.addToken({ type: 'connector', token: 'second', reverseToken: 'tenant' })
+    const [other, own] = [
+      await joinResumable(made, 'second', { instance: uuid() }),
+      await joinResumable(made, 'member', { instance: uuid() }),
+    ]
+    await lose(other, own)
+    expect(admitted(await made.join('member', { instance: uuid(), extensions: true }))).toBe(true)
+    const token = (name: string) => made.relay.tokenId(name)
+    expect(made.relay.clients().map(({ tokenId, state }) => [tokenId, state])).toEqual([
+      [token('second'), 'suspended'],
+      [token('member'), 'connected'],
+    ])
+  })
+
+  it('counts every client without an instance', async () => {
+    const made = await world(TWO)
+    const peers = [await made.join('forward'), await made.join('forward')]
+    expect(peers.map(admitted)).toEqual([true, true])
+    const third = await made.join('forward', { inBand: true })
+    expect([admitted(third), third.closed?.code]).toEqual([false, 1001])
   })
 })
