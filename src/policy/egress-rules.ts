@@ -23,6 +23,9 @@ export interface Judgement {
 /** What is said of a destination before its name is looked up, where the addresses of the name decide. */
 export const DEPENDS = 'depends'
 
+/** Stands for bytes that are no UTF-8; an exit elsewhere may take them as they are. */
+const NO_TEXT = '\ufffd'
+
 /** Index of the first rule that speaks of something; none does. */
 const NONE = -1
 
@@ -80,8 +83,10 @@ export class EgressRules {
   judgeAsked({ host, port }: Target, protocol: Protocol): Judgement | typeof DEPENDS {
     const ip = literalIp(host)
     if (ip !== undefined) return this.judge(ip, { host: ip, port }, protocol)
-    // no name has a colon; and what may be read in two ways, such as a name with a zero byte, must not pass by a rule for one of them
-    if (isIpv6(host) || targetProblem({ host, port }) !== undefined) return { allowed: false, rule: 0 }
+    // no name has a colon; and what others may read otherwise, such as a name with a zero byte, must not pass by what it is here
+    if (isIpv6(host) || host.includes(NO_TEXT) || targetProblem({ host, port }) !== undefined) {
+      return { allowed: false, rule: 0 }
+    }
     const named = this.#firstForName(host, port, protocol)
     if (this.#denies(named)) return { allowed: false, rule: named + 1 }
     let only: Judgement | undefined

@@ -50,6 +50,8 @@ export interface StreamBeginning {
   readonly judged?: boolean | undefined
   /** Absent for UDP. */
   readonly target: Target | undefined
+  /** The name that was asked for, where an address of it is the target. */
+  readonly asked?: string | undefined
   /** Who asked; `undefined` on the SOCKS port of a reverse token. */
   readonly client?: RelayClient | undefined
   readonly provider?: RelayClient | undefined
@@ -73,7 +75,7 @@ export class TrackedStream implements ChannelObserver {
   readonly #since: number
   #provider: RelayClient | undefined
   #opened = false
-  /** Where the relay itself has connected to. */
+  /** Where it leads, as far as the relay knows: it has connected to it, or has looked it up. */
   address: SocketAddress | undefined
   /** The policies are judged where it leaves as well: nothing depends on what can't be seen here. */
   judged: boolean
@@ -89,6 +91,7 @@ export class TrackedStream implements ChannelObserver {
     this.#traffic = traffic
     this.#channel = channel
     this.judged = beginning.judged === true
+    if (beginning.asked !== undefined) this.address = beginning.target
     this.#streams = streams
     this.#begunAt = streams.options.clock.now()
     this.#since = streams.options.clock.wallTime()
@@ -125,7 +128,7 @@ export class TrackedStream implements ChannelObserver {
     this.provide(undefined)
   }
 
-  /** The relay has connected to its target. */
+  /** The relay has connected to its target, or has looked it up. */
   reached(address: SocketAddress): void {
     this.address = address
   }
@@ -146,6 +149,11 @@ export class TrackedStream implements ChannelObserver {
   /** Absent for UDP. */
   get target(): Target | undefined {
     return this.#beginning.target
+  }
+
+  /** The host that was asked for. */
+  get asked(): string | undefined {
+    return this.#beginning.asked ?? this.#beginning.target?.host
   }
 
   /** Whose policies hold for it. */

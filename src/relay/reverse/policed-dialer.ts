@@ -36,11 +36,14 @@ export class PolicedDialer implements Dialer {
 
   /** @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED, and what the dialer throws */
   async dial(target: Target, options?: DialOptions): Promise<ByteStream> {
-    if (!isLimited(this.#tokens)) return this.#counted({}, (more) => this.#options.dialer.dial(target, more), options)
+    // a policy may come later, and is about the name
+    const asked = target.host
+    if (!isLimited(this.#tokens))
+      return this.#counted({ asked }, (more) => this.#options.dialer.dial(target, more), options)
     const { only, looksUp } = this.#exit()
     this.#admit({ protocol: 'tcp', target }, looksUp || only !== undefined ? 'judges' : 'blind')
     const judge = looksUp ? this.#judge : undefined
-    return this.#counted({ only, judge }, (more) => this.#options.dialer.dial(target, more), options)
+    return this.#counted({ only, judge, asked }, (more) => this.#options.dialer.dial(target, more), options)
   }
 
   async associate(options?: DialOptions): Promise<DatagramSocket> {

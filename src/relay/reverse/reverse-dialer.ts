@@ -22,6 +22,8 @@ export interface ReverseDialOptions extends DialOptions {
   readonly begun?: (() => void) | undefined
   /** Providers that judge by the policies, which are told of them. @default any provider, which is told of none */
   readonly only?: ((client: RelayClient) => boolean) | undefined
+  /** The host that was asked for, where its name is looked up before. */
+  readonly asked?: string | undefined
 }
 
 /** The way out of a reverse token's SOCKS port: its providers in turn. */
@@ -53,12 +55,12 @@ export class ReverseDialer implements Dialer {
   #open<T>(
     open: (dialer: Dialer) => Promise<T>,
     discard: (opened: T) => void,
-    { signal, inbound, begun, only }: ReverseDialOptions = {},
+    { signal, ...asking }: ReverseDialOptions = {},
   ): Promise<T> {
-    return this.#providers.open((client) => open(this.#dialerOf(client, { inbound, begun, only })), {
+    return this.#providers.open((client) => open(this.#dialerOf(client, asking)), {
       waitMs: REVERSE_WAIT_MS,
       signal,
-      only,
+      only: asking.only,
       discard,
       // a provider that vanished has dialled for nobody: the next one may, unless it was the relay that ended it
       goesOn: ({ code }) => code !== 'ERR_SHUTTING_DOWN',
@@ -66,7 +68,7 @@ export class ReverseDialer implements Dialer {
     })
   }
 
-  #dialerOf(client: RelayClient, { inbound, begun, only }: ReverseDialOptions): Dialer {
+  #dialerOf(client: RelayClient, { inbound, begun, only, asked }: ReverseDialOptions): Dialer {
     const { fastOpen, streams, tokenId, tokens } = this.#options
     const refs = only === undefined ? [] : (client.policies?.refsOf(tokens) ?? [])
     return new SessionDialer(client.session, {
@@ -80,6 +82,7 @@ export class ReverseDialer implements Dialer {
           tokens,
           judged: refs.length > 0,
           target,
+          asked: asked === target?.host ? undefined : asked,
           provider: client,
         })
       },

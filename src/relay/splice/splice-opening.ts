@@ -191,6 +191,7 @@ export class SpliceOpening {
       const judges = judge === undefined ? lists : [...lists, { allows: judge }]
       const { host } = await check.allowed(target, judges, { signal: this.#cancelled.signal })
       if (host !== target.host) this.#connect = readdressed(raw, host)
+      this.#opened.stream.reached({ host, port: target.port })
     } catch (thrown) {
       return this.#failFor(thrown)
     }

@@ -108,13 +108,13 @@ export class TokenPolicies {
   }
 
   /** Of UDP each datagram is judged. A name whose addresses nobody here knows can't be, and is asked for again. */
-  #deniedBy({ protocol, target, address, judged, info }: TrackedStream, tokens: Policed): string | undefined {
-    if (target === undefined) return undefined
+  #deniedBy({ protocol, target, asked, address, judged, info }: TrackedStream, tokens: Policed): string | undefined {
+    if (target === undefined || asked === undefined) return undefined
     for (const { id, traits } of tokens) {
       const { egress } = traits.policy ?? {}
       if (egress === undefined) continue
       const judgement =
-        address === undefined ? egress.judgeAsked(target, protocol) : egress.judge(target.host, address, protocol)
+        address === undefined ? egress.judgeAsked(target, protocol) : egress.judge(asked, address, protocol)
       if (typeof judgement === 'string' ? judged : judgement.allowed) continue
       const rule = typeof judgement === 'string' ? undefined : judgement.rule
       const reason = rule === undefined ? 'depends' : 'egress'

@@ -220,6 +220,43 @@ describe('the policy of a reverse token that comes while its connectors run unde
   })
 })
 
+describe.each(['reverse', 'agent'] as const)('a policy that changes beside rules, in %s mode', (mode) => {
+  /** Names are looked up by the relay. */
+  const begin = async (policy?: TokenPolicy) => {
+    const rules = [{ addresses: ['203.0.113.0/24', '10.0.0.0/8'] }]
+    const scene = await PolicyScene.begin(mode, policy, { provider: 'new', rules })
+    const open = async (name: string, address: string) => {
+      const stream = scene.open(name)
+      await settle()
+      scene.world.lookups.at(scene.world.lookups.asked.length - 1).resolve([address])
+      return stream
+    }
+    const inside = await open('inside.example', '10.0.0.1')
+    return { scene, inside, outside: await open('outside.example', '203.0.113.1') }
+  }
+
+  it.each([undefined, deny('b.example')])(
+    'ends streams by the names that were asked for (before: %j)',
+    async (before) => {
+      const { scene, inside, outside } = await begin(before)
+      await scene.set(deny('inside.example'))
+      expect([inside.closed, outside.closed]).toEqual([true, false])
+    },
+  )
+
+  it('ends streams by the addresses of these', async () => {
+    const { scene, inside, outside } = await begin()
+    await scene.set(deny('10.0.0.0/8'))
+    expect([inside.closed, outside.closed]).toEqual([true, false])
+  })
+
+  it('ends none that is allowed by its name', async () => {
+    const { scene, inside, outside } = await begin()
+    await scene.set({ egress: [{ action: 'allow', hosts: ['outside.example', 'c.example'] }] })
+    expect([inside.closed, outside.closed]).toEqual([true, false])
+  })
+})
+
 describe('a token with a policy that is gone', () => {
   it('has its number given back to each provider', async () => {
     const world = await agents(deny('one.example'))

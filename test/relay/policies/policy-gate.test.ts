@@ -86,6 +86,7 @@ describe('PolicyGate', () => {
   it.each([
     '',
     'a b',
+    'git\ufffd.corp.example',
     'git.corp.example\0x',
     ' git.corp.example',
     'git.corp.example\n',
