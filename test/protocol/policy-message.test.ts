@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
-import type { EgressRule } from '../../src/ports.js'
+import type { EgressRule } from '../../src/policy-fields.js'
 import { decodeMessage } from '../../src/protocol/messages.js'
 import { decodePolicy, encodePolicy, policyRef } from '../../src/protocol/policy-message.js'
 import { anyText } from './arbitraries.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { NAME_TTL_MS } from '../../../src/exit/udp/udp-names.js'
 import { SessionDialer } from '../../../src/mux/session-dialer.js'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { Rep } from '../../../src/protocol/rep.js'
 import { bytes } from '../../exit/fakes.js'
 import { settle } from '../../support/manual-clock.js'

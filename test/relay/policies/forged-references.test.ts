@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { encodeDisconnect, MessageType } from '../../../src/protocol/messages.js'
 import { policyRef } from '../../../src/protocol/policy-message.js'
 import { concat, hex, toHex } from '../../support/test-peer.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LinkSocksError } from '../../../src/errors.js'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { encodeConnect, encodeConnector, encodeDatagram, MessageType } from '../../../src/protocol/messages.js'
 import { decodePolicy, policyRef } from '../../../src/protocol/policy-message.js'
 import { Rep, repOf } from '../../../src/protocol/rep.js'

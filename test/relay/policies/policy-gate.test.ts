@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { LinkSocksError } from '../../../src/errors.js'
 import { compiledPolicy } from '../../../src/policy/compiled-policy.js'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { newUse, type PolicedToken, type PolicyRefusal } from '../../../src/relay/policies/policed-token.js'
 import { type Asked, type Exit, PolicyGate } from '../../../src/relay/policies/policy-gate.js'
 import { ManualClock } from '../../support/manual-clock.js'

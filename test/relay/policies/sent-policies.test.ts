@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { compiledPolicy } from '../../../src/policy/compiled-policy.js'
-import type { TokenPolicy } from '../../../src/ports.js'
+import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { decodePolicy, policyRef } from '../../../src/protocol/policy-message.js'
 import { newUse, type PolicedToken } from '../../../src/relay/policies/policed-token.js'
 import { MAX_SENT_POLICIES, SentPolicies } from '../../../src/relay/policies/sent-policies.js'
