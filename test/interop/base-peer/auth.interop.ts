@@ -29,8 +29,9 @@ describe('our client at a deployed server', () => {
     const server = await BaseServer.open(scene)
     const process = scene.start([command, '-u', server.url, '-t', TOKEN, '-p', '0', '--log-format', 'json'])
     await process.event('link.up')
-    // ext and resume, which deployed servers pass over, ask for extensions
-    const form = new RegExp(`^/socket\\?ext=1&instance=${UUID}&resume=1&reverse=${reverse}&token=${HASH}$`)
+    // ext, policy and resume, which deployed servers pass over, are about extensions
+    const policy = reverse === 'true' ? '&policy=1' : ''
+    const form = new RegExp(`^/socket\\?ext=1&instance=${UUID}${policy}&resume=1&reverse=${reverse}&token=${HASH}$`)
     expect(server.targets).toEqual([expect.stringMatching(form)])
     expect(server.links[0]?.all('auth')).toEqual([])
   })

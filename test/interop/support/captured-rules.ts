@@ -6,7 +6,7 @@ const SENT: Readonly<Record<End, readonly string[]>> = {
   client: ['Auth', 'Connect', 'Data', 'ConnectResponse', 'Disconnect', 'Connector'],
   server: ['AuthResponse', 'Connect', 'Data', 'ConnectResponse', 'Disconnect', 'ConnectorResponse', 'Partners'],
 }
-const PARAMETERS = ['token', 'reverse', 'instance', 'ext', 'resume']
+const PARAMETERS = ['token', 'reverse', 'instance', 'ext', 'resume', 'policy']
 /** Tag of the trailer that only an offer in the Connect allows. */
 const STREAM_CONTROL = 0x01
 /** Enough of a message to find it by. */

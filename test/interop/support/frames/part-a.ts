@@ -36,6 +36,7 @@ const TAGS: readonly (readonly [number, readonly string[], number])[] = [
   [0x01, ['Connect', 'ConnectResponse'], 4],
   [0x02, ['ConnectResponse'], 1],
   [0x10, ['Auth', 'AuthResponse'], 16],
+  [0x13, ['Auth'], 0],
   [0x11, ['AuthResponse'], 0],
 ]
 const UDP = 2
