@@ -14,14 +14,26 @@ const MAX_HOST_LENGTH = 255
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
 const UNSAFE_HOST = /[\s\u0000-\u0020\u007f-\u009f]/
 
-/** Strict IP text: a decimal dotted quad, or RFC 4291 section 2.2 text without a zone; anything else is `undefined`. */
+const OCTET = /(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)/.source
+const DOTTED_QUAD = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)
+/** What inet_aton may take for an address, and no name that anybody has. */
+const NUMBERS = /^(?:\d+|0x[\da-f]+)(?:\.(?:\d+|0x[\da-f]+)){0,3}$/i
+
+/**
+ * Strict IP text: a decimal dotted quad, or RFC 4291 section 2.2 text without a zone; anything else is `undefined`. Every destination is
+ * read here, most of them names: ipaddr.js throws at those, which costs more than all the rest of a judgement.
+ */
 export function parseIp(text: string): Ip | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text)
-  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined
+  if (!text.includes(':')) return DOTTED_QUAD.test(text) ? new ipaddr.IPv4(text.split('.').map(Number)) : undefined
+  if (text.includes('%')) return undefined
   // ipaddr.js also takes octal and shortened numbers in a dotted tail
   const tail = text.slice(text.lastIndexOf(':') + 1)
-  if (tail.includes('.') && !ipaddr.IPv4.isValidFourPartDecimal(tail)) return undefined
-  return ipaddr.IPv6.parse(text)
+  if (tail.includes('.') && !DOTTED_QUAD.test(tail)) return undefined
+  try {
+    return ipaddr.IPv6.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** An IPv4-mapped IPv6 address as IPv4, so that both compare equal; any other as it is. */
@@ -54,10 +66,15 @@ export function bareHost(name: string): string {
  * inet_aton (`0xa9fea9fe`, `169.254.1`, a final dot). `undefined` for a domain.
  */
 export function literalIp(host: string): string | undefined {
-  const strict = canonicalIp(host)
-  if (strict !== undefined) return strict
+  return parseLiteralIp(host)?.toString()
+}
+
+/** The address of {@link literalIp}. */
+export function parseLiteralIp(host: string): Ip | undefined {
+  const strict = parseIp(host)
+  if (strict !== undefined) return unmapped(strict)
   const bare = host.endsWith('.') ? host.slice(0, -1) : host
-  return ipaddr.IPv4.isValid(bare) ? ipaddr.IPv4.parse(bare).toString() : undefined
+  return NUMBERS.test(bare) && ipaddr.IPv4.isValid(bare) ? ipaddr.IPv4.parse(bare) : undefined
 }
 
 /** A network in CIDR notation, RFC 4632. */

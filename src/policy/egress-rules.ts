@@ -1,18 +1,19 @@
 import type ipaddr from 'ipaddr.js'
-import { embeddedIpv4, type Ip, isIpv6, literalIp, MAX_PORT, parseIp, targetProblem } from '../address.js'
+import { embeddedIpv4, type Ip, isIpv6, MAX_PORT, parseIp, parseLiteralIp, targetProblem } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { EgressRule, TokenPolicy } from '../policy-fields.js'
 import type { SocketAddress, Target } from '../ports.js'
 import { AddressIndex } from './address-index.js'
-import { canonicalName, type HostEntry, hostEntries } from './host-entry.js'
+import { canonicalName, hostEntries } from './host-entry.js'
 import { NameIndex } from './name-index.js'
+import { NONE, type Protocol, type RuleTerms, type Speaking, SpeakingRules } from './speaking-rules.js'
 
 /** Rules of one policy. */
 export const MAX_EGRESS_RULES = 1_000
 /** Hosts of all rules of one policy together, and as many ports. */
 export const MAX_EGRESS_ENTRIES = 2_000
 
-export type Protocol = 'tcp' | 'udp'
+export type { Protocol }
 
 export interface Judgement {
   readonly allowed: boolean
@@ -26,17 +27,6 @@ export const DEPENDS = 'depends'
 /** Stands for bytes that are no UTF-8; an exit elsewhere may take them as they are. */
 const NO_TEXT = '\ufffd'
 
-/** Index of the first rule that speaks of something; none does. */
-const NONE = -1
-
-interface Compiled {
-  readonly allows: boolean
-  readonly hosts: readonly HostEntry[]
-  /** Pairs of first and last, flat. None: any. */
-  readonly ports: readonly number[]
-  readonly protocol: Protocol | undefined
-}
-
 /**
  * The rules of a policy, ready to judge. The name that was asked for is judged by the entries that are names, an address by those that are
  * addresses, and in each the first rule decides; a rule without hosts takes part in both. Denied by either: denied. Allowed by at
@@ -47,11 +37,10 @@ export class EgressRules {
   readonly policy: Pick<TokenPolicy, 'egress' | 'egressDefault'>
   /** What holds for a destination of which no rule speaks. */
   readonly defaultAllows: boolean
-  readonly #rules: readonly Compiled[]
+  readonly #rules: readonly RuleTerms[]
+  readonly #speaking: SpeakingRules
   readonly #names: NameIndex
   readonly #addresses: AddressIndex
-  /** Rules with addresses or without hosts, in order: what the addresses of a name may come to. */
-  readonly #ofAddresses: readonly number[]
 
   /** @throws {LinkSocksError} ERR_OPTION, which names the rule and repeats the entry */
   constructor(rules: readonly EgressRule[], egressDefault?: 'allow' | 'deny') {
@@ -59,38 +48,39 @@ export class EgressRules {
     checkCount('hosts', rules)
     checkCount('ports', rules)
     this.policy = { egress: rules, egressDefault }
-    this.#rules = rules.map((rule, index) => compiled(rule, index + 1))
+    const read = rules.map((rule, index) => readRule(rule, index + 1))
+    const hosts = read.map((rule) => rule.hosts)
+    this.#rules = read.map(({ terms }) => terms)
+    this.#speaking = new SpeakingRules(this.#rules)
     this.defaultAllows =
       egressDefault === undefined ? !rules.some(({ action }) => action === 'allow') : egressDefault === 'allow'
-    const hosts = this.#rules.map((rule) => rule.hosts)
     this.#names = new NameIndex(hosts)
     this.#addresses = new AddressIndex(hosts)
-    this.#ofAddresses = [...hosts.keys()].filter(
-      (at) => hosts[at]?.length === 0 || hosts[at]?.some(({ kind }) => kind === 'addresses'),
-    )
   }
 
   /** Judges an address that a name, or itself, was asked for by. */
   judge(asked: string, address: SocketAddress, protocol: Protocol): Judgement {
-    const named = literalIp(asked) === undefined ? this.#firstForName(asked, address.port, protocol) : NONE
     const ip = parseIp(address.host)
     // what is no address is in no list, and must not pass by a default that allows
     if (ip === undefined) return { allowed: false, rule: 0 }
-    return this.#combined(named, this.#firstForAddress(ip, address.port, protocol))
+    const speaking = this.#speaking.of(address.port, protocol)
+    const isName = asked !== address.host && parseLiteralIp(asked) === undefined
+    return this.#combined(isName ? this.#firstForName(asked, speaking) : NONE, this.#firstForAddress(ip, speaking))
   }
 
   /** Judges what was asked for, as far as that is possible without a look-up. */
   judgeAsked({ host, port }: Target, protocol: Protocol): Judgement | typeof DEPENDS {
-    const ip = literalIp(host)
-    if (ip !== undefined) return this.judge(ip, { host: ip, port }, protocol)
+    const ip = parseLiteralIp(host)
+    const speaking = this.#speaking.of(port, protocol)
+    if (ip !== undefined) return this.#combined(NONE, this.#firstForAddress(ip, speaking))
     // no name has a colon; and what others may read otherwise, such as a name with a zero byte, must not pass by what it is here
     if (isIpv6(host) || host.includes(NO_TEXT) || targetProblem({ host, port }) !== undefined) {
       return { allowed: false, rule: 0 }
     }
-    const named = this.#firstForName(host, port, protocol)
+    const named = this.#firstForName(host, speaking)
     if (this.#denies(named)) return { allowed: false, rule: named + 1 }
     let only: Judgement | undefined
-    for (const addressed of this.#outcomes(port, protocol)) {
+    for (const addressed of speaking.outcomes) {
       const judgement = this.#combined(named, addressed)
       if (only !== undefined && only.allowed !== judgement.allowed) return DEPENDS
       only ??= judgement
@@ -98,41 +88,18 @@ export class EgressRules {
     return only ?? this.#combined(named, NONE)
   }
 
-  /** The first rules that may speak of some address, as far as they differ in what they say. */
-  #outcomes(port: number, protocol: Protocol): readonly number[] {
-    const outcomes: number[] = []
-    for (const at of this.#ofAddresses) {
-      if (!this.#speaksOf(at, port, protocol)) continue
-      outcomes.push(at)
-      if (this.#rules[at]?.hosts.length === 0) return outcomes
-    }
-    return [NONE, ...outcomes]
-  }
-
-  #firstForName(name: string, port: number, protocol: Protocol): number {
-    return this.#names.first(canonicalName(name), (at) => this.#speaksOf(at, port, protocol))
+  #firstForName(name: string, speaking: Speaking): number {
+    return this.#names.first(canonicalName(name), speaking)
   }
 
   /** An IPv6 address that stands for one of IPv4 is judged as both. */
-  #firstForAddress(ip: Ip, port: number, protocol: Protocol): number {
-    const speaks = (at: number): boolean => this.#speaksOf(at, port, protocol)
-    const first = this.#addresses.first(ip, speaks)
+  #firstForAddress(ip: Ip, speaking: Speaking): number {
+    const first = this.#addresses.first(ip, speaking)
     const inside = insideOf(ip)
     if (inside === undefined) return first
-    const embedded = this.#addresses.first(inside, speaks)
+    const embedded = this.#addresses.first(inside, speaking)
     if (first === NONE || this.#denies(embedded)) return embedded
     return first
-  }
-
-  #speaksOf(at: number, port: number, protocol: Protocol): boolean {
-    const rule = this.#rules[at]
-    if (rule === undefined || (rule.protocol !== undefined && rule.protocol !== protocol)) return false
-    const { ports } = rule
-    if (ports.length === 0) return true
-    for (let i = 0; i < ports.length; i += 2) {
-      if ((ports[i] as number) <= port && port <= (ports[i + 1] as number)) return true
-    }
-    return false
   }
 
   #combined(named: number, addressed: number): Judgement {
@@ -150,28 +117,33 @@ export class EgressRules {
 
 /** The IPv4 address inside an IPv6 address; `::` and `::1` are none. */
 function insideOf(ip: Ip): Ip | undefined {
-  if (ip.kind() === 'ipv4' || ip.range() === 'loopback' || ip.range() === 'unspecified') return undefined
-  return embeddedIpv4((ip as ipaddr.IPv6).parts)
+  if (ip.kind() === 'ipv4') return undefined
+  const inside = embeddedIpv4((ip as ipaddr.IPv6).parts)
+  if (inside === undefined || ip.range() === 'loopback' || ip.range() === 'unspecified') return undefined
+  return inside
 }
 
-function compiled({ action, hosts = [], ports = [], protocol }: EgressRule, number: number): Compiled {
+function readRule({ action, hosts = [], ports = [], protocol }: EgressRule, number: number) {
   const refused = (why: string): LinkSocksError => invalid(`egress rule ${number}: ${why}`)
   if (action !== 'allow' && action !== 'deny') throw refused('action must be allow or deny')
   if (protocol !== undefined && protocol !== 'tcp' && protocol !== 'udp') throw refused('protocol must be tcp or udp')
-  return {
+  const entries = hosts.flatMap((text) => {
+    const found = hostEntries(text)
+    if (typeof found === 'string') throw refused(found)
+    return found
+  })
+  const terms: RuleTerms = {
     allows: action === 'allow',
-    hosts: hosts.flatMap((text) => {
-      const entries = hostEntries(text)
-      if (typeof entries === 'string') throw refused(entries)
-      return entries
-    }),
     ports: ports.flatMap((port) => {
       const [first, last] = typeof port === 'number' ? [port, port] : port
       if (isPort(first) && isPort(last) && first <= last) return [first, last]
       throw refused(`a port must be from 1 to ${MAX_PORT}, or two of them as [low, high]`)
     }),
     protocol,
+    ofAddresses: entries.length === 0 || entries.some(({ kind }) => kind === 'addresses'),
+    anyHost: entries.length === 0,
   }
+  return { hosts: entries, terms }
 }
 
 function checkCount(kind: 'hosts' | 'ports', rules: readonly EgressRule[]): void {

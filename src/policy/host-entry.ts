@@ -51,9 +51,7 @@ export function hostEntries(text: string): readonly HostEntry[] | string {
     const entry = hostEntry(text)
     return typeof entry === 'string' ? entry : [entry]
   }
-  const list = Object.hasOwn(LISTS, text) ? LISTS[text] : undefined
-  if (list === undefined) return `there is no list ${shown(text)}: there are ${HOST_LISTS.join(', ')}`
-  return list.map((one) => hostEntry(one) as HostEntry)
+  return ENTRIES.get(text) ?? `there is no list ${shown(text)}: there are ${HOST_LISTS.join(', ')}`
 }
 
 function hostEntry(text: string): HostEntry | string {
@@ -82,6 +80,11 @@ function isName(name: string): boolean {
 /** Beyond ASCII a name has many spellings. */
 const ASCII = /^[\0-\x7f]*$/
 const IN_NO_HOST = /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7f]/
+
+/** Read once: a policy may name them in each of its rules. */
+const ENTRIES: ReadonlyMap<string, readonly HostEntry[]> = new Map(
+  Object.entries(LISTS).map(([name, list]) => [name, list.map((text) => hostEntry(text) as HostEntry)]),
+)
 
 /** The one spelling of a name: lower case, without the final dot, and in ASCII (RFC 5890) if it can be. */
 export function canonicalName(name: string): string {

@@ -1,33 +1,37 @@
 import type { HostEntry } from './host-entry.js'
+import type { Speaking } from './speaking-rules.js'
 
-/** Finds the first rule that has a name, or none at all, among its hosts. */
+/** Finds the first rule that has a name among its hosts. */
 export class NameIndex {
   /** Indexes of rules, ascending. */
   readonly #exact = new Map<string, number[]>()
   readonly #below = new Map<string, number[]>()
-  readonly #any: number[] = []
+  /** Labels of the longest suffix. */
+  #depth = 0
 
-  /** @param hosts of each rule; none: any host */
+  /** @param hosts of each rule */
   constructor(hosts: readonly (readonly HostEntry[])[]) {
     for (const [at, entries] of hosts.entries()) {
-      if (entries.length === 0) this.#any.push(at)
       for (const entry of entries) {
         if (entry.kind === 'name') add(this.#exact, entry.name, at)
-        else if (entry.kind === 'below') add(this.#below, entry.suffix, at)
+        else if (entry.kind === 'below') {
+          add(this.#below, entry.suffix, at)
+          this.#depth = Math.max(this.#depth, entry.suffix.split('.').length)
+        }
       }
     }
   }
 
-  /** @returns the index of the first rule that has `name` and that `speaks`, or -1 */
-  first(name: string, speaks: (at: number) => boolean): number {
-    let first = firstOf(this.#any, speaks, Number.POSITIVE_INFINITY)
-    first = firstOf(this.#exact.get(name), speaks, first)
-    if (this.#below.size > 0) {
-      for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {
-        first = firstOf(this.#below.get(name.slice(dot + 1)), speaks, first)
-      }
+  /** @returns the index of the first rule that speaks and has `name` or no hosts, or -1 */
+  first(name: string, { rules: speaks, anyHost }: Speaking): number {
+    let first = firstOf(this.#exact.get(name), speaks, anyHost)
+    let dot = name.length
+    for (let labels = 1; labels <= this.#depth && dot > 0; labels += 1) {
+      dot = name.lastIndexOf('.', dot - 1)
+      if (dot === -1) break
+      first = firstOf(this.#below.get(name.slice(dot + 1)), speaks, first)
     }
-    return first === Number.POSITIVE_INFINITY ? -1 : first
+    return first === speaks.length ? -1 : first
   }
 }
 
@@ -38,11 +42,11 @@ function add(index: Map<string, number[]>, key: string, at: number): void {
 }
 
 /** The smaller of `before` and the first of `rules` that speaks. */
-function firstOf(rules: readonly number[] | undefined, speaks: (at: number) => boolean, before: number): number {
+function firstOf(rules: readonly number[] | undefined, speaks: Uint8Array, before: number): number {
   if (rules === undefined) return before
   for (const at of rules) {
     if (at >= before) return before
-    if (speaks(at)) return at
+    if (speaks[at] === 1) return at
   }
   return before
 }

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import ipaddr from 'ipaddr.js'
 import { describe, expect, it } from 'vitest'
 import {
   addressText,
@@ -113,6 +114,49 @@ describe('literalIp', () => {
     ['.', undefined],
   ])('takes %s for %s as a resolver would', (host, ip) => {
     expect(literalIp(host)).toBe(ip)
+  })
+})
+
+describe('literalIp, beside ipaddr.js', () => {
+  const number = fc.oneof(
+    fc.integer({ min: 0, max: 300 }).map(String),
+    fc.constantFrom(
+      '',
+      '0',
+      '00',
+      '010',
+      '0x',
+      '0x7f',
+      '0XfF',
+      '08',
+      '4294967295',
+      '4294967296',
+      'a',
+      '1a',
+      ' 1',
+      '1\n',
+    ),
+  )
+  const text = fc.oneof(
+    fc.array(number, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.')),
+    fc.stringMatching(/^[\dxf.:]{0,12}$/),
+    fc.ipV4(),
+    fc.ipV6(),
+  )
+
+  it('takes for an address what it takes for one', () => {
+    fc.assert(
+      fc.property(text, (host) => {
+        const quad = ipaddr.IPv4.isValidFourPartDecimal(host)
+        expect(
+          host.includes(':') || parseIp(host)?.toString() === (quad ? ipaddr.IPv4.parse(host).toString() : undefined),
+        ).toBe(true)
+        const bare = host.endsWith('.') ? host.slice(0, -1) : host
+        const number = ipaddr.IPv4.isValid(bare) ? ipaddr.IPv4.parse(bare).toString() : undefined
+        expect(literalIp(host)).toBe(canonicalIp(host) ?? number)
+      }),
+      { numRuns: 5_000 },
+    )
   })
 })
 

@@ -285,6 +285,21 @@ describe('EgressRules beside a slow oracle', () => {
     )
   })
 
+  it('says the same of many destinations, one after the other', () => {
+    const many = fc.array(fc.tuple(asked, ip), { minLength: 20, maxLength: 20 })
+    fc.assert(
+      fc.property(fc.array(rule, { maxLength: 8 }), egressDefault, many, (rules, otherwise, destinations) => {
+        const engine = new EgressRules(rules, otherwise)
+        for (const [{ host, port, protocol }, address] of destinations) {
+          const to = /^\d/.test(host) ? host : address
+          const judged = engine.judge(host, { host: to, port }, protocol)
+          expect(judged.allowed).toBe(oracle(rules, otherwise, { host, port, protocol }, to))
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   it('says nothing before a look-up that some address of the name would belie, and depends on it only where two differ', () => {
     const addresses = [0, 1, 2, 3].flatMap((a) => [0, 1, 2, 3].map((b) => `10.0.${a}.${b}`)).concat('192.0.2.1')
     fc.assert(
