@@ -119,7 +119,7 @@ export class Bench {
 }
 
 /**
- * Every second round backwards, and each begins with another: nobody always follows the same neighbour.
+ * Every second round backwards, and each begins with another: nobody always follows the same neighbour. Of two that is once enough.
  *
  * @template T
  * @param {readonly T[]} items
@@ -128,5 +128,5 @@ export class Bench {
 function inTurn(items, round) {
   const shift = round % Math.max(1, items.length)
   const turned = [...items.slice(shift), ...items.slice(0, shift)]
-  return round % 2 === 0 ? turned : turned.reverse()
+  return round % 2 === 0 || items.length === 2 ? turned : turned.reverse()
 }
