@@ -59,6 +59,7 @@ const GOALS = [
   ...goals('forward', ONE_CORE_ECHO, 'p99', 'v2ray', 1, 0.5),
   ...goals('forward', ['conns'], 'rate', 'relay', 1, 1.2),
   ...goals('forward', ['conns'], 'rate', 'v2ray', 1.4, 1.7),
+  ...goals('forward', ['policy'], 'worst', undefined, 20, 10),
   ...goals('forward', ['idle-channels'], 'mean', undefined, 10, 7),
   ...goals('forward', ['used-channels'], 'mean', undefined, 35, 20),
   ...goals('forward', ['start'], 'rss largest', undefined, 60, 50),

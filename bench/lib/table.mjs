@@ -19,8 +19,8 @@ const range = (/** @type {import('./stats.mjs').Estimate} */ { median, low, high
  */
 export function block(mode, scenario, figures, seconds) {
   const subjects = [...new Set(figures.map(({ subject }) => subject))]
-  const looked = subjects.includes('observed') ? ['linksocks'] : []
-  const bases = [scenario.base ?? 'relay', 'against', 'noresume', ...looked].filter((base) => subjects.includes(base))
+  const own = subjects.includes('observed') || subjects.includes('policy') ? ['linksocks'] : []
+  const bases = [scenario.base ?? 'relay', 'against', 'noresume', ...own].filter((base) => subjects.includes(base))
   const head = [
     '',
     ...scenario.metrics.map(({ name, unit }) => (unit === '' ? name : `${name} ${unit}`)),

@@ -29,6 +29,17 @@
 /** How the names of the scenarios begin that have one CPU for everything. */
 export const ONE_CORE = 'one-core'
 /** Without the direct connection, which in a quick run only shows once what load generator and origin can do. */
-export const TUNNELS = ['linksocks', 'against', 'noresume', 'http', 'observed', 'relay', 'v2ray', 'ssh', 'deployed']
+export const TUNNELS = [
+  'linksocks',
+  'against',
+  'noresume',
+  'http',
+  'observed',
+  'policy',
+  'relay',
+  'v2ray',
+  'ssh',
+  'deployed',
+]
 /** Without the deployed LinkSocks too, which takes long to measure. */
 export const SWIFT = TUNNELS.filter((name) => name !== 'deployed')

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { direct } from './direct.mjs'
 import { byHttp, checkout, deployed, observed } from './linksocks.mjs'
+import { policed } from './policed.mjs'
 import { relay } from './relay.mjs'
 import { ssh } from './ssh.mjs'
 import { v2ray } from './v2ray.mjs'
@@ -21,12 +22,14 @@ export function findSubjects(folder, against, wanted) {
   const plain = wanted?.includes('noresume') ? [checkout(ROOT, 'noresume', ['--no-resume'])] : []
   const http = wanted?.includes('http') ? [byHttp(ROOT)] : []
   const seen = wanted?.includes('observed') ? [observed(ROOT, folder)] : []
+  const judged = wanted?.includes('policy') ? [policed(ROOT)] : []
   const all = [
     checkout(ROOT, 'linksocks'),
     ...other,
     ...plain,
     ...http,
     ...seen,
+    ...judged,
     relay,
     direct,
     v2ray(folder),

@@ -14,10 +14,11 @@ const SHIM = 'test/interop/peers/deployed.py'
  * @param {readonly string[]} serverFlags
  * @param {readonly string[]} clientFlags
  * @param {RegExp} admitted what a client says once the server let it in
- * @param {(port: number) => Program[]} [watch] starts what looks on at the server with this port
+ * @param {{ prepare?: (port: number) => Promise<void>, watch?: (port: number) => Program[] }} [around] prepares the server with this
+ *   port before clients come, and starts what looks on at it
  * @returns {import('./subject.mjs').Subject['start']}
  */
-const starter = (command, serverFlags, clientFlags, admitted, watch) => async (mode, wires) => {
+export const starter = (command, serverFlags, clientFlags, admitted, around) => async (mode, wires) => {
   const serverPort = await freePort()
   const port = await freePort()
   const url = async () => `ws://127.0.0.1:${await wires.before(serverPort)}`
@@ -44,6 +45,7 @@ const starter = (command, serverFlags, clientFlags, admitted, watch) => async (m
   }
   try {
     await server.accepts(serverPort)
+    await around?.prepare?.(serverPort)
     if (mode !== 'forward') await client('provider', ['-r', '-t', 'P'])
     if (mode !== 'reverse') await client('client', ['-t', mode === 'forward' ? 'F' : 'C', '-p', `${port}`])
     await programs.at(-1)?.accepts(port)
@@ -51,7 +53,7 @@ const starter = (command, serverFlags, clientFlags, admitted, watch) => async (m
     for (const program of programs) program.kill()
     throw error
   }
-  return { programs, onlookers: watch?.(serverPort) ?? [], port, socks: true, processes: programs.length }
+  return { programs, onlookers: around?.watch?.(serverPort) ?? [], port, socks: true, processes: programs.length }
 }
 
 /**
@@ -103,7 +105,7 @@ export function byHttp(folder) {
 export function observed(folder, data) {
   const key = 'key-of-the-benchmark'
   const flags = ['--api-key', key, '--metrics-key', `${key}-for-metrics`, '--data-dir', join(data, 'observed')]
-  const start = (/** @type {number} */ port) => [
+  const watch = (/** @type {number} */ port) => [
     new Program('onlooker', [
       process.execPath,
       fileURLToPath(new URL('./onlooker.mjs', import.meta.url)),
@@ -113,7 +115,7 @@ export function observed(folder, data) {
   ]
   const plain = checkout(folder, 'observed')
   const command = [process.execPath, join(folder, 'bin/linksocks.js')]
-  return { ...plain, title: 'LinkSocks, looked at', start: starter(command, flags, [], /link\.up/, start) }
+  return { ...plain, title: 'LinkSocks, looked at', start: starter(command, flags, [], /link\.up/, { watch }) }
 }
 
 /**
