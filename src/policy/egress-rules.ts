@@ -118,9 +118,9 @@ export class EgressRules {
 /** The IPv4 address inside an IPv6 address; `::` and `::1` are none. */
 function insideOf(ip: Ip): Ip | undefined {
   if (ip.kind() === 'ipv4') return undefined
-  const inside = embeddedIpv4((ip as ipaddr.IPv6).parts)
-  if (inside === undefined || ip.range() === 'loopback' || ip.range() === 'unspecified') return undefined
-  return inside
+  const { parts } = ip as ipaddr.IPv6
+  const isOwn = parts.every((part, at) => part === 0 || (at === 7 && part === 1))
+  return isOwn ? undefined : embeddedIpv4(parts)
 }
 
 function readRule({ action, hosts = [], ports = [], protocol }: EgressRule, number: number) {

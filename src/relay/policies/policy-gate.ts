@@ -75,20 +75,22 @@ export class PolicyGate {
   }
 
   #check(token: PolicedToken, policy: CompiledPolicy, { protocol, target }: Asked, exit: Exit): void {
-    const subject = target && addressText(target)
     const { hours } = policy
     const time = this.#clock.wallTime()
     if (hours !== undefined && !hours.isOpen(time)) {
-      throw this.#refuse({ tokenId: token.id, reason: 'hours', subject }, closedText(hours.opensAt(time)))
+      throw this.#refuse(
+        { tokenId: token.id, reason: 'hours', subject: textAt(target) },
+        closedText(hours.opensAt(time)),
+      )
     }
     const { maxStreams, connectsPerMinute } = policy.policy
     if (connectsPerMinute !== undefined && (token.use.connects?.count ?? 0) >= connectsPerMinute) {
       const text = `the token may ask for ${connectsPerMinute} connections a minute`
-      throw this.#refuse({ tokenId: token.id, reason: 'connects', subject }, text)
+      throw this.#refuse({ tokenId: token.id, reason: 'connects', subject: textAt(target) }, text)
     }
     if (maxStreams !== undefined && token.use.streams + token.use.waiting >= maxStreams) {
       const text = `the token may have ${maxStreams} connections at a time`
-      throw this.#refuse({ tokenId: token.id, reason: 'streams', subject }, text)
+      throw this.#refuse({ tokenId: token.id, reason: 'streams', subject: textAt(target) }, text)
     }
     if (target === undefined || exit === 'here') return
     const judgement = policy.egress?.judgeAsked(target, protocol)
@@ -133,13 +135,16 @@ function refusalOf(
   target: Target,
   exit: Exit,
 ): PolicyRefusal | undefined {
-  const subject = addressText(target)
-  if (judgement === DEPENDS) return exit === 'judges' ? undefined : { tokenId: token.id, reason: 'depends', subject }
-  return judgement.allowed ? undefined : egressRefusal(token, judgement, subject)
+  if (judgement !== DEPENDS) return judgement.allowed ? undefined : egressRefusal(token, judgement, addressText(target))
+  return exit === 'judges' ? undefined : { tokenId: token.id, reason: 'depends', subject: addressText(target) }
 }
 
 function egressRefusal({ id }: PolicedToken, { rule }: Judgement, subject: string): PolicyRefusal {
   return { tokenId: id, reason: 'egress', rule, subject }
+}
+
+function textAt(target: Target | undefined): string | undefined {
+  return target && addressText(target)
 }
 
 function textOf(judgement: Judgement | typeof DEPENDS): string {
