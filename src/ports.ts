@@ -159,6 +159,8 @@ export interface TargetJudge {
   asked(target: Target, protocol: 'tcp' | 'udp'): string | 'depends' | undefined
   /** An address that `asked` led to. @returns why not, or `undefined` to allow */
   address(asked: string, address: SocketAddress, protocol: 'tcp' | 'udp'): string | undefined
+  /** No address of `asked` was left: this is the first that `address()` denied. */
+  refused?(asked: string, address: SocketAddress, protocol: 'tcp' | 'udp'): void
 }
 
 export interface DialOptions extends AbortOptions {

@@ -1,3 +1,5 @@
+import { addressText } from '../address.js'
+import { LinkSocksError } from '../errors.js'
 import { type Logger, silentLogger } from '../log.js'
 import type {
   ByteStream,
@@ -11,7 +13,7 @@ import type {
   Target,
 } from '../ports.js'
 import { AccessCheck } from './dial/access-check.js'
-import { type AccessSource, listsOf } from './dial/access-rules.js'
+import { type AccessList, type AccessSource, listsOf } from './dial/access-rules.js'
 import { DatagramGate } from './udp/datagram-gate.js'
 import { GatedTotal } from './udp/gated-total.js'
 
@@ -45,11 +47,28 @@ export class AccessDialer implements Dialer {
     const { dialer, access } = this.#options
     const lists = listsOf(access)
     if (lists.length === 0) return dialer.dial(target, options)
-    const { judge } = options
     // whoever dials gets an address, and could not judge by the name
-    const ofName = { allows: (address: SocketAddress) => judge?.address(target.host, address, 'tcp') === undefined }
-    const judges = judge === undefined ? lists : [...lists, ofName]
-    return dialer.dial(await this.#check.allowed(target, judges, options), { ...options, judge: undefined })
+    return dialer.dial(await this.#allowed(target, lists, options), { ...options, judge: undefined })
+  }
+
+  async #allowed(target: Target, lists: readonly AccessList[], options: DialOptions): Promise<Target> {
+    const { judge } = options
+    if (judge === undefined) return this.#check.allowed(target, lists, options)
+    const why = judge.asked(target, 'tcp')
+    if (why !== undefined && why !== 'depends')
+      throw new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
+    let denied: SocketAddress | undefined
+    const allows = (address: SocketAddress): boolean => {
+      if (judge.address(target.host, address, 'tcp') === undefined) return true
+      denied ??= address
+      return false
+    }
+    try {
+      return await this.#check.allowed(target, [...lists, { allows }], options)
+    } catch (thrown) {
+      if (denied !== undefined) judge.refused?.(target.host, denied, 'tcp')
+      throw thrown
+    }
   }
 
   async associate(options: DialOptions = {}): Promise<DatagramSocket> {

@@ -110,14 +110,18 @@ export class DirectDialer implements Dialer {
     judge: TargetJudge | undefined,
   ): readonly SocketAddress[] {
     const refusals: string[] = []
+    let denied: SocketAddress | undefined
     const allowed = addresses.filter((address) => {
-      const why = this.#policy(address, 'tcp') ?? judge?.address(target.host, address, 'tcp')
+      const own = this.#policy(address, 'tcp')
+      const why = own ?? judge?.address(target.host, address, 'tcp')
       if (why === undefined) return true
+      if (own === undefined) denied ??= address
       refusals.push(why)
       this.#log.debug('dial.refused', { target: addressText(target), address: addressText(address), reason: why })
       return false
     })
     if (allowed.length > 0) return allowed
+    if (denied !== undefined) judge?.refused?.(target.host, denied, 'tcp')
     throw refused(target, refusals[0] ?? '')
   }
 }

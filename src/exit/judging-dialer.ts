@@ -64,13 +64,16 @@ export class JudgingDialer implements Dialer {
       expired: () => new LinkSocksError('ERR_DIAL_TIMEOUT', `looking ${addressText(target)} up timed out`),
     })
     let why = 'its name has no address'
+    let denied: SocketAddress | undefined
     // only one address is sent on, and what dials it may be without IPv6
     for (const host of [...hosts].sort((a, b) => Number(isIpv6(a)) - Number(isIpv6(b)))) {
       const address = { host, port: target.port }
       const problem = judge.address(target.host, address, 'tcp')
       if (problem === undefined) return address
       why = problem
+      denied ??= address
     }
+    if (denied !== undefined) judge.refused?.(target.host, denied, 'tcp')
     throw refused(target, why)
   }
 }

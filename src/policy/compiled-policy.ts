@@ -15,25 +15,35 @@ export class CompiledPolicy {
   readonly sources: AddressList | undefined
   readonly hours: OpeningHours | undefined
 
-  /** @throws {LinkSocksError} ERR_OPTION, which names the field */
-  constructor(policy: TokenPolicy) {
+  /**
+   * @param before what is the same in it is taken from there, as the same objects
+   * @throws {LinkSocksError} ERR_OPTION, which names the field
+   */
+  constructor(policy: TokenPolicy, before?: CompiledPolicy) {
     this.policy = withoutAbsent(policy)
+    const isSame = (...fields: (keyof TokenPolicy)[]): boolean =>
+      before !== undefined && fields.every((field) => sameJson(this.policy[field], before.policy[field]))
     const { egress, egressDefault, sources, hours } = this.policy
     for (const field of ['maxStreams', 'maxClients', 'connectsPerMinute'] as const)
       checkNumber(field, this.policy[field])
     if (egressDefault !== undefined && egressDefault !== 'allow' && egressDefault !== 'deny')
       throw invalid('egressDefault must be allow or deny')
-    this.egress =
-      egress === undefined && egressDefault === undefined ? undefined : new EgressRules(egress ?? [], egressDefault)
+    const leads = egress !== undefined || egressDefault !== undefined
+    if (isSame('egress', 'egressDefault')) this.egress = before?.egress
+    else this.egress = leads ? new EgressRules(egress ?? [], egressDefault) : undefined
     this.sources = checked('sources', sources, (given) => AddressList.of(given))
-    this.hours = checked('hours', hours, (given) => OpeningHours.of(given))
+    this.hours = isSame('hours') ? before?.hours : checked('hours', hours, (given) => OpeningHours.of(given))
   }
 }
 
 /** @returns `undefined` for a policy that sets no limit. @throws {LinkSocksError} ERR_OPTION */
-export function compiledPolicy(policy: TokenPolicy | undefined): CompiledPolicy | undefined {
+export function compiledPolicy(policy: TokenPolicy | undefined, before?: CompiledPolicy): CompiledPolicy | undefined {
   if (policy === undefined || Object.keys(withoutAbsent(policy)).length === 0) return undefined
-  return new CompiledPolicy(policy)
+  return new CompiledPolicy(policy, before)
+}
+
+function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
 }
 
 /** A copy without fields that are absent, inside rules and hours too. Of no rules nothing is left either. */

@@ -22,9 +22,17 @@ interface Window {
   readonly zone: Zone
 }
 
+interface Minute {
+  readonly minute: number
+  readonly open: boolean
+  opens?: { readonly at: number | undefined }
+}
+
 /** When something is open, by the week of one or more time zones. */
 export class OpeningHours {
   readonly #windows: readonly Window[]
+  /** The last one that was asked about. */
+  #minute: Minute | undefined
 
   private constructor(windows: readonly Window[]) {
     this.#windows = windows
@@ -44,6 +52,17 @@ export class OpeningHours {
 
   /** @param time Unix milliseconds */
   isOpen(time: number): boolean {
+    return this.#at(time).open
+  }
+
+  /** What was found of a minute holds for all of it: many requests may come in one. */
+  #at(time: number): Minute {
+    const minute = Math.floor(time / MINUTE_MS)
+    if (this.#minute?.minute !== minute) this.#minute = { minute, open: this.#isOpen(time) }
+    return this.#minute
+  }
+
+  #isOpen(time: number): boolean {
     return this.#windows.some(({ days, from, to, zone }) => {
       const { day, minute } = zone.local(time)
       const before = (day + WEEKDAYS.length - 1) % WEEKDAYS.length
@@ -53,12 +72,18 @@ export class OpeningHours {
 
   /** The next time from which on it is open, in Unix milliseconds; `undefined` when it never is. */
   opensAt(time: number): number | undefined {
-    if (this.isOpen(time)) return time
+    const minute = this.#at(time)
+    if (minute.open) return time
+    minute.opens ??= { at: this.#opensAt(time) }
+    return minute.opens.at
+  }
+
+  #opensAt(time: number): number | undefined {
     let next: number | undefined
     for (const { days, from, zone } of this.#windows) {
       for (let ahead = 0; ahead <= SEARCH_DAYS; ahead += 1) {
         const begins = zone.momentOf(time + ahead * DAY_MS, from)
-        if (begins <= time || !days.has(zone.local(begins).day) || !this.isOpen(begins)) continue
+        if (begins <= time || !days.has(zone.local(begins).day) || !this.#isOpen(begins)) continue
         next = Math.min(next ?? begins, begins)
         break
       }

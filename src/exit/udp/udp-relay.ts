@@ -168,6 +168,7 @@ export class UdpRelay implements DatagramSocket {
       else if (this.#allows(address, destination.host)) return this.#sendTo(address, data, destination)
       else why = 'refused'
     }
+    if (why === 'refused') this.#tellJudge(hosts, destination)
     this.#drop(why)
   }
 
@@ -199,6 +200,12 @@ export class UdpRelay implements DatagramSocket {
     if (why === undefined) return true
     this.#logRefusal(address, why)
     return false
+  }
+
+  #tellJudge(hosts: readonly string[], { host: asked, port }: Target): void {
+    const { judge } = this.#options
+    const denied = hosts.find((host) => judge?.address(asked, { host, port }, 'udp') !== undefined)
+    if (denied !== undefined) judge?.refused?.(asked, { host: denied, port }, 'udp')
   }
 
   #logRefusal(address: SocketAddress | Target, why: string): void {

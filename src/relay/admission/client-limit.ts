@@ -24,7 +24,7 @@ export function crowdedToken({ token, instance }: Pick<Identity, 'token' | 'inst
   })?.token
 }
 
-/** Ends the instance that is suspended longest where a client is let in that needs its place. */
+/** Ends instances that are suspended, the longest first, where a client is let in that needs their place. */
 export function takeRoom({ token, instance }: Pick<Identity, 'token' | 'instance'>): void {
   for (const limited of limitsOf(token)) {
     const { free, leaving = [] } = roomOf(limited, groupOf(token, instance))
@@ -53,10 +53,10 @@ function roomOf(
   const away = new Set(suspended.map((client) => client.group).filter((of) => !living.has(of)))
   const count = living.size + away.size
   if (count < limit || (group !== undefined && (living.has(group) || away.has(group)))) return { free: true }
-  const [oldest] = away
-  // more than one would have to go where the limit was lowered: the rest stays until its time is over
-  if (oldest === undefined || limit === 0 || count > limit) return { free: false }
-  return { free: false, leaving: suspended.filter((client) => client.group === oldest) }
+  // more than one has to go where the limit was lowered
+  const leaving = new Set([...away].slice(0, count - limit + 1))
+  if (limit === 0 || leaving.size <= count - limit) return { free: false }
+  return { free: false, leaving: suspended.filter((client) => leaving.has(client.group)) }
 }
 
 function groupOf(token: Token, instance: string | undefined): string | undefined {

@@ -94,6 +94,7 @@ function exitJudge(tokens: Policed, gate: PolicyGate): TargetJudge {
   return {
     asked: (target, protocol) => (isLimited(tokens) ? gate.problemOf(tokens, protocol, target) : undefined),
     address: (asked, address, protocol) => gate.problemAt(tokens, protocol, asked, address),
+    refused: (asked, address, protocol) => gate.refusedAt(tokens, protocol, asked, address),
   }
 }
 
@@ -188,8 +189,14 @@ function splice(
   const beginning = { mode: 'agent', judged: judging !== undefined } as const
   const observe = (traffic: Traffic, channel: Abortable): TrackedStream =>
     streams.begin({ ...beginning, tokenId: token.id, tokens, target: connect.target, client }, traffic, channel)
-  const judge = (address: SocketAddress): boolean =>
-    gate.problemAt(tokens, 'tcp', connect.target?.host ?? '', address) === undefined
+  let isTold = false
+  const judge = (address: SocketAddress): boolean => {
+    const name = connect.target?.host ?? ''
+    if (gate.problemAt(tokens, 'tcp', name, address) === undefined) return true
+    if (!isTold) gate.refusedAt(tokens, 'tcp', name, address)
+    isTold = true
+    return false
+  }
   const access =
     lists.length === 0 ? undefined : { ...judgeOf(), lists, judge: isLimited(tokens) ? judge : undefined, log }
   const exit = judging === undefined ? 'blind' : 'judges'

@@ -42,6 +42,32 @@ export class PolicyGate {
     for (const token of tokens) this.#count(token)
   }
 
+  /**
+   * Judges again what was admitted and had to wait.
+   * @param asked with the address that a name was looked up to, if it was
+   * @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED, with the reason
+   */
+  admitAgain(
+    tokens: Policed,
+    { protocol, target, name }: Asked & { readonly name?: string | undefined },
+    exit: Exit,
+  ): void {
+    for (const token of tokens) {
+      const { policy } = token.traits
+      if (policy === undefined) continue
+      this.#checkHours(token, policy, target)
+      if (name === undefined || target === undefined) this.#checkEgress(token, policy, { protocol, target }, exit)
+      else {
+        const judgement = policy.egress?.judge(name, target, protocol)
+        if (judgement?.allowed === false)
+          throw this.#refuse(
+            egressRefusal(token, judgement, addressText({ host: name, port: target.port })),
+            textOf(judgement),
+          )
+      }
+    }
+  }
+
   /** Judges a destination of an association. */
   allowsDatagram(tokens: Policed, target: Target, exit: Exit): boolean {
     return this.#judge(tokens, 'udp', target, exit)
@@ -55,7 +81,6 @@ export class PolicyGate {
       if (judgement === undefined) continue
       if (judgement === DEPENDS) depends = true
       else if (!judgement.allowed) {
-        // a stream was refused when it was admitted: this is a datagram, or a policy that has changed meanwhile
         this.#refusals.refused(egressRefusal(token, judgement, addressText(target)))
         return textOf(judgement)
       }
@@ -63,26 +88,32 @@ export class PolicyGate {
     return depends ? DEPENDS : undefined
   }
 
-  /** Judges where a destination that was asked for leads. @returns why not */
+  /** Judges an address that a destination leads to: another one of it may do. @returns why not */
   problemAt(tokens: Policed, protocol: Protocol, asked: string, address: SocketAddress): string | undefined {
-    for (const token of tokens) {
-      const judgement = token.traits.policy?.egress?.judge(asked, address, protocol)
-      if (judgement?.allowed !== false) continue
-      this.#refusals.refused(egressRefusal(token, judgement, addressText({ host: asked, port: address.port })))
-      return textOf(judgement)
-    }
-    return undefined
+    const denied = deniedAt(tokens, protocol, asked, address)
+    return denied && textOf(denied.judgement)
   }
 
-  #check(token: PolicedToken, policy: CompiledPolicy, { protocol, target }: Asked, exit: Exit): void {
-    const { hours } = policy
+  /** A destination was refused for what problemAt() said of this address. */
+  refusedAt(tokens: Policed, protocol: Protocol, asked: string, address: SocketAddress): void {
+    const denied = deniedAt(tokens, protocol, asked, address)
+    if (denied === undefined) return
+    this.#refusals.refused(egressRefusal(denied.token, denied.judgement, addressText({ host: asked, port: address.port })))
+  }
+
+  #check(token: PolicedToken, policy: CompiledPolicy, asked: Asked, exit: Exit): void {
+    this.#checkHours(token, policy, asked.target)
+    this.#checkCounts(token, policy, asked.target)
+    this.#checkEgress(token, policy, asked, exit)
+  }
+
+  #checkHours({ id }: PolicedToken, { hours }: CompiledPolicy, target: Target | undefined): void {
     const time = this.#clock.wallTime()
-    if (hours !== undefined && !hours.isOpen(time)) {
-      throw this.#refuse(
-        { tokenId: token.id, reason: 'hours', subject: textAt(target) },
-        closedText(hours.opensAt(time)),
-      )
-    }
+    if (hours === undefined || hours.isOpen(time)) return
+    throw this.#refuse({ tokenId: id, reason: 'hours', subject: textAt(target) }, closedText(hours.opensAt(time)))
+  }
+
+  #checkCounts(token: PolicedToken, policy: CompiledPolicy, target: Target | undefined): void {
     const { maxStreams, connectsPerMinute } = policy.policy
     if (connectsPerMinute !== undefined && (token.use.connects?.count ?? 0) >= connectsPerMinute) {
       const text = `the token may ask for ${connectsPerMinute} connections a minute`
@@ -92,6 +123,9 @@ export class PolicyGate {
       const text = `the token may have ${maxStreams} connections at a time`
       throw this.#refuse({ tokenId: token.id, reason: 'streams', subject: textAt(target) }, text)
     }
+  }
+
+  #checkEgress(token: PolicedToken, policy: CompiledPolicy, { protocol, target }: Asked, exit: Exit): void {
     if (target === undefined || exit === 'here') return
     const judgement = policy.egress?.judgeAsked(target, protocol)
     if (judgement === undefined) return
@@ -123,6 +157,20 @@ export class PolicyGate {
     this.#refusals.refused(refusal)
     return new LinkSocksError('ERR_DIAL_NOT_ALLOWED', text)
   }
+}
+
+/** Whose policy does not let a destination lead there. */
+function deniedAt(
+  tokens: Policed,
+  protocol: Protocol,
+  asked: string,
+  address: SocketAddress,
+): { readonly token: PolicedToken; readonly judgement: Judgement } | undefined {
+  for (const token of tokens) {
+    const judgement = token.traits.policy?.egress?.judge(asked, address, protocol)
+    if (judgement?.allowed === false) return { token, judgement }
+  }
+  return undefined
 }
 
 const DEPENDS_TEXT =

@@ -31,26 +31,31 @@ export class PolicedDialer implements Dialer {
     this.#judge = {
       asked: () => undefined,
       address: (asked, address, protocol) => options.gate.problemAt(this.#tokens, protocol, asked, address),
+      refused: (asked, address, protocol) => options.gate.refusedAt(this.#tokens, protocol, asked, address),
     }
   }
 
   /** @throws {LinkSocksError} ERR_DIAL_NOT_ALLOWED, and what the dialer throws */
   async dial(target: Target, options?: DialOptions): Promise<ByteStream> {
-    // a policy may come later, and is about the name
-    const asked = target.host
-    if (!isLimited(this.#tokens))
-      return this.#counted({ asked }, (more) => this.#options.dialer.dial(target, more), options)
     const { only, looksUp } = this.#exit()
-    this.#admit({ protocol: 'tcp', target }, looksUp || only !== undefined ? 'judges' : 'blind')
-    const judge = looksUp ? this.#judge : undefined
-    return this.#counted({ only, judge, asked }, (more) => this.#options.dialer.dial(target, more), options)
+    const exit = looksUp || only !== undefined ? 'judges' : 'blind'
+    const limited = isLimited(this.#tokens)
+    if (limited) this.#admit({ protocol: 'tcp', target }, exit)
+    // a policy may come, or the time be over, while a provider is waited for
+    const again = (to = target): void => {
+      const name = to.host === target.host ? undefined : target.host
+      this.#options.gate.admitAgain(this.#tokens, { protocol: 'tcp', target: to, name }, exit)
+    }
+    const more = { only, judge: looksUp && limited ? this.#judge : undefined, asked: target.host }
+    return this.#counted({ more, again }, (all) => this.#options.dialer.dial(target, all), options)
   }
 
   async associate(options?: DialOptions): Promise<DatagramSocket> {
     const { only } = this.#exit()
     const exit = only === undefined ? 'blind' : 'judges'
     if (isLimited(this.#tokens)) this.#admit({ protocol: 'udp' }, exit)
-    const socket = await this.#counted({ only }, (more) => this.#options.dialer.associate(more), options)
+    const again = (): void => this.#options.gate.admitAgain(this.#tokens, { protocol: 'udp' }, exit)
+    const socket = await this.#counted({ more: { only }, again }, (all) => this.#options.dialer.associate(all), options)
     // a policy may come later
     const allows = (target: Target): boolean =>
       !isLimited(this.#tokens) || this.#options.gate.allowsDatagram(this.#tokens, target, exit)
@@ -76,21 +81,25 @@ export class PolicedDialer implements Dialer {
 
   /** Until a provider is asked, nobody else knows of the request. */
   async #counted<T>(
-    more: ReverseDialOptions,
+    { more, again }: { readonly more: ReverseDialOptions; readonly again: (target?: Target) => void },
     dial: (options: ReverseDialOptions) => Promise<T>,
     options: DialOptions = {},
   ): Promise<T> {
     const { use } = this.#options.token
     let waits = true
-    const begun = (): void => {
+    const over = (): void => {
       if (waits) use.waiting -= 1
       waits = false
+    }
+    const begun = (target?: Target): void => {
+      again(target)
+      over()
     }
     use.waiting += 1
     try {
       return await dial({ ...options, ...more, begun })
     } finally {
-      begun()
+      over()
     }
   }
 }

@@ -18,8 +18,8 @@ export interface ReverseDialerOptions {
 }
 
 export interface ReverseDialOptions extends DialOptions {
-  /** Called when a provider is asked. */
-  readonly begun?: (() => void) | undefined
+  /** Called when a provider is about to be asked; what it throws ends that. */
+  readonly begun?: ((target?: Target) => void) | undefined
   /** Providers that judge by the policies, which are told of them. @default any provider, which is told of none */
   readonly only?: ((client: RelayClient) => boolean) | undefined
   /** The host that was asked for, where its name is looked up before. */
@@ -74,7 +74,7 @@ export class ReverseDialer implements Dialer {
     return new SessionDialer(client.session, {
       fastOpen: fastOpen && client.extensions,
       observe: (target) => {
-        begun?.()
+        begun?.(target)
         return streams.observe({
           mode: 'reverse',
           inbound,

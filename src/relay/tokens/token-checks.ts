@@ -18,7 +18,10 @@ export function checkPort(port: number | undefined): void {
   throw invalid(`port must be an integer from 1 to ${MAX_PORT}`)
 }
 
-/** @param time Unix milliseconds; without it the time of expiry may be over */
+/**
+ * @param time Unix milliseconds; without it the time of expiry may be over
+ * @param before the policy that there was: what of it stays is the same object
+ */
 export function traitsOf(
   {
     label,
@@ -28,10 +31,11 @@ export function traitsOf(
     policy,
   }: Pick<TokenSpec, 'label' | 'expiresAt' | 'rules' | 'policy'> & { enabled?: boolean },
   time?: number,
+  before?: CompiledPolicy,
 ): TokenTraits {
   if (label !== undefined) checkLabel(label)
   if (expiresAt !== undefined && time !== undefined) checkExpiry(expiresAt, time)
-  return { label, expiresAt, enabled, access: accessOf(rules), policy: policyOf(policy) }
+  return { label, expiresAt, enabled, access: accessOf(rules), policy: policyOf(policy, before) }
 }
 
 /** Of a stored token. @returns why it can't be used on this machine, which may lack the time zone of its hours */
@@ -52,9 +56,9 @@ function accessOf(rules: readonly AccessRule[] | undefined): AccessList | undefi
 }
 
 /** @returns `undefined` for a policy that sets no limit */
-export function policyOf(policy: TokenPolicy | undefined): CompiledPolicy | undefined {
+export function policyOf(policy: TokenPolicy | undefined, before?: CompiledPolicy): CompiledPolicy | undefined {
   try {
-    return compiledPolicy(policy)
+    return compiledPolicy(policy, before)
   } catch (thrown) {
     throw invalid(`policy: ${LinkSocksError.from(thrown, 'ERR_TOKEN_INVALID').message}`)
   }

@@ -73,7 +73,8 @@ export class TokenDesk {
       }
       // it may have gone meanwhile with the provider that brought it
       this.#known(this.#tokens.byId(id))
-      token.traits = { ...traitsOf(record), credentials: credentialsOf(record) }
+      const traits = traitsOf(record, undefined, token.traits.policy)
+      token.traits = { ...traits, credentials: credentialsOf(record) }
       await this.#options.lifecycle.changed(token)
       return token
     })

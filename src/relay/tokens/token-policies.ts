@@ -25,6 +25,8 @@ export class TokenPolicies {
   readonly #options: TokenPoliciesOptions
   /** Those that have hours, and whether they were open at the last look. */
   readonly #timed = new Map<Token, boolean>()
+  /** By what the streams of a token were judged last. */
+  readonly #judged = new WeakMap<Token, Pick<CompiledPolicy, 'egress' | 'hours'>>()
   #timer: Timer | undefined
   #closed = false
 
@@ -37,7 +39,11 @@ export class TokenPolicies {
     this.#watch(token)
     for (const client of providersOf(token)) client.policies?.changed(token)
     this.#endStrangers(token)
-    this.#judgeStreams([token])
+    const { egress, hours } = token.traits.policy ?? {}
+    const known = this.#judged.get(token)
+    this.#judged.set(token, { egress, hours })
+    // another label ends nothing
+    if (known?.egress !== egress || known?.hours !== hours) this.#judgeStreams([token])
   }
 
   /** A token is gone. */

@@ -367,3 +367,61 @@ describe('connectors of a provider with autonomy', () => {
     expect(provider.of(MessageType.Data).map(({ target }) => target?.port)).toEqual([54])
   })
 })
+
+describe('a request on a reverse token’s port that waits for a provider', () => {
+  /** Nobody provides, and one request waits. */
+  async function waiting(policy: TokenPolicy) {
+    const scene = await PolicyScene.begin('reverse', policy, { provider: 'new' })
+    for (const { id } of scene.world.relay.clients()) scene.world.relay.disconnect(id)
+    await settle()
+    const asked = scene.rep('192.0.2.1')
+    await settle()
+    return { scene, asked }
+  }
+
+  it('is refused where a policy denies it meanwhile', async () => {
+    const { scene, asked } = await waiting({ maxStreams: 9 })
+    await scene.change({ egress: [{ action: 'deny', hosts: ['192.0.2.0/24'] }] })
+    await scene.provide()
+    expect([await asked, scene.network.connected]).toEqual([Rep.NotAllowed, []])
+    expect([...scene.world.relay.streams()]).toEqual([])
+  })
+
+  it('is refused where the hours end meanwhile', async () => {
+    const { scene, asked } = await waiting({ hours: [{ from: '00:00', to: '00:01' }] })
+    scene.world.clock.epoch += 60_000
+    await scene.provide()
+    expect([await asked, scene.network.connected]).toEqual([Rep.NotAllowed, []])
+  })
+
+  it('goes on where neither has changed', async () => {
+    const { scene, asked } = await waiting({ maxStreams: 1 })
+    await scene.provide()
+    expect([await asked, scene.network.connected.length]).toEqual([Rep.Succeeded, 1])
+  })
+})
+
+describe('a change of a token that says nothing of destinations', () => {
+  it.each(['old', 'new'] as const)('ends nothing, and tells %s providers nothing', async (provider) => {
+    const policy: TokenPolicy = { egress: [{ action: 'deny', hosts: ['@private'], ports: [22] }] }
+    const scene = await PolicyScene.begin('agent', policy, { provider })
+    scene.network.names.set('a.example', ['203.0.113.1'])
+    const stream = await scene.open('a.example')
+    const sent = provider === 'new' ? scene.sentPolicies() : () => 0
+    const { relay } = scene.world
+    await relay.changeToken(scene.subject, { label: 'another' })
+    await scene.change({ maxStreams: 50 })
+    expect([stream.closed, sent()]).toEqual([false, 0])
+  })
+})
+
+describe('refusals', () => {
+  it('are not counted where another address of the name is dialled', async () => {
+    const scene = await PolicyScene.begin('forward', { egress: [{ action: 'deny', hosts: ['@private'] }] })
+    scene.network.names
+      .set('mixed.example', ['10.0.0.1', '203.0.113.7'])
+      .set('inside.example', ['10.0.0.1', '10.0.0.2'])
+    expect([await scene.rep('mixed.example'), scene.refused]).toEqual([Rep.Succeeded, {}])
+    expect([await scene.rep('inside.example'), scene.refused]).toEqual([Rep.NotAllowed, { egress: 1 }])
+  })
+})

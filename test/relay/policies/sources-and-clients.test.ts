@@ -155,6 +155,23 @@ describe('the number of clients of a policy', () => {
     expect(wentOn(await joinResumable(made, 'forward', { id: idOf(second), received: countOf(second) }))).toBe(false)
   })
 
+  it('makes room by several where the limit was lowered', async () => {
+    const made = await world({ maxClients: 4 })
+    const [first, second, third] = [
+      await joinResumable(made, 'forward', { instance: uuid() }),
+      await joinResumable(made, 'forward', { instance: uuid() }),
+      await joinResumable(made, 'forward', { instance: uuid() }),
+    ]
+    await lose(first, second)
+    await set(made, 'forward', TWO)
+    expect(admitted(await made.join('forward', { instance: uuid(), extensions: true }))).toBe(true)
+    expect(made.relay.clients().map(({ state }) => state)).toEqual(['connected', 'connected'])
+    expect([
+      third.closed,
+      admitted(await made.join('forward', { instance: uuid(), inBand: true, extensions: true })),
+    ]).toEqual([...[undefined, false]])
+  })
+
   it('lets a suspended client come back when all places are taken', async () => {
     const made = await world({ maxClients: 1 })
     const instance = uuid()
