@@ -14,7 +14,7 @@ export const MAX_EVENT_READERS = 64
 
 const RUN_BYTES = 8
 
-const EVENT_GROUPS = ['token', 'client', 'stream', 'alarm', 'stats'] as const
+const EVENT_GROUPS = ['token', 'client', 'stream', 'policy', 'alarm', 'stats'] as const
 const TYPES_ERROR = `types must be some of ${EVENT_GROUPS.join(',')}`
 const oneGroup = `(?:${EVENT_GROUPS.join('|')})`
 const eventsQuery = queryOf({

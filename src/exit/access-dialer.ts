@@ -73,11 +73,18 @@ export class AccessDialer implements Dialer {
 
   async associate(options: DialOptions = {}): Promise<DatagramSocket> {
     const { dialer, access, clock, log = silentLogger } = this.#options
-    const socket = await dialer.associate(options)
+    const socket = await dialer.associate({ ...options, judge: undefined })
     const { source } = options
     const resolve: Resolve = (host, waiting) => this.#check.resolve(host, { ...waiting, source })
     const pass = (data: Uint8Array, { port }: Target, host: string): void => socket.send(data, { host, port })
-    return new GatedSocket(socket, new DatagramGate({ access, resolve, clock, log, total: this.#total, source, pass }))
+    const given = options.judge
+    const judge = (asked: string, address: SocketAddress): boolean => {
+      if (given?.address(asked, address, 'udp') === undefined) return true
+      given.refused?.(asked, address, 'udp')
+      return false
+    }
+    const more = { access, judge: given && judge, resolve, clock, log, total: this.#total, source, pass }
+    return new GatedSocket(socket, new DatagramGate(more))
   }
 }
 

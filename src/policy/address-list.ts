@@ -1,5 +1,5 @@
 import { parseIp } from '../address.js'
-import { addressRange, numberOf, type Range } from './address-range.js'
+import { filledRange, numberOf, type Range } from './address-range.js'
 
 /** Addresses in one list. */
 export const MAX_ADDRESS_LIST = 1_000
@@ -17,7 +17,7 @@ export class AddressList {
     if (entries.length > MAX_ADDRESS_LIST) return `at most ${MAX_ADDRESS_LIST} addresses`
     const ranges: Range<bigint>[] = []
     for (const text of entries) {
-      const range = addressRange(text)
+      const range = filledRange(text)
       if (typeof range === 'string') return range
       ranges.push(range)
     }

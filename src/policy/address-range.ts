@@ -62,3 +62,10 @@ export function numberOf(ip: Ip): bigint {
 function groups(parts: readonly number[], bits: bigint): bigint {
   return parts.reduce((number, part) => (number << bits) | BigInt(part), 0n)
 }
+
+/** As addressRange(), for where a range that is reversed, and has nothing in it, would be a rule that does nothing. */
+export function filledRange(text: string): Range<bigint> | string {
+  const range = addressRange(text)
+  if (typeof range === 'string' || range[0] <= range[1]) return range
+  return `reversed address range "${remoteText(text.slice(0, MAX_SHOWN))}"`
+}

@@ -24,6 +24,8 @@ export interface Judgement {
 /** What is said of a destination before its name is looked up, where the addresses of the name decide. */
 export const DEPENDS = 'depends'
 
+const NAT64 = [0x64, 0xff9b, 0, 0, 0, 0]
+
 /** Stands for bytes that are no UTF-8; an exit elsewhere may take them as they are. */
 const NO_TEXT = '\ufffd'
 
@@ -98,8 +100,9 @@ export class EgressRules {
     const inside = insideOf(ip)
     if (inside === undefined) return first
     const embedded = this.#addresses.first(inside, speaking)
-    if (first === NONE || this.#denies(embedded)) return embedded
-    return first
+    if (this.#denies(embedded)) return embedded
+    // what is allowed there may be another host here, but for NAT64
+    return first === NONE && isNat64(ip) ? embedded : first
   }
 
   #combined(named: number, addressed: number): Judgement {
@@ -113,6 +116,11 @@ export class EgressRules {
   #denies(at: number): boolean {
     return at !== NONE && this.#rules[at]?.allows === false
   }
+}
+
+/** Whether an IPv6 address of the well-known prefix leads to the IPv4 address inside (RFC 6052 section 2.1). */
+function isNat64(ip: Ip): boolean {
+  return NAT64.every((part, at) => (ip as ipaddr.IPv6).parts[at] === part)
 }
 
 /** The IPv4 address inside an IPv6 address; `::` and `::1` are none. */

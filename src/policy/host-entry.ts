@@ -1,6 +1,6 @@
 import { parseIp } from '../address.js'
 import { remoteText } from '../log.js'
-import { addressRange, MAX_SHOWN, type Range } from './address-range.js'
+import { filledRange, MAX_SHOWN, type Range } from './address-range.js'
 
 /** What stands in `hosts` of a rule. */
 export type HostEntry =
@@ -56,7 +56,7 @@ export function hostEntries(text: string): readonly HostEntry[] | string {
 
 function hostEntry(text: string): HostEntry | string {
   if (looksLikeAddress(text)) {
-    const range = addressRange(text)
+    const range = filledRange(text)
     return typeof range === 'string' ? range : { kind: 'addresses', range }
   }
   const below = text.startsWith('*.')

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseIp } from '../../src/address.js'
 import { AddressIndex } from '../../src/policy/address-index.js'
-import { addressRange, numberOf } from '../../src/policy/address-range.js'
+import { filledRange, numberOf } from '../../src/policy/address-range.js'
 import { type HostEntry, hostEntries } from '../../src/policy/host-entry.js'
 
 type Hosts = readonly (readonly HostEntry[])[]
@@ -64,10 +64,6 @@ describe('AddressIndex', () => {
     expect(firstOf([entriesOf('a.example')], '192.0.2.1')).toBe(-1)
   })
 
-  it('finds nothing in a range whose ends are reversed', () => {
-    expect(firstOf([entriesOf('192.0.2.9-192.0.2.1')], '192.0.2.5')).toBe(-1)
-  })
-
   it('passes over rules that do not speak', () => {
     const hosts = [entriesOf('192.0.2.0/24'), [], entriesOf('192.0.2.1')]
     expect([[], [0], [0, 1], [0, 1, 2]].map((silent) => firstOf(hosts, '192.0.2.1', silent))).toEqual([0, 1, 2, -1])
@@ -87,7 +83,7 @@ describe('AddressIndex', () => {
     )
     const hosts = fc.array(
       fc.array(
-        entry.filter((text) => text === 'a.example' || typeof addressRange(text) !== 'string'),
+        entry.filter((text) => text === 'a.example' || typeof filledRange(text) !== 'string'),
         { maxLength: 4 },
       ),
       { maxLength: 12 },

@@ -38,6 +38,7 @@ describe('compiledPolicy()', () => {
     [{ egressDefault: 'maybe' }, 'egressDefault must be allow or deny'],
     [{ egress: [{ action: 'deny', hosts: ['host:1'] }] }, 'egress rule 1: invalid address "host:1"'],
     [{ sources: ['a.example'] }, 'sources: invalid address "a.example"'],
+    [{ sources: ['10.0.0.9-10.0.0.1'] }, 'sources: reversed address range "10.0.0.9-10.0.0.1"'],
     [{ sources: [] }, 'sources must not be empty: leave it out for no limit'],
     [{ hours: [] }, 'hours must not be empty: leave it out for no limit'],
     [{ hours: [{ from: '9', to: '10:00' }] }, 'hours: from must be a time such as 08:00: "9"'],

@@ -13,6 +13,8 @@ import { WaitingDatagrams } from './waiting-datagrams.js'
 export interface DatagramGateOptions {
   /** Asked at each datagram; an address has to be in each of the lists. */
   readonly access: readonly AccessSource[]
+  /** Judges each address that a destination leads to as well, and may say something else each time. @default all are allowed */
+  readonly judge?: ((asked: string, address: SocketAddress) => boolean) | undefined
   readonly resolve: Resolve
   readonly clock: Clock
   readonly log: Logger
@@ -60,7 +62,8 @@ export class DatagramGate {
 
   send(data: Uint8Array, destination: Target): void {
     if (this.#closed) return
-    if (this.#current().length === 0) return this.#options.pass(data, destination, destination.host)
+    const judged = this.#current().length > 0 || this.#options.judge !== undefined
+    if (!judged) return this.#options.pass(data, destination, destination.host)
     if (targetProblem(destination) !== undefined) return this.#drop()
     const ip = canonicalIp(destination.host)
     if (ip !== undefined) return this.#passTo([ip], data, destination)
@@ -116,7 +119,10 @@ export class DatagramGate {
     }
   }
 
-  #passTo(hosts: readonly string[], data: Uint8Array, destination: Target): void {
+  #passTo(found: readonly string[], data: Uint8Array, destination: Target): void {
+    const { host: asked, port } = destination
+    const { judge } = this.#options
+    const hosts = judge === undefined ? found : found.filter((host) => judge(asked, { host, port }))
     const host = hosts.find((known) => this.#wasAllowed(known, destination.port)) ?? this.#judge(hosts, destination)
     if (host !== undefined) this.#options.pass(data, destination, host)
   }

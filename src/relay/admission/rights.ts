@@ -189,17 +189,19 @@ function splice(
   const beginning = { mode: 'agent', judged: judging !== undefined } as const
   const observe = (traffic: Traffic, channel: Abortable): TrackedStream =>
     streams.begin({ ...beginning, tokenId: token.id, tokens, target: connect.target, client }, traffic, channel)
+  const { protocol } = askedOf(connect.protocol, connect.target)
   let isTold = false
-  const judge = (address: SocketAddress): boolean => {
-    const name = connect.target?.host ?? ''
-    if (gate.problemAt(tokens, 'tcp', name, address) === undefined) return true
-    if (!isTold) gate.refusedAt(tokens, 'tcp', name, address)
+  const judge = (name: string, address: SocketAddress): boolean => {
+    if (gate.problemAt(tokens, protocol, name, address) === undefined) return true
+    if (!isTold) gate.refusedAt(tokens, protocol, name, address)
     isTold = true
     return false
   }
-  const access =
-    lists.length === 0 ? undefined : { ...judgeOf(), lists, judge: isLimited(tokens) ? judge : undefined, log }
-  const exit = judging === undefined ? 'blind' : 'judges'
+  // a policy may come while an association runs
+  const judged = protocol === 'udp' || isLimited(tokens) ? judge : undefined
+  const access = lists.length === 0 ? undefined : { ...judgeOf(), lists, judge: judged, log }
+  // where rules are, names are looked up and judged here
+  const exit = judging === undefined && access === undefined ? 'blind' : 'judges'
   const allowsDatagram = (target: Target): boolean => !isLimited(tokens) || gate.allowsDatagram(tokens, target, exit)
   const named = connect.trailer?.policies !== undefined
   const addressed = (raw: Uint8Array, provider: RelayClient): Uint8Array => {
@@ -209,9 +211,7 @@ function splice(
   }
   try {
     const asked = askedOf(connect.protocol, connect.target)
-    // where rules are, names are looked up and judged here
-    const looksUp = access !== undefined && asked.protocol === 'tcp'
-    if (isLimited(tokens)) admit({ mode: 'agent', tokens, asked, exit: looksUp ? 'judges' : exit }, context)
+    if (isLimited(tokens)) admit({ mode: 'agent', tokens, asked, exit }, context)
     new Splice({
       ...{ connector: client.session, connect, raw, access, allowsDatagram, addressed },
       ...{ choose, beside, observe, held: spliced },

@@ -98,7 +98,9 @@ export class PolicyGate {
   refusedAt(tokens: Policed, protocol: Protocol, asked: string, address: SocketAddress): void {
     const denied = deniedAt(tokens, protocol, asked, address)
     if (denied === undefined) return
-    this.#refusals.refused(egressRefusal(denied.token, denied.judgement, addressText({ host: asked, port: address.port })))
+    this.#refusals.refused(
+      egressRefusal(denied.token, denied.judgement, addressText({ host: asked, port: address.port })),
+    )
   }
 
   #check(token: PolicedToken, policy: CompiledPolicy, asked: Asked, exit: Exit): void {

@@ -51,11 +51,15 @@ export class PolicedDialer implements Dialer {
   }
 
   async associate(options?: DialOptions): Promise<DatagramSocket> {
-    const { only } = this.#exit()
-    const exit = only === undefined ? 'blind' : 'judges'
+    const { only, looksUp } = this.#exit()
+    const exit = looksUp || only !== undefined ? 'judges' : 'blind'
     if (isLimited(this.#tokens)) this.#admit({ protocol: 'udp' }, exit)
     const again = (): void => this.#options.gate.admitAgain(this.#tokens, { protocol: 'udp' }, exit)
-    const socket = await this.#counted({ more: { only }, again }, (all) => this.#options.dialer.associate(all), options)
+    const socket = await this.#counted(
+      { more: { only, judge: looksUp ? this.#judge : undefined }, again },
+      (all) => this.#options.dialer.associate(all),
+      options,
+    )
     // a policy may come later
     const allows = (target: Target): boolean =>
       !isLimited(this.#tokens) || this.#options.gate.allowsDatagram(this.#tokens, target, exit)

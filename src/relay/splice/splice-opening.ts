@@ -3,7 +3,7 @@ import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import { SendWindow } from '../../mux/flow/window.js'
 import { MAX_SESSIONS_AT_ONCE } from '../../mux/open-besides.js'
 import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
-import type { Timer } from '../../ports.js'
+import type { SocketAddress, Timer } from '../../ports.js'
 import { ResetCode } from '../../protocol/control.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
 import { decodeMessage, MessageType } from '../../protocol/messages.js'
@@ -188,7 +188,8 @@ export class SpliceOpening {
     const { connect, raw } = this.#options
     try {
       const target = connect.target ?? { host: '', port: 0 }
-      const judges = judge === undefined ? lists : [...lists, { allows: judge }]
+      const allows = (address: SocketAddress): boolean => judge?.(target.host, address) !== false
+      const judges = judge === undefined ? lists : [...lists, { allows }]
       const { host } = await check.allowed(target, judges, { signal: this.#cancelled.signal })
       if (host !== target.host) this.#connect = readdressed(raw, host)
       this.#opened.stream.reached({ host, port: target.port })

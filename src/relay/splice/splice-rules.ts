@@ -34,7 +34,7 @@ export const MAX_WAITING_BYTES = 256 * KIB
 export interface SpliceAccess {
   readonly lists: readonly AccessList[]
   /** Judges as well what a name led to. @default nobody */
-  readonly judge?: ((address: SocketAddress) => boolean) | undefined
+  readonly judge?: ((asked: string, address: SocketAddress) => boolean) | undefined
   readonly check: AccessCheck
   readonly total: GatedTotal
   readonly log: Logger
@@ -63,9 +63,10 @@ export interface SpliceOptions {
 
 /** Judges the datagrams of a connector; `pass` gets those that are allowed, with an address in place of a name. */
 export function datagramGate(access: SpliceAccess, clock: Clock, pass: (raw: Uint8Array) => void): DatagramGate {
-  const { lists, check, total, log } = access
+  const { lists, judge, check, total, log } = access
   return new DatagramGate({
     access: lists.map((list) => () => list),
+    judge,
     ...{ clock, log, total, resolve: check.resolve },
     pass: (raw, destination, host) => pass(host === destination.host ? raw : readdressed(raw, host)),
   })

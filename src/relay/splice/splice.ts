@@ -1,4 +1,4 @@
-import { LinkSocksError } from '../../errors.js'
+import { type ErrorCode, LinkSocksError } from '../../errors.js'
 import type { DatagramGate } from '../../exit/udp/datagram-gate.js'
 import { Meter } from '../../mux/channel/observer.js'
 import { SendWindow } from '../../mux/flow/window.js'
@@ -23,6 +23,12 @@ import {
   type SpliceOptions,
   windowUpdate,
 } from './splice-rules.js'
+
+/** What the ends of a channel are told that is aborted here. */
+const ABORT_CODES: Partial<Record<ErrorCode, number>> = {
+  ERR_FLOW_CONTROL: ResetCode.FlowControl,
+  ERR_DIAL_NOT_ALLOWED: ResetCode.Unspecified,
+}
 
 /** Of a message that names no destination. */
 const NOWHERE: Target = { host: '', port: 0 }
@@ -289,7 +295,7 @@ export class Splice {
 
   #abort(reason: LinkSocksError): void {
     if (this.#over) return
-    const code = reason.code === 'ERR_FLOW_CONTROL' ? ResetCode.FlowControl : ResetCode.Protocol
+    const code = ABORT_CODES[reason.code] ?? ResetCode.Protocol
     for (const end of [this.#connector, this.#provider]) if (end !== undefined) this.#tell(end, reason, code)
     this.#finish(reason)
   }

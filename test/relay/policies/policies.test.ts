@@ -361,4 +361,23 @@ describe.each(['reverse', 'agent'] as const)('a policy in %s mode with a provide
     expect(await asked('c.example', '198.51.100.1')).toBe(Rep.NotAllowed)
     expect(scene.network.connected).toEqual([{ host: '203.0.113.1', port: 443 }])
   })
+
+  it.each(['old', 'new'] as const)('holds for datagrams to names beside rules (%s provider)', async (provider) => {
+    const rules = [{ addresses: ['203.0.113.0/24', '10.0.0.0/8'] }]
+    const scene = await PolicyScene.begin(mode, deny('@private', 'bad.example'), { provider, rules })
+    const socket = await scene.dialer.associate()
+    socket.start({ datagram: () => {}, close: () => {} })
+    const send = async (host: string, ...addresses: string[]): Promise<void> => {
+      const before = scene.world.lookups.asked.length
+      socket.send(new TextEncoder().encode(host), { host, port: 9 })
+      await settle()
+      if (scene.world.lookups.asked.length > before) scene.world.lookups.at(before).resolve(addresses)
+      await settle()
+    }
+    await send('good.example', '10.0.0.1', '203.0.113.1')
+    await send('in.example', '10.0.0.1')
+    await send('bad.example', '203.0.113.1')
+    await send('out.example', '198.51.100.1')
+    expect(scene.network.udp.socket(0).texts).toEqual(['good.example>203.0.113.1:9'])
+  })
 })
