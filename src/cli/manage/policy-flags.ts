@@ -5,7 +5,7 @@ const POLICY_GROUP = 'Policy:'
 
 export const ALLOW: Flag = {
   flags: '--allow <rule>',
-  help: `let it reach this: HOST[:PORTS][/tcp|/udp]; HOST: name, *.suffix, CIDR, IP, A-B, ${HOST_LISTS.join(', ')}, nothing or * for any, IPv6 in brackets; PORTS: 443 or 22,8000-8999; may be repeated, the first rule that fits decides`,
+  help: `let it reach this: HOST[:PORTS][/tcp|/udp]; HOST: name, *.suffix, CIDR, IP, A-B, ${HOST_LISTS.join(', ')}, empty or * for any host, IPv6 in brackets; PORTS: 443 or 22,8000-8999; may be repeated, the first rule that fits decides`,
   group: POLICY_GROUP,
   repeatable: true,
   ordered: true,
