@@ -14,6 +14,7 @@ export type CommandName = RunCommand | ManageCommand
 export const MANAGE_COMMANDS: readonly ManageCommand[] = [
   'status',
   'token list',
+  'token show',
   'token add',
   'token set',
   'token check',
@@ -26,6 +27,13 @@ const TOKEN_COMMANDS: readonly CommandSpec[] = [
     summary: 'list the tokens of a running server',
     flags: manage.LIST_FLAGS,
     examples: manage.LIST_EXAMPLES,
+  },
+  {
+    name: 'show',
+    summary: 'show one token with its access rules and its policy',
+    flags: manage.SHOW_FLAGS,
+    examples: manage.SHOW_EXAMPLES,
+    words: '<id>',
   },
   {
     name: 'add',
@@ -73,7 +81,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'token',
-    summary: 'list, add, change, check and remove tokens of a running server',
+    summary: 'list, show, add, change, check and remove tokens of a running server',
     commands: TOKEN_COMMANDS,
   },
 ]

@@ -144,6 +144,7 @@ const ACCESS: readonly Flag[] = [
 
 export const STATUS_FLAGS: readonly Flag[] = [...ACCESS, JSON_OUTPUT]
 export const LIST_FLAGS: readonly Flag[] = [...ACCESS, SHOW_TOKENS, JSON_OUTPUT]
+export const SHOW_FLAGS: readonly Flag[] = [...ACCESS, SHOW_TOKENS, JSON_OUTPUT]
 export const ADD_FLAGS: readonly Flag[] = [
   TYPE,
   TOKEN,
@@ -198,6 +199,12 @@ export const LIST_EXAMPLES = `
 Examples:
   linksocks token list --api-key-file ./api-key
   linksocks token list --api-key-file ./api-key --json | jq -r '.tokens[].id'
+${END}`
+
+export const SHOW_EXAMPLES = `
+Examples (linksocks token list shows the ids):
+  linksocks token show 0123456789abcdef01234567
+  linksocks token show 0123456789abcdef01234567 --json | jq .policy
 ${END}`
 
 export const ADD_EXAMPLES = `

@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../../errors.js'
 import { parseServerUrl } from '../../protocol/handshake.js'
-import { isLabel, MAX_LABEL_BYTES } from '../../relay/tokens/token-text.js'
+import { ID_TEXT, isLabel, MAX_LABEL_BYTES } from '../../relay/tokens/token-text.js'
 import { NO_ENV_PROXY, SERVER_PROXY } from '../settings/client-flags.js'
 import { type Environment, optionError, type Settings } from '../settings/environment.js'
 import { longName } from '../settings/flags.js'
@@ -8,6 +8,7 @@ import { readTls } from '../settings/tls.js'
 import { invalid, parseApiKey, parseDuration, parseProxy } from '../settings/values.js'
 import type { ApiAccess } from './api-client.js'
 import { API_KEY, API_KEY_FILE, API_URL, DEFAULT_API_URL, EXPIRES_AT, EXPIRES_IN, TIMEOUT } from './manage-flags.js'
+import type { ManageCommand } from './task.js'
 
 const DEFAULT_TIMEOUT_MS = 10_000
 const MIN_TIMEOUT_MS = 100
@@ -46,6 +47,16 @@ export function clientUrl(apiUrl: string): string {
   const host = `${local ? 'SERVER' : hostname}${port === '' ? '' : `:${port}`}`
   const path = pathname === '/' ? '' : `${pathname}/socket`
   return `${protocol === 'https:' ? 'wss:' : 'ws:'}//${host}${path}`
+}
+
+/** @throws {LinkSocksError} ERR_OPTION that does not repeat `word`, which may be a secret */
+export function checkTokenId(command: ManageCommand, word: string): void {
+  if (ID_TEXT.test(word)) return
+  throw optionError(command, 'a token is named by its id, 24 hex digits; linksocks token list shows them')
+}
+
+export function unknownId(id: string): LinkSocksError {
+  return new LinkSocksError('ERR_HTTP', `${id}: the server knows no token with this id`)
 }
 
 /** 1 to 200 bytes of UTF-8 without control characters. */

@@ -9,10 +9,12 @@ import { addToken } from './token-add.js'
 import { changeTokens, removeTokens } from './token-change.js'
 import { checkToken } from './token-check.js'
 import { listTokens } from './token-list.js'
+import { showToken } from './token-show.js'
 
 const COMMANDS: Readonly<Record<ManageCommand, (task: Task) => Promise<void>>> = {
   status: showStatus,
   'token list': listTokens,
+  'token show': showToken,
   'token add': addToken,
   'token set': changeTokens,
   'token check': checkToken,

@@ -45,6 +45,33 @@ const tokenSchema = v.object({
 })
 export type ListedToken = v.InferOutput<typeof tokenSchema>
 
+const ports = v.nullish(v.array(v.union([count, v.tuple([count, count])])))
+export type ShownPorts = v.InferOutput<typeof ports>
+
+/** Loose where a newer server may limit by fields of its own: they are shown. */
+const policySchema = v.looseObject({
+  egress: v.nullish(
+    v.array(v.looseObject({ action: text, hosts: v.nullish(v.array(text)), ports, protocol: optionalText })),
+  ),
+  egress_default: optionalText,
+  max_streams: v.nullish(count),
+  max_clients: v.nullish(count),
+  connects_per_minute: v.nullish(count),
+  sources: v.nullish(v.array(text)),
+  hours: v.nullish(v.array(v.object({ days: v.nullish(v.array(text)), from: text, to: text, zone: optionalText }))),
+})
+export type ShownPolicy = v.InferOutput<typeof policySchema>
+
+/** `GET /api/tokens/{id}`: `policy` is absent where the server knows none, `null` where the token has none. */
+const shownTokenSchema = v.object({
+  ...tokenSchema.entries,
+  username: optionalText,
+  reverse_id: v.nullish(id),
+  rules: v.nullish(v.array(v.object({ addrs: v.nullish(v.array(text)), ports }))),
+  policy: v.nullish(policySchema),
+})
+export type ShownToken = v.InferOutput<typeof shownTokenSchema>
+
 /** One of `GET /api/clients`. */
 const clientSchema = v.object({
   id,
@@ -103,6 +130,7 @@ function reader<Schema extends v.GenericSchema>(schema: Schema): AnswerReader<v.
 
 export const readServer = reader(serverSchema)
 export const readListedToken = reader(tokenSchema)
+export const readShownToken = reader(shownTokenSchema)
 export const readListedClient = reader(clientSchema)
 export const readAddedToken = reader(addedSchema)
 export const readVerdict = reader(verdictSchema)

@@ -3,7 +3,14 @@ import type { CliIo } from '../settings/io.js'
 import type { ApiClient } from './api-client.js'
 
 /** The commands that speak to a running server. */
-export type ManageCommand = 'status' | 'token list' | 'token add' | 'token set' | 'token check' | 'token rm'
+export type ManageCommand =
+  | 'status'
+  | 'token list'
+  | 'token show'
+  | 'token add'
+  | 'token set'
+  | 'token check'
+  | 'token rm'
 
 /** What a command that speaks to a server works with. */
 export interface Task {

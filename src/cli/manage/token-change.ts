@@ -18,7 +18,7 @@ import {
   SOCKS_PASSWORD,
   SOCKS_USERNAME,
 } from './manage-flags.js'
-import { parseLabel, readExpiry } from './manage-settings.js'
+import { checkTokenId, parseLabel, readExpiry, unknownId } from './manage-settings.js'
 import { readPolicyChange } from './policy-settings.js'
 import { jsonText } from './table.js'
 import type { Task } from './task.js'
@@ -26,14 +26,12 @@ import { tokenOf, tokenTable } from './token-list.js'
 
 /** `linksocks token set <id>...`: the same change for each, until one fails. */
 export async function changeTokens({ api, settings, words, io }: Task): Promise<void> {
-  if (!words.every((word) => ID_TEXT.test(word))) {
-    throw optionError('token set', 'a token is named by its id, 24 hex digits; linksocks token list shows them')
-  }
+  for (const word of words) checkTokenId('token set', word)
   const changes = await readChanges(settings)
   const changed: unknown[] = []
   for (const id of words) {
     const answer = await api.about('PATCH', `/api/tokens/${id}`, changes)
-    if (answer === undefined) throw new LinkSocksError('ERR_HTTP', `${id}: the server knows no token with this id`)
+    if (answer === undefined) throw unknownId(id)
     changed.push(answer.body)
     if (!settings.enabled(JSON_OUTPUT)) {
       io.stdout.write(tokenTable([tokenOf(api, answer.body)], false, io.stdout.columns))

@@ -1,8 +1,6 @@
-import { LinkSocksError } from '../../errors.js'
-import { ID_TEXT } from '../../relay/tokens/token-text.js'
-import { optionError } from '../settings/environment.js'
 import { parseChoice } from '../settings/values.js'
 import { JSON_OUTPUT } from './manage-flags.js'
+import { checkTokenId, unknownId } from './manage-settings.js'
 import { PROTOCOL } from './policy-flags.js'
 import { readPolicy } from './policy-settings.js'
 import { readVerdict } from './read-answers.js'
@@ -12,12 +10,10 @@ import type { Task } from './task.js'
 /** `linksocks token check <id> <host:port>` */
 export async function checkToken({ api, settings, words, io }: Task): Promise<void> {
   const [id = '', target] = words
-  if (!ID_TEXT.test(id)) {
-    throw optionError('token check', 'a token is named by its id, 24 hex digits; linksocks token list shows them')
-  }
+  checkTokenId('token check', id)
   const protocol = settings.value(PROTOCOL, (text) => parseChoice(text, ['tcp', 'udp']))
   const answer = await api.about('POST', `/api/tokens/${id}/check`, { target, protocol, policy: readPolicy(settings) })
-  if (answer === undefined) throw new LinkSocksError('ERR_HTTP', `${id}: the server knows no token with this id`)
+  if (answer === undefined) throw unknownId(id)
   if (settings.enabled(JSON_OUTPUT)) {
     io.stdout.write(jsonText(answer.body))
     return

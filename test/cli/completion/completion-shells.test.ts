@@ -100,7 +100,7 @@ describe.each(present)('linksocks completion %s', (shell) => {
     const names = [...COMMANDS, COMPLETION].map(({ name }) => name)
     expect(complete('')).toEqual([...names, 'help', 'version'].sort())
     expect(complete('con')).toEqual(['connector'])
-    expect(complete('token', '')).toEqual(['add', 'check', 'list', 'rm', 'set'])
+    expect(complete('token', '')).toEqual(['add', 'check', 'list', 'rm', 'set', 'show'])
   })
 
   it('completes words', () => {
