@@ -35,8 +35,10 @@ export interface DryRunResult {
 export function dryRun(token: Token, { target, protocol, policy }: DryRun, access: ServerAccess): DryRunResult {
   const own = policy === undefined ? token.traits.policy : policyOf(policy ?? undefined)
   const rules = rulesOf(token, access)
-  const lookedUp = token.type === 'forward' || rules.length > 0 ? 'the server' : 'the provider'
-  const depends = `depends on the addresses of the name, which ${lookedUp} looks up`
+  const depends =
+    token.type === 'forward' || rules.length > 0
+      ? 'depends on the addresses of the name, which the server looks up'
+      : 'depends on the provider: it looks the name up, and judges its addresses'
   const judgements = [
     ...byPolicy(own, token.id, 'its policy', { target, protocol }),
     ...(token.type === 'connector'

@@ -39,10 +39,11 @@ async function verdict(spec: TokenSpec, text: string, policy?: TokenPolicy | nul
 
 const allow = (reason: string, rule?: number) => ({ result: 'allow', rule, reason })
 const deny = (reason: string, rule?: number) => ({ result: 'deny', rule, reason })
-const depends = (exit: string) => ({
-  result: 'depends',
-  reason: `depends on the addresses of the name, which ${exit} looks up`,
-})
+const DEPENDS = {
+  'the server': 'depends on the addresses of the name, which the server looks up',
+  'the provider': 'depends on the provider: it looks the name up, and judges its addresses',
+}
+const depends = (exit: keyof typeof DEPENDS) => ({ result: 'depends', reason: DEPENDS[exit] })
 
 describe('the dry run of a token', () => {
   it.each<[TokenPolicy | undefined, string, object]>([
