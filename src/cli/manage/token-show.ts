@@ -60,7 +60,8 @@ function policyText(policy: ShownToken['policy']): string {
     ...(hours ?? []).map((time) => ['hours', hoursText(time)] as const),
     ...Object.entries(others).map(([name, value]) => [cell(name), cell(JSON.stringify(value))] as const),
   ]
-  return `policy:\n${numbered(rules.map(ruleParts))}${factLines('  ', facts)}`
+  const lines = `${numbered(rules.map(ruleParts))}${factLines('  ', facts)}`
+  return lines === '' ? 'policy: none\n' : `policy:\n${lines}`
 }
 
 /** What holds where no rule speaks of a destination. */

@@ -81,6 +81,7 @@ describe('linksocks token show', () => {
 
   it('tells a token without a policy from a server that knows none', async () => {
     expect(await shown({ rules: [], policy: null })).toMatch(/\naccess rules: none\n\npolicy: none\n$/)
+    expect(await shown({ rules: [], policy: {} })).toMatch(/\n\npolicy: none\n$/)
     expect(await shown({})).toMatch(/\naccess rules: -\n\npolicy: -\n$/)
   })
 
