@@ -40,7 +40,7 @@ export interface TokenPolicy {
   readonly maxStreams?: number | undefined
   /** Client instances at a time. */
   readonly maxClients?: number | undefined
-  /** TCP connections and UDP associations that may be asked for in any minute. */
+  /** TCP connections and UDP associations that may begin in any minute. */
   readonly connectsPerMinute?: number | undefined
   /** Addresses that its clients come from: CIDR, IP text or a range. */
   readonly sources?: readonly string[] | undefined

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { MAX_PORT } from '../address.js'
 import { MAX_ADDRESS_LIST } from '../policy/address-list.js'
 import { MAX_POLICY_NUMBER } from '../policy/compiled-policy.js'
-import { MAX_EGRESS_RULES } from '../policy/egress-rules.js'
+import { MAX_EGRESS_ENTRIES, MAX_EGRESS_RULES } from '../policy/egress-rules.js'
 import { HOST_LISTS } from '../policy/host-entry.js'
 import { MAX_HOURS, WEEKDAYS } from '../policy/opening-hours.js'
 import type { EgressRule, PolicyHours, TokenPolicy } from '../policy-fields.js'
@@ -34,9 +34,6 @@ const port = v.pipe(
 /** Of a tuple JSON Schema would not say how long it is. */
 const portPair = v.pipe(v.array(port, PORT_ERROR), v.length(2, PORT_ERROR))
 
-/** Entries of one list. How many all rules may have together is left to the relay. */
-const MAX_LIST = 2_000
-
 /** What a host or an address is, beyond its text, is left to the texts of the failures. */
 const egressRule = objectOf({
   action: v.picklist(['allow', 'deny'], ACTION_ERROR),
@@ -44,10 +41,10 @@ const egressRule = objectOf({
     listOf(
       textOf('a host', `Name, *.suffix, CIDR, IP, A-B, 192.168.1.1-255 or ${HOST_LISTS.join(', ')}`),
       'hosts',
-      MAX_LIST,
+      MAX_EGRESS_ENTRIES,
     ),
   ),
-  ports: v.nullish(listOf(v.union([port, portPair], PORT_ERROR), 'ports', MAX_LIST)),
+  ports: v.nullish(listOf(v.union([port, portPair], PORT_ERROR), 'ports', MAX_EGRESS_ENTRIES)),
   protocol: v.nullish(v.picklist(['tcp', 'udp'], PROTOCOL_ERROR)),
 })
 

@@ -153,5 +153,7 @@ export class ReceivedPolicies {
 }
 
 function deniedText({ rule }: Judgement): string {
-  return rule === 0 ? 'no rule of the policy allows it' : `denied by rule ${rule} of the policy of the token`
+  return rule === 0
+    ? 'no rule of the policy of the token allows it'
+    : `denied by rule ${rule} of the policy of the token`
 }

@@ -200,7 +200,7 @@ function textAt(target: Target | undefined): string | undefined {
 function textOf(judgement: Judgement | typeof DEPENDS): string {
   if (judgement === DEPENDS) return DEPENDS_TEXT
   return judgement.rule === 0
-    ? 'not allowed by the policy of the token'
+    ? 'no rule of the policy of the token allows it'
     : `denied by rule ${judgement.rule} of the policy of the token`
 }
 

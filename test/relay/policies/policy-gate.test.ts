@@ -97,7 +97,7 @@ describe('PolicyGate', () => {
   ])('lets %j, which names nothing, through by no default', (host) => {
     const { admit, gate, tcp } = setUp()
     const token = tokenOf('a', deny('*.corp.example'))
-    expect(admit([token], tcp(host))).toBe('not allowed by the policy of the token')
+    expect(admit([token], tcp(host))).toBe('no rule of the policy of the token allows it')
     expect(gate.allowsDatagram([token], { host, port: 53 }, 'judges')).toBe(false)
   })
 
