@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MAX_HOURS, OpeningHours } from '../../src/policy/opening-hours.js'
 import type { PolicyHours } from '../../src/policy-fields.js'
 
@@ -144,5 +144,15 @@ describe('OpeningHours.of()', () => {
     const many = [...names].slice(0, 1_001).map((zone) => hours({ from: '08:00', to: '09:00', zone }))
     const time = at('2026-01-05T07:30:00Z')
     expect(many.every((one) => one.isOpen(time) && !one.isOpen(time - 3_600_000))).toBe(true)
+  })
+})
+
+describe('the module', () => {
+  it('makes no format before one is wanted: the first of a process takes megabytes', async () => {
+    const made = vi.spyOn(Intl, 'DateTimeFormat')
+    vi.resetModules()
+    await import('../../src/policy/opening-hours.js')
+    expect(made).not.toHaveBeenCalled()
+    made.mockRestore()
   })
 })
