@@ -143,11 +143,16 @@ export function addressText({ host, port }: SocketAddress | Target): string {
   return isIpv6(host) ? `[${shown}]:${port}` : `${shown}:${port}`
 }
 
+/** Whether TCP or UDP can be sent to a port of this number. */
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= MAX_PORT
+}
+
 /** Says why `target` can't be reached by anyone, or `undefined`. */
 export function targetProblem({ host, port }: Target): string | undefined {
   const problem = hostProblem(host)
   if (problem !== undefined) return problem
-  return Number.isInteger(port) && port >= 1 && port <= MAX_PORT ? undefined : `port ${port} cannot be dialled`
+  return isPort(port) ? undefined : `port ${port} cannot be dialled`
 }
 
 /** @throws {LinkSocksError} when no one could reach `target`: ERR_DIAL_HOST_UNREACHABLE (empty or broken host), ERR_DIAL_FAILED (port 0) */

@@ -1,11 +1,12 @@
 import type ipaddr from 'ipaddr.js'
-import { embeddedIpv4, type Ip, isIpv6, MAX_PORT, parseIp, parseLiteralIp, targetProblem } from '../address.js'
+import { embeddedIpv4, type Ip, isIpv6, parseIp, parseLiteralIp, targetProblem } from '../address.js'
 import { LinkSocksError } from '../errors.js'
 import type { EgressRule, TokenPolicy } from '../policy-fields.js'
 import type { SocketAddress, Target } from '../ports.js'
 import { AddressIndex } from './address-index.js'
 import { canonicalName, hostEntries } from './host-entry.js'
 import { NameIndex } from './name-index.js'
+import { portRange } from './port-range.js'
 import { NONE, type Protocol, type RuleTerms, type Speaking, SpeakingRules } from './speaking-rules.js'
 
 /** Rules of one policy. */
@@ -143,9 +144,9 @@ function readRule({ action, hosts = [], ports = [], protocol }: EgressRule, numb
   const terms: RuleTerms = {
     allows: action === 'allow',
     ports: ports.flatMap((port) => {
-      const [first, last] = typeof port === 'number' ? [port, port] : port
-      if (isPort(first) && isPort(last) && first <= last) return [first, last]
-      throw refused(`a port must be from 1 to ${MAX_PORT}, or two of them as [low, high]`)
+      const range = portRange(port)
+      if (typeof range === 'string') throw refused(range)
+      return range
     }),
     protocol,
     ofAddresses: entries.length === 0 || entries.some(({ kind }) => kind === 'addresses'),
@@ -157,10 +158,6 @@ function readRule({ action, hosts = [], ports = [], protocol }: EgressRule, numb
 function checkCount(kind: 'hosts' | 'ports', rules: readonly EgressRule[]): void {
   const count = rules.reduce((sum, rule) => sum + (rule[kind]?.length ?? 0), 0)
   if (count > MAX_EGRESS_ENTRIES) throw invalid(`at most ${MAX_EGRESS_ENTRIES} ${kind} in the egress rules`)
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= MAX_PORT
 }
 
 function invalid(message: string): LinkSocksError {

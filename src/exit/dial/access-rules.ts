@@ -1,7 +1,8 @@
-import { MAX_PORT, parseIp } from '../../address.js'
+import { isPort, parseIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { remoteText } from '../../log.js'
 import { addressRange, MAX_SHOWN, numberOf, type Range } from '../../policy/address-range.js'
+import { portRange } from '../../policy/port-range.js'
 import type { AccessRule, EgressPolicy, SocketAddress } from '../../ports.js'
 import { RecentRefusals } from './recent-refusals.js'
 
@@ -96,9 +97,9 @@ function compiled({ addresses = [], ports = [] }: AccessRule, number: number): C
       return range
     }),
     ports: ports.map((port) => {
-      const [first, last] = typeof port === 'number' ? [port, port] : port
-      if (isPort(first) && isPort(last) && first <= last) return [first, last]
-      throw refused(`a port must be from 1 to ${MAX_PORT}, or two of them as [low, high]`)
+      const range = portRange(port)
+      if (typeof range === 'string') throw refused(range)
+      return range
     }),
   }
 }
@@ -125,10 +126,6 @@ function portsOf(text: string): number | Range<number> | string {
   }
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
   return isPort(port) ? port : `bad port "${shown}"`
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= MAX_PORT
 }
 
 /** Whether one of `ranges` has `value`; without any, all are allowed. */

@@ -1,5 +1,5 @@
 import { createConnection, isIP, type Socket } from 'node:net'
-import { addressText, MAX_PORT } from '../../address.js'
+import { addressText, isPort } from '../../address.js'
 import { type ErrorCode, LinkSocksError } from '../../errors.js'
 import type { AbortOptions, ConnectTcp, SocketAddress } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
@@ -50,10 +50,6 @@ export async function connectSocket(
   const socket = openSocket(address, allowHalfOpen)
   prepare?.(socket)
   return connected(socket, address, signal)
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port > 0 && port <= MAX_PORT
 }
 
 function openSocket({ host, port }: SocketAddress, allowHalfOpen: boolean): Socket {

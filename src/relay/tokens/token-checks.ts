@@ -1,5 +1,5 @@
 /** What operators may give a token. Each throws a LinkSocksError with ERR_TOKEN_INVALID that names the field. */
-import { MAX_PORT } from '../../address.js'
+import { isPort, MAX_PORT } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
 import { type AccessList, accessList } from '../../exit/dial/access-rules.js'
 import { type CompiledPolicy, compiledPolicy } from '../../policy/compiled-policy.js'
@@ -14,7 +14,7 @@ import { recordOf, type Token, type TokenTraits } from './tokens.js'
 const MAX_TIME = 253_402_300_799_999
 
 export function checkPort(port: number | undefined): void {
-  if (port === undefined || (Number.isInteger(port) && port >= 1 && port <= MAX_PORT)) return
+  if (port === undefined || isPort(port)) return
   throw invalid(`port must be an integer from 1 to ${MAX_PORT}`)
 }
 
