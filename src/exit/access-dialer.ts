@@ -1,5 +1,3 @@
-import { addressText } from '../address.js'
-import { LinkSocksError } from '../errors.js'
 import { type Logger, silentLogger } from '../log.js'
 import type {
   ByteStream,
@@ -14,6 +12,7 @@ import type {
 } from '../ports.js'
 import { AccessCheck } from './dial/access-check.js'
 import { type AccessList, type AccessSource, listsOf } from './dial/access-rules.js'
+import { notAllowed } from './dial/not-allowed.js'
 import { DatagramGate } from './udp/datagram-gate.js'
 import { GatedTotal } from './udp/gated-total.js'
 
@@ -55,8 +54,7 @@ export class AccessDialer implements Dialer {
     const { judge } = options
     if (judge === undefined) return this.#check.allowed(target, lists, options)
     const why = judge.asked(target, 'tcp')
-    if (why !== undefined && why !== 'depends')
-      throw new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
+    if (why !== undefined && why !== 'depends') throw notAllowed(target, why)
     let denied: SocketAddress | undefined
     const allows = (address: SocketAddress): boolean => {
       if (judge.address(target.host, address, 'tcp') === undefined) return true

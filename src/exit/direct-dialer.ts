@@ -18,6 +18,7 @@ import type {
 } from '../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
 import { Lookups } from './dial/lookups.js'
+import { notAllowed } from './dial/not-allowed.js'
 import { defaultEgressPolicy } from './dial/policy.js'
 import { interleaveFamilies, raceConnect } from './dial/race.js'
 import { UdpRelay } from './udp/udp-relay.js'
@@ -57,7 +58,7 @@ export class DirectDialer implements Dialer {
     checkTarget(target)
     const { connectTcp, clock } = this.#options
     const denied = judge?.asked(target, 'tcp')
-    if (denied !== undefined && denied !== 'depends') throw refused(target, denied)
+    if (denied !== undefined && denied !== 'depends') throw notAllowed(target, denied)
     const { stream, address } = await withDeadline(
       async (deadline) => {
         const hosts = interleaveFamilies(await this.#resolve(target.host, deadline))
@@ -122,10 +123,6 @@ export class DirectDialer implements Dialer {
     })
     if (allowed.length > 0) return allowed
     if (denied !== undefined) judge?.refused?.(target.host, denied, 'tcp')
-    throw refused(target, refusals[0] ?? '')
+    throw notAllowed(target, refusals[0] ?? '')
   }
-}
-
-function refused(target: Target, why: string): LinkSocksError {
-  return new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
 }

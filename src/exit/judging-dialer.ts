@@ -1,4 +1,4 @@
-import { addressText, isIpv6 } from '../address.js'
+import { addressText } from '../address.js'
 import { withDeadline } from '../deadline.js'
 import { LinkSocksError } from '../errors.js'
 import type {
@@ -14,7 +14,9 @@ import type {
   TargetJudge,
 } from '../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.js'
+import { firstAllowed } from './dial/access-check.js'
 import { Lookups } from './dial/lookups.js'
+import { notAllowed } from './dial/not-allowed.js'
 
 export interface JudgingDialerOptions {
   /** Dials what is allowed, and looks names up somewhere else. */
@@ -42,7 +44,7 @@ export class JudgingDialer implements Dialer {
     const { judge, ...rest } = options
     const why = judge?.asked(target, 'tcp')
     if (judge === undefined || why === undefined) return dialer.dial(target, rest)
-    if (why !== 'depends') throw refused(target, why)
+    if (why !== 'depends') throw notAllowed(target, why)
     const address = await this.#allowed(target, judge, options)
     const stream = await dialer.dial(address, rest)
     // what dials it may not know where it leads: a policy that changes is judged by this address
@@ -65,16 +67,17 @@ export class JudgingDialer implements Dialer {
     })
     let why = 'its name has no address'
     let denied: SocketAddress | undefined
-    // only one address is sent on, and what dials it may be without IPv6
-    for (const host of [...hosts].sort((a, b) => Number(isIpv6(a)) - Number(isIpv6(b)))) {
-      const address = { host, port: target.port }
+    const allows = (address: SocketAddress): boolean => {
       const problem = judge.address(target.host, address, 'tcp')
-      if (problem === undefined) return address
+      if (problem === undefined) return true
       why = problem
       denied ??= address
+      return false
     }
+    const host = firstAllowed(hosts, target.port, [{ allows }])
+    if (host !== undefined) return { host, port: target.port }
     if (denied !== undefined) judge.refused?.(target.host, denied, 'tcp')
-    throw refused(target, why)
+    throw notAllowed(target, why)
   }
 }
 
@@ -105,8 +108,4 @@ export class JudgedSocket implements DatagramSocket {
   close(): void {
     this.#socket.close()
   }
-}
-
-function refused(target: Target, why: string): LinkSocksError {
-  return new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
 }

@@ -1,10 +1,11 @@
-import { addressText, canonicalIp, checkTarget, isIpv6 } from '../../address.js'
+import { canonicalIp, checkTarget, isIpv6 } from '../../address.js'
 import { withDeadline } from '../../deadline.js'
 import { LinkSocksError } from '../../errors.js'
 import type { Clock, DialOptions, Resolve, Target } from '../../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
 import { ACCESS_REFUSAL } from './access-rules.js'
 import { Lookups } from './lookups.js'
+import { notAllowed } from './not-allowed.js'
 import type { AddressJudge } from './recent-refusals.js'
 
 /**
@@ -42,7 +43,7 @@ export class AccessCheck {
   async allowed(target: Target, lists: readonly AddressJudge[], options: DialOptions = {}): Promise<Target> {
     checkTarget(target)
     const host = firstAllowed(await this.#addressesOf(target, options), target.port, lists)
-    if (host === undefined) throw refused(target, ACCESS_REFUSAL)
+    if (host === undefined) throw notAllowed(target, ACCESS_REFUSAL)
     return { host, port: target.port }
   }
 
@@ -60,11 +61,7 @@ export class AccessCheck {
     } catch (thrown) {
       if (signal?.aborted) throw LinkSocksError.cancelled(signal)
       const { message } = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')
-      throw refused(target, `its name can't be looked up where access is judged (${message})`)
+      throw notAllowed(target, `its name can't be looked up where access is judged (${message})`)
     }
   }
-}
-
-function refused(target: Target, why: string): LinkSocksError {
-  return new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
 }

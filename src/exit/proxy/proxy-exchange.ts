@@ -4,6 +4,7 @@ import { LinkSocksError } from '../../errors.js'
 import type { AbortOptions, ByteStream, Clock, Dialer, EgressPolicy, Target } from '../../ports.js'
 import { CONNECT_TIMEOUT_MS } from '../../protocol/limits.js'
 import { HandshakeStream } from '../../streams/handshake-stream.js'
+import { notAllowed } from '../dial/not-allowed.js'
 import type { ProxyUrl } from './proxy-url.js'
 
 /** Largest header of an HTTP proxy's answer, and more than any SOCKS5 message. */
@@ -93,8 +94,7 @@ export function dialThroughProxy(
 export function checkProxiedTarget(target: Target, policy: EgressPolicy | undefined): void {
   checkTarget(target)
   const why = refusalOf(target, policy, 'tcp')
-  if (why === undefined) return
-  throw new LinkSocksError('ERR_DIAL_NOT_ALLOWED', `${addressText(target)} is not allowed: ${why}`)
+  if (why !== undefined) throw notAllowed(target, why)
 }
 
 /** What the policy has against `target`; `undefined` for a domain. */
