@@ -5,7 +5,7 @@ import { MAX_ACCESS_RULES } from '../exit/dial/access-rules.js'
 import { REMOTE_TEXT_LIMIT, remoteText } from '../log.js'
 import { MAX_ADDRESS_ENTRY_LENGTH } from '../policy/address-range.js'
 import type { AccessRule } from '../ports.js'
-import { noQuery } from './fields.js'
+import { noQuery, rulePort } from './fields.js'
 import { type Answer, json, Refusal } from './request/answers.js'
 import type { JsonObject } from './request/body.js'
 import { parseBody } from './request/parse.js'
@@ -27,18 +27,10 @@ const ruleAddress = v.pipe(
   v.minLength(1, 'empty address spec'),
   v.metadata({ description: 'CIDR, IP, A-B or 192.168.1.1-255', maxLength: MAX_ADDRESS_ENTRY_LENGTH }),
 )
-const rulePort = v.pipe(
-  v.number(PORTS_ERROR),
-  v.integer(PORTS_ERROR),
-  v.minValue(1, PORTS_ERROR),
-  v.maxValue(MAX_PORT, PORTS_ERROR),
-)
-/** Of a tuple JSON Schema would not say how long it is. */
-const portPair = v.pipe(v.array(rulePort, PORTS_ERROR), v.length(2, PORTS_ERROR))
-const rulePorts = v.union([rulePort, portPair], PORTS_ERROR)
+const portSpec = rulePort(PORTS_ERROR)
 
 const rule = v.strictObject(
-  { addrs: v.nullish(v.array(ruleAddress, ADDRS_ERROR)), ports: v.nullish(v.array(rulePorts, PORTS_ERROR)) },
+  { addrs: v.nullish(v.array(ruleAddress, ADDRS_ERROR)), ports: v.nullish(v.array(portSpec, PORTS_ERROR)) },
   unknownField(' in a rule', RULES_ERROR),
 )
 
@@ -56,7 +48,7 @@ export function rulesOf(rules: RulesBody | null | undefined): readonly AccessRul
 }
 
 /** Rules of a token in an answer. */
-export const shownRules = v.array(v.object({ addrs: v.array(v.string()), ports: v.array(rulePorts) }))
+export const shownRules = v.array(v.object({ addrs: v.array(v.string()), ports: v.array(portSpec) }))
 
 export function rulesView(rules: readonly AccessRule[]): v.InferOutput<typeof shownRules> {
   return rules.map(({ addresses = [], ports = [] }) => ({ addrs: [...addresses], ports: portsView(ports) }))
@@ -106,7 +98,7 @@ const accessSide = v.nullable(
   v.array(
     v.object({
       Addrs: v.nullable(v.array(v.string())),
-      Ports: v.nullable(v.array(rulePorts)),
+      Ports: v.nullable(v.array(portSpec)),
     }),
   ),
 )

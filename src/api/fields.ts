@@ -40,12 +40,14 @@ export const label = v.pipe(
   v.metadata(documentedPlain(MAX_LABEL_BYTES)),
 )
 
-export const port = v.pipe(
-  v.number(PORT_ERROR),
-  v.integer(PORT_ERROR),
-  v.minValue(1, PORT_ERROR),
-  v.maxValue(MAX_PORT, PORT_ERROR),
-)
+const portOf = (error: string) =>
+  v.pipe(v.number(error), v.integer(error), v.minValue(1, error), v.maxValue(MAX_PORT, error))
+export const port = portOf(PORT_ERROR)
+
+/** A port of a rule or two of them, the first and the last; anything else is answered `error`. */
+export const rulePort = (error: string) =>
+  // of a tuple JSON Schema would not say how long it is
+  v.union([portOf(error), v.pipe(v.array(portOf(error), error), v.length(2, error))], error)
 
 /** What a client of a proxy port speaks. */
 export const proxyProtocol = v.picklist(PROXY_PROTOCOLS)

@@ -8,6 +8,7 @@ import { HOST_LISTS } from '../policy/host-entry.js'
 import { MAX_HOURS, WEEKDAYS } from '../policy/opening-hours.js'
 import type { EgressRule, PolicyHours, TokenPolicy } from '../policy-fields.js'
 import type { PolicyChange } from '../relay/tokens/token-spec.js'
+import { rulePort } from './fields.js'
 import { objectOf, PATH } from './request/parse.js'
 
 const PORT_ERROR = `${PATH} must be a port from 1 to ${MAX_PORT}, or two of them as [low, high]`
@@ -25,15 +26,6 @@ const listOf = <Item extends v.GenericSchema>(item: Item, what: string, most: nu
 const textOf = (what: string, description: string) =>
   v.pipe(v.string(`${PATH} must be ${what}`), v.minLength(1, `${PATH} must be ${what}`), v.metadata({ description }))
 
-const port = v.pipe(
-  v.number(PORT_ERROR),
-  v.integer(PORT_ERROR),
-  v.minValue(1, PORT_ERROR),
-  v.maxValue(MAX_PORT, PORT_ERROR),
-)
-/** Of a tuple JSON Schema would not say how long it is. */
-const portPair = v.pipe(v.array(port, PORT_ERROR), v.length(2, PORT_ERROR))
-
 /** What a host or an address is, beyond its text, is left to the texts of the failures. */
 const egressRule = objectOf({
   action: v.picklist(['allow', 'deny'], ACTION_ERROR),
@@ -44,7 +36,7 @@ const egressRule = objectOf({
       MAX_EGRESS_ENTRIES,
     ),
   ),
-  ports: v.nullish(listOf(v.union([port, portPair], PORT_ERROR), 'ports', MAX_EGRESS_ENTRIES)),
+  ports: v.nullish(listOf(rulePort(PORT_ERROR), 'ports', MAX_EGRESS_ENTRIES)),
   protocol: v.nullish(v.picklist(['tcp', 'udp'], PROTOCOL_ERROR)),
 })
 
