@@ -44,10 +44,13 @@ const client = (/** @type {number} */ port, /** @type {number} */ serverPort) =>
 export function v2ray(folder) {
   const program = programPath(process.env.V2RAY ?? 'v2ray')
   if (program === undefined) return { name: 'v2ray', reason: 'v2ray is not installed, and V2RAY= names none' }
+  const named = versionOf(program, 'version')
+  /** Since version 5 what it does is a command. */
+  const run = named === undefined ? [] : ['run']
   const start = async (/** @type {string} */ role, /** @type {object} */ config, /** @type {number} */ port) => {
     const file = join(folder, `v2ray-${role}-${port}.json`)
     writeFileSync(file, JSON.stringify(config))
-    const running = new Program(`v2ray ${role}`, [program, '-config', file])
+    const running = new Program(`v2ray ${role}`, [program, ...run, '-config', file])
     await running.accepts(port)
     return running
   }
@@ -55,7 +58,7 @@ export function v2ray(folder) {
     name: 'v2ray',
     title: 'v2ray, VLESS over WebSocket',
     modes: ['forward'],
-    version: spawnSync(program, ['-version'], { encoding: 'utf8' }).stdout?.split(' ').slice(0, 2).join(' ') ?? '',
+    version: named ?? versionOf(program, '-version') ?? '',
     udp: true,
     async start(_mode, wires) {
       const serverPort = await freePort()
@@ -65,4 +68,14 @@ export function v2ray(folder) {
       return { programs: [far, near], port, socks: true, processes: 2 }
     },
   }
+}
+
+/**
+ * @param {string} program
+ * @param {string} how what asks for the version
+ * @returns {string | undefined}
+ */
+function versionOf(program, how) {
+  const { status, stdout } = spawnSync(program, [how], { encoding: 'utf8' })
+  return status === 0 ? stdout.split(' ').slice(0, 2).join(' ') : undefined
 }
