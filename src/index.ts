@@ -7,7 +7,16 @@ export type { TlsOptions } from './node/connect/server-socket.js'
 export type { ApiKey, ClientOptions, ServerOptions, SocksListenOptions } from './node/options.js'
 export { Server } from './node/server.js'
 export { createLogger, type LogDestination, type LoggerOptions } from './node/system/pino-logger.js'
-export type { EgressRule, PolicyHours, TokenPolicy, Weekday } from './policy-fields.js'
+export type {
+  EgressRule,
+  PolicyHours,
+  PolicyQuota,
+  PolicyRate,
+  QuotaDirection,
+  QuotaPeriod,
+  TokenPolicy,
+  Weekday,
+} from './policy-fields.js'
 export type { AbortOptions, AccessRule, EgressPolicy, SocketAddress } from './ports.js'
 export type {
   AddedToken,

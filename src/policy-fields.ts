@@ -31,7 +31,32 @@ export interface PolicyHours {
   readonly zone?: string | undefined
 }
 
-/** What a token may be used for: where it leads, from where, when, and how many at a time. Absent fields set no limit. */
+/** How fast a token may be used, in bytes of payload a second. `up` is towards the destination. */
+export interface PolicyRate {
+  /** All of the token's streams together. @default no limit */
+  readonly up?: number | undefined
+  readonly down?: number | undefined
+  /** Bytes that may go at once after a pause. @default 65,536 */
+  readonly burst?: number | undefined
+  /** Each stream for itself. @default no limit */
+  readonly streamUp?: number | undefined
+  readonly streamDown?: number | undefined
+}
+
+export type QuotaPeriod = 'day' | 'month' | 'total'
+export type QuotaDirection = 'up' | 'down' | 'both'
+
+/** How much may go through a token. */
+export interface PolicyQuota {
+  /** Of payload. */
+  readonly bytes: number
+  /** Days and months begin at 00:00 UTC; `total` never begins anew. */
+  readonly period: QuotaPeriod
+  /** Which bytes count. @default both */
+  readonly direction?: QuotaDirection | undefined
+}
+
+/** What a token may be used for: where it leads, from where, when, how many at a time, how fast and how much. Absent fields set no limit. */
 export interface TokenPolicy {
   readonly egress?: readonly EgressRule[] | undefined
   /** What holds for a destination of which no rule speaks. @default `deny` where a rule allows, else `allow` */
@@ -45,4 +70,6 @@ export interface TokenPolicy {
   /** Addresses that its clients come from: CIDR, IP text or a range. */
   readonly sources?: readonly string[] | undefined
   readonly hours?: readonly PolicyHours[] | undefined
+  readonly rate?: PolicyRate | undefined
+  readonly quota?: PolicyQuota | undefined
 }

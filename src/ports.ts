@@ -323,6 +323,17 @@ export interface TokenRecord {
   readonly policy?: TokenPolicy | undefined
 }
 
+/** Bytes of payload that went through a token, as pairs: towards destinations, and from them. Days and months are in UTC. */
+export interface TokenUsage {
+  /** When counting began, in Unix milliseconds. */
+  readonly since: number
+  readonly total: readonly [up: number, down: number]
+  /** By names such as 2030-01-31. */
+  readonly days: Readonly<Record<string, readonly [up: number, down: number]>>
+  /** By names such as 2030-01. */
+  readonly months: Readonly<Record<string, readonly [up: number, down: number]>>
+}
+
 /** The access rules of a whole server; an absent side limits nothing. */
 export interface ServerAccessRules {
   /** What SOCKS ports of reverse tokens without rules of their own let through. */
@@ -339,6 +350,8 @@ export interface TokenChanges {
   readonly remove?: readonly string[] | undefined
   /** Takes the place of what is kept for the server as a whole. */
   readonly access?: ServerAccessRules | undefined
+  /** By ids of tokens; what a removed token used goes with it. */
+  readonly usage?: Readonly<Record<string, TokenUsage>> | undefined
 }
 
 /** Keeps tokens. One server at a time has it open. */
@@ -355,6 +368,11 @@ export interface TokenStore {
    * @throws {LinkSocksError} ERR_STORE (damaged, or after close())
    */
   loadAccess(): Promise<ServerAccessRules>
+  /**
+   * What tokens used, by their ids, as it was last written.
+   * @throws {LinkSocksError} ERR_STORE (damaged, or after close())
+   */
+  loadUsage(): Promise<ReadonlyMap<string, TokenUsage>>
   /**
    * All or nothing, and on disk when it resolves, if the store is durable. Writes happen in the order of their calls.
    * @throws {LinkSocksError} ERR_NOT_STORED (nothing changed; a later write may succeed), ERR_STORE (after close())

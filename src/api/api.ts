@@ -19,6 +19,7 @@ import { matchPath, type Route } from './route.js'
 import { greetingRoute, healthRoute, readinessRoute, serverRoute, statusRoute } from './server.js'
 import { listStreamsRoute } from './streams.js'
 import { checkTokenRoute } from './token-dry-run.js'
+import { resetUsageRoute, tokenUsageRoute } from './token-usage.js'
 import { changeTokenRoute, listTokensRoute, removeTokenRoute, tokenRoute } from './tokens.js'
 import { addTokenRoute, removeTokenInBodyRoute, removeTokenInPathRoute } from './tokens-by-text.js'
 
@@ -118,6 +119,8 @@ class RelayApi implements Api {
       tokenRoute(context),
       changeTokenRoute(context),
       removeTokenRoute(context),
+      tokenUsageRoute(context),
+      resetUsageRoute(context),
       checkTokenRoute(context),
       accessRoute(context),
       changeAccessRoute(context),

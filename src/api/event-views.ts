@@ -1,6 +1,7 @@
 /** How events stand on the wire. Each field is named, so that a field that is added inside is never shown by accident. */
-import type { PolicyEvent, RelayEvent } from '../relay/observe/event-log.js'
+import type { PolicyEvent, QuotaEvent, RelayEvent } from '../relay/observe/event-log.js'
 import { alarmView } from './server.js'
+import { formatTime } from './timestamp.js'
 
 /** What a reader asks for: `token` of `token.added`. */
 export function eventGroup({ type }: RelayEvent): string {
@@ -13,12 +14,17 @@ export function eventView(event: RelayEvent): object {
   if ('tokenType' in event) return { token_id: event.tokenId, type: event.tokenType, label: event.label ?? null }
   if ('streamId' in event) return streamEventView(event)
   if (event.type === 'policy.refused') return policyEventView(event)
+  if ('resetsAt' in event) return quotaEventView(event)
   const { clientId, role, tokenId, address, reason } = event
   return { client_id: clientId, role, token_id: tokenId, address, reason: reason ?? null }
 }
 
 function policyEventView({ tokenId, reason, rule, subject, count }: PolicyEvent): object {
   return { token_id: tokenId, reason, rule: rule ?? null, subject: subject ?? null, count }
+}
+
+function quotaEventView({ tokenId, used, bytes, period, resetsAt }: QuotaEvent): object {
+  return { token_id: tokenId, used, bytes, period, resets_at: resetsAt === undefined ? null : formatTime(resetsAt) }
 }
 
 function streamEventView(event: Extract<RelayEvent, { streamId: number }>): object {

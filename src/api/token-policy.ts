@@ -6,7 +6,15 @@ import { MAX_POLICY_NUMBER } from '../policy/compiled-policy.js'
 import { MAX_EGRESS_ENTRIES, MAX_EGRESS_RULES } from '../policy/egress-rules.js'
 import { HOST_LISTS } from '../policy/host-entry.js'
 import { MAX_HOURS, WEEKDAYS } from '../policy/opening-hours.js'
-import type { EgressRule, PolicyHours, TokenPolicy } from '../policy-fields.js'
+import {
+  DEFAULT_BURST_BYTES,
+  MAX_BURST_BYTES,
+  MAX_QUOTA_BYTES,
+  MAX_RATE,
+  QUOTA_DIRECTIONS,
+  QUOTA_PERIODS,
+} from '../policy/traffic-limits.js'
+import type { EgressRule, PolicyHours, PolicyQuota, PolicyRate, TokenPolicy } from '../policy-fields.js'
 import type { PolicyChange } from '../relay/tokens/token-spec.js'
 import { rulePort } from './fields.js'
 import { objectOf, PATH } from './request/parse.js'
@@ -61,6 +69,33 @@ const number = v.nullish(
   ),
 )
 
+const bytesUpTo = (most: number, description: string) => {
+  const error = `${PATH} must be an integer from 1 to ${most}`
+  return v.pipe(
+    v.number(error),
+    v.integer(error),
+    v.minValue(1, error),
+    v.maxValue(most, error),
+    v.metadata({ description }),
+  )
+}
+const rateOf = (what: string) => v.nullish(bytesUpTo(MAX_RATE, `Bytes of payload a second ${what}`))
+const rate = objectOf({
+  up: rateOf('towards destinations, all streams together'),
+  down: rateOf('from destinations, all streams together'),
+  burst: v.nullish(bytesUpTo(MAX_BURST_BYTES, `Bytes at once after a pause; absent: ${DEFAULT_BURST_BYTES}`)),
+  stream_up: rateOf('towards the destination, each stream'),
+  stream_down: rateOf('from the destination, each stream'),
+})
+
+export const quotaPeriod = v.picklist(QUOTA_PERIODS, `${PATH} must be one of ${QUOTA_PERIODS.join(', ')}`)
+export const quotaDirection = v.picklist(QUOTA_DIRECTIONS, `${PATH} must be one of ${QUOTA_DIRECTIONS.join(', ')}`)
+const quota = objectOf({
+  bytes: bytesUpTo(MAX_QUOTA_BYTES, 'Bytes of payload in each period'),
+  period: quotaPeriod,
+  direction: v.nullish(quotaDirection),
+})
+
 /** In a request and in an answer, where nothing is null. */
 export const policySchema = objectOf({
   egress: v.nullish(
@@ -75,6 +110,8 @@ export const policySchema = objectOf({
   connects_per_minute: number,
   sources: v.nullish(listOf(textOf('an address', 'CIDR, IP, A-B or 192.168.1.1-255'), 'addresses', MAX_ADDRESS_LIST)),
   hours: v.nullish(listOf(openTime, 'times', MAX_HOURS)),
+  rate: v.nullish(rate),
+  quota: v.nullish(quota),
 })
 
 type PolicyBody = v.InferOutput<typeof policySchema>
@@ -87,7 +124,7 @@ export function policyOf(body: PolicyBody | null | undefined): TokenPolicy | und
 
 /** As a change of the one there is: absent fields stay, null clears. */
 export function policyChangeOf(body: PolicyBody): PolicyChange {
-  const { egress, egress_default, max_streams, max_clients, connects_per_minute, sources, hours } = body
+  const { egress, egress_default, max_streams, max_clients, connects_per_minute, sources, hours, rate, quota } = body
   return present({
     egress: egress == null ? egress : egress.map(ruleOf),
     egressDefault: egress_default,
@@ -96,6 +133,8 @@ export function policyChangeOf(body: PolicyBody): PolicyChange {
     connectsPerMinute: connects_per_minute,
     sources,
     hours: hours == null ? hours : hours.map(hoursOf),
+    rate: rate == null ? rate : limitOf(rateFieldsOf(rate)),
+    quota: quota == null ? quota : quotaOf(quota),
   })
 }
 
@@ -108,10 +147,24 @@ function hoursOf({ days, from, to, zone }: v.InferOutput<typeof openTime>): Poli
   return present({ days: days ?? undefined, from, to, zone: zone ?? undefined })
 }
 
+function rateFieldsOf({ up, down, burst, stream_up, stream_down }: v.InferOutput<typeof rate>): PolicyRate {
+  const fields = { up, down, burst, streamUp: stream_up, streamDown: stream_down }
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value != null))
+}
+
+/** A rate that limits nothing clears the one there is. */
+function limitOf(rate: PolicyRate): PolicyRate | null {
+  return Object.keys(rate).length === 0 ? null : rate
+}
+
+function quotaOf({ bytes, period, direction }: v.InferOutput<typeof quota>): PolicyQuota {
+  return present({ bytes, period, direction: direction ?? undefined })
+}
+
 /** Each field is named, so that a field that is added inside is never shown by accident. */
 export function policyView(policy: TokenPolicy | undefined): PolicyBody | null {
   if (policy === undefined) return null
-  const { egress, egressDefault, maxStreams, maxClients, connectsPerMinute, sources, hours } = policy
+  const { egress, egressDefault, maxStreams, maxClients, connectsPerMinute, sources, hours, rate, quota } = policy
   return present({
     egress: egress?.map(ruleView),
     egress_default: egressDefault,
@@ -120,7 +173,13 @@ export function policyView(policy: TokenPolicy | undefined): PolicyBody | null {
     connects_per_minute: connectsPerMinute,
     sources: sources && [...sources],
     hours: hours?.map(({ days, from, to, zone }) => present({ days: days && [...days], from, to, zone })),
+    rate: rate && rateView(rate),
+    quota: quota && present({ bytes: quota.bytes, period: quota.period, direction: quota.direction }),
   })
+}
+
+function rateView({ up, down, burst, streamUp, streamDown }: PolicyRate): v.InferOutput<typeof rate> {
+  return present({ up, down, burst, stream_up: streamUp, stream_down: streamDown })
 }
 
 function ruleView({ action, hosts = [], ports = [], protocol }: EgressRule): v.InferOutput<typeof egressRule> {
@@ -137,8 +196,15 @@ function ruleView({ action, hosts = [], ports = [], protocol }: EgressRule): v.I
 export function policyText(body: PolicyBody | null | undefined): string | undefined {
   if (body == null) return body === null ? 'none' : undefined
   const fields = Object.entries(body).filter(([, value]) => value !== undefined)
-  const texts = fields.map(([name, value]) => `${name}=${Array.isArray(value) ? value.length : (value ?? 'none')}`)
-  return texts.join(',')
+  return fields.map(([name, value]) => `${name}=${fieldText(value)}`).join(',')
+}
+
+function fieldText(value: PolicyBody[keyof PolicyBody]): string {
+  if (value == null) return 'none'
+  if (Array.isArray(value)) return String(value.length)
+  if (typeof value !== 'object') return String(value)
+  const set = Object.entries(value).filter(([, field]) => field != null)
+  return set.map(([name, field]) => `${name}:${field}`).join('/')
 }
 
 function present<T extends object>(fields: T): T {

@@ -24,6 +24,7 @@ import { parseBody } from './request/parse.js'
 import type { Exchange, Route, RouteContext } from './route.js'
 import { formatTime, parseTime } from './timestamp.js'
 import { policyChangeOf, policySchema, policyText, policyView } from './token-policy.js'
+import { quotaStateSchema, quotaView } from './token-usage.js'
 
 const commonFields = {
   id: publicId,
@@ -43,6 +44,7 @@ const commonFields = {
   has_policy: v.boolean(),
   /** Rules about destinations in it. */
   policy_rules_count: count,
+  quota: quotaStateSchema,
 }
 
 const forwardFields = { ...commonFields, type: v.literal('forward') }
@@ -204,6 +206,7 @@ function listedView(info: TokenInfo, show: ShowToken): v.InferOutput<typeof list
     rules_count: info.rules.length,
     has_policy: info.policy !== undefined,
     policy_rules_count: info.policy?.egress?.length ?? 0,
+    quota: quotaView(info.quota),
   }
   const { reverse } = info
   if (reverse !== undefined) {

@@ -4,6 +4,7 @@ import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type ClientInfo, totalsOf } from '../relay/observe/client-info.js'
 import { countStream, perStreamKind, type Statistics } from '../relay/observe/statistics.js'
 import type { Relay } from '../relay/relay.js'
+import { QUOTA_WARNING, type QuotaState } from '../relay/traffic/token-traffic.js'
 
 type PromClient = typeof Prom
 
@@ -123,6 +124,16 @@ function registerState(prom: PromClient, registers: Registry[], options: Metrics
     set({ kind: 'received' }, relay.clientTable.received.bytes)
     set({ kind: 'replay' }, relay.clientTable.replayBytes)
   })
+  gauge('quotas', 'Quotas of tokens by how much of them is used', ['state'], (set) => {
+    const counts = { ok: 0, warning: 0, used_up: 0 }
+    for (const quota of relay.quotas()) counts[quotaLevel(quota)] += 1
+    setEach(counts, ['state'], set)
+  })
+  gauge('quota_used_max_ratio', 'Used part of the quota that is used most', [], (set) => {
+    let most = 0
+    for (const { used, quota } of relay.quotas()) most = Math.max(most, used / quota.bytes)
+    set({}, most)
+  })
   gauge('alarms', 'Alarms that are on', [], (set) => set({}, relay.alarms.active.length))
   gauge('event_streams', 'Readers of the events', [], (set) => set({}, eventReaders()))
 }
@@ -161,9 +172,20 @@ function registerTotals(prom: PromClient, registers: Registry[], { relay, attemp
   counter('policy_refusals_total', 'What policies of tokens refused', ['reason'], (set) =>
     setEach(relay.statistics.policyRefusals, ['reason'], set),
   )
+  counter('throttled_bytes_total', 'Bytes that had to wait for the rates of tokens', ['direction'], (set) =>
+    setEach(relay.statistics.throttledBytes, ['direction'], set),
+  )
+  counter('throttled_datagrams_total', 'Datagrams dropped over the rates or quotas of tokens', [], (set) =>
+    set({}, relay.statistics.throttledDatagrams),
+  )
   counter('authentication_failures_total', 'Wrong tokens, API keys and passwords of proxy ports', ['kind'], (set) => {
     for (const [kind, count] of Object.entries(attempts.counts)) set({ kind }, count)
   })
+}
+
+function quotaLevel({ used, usedUp, quota }: QuotaState): 'ok' | 'warning' | 'used_up' {
+  if (usedUp) return 'used_up'
+  return used >= quota.bytes * QUOTA_WARNING ? 'warning' : 'ok'
 }
 
 type SetValue = (labels: Record<string, string>, value: number) => void

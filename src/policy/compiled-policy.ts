@@ -3,6 +3,7 @@ import type { TokenPolicy } from '../policy-fields.js'
 import { AddressList } from './address-list.js'
 import { EgressRules } from './egress-rules.js'
 import { OpeningHours } from './opening-hours.js'
+import { checkQuota, checkRate } from './traffic-limits.js'
 
 /** Largest of a policy's numbers. */
 export const MAX_POLICY_NUMBER = 1_000_000_000
@@ -23,11 +24,13 @@ export class CompiledPolicy {
     this.policy = withoutAbsent(policy)
     const isSame = (...fields: (keyof TokenPolicy)[]): boolean =>
       before !== undefined && fields.every((field) => sameJson(this.policy[field], before.policy[field]))
-    const { egress, egressDefault, sources, hours } = this.policy
+    const { egress, egressDefault, sources, hours, rate, quota } = this.policy
     for (const field of ['maxStreams', 'maxClients', 'connectsPerMinute'] as const)
       checkNumber(field, this.policy[field])
     if (egressDefault !== undefined && egressDefault !== 'allow' && egressDefault !== 'deny')
       throw invalid('egressDefault must be allow or deny')
+    if (rate !== undefined) checkRate(rate)
+    if (quota !== undefined) checkQuota(quota)
     const leads = egress !== undefined || egressDefault !== undefined
     if (isSame('egress', 'egressDefault')) this.egress = before?.egress
     else this.egress = leads ? new EgressRules(egress ?? [], egressDefault) : undefined
@@ -46,10 +49,13 @@ function sameJson(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-/** A copy without fields that are absent, inside rules and hours too. Of no rules nothing is left either. */
-function withoutAbsent({ egress, hours, ...rest }: TokenPolicy): TokenPolicy {
+/** A copy without fields that are absent, inside rules, hours and limits too. Of no rules and no rates nothing is left either. */
+function withoutAbsent({ egress, hours, rate, quota, ...rest }: TokenPolicy): TokenPolicy {
   const rules = egress?.length === 0 ? undefined : egress?.map(present)
-  return structuredClone(present({ egress: rules, hours: hours?.map(present), ...rest }))
+  const rates = rate && present(rate)
+  const limited = rates !== undefined && Object.keys(rates).some((field) => field !== 'burst')
+  const limits = { rate: limited ? rates : undefined, quota: quota && present(quota) }
+  return structuredClone(present({ egress: rules, hours: hours?.map(present), ...rest, ...limits }))
 }
 
 function present<T extends object>(fields: T): T {

@@ -87,6 +87,11 @@ export function payloadBytes(buf: Uint8Array): number {
   return buf[1] === MessageType.Data && buf.length >= DATA_HEAD_BYTES ? readU32(buf, COMPRESSION_AT + 1) : 0
 }
 
+/** Bytes of a Data message that are payload of a stream or a datagram, and not control; 0 for any other message. Never throws. */
+export function chargedBytes(buf: Uint8Array): number {
+  return buf[COMPRESSION_AT] === Compression.Control ? 0 : payloadBytes(buf)
+}
+
 function readU32(buf: Uint8Array, at: number): number {
   const high = ((buf[at] as number) << 8) | (buf[at + 1] as number)
   return high * 2 ** 16 + (((buf[at + 2] as number) << 8) | (buf[at + 3] as number))

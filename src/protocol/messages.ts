@@ -1,6 +1,7 @@
 /** The messages of the base protocol, as every other layer imports them: types, decoders and encoders. */
 export {
   channelKeyOf,
+  chargedBytes,
   decodeMessage,
   isGzipData,
   messageType,

@@ -8,7 +8,7 @@ import type { Page, PageQuery } from './observe/page.js'
 import type { StreamInfo, StreamQuery } from './observe/streams.js'
 import type { DryRun, DryRunResult } from './tokens/dry-run.js'
 import type { ServerAccessChange } from './tokens/server-access.js'
-import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
+import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus, TokenUsageInfo } from './tokens/token-spec.js'
 
 export interface TokenAdmin {
   tokens(): readonly TokenStatus[]
@@ -45,6 +45,10 @@ export interface RelayAdmin extends TokenAdmin {
    * @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_TOKEN_INVALID: the policy to judge by is none
    */
   dryRun(id: string, question: DryRun): DryRunResult
+  /** What went through a token. */
+  tokenUsage(id: string): TokenUsageInfo | undefined
+  /** Begins to count anew. @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND */
+  resetUsage(id: string): Promise<TokenUsageInfo>
   /** The rules of the server as a whole. */
   readonly access: ServerAccessRules
   /**

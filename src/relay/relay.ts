@@ -26,9 +26,11 @@ import { SocksPorts } from './tokens/socks-ports.js'
 import { TokenDesk } from './tokens/token-desk.js'
 import { TokenLifecycle } from './tokens/token-lifecycle.js'
 import { TokenPolicies } from './tokens/token-policies.js'
-import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from './tokens/token-spec.js'
-import { infoOf, statusOf } from './tokens/token-status.js'
+import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus, TokenUsageInfo } from './tokens/token-spec.js'
+import { infoOf, statusOf, usageOf } from './tokens/token-status.js'
 import { sessionsOf, stateOf, type Token, TokenTable } from './tokens/tokens.js'
+import { UsageKeeper } from './tokens/usage-keeper.js'
+import type { QuotaState } from './traffic/token-traffic.js'
 
 /** How long a connector's request waits for a provider, unless told otherwise (docs/protocol.md A.5). */
 export const CONNECTOR_WAIT_MS = 5_000
@@ -64,6 +66,7 @@ export class Relay implements RelayAdmin {
   readonly #desk: TokenDesk
   readonly #instances: InstanceTokens
   readonly #refusals: PolicyRefusals
+  readonly #usage: UsageKeeper
   readonly #attemptsLog: Logger
   #closed = false
 
@@ -80,11 +83,14 @@ export class Relay implements RelayAdmin {
     const gate = new PolicyGate(clock, this.#refusals)
     const ports = new SocksPorts(this.#tokens, { ...options, alarms, streams, gate })
     const policies = new TokenPolicies({ clock, streams, refusals: this.#refusals })
-    const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events, policies })
+    const usedUp = (token: Token): void => policies.usedUp(token)
+    const usage = new UsageKeeper({ ...{ clock, log, store: options.store, alarms, events, statistics }, usedUp })
+    const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events, policies, usage })
     this.#streams = streams
+    this.#usage = usage
     this.#lifecycle = lifecycle
     this.#instances = new InstanceTokens(this.#tokens, { clock, crypto, lifecycle })
-    this.#desk = new TokenDesk(this.#tokens, { ...options, ports, alarms, lifecycle })
+    this.#desk = new TokenDesk(this.#tokens, { ...options, ports, alarms, lifecycle, usage })
     this.clientTable = new Clients(options, { instances: this.#instances, streams, events, statistics, gate })
   }
 
@@ -146,6 +152,27 @@ export class Relay implements RelayAdmin {
     const token = this.#tokens.byId(id)
     if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
     return dryRun(token, question, this.#options.access)
+  }
+
+  tokenUsage(id: string): TokenUsageInfo | undefined {
+    const token = this.#tokens.byId(id)
+    return token && usageOf(token, this.#refusals.countsOf(id), this.#options.clock.wallTime())
+  }
+
+  async resetUsage(id: string): Promise<TokenUsageInfo> {
+    const token = this.#tokens.byId(id)
+    if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
+    token.use.traffic.reset()
+    await this.#usage.flush()
+    return usageOf(token, this.#refusals.countsOf(id), this.#options.clock.wallTime())
+  }
+
+  /** Of the tokens that have one. */
+  *quotas(): Iterable<QuotaState> {
+    for (const { use } of this.#tokens.all()) {
+      const quota = use.traffic.quotaState()
+      if (quota !== undefined) yield quota
+    }
   }
 
   get access(): ServerAccessRules {
@@ -269,7 +296,9 @@ export class Relay implements RelayAdmin {
     this.clientTable.held.refuseAll()
     this.#instances.close()
     this.#refusals.close()
-    await Promise.all([this.#desk.close(), this.#lifecycle.close()])
+    const ended = this.#lifecycle.close()
+    // what the last sessions used is written as well
+    await this.#desk.close(() => ended.then(() => this.#usage.close()))
   }
 
   #takes(token: Token): boolean {

@@ -15,7 +15,14 @@ import { type Page, type PageQuery, pageOf } from '../../src/relay/observe/page.
 import type { StreamInfo, StreamQuery } from '../../src/relay/observe/streams.js'
 import type { DryRun, DryRunResult } from '../../src/relay/tokens/dry-run.js'
 import type { ServerAccessChange } from '../../src/relay/tokens/server-access.js'
-import type { AddedToken, TokenChange, TokenInfo, TokenSpec, TokenStatus } from '../../src/relay/tokens/token-spec.js'
+import type {
+  AddedToken,
+  TokenChange,
+  TokenInfo,
+  TokenSpec,
+  TokenStatus,
+  TokenUsageInfo,
+} from '../../src/relay/tokens/token-spec.js'
 import { ApiContract } from '../support/api-contract.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -49,9 +56,23 @@ export class FakeAdmin implements RelayAdmin {
   readonly questions: [id: string, question: DryRun][] = []
   verdict: DryRunResult = { result: 'allow', reason: 'no policy and no access rule limits it' }
   readonly disconnected: string[] = []
+  usages: TokenUsageInfo[] = []
+  readonly resets: string[] = []
 
   constructor(clock: ManualClock) {
     this.events = new EventLog(clock)
+  }
+
+  tokenUsage(id: string): TokenUsageInfo | undefined {
+    this.#fail()
+    return this.usages.find((usage) => usage.id === id)
+  }
+
+  async resetUsage(id: string): Promise<TokenUsageInfo> {
+    this.resets.push(id)
+    const usage = this.tokenUsage(id)
+    if (usage === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
+    return usage
   }
 
   tokens(): readonly TokenStatus[] {

@@ -32,6 +32,7 @@ describe('GET /api/openapi.json', () => {
         'GET /api/server',
       ],
       ...['GET /api/status', 'GET /api/streams', 'GET /api/tokens', 'GET /api/tokens/{id}'],
+      'GET /api/tokens/{id}/usage',
       ...[
         'GET /healthz',
         'GET /metrics',
@@ -39,6 +40,7 @@ describe('GET /api/openapi.json', () => {
         'PATCH /api/tokens/{id}',
         'POST /api/token',
         'POST /api/tokens/{id}/check',
+        'POST /api/tokens/{id}/usage/reset',
         'PUT /api/config/access',
       ],
     ])
@@ -77,7 +79,7 @@ const POLICY = {
 }
 const POLICY_FIELDS = Object.keys(POLICY)
 const BAD_POLICIES: readonly object[] = [
-  ...[{ rate: {} }, { quota: {} }, { maxStreams: 1 }, { max_streams: -1 }, { max_clients: 1_000_000_001 }],
+  ...[{ rate: { up: 0 } }, { quota: {} }, { maxStreams: 1 }, { max_streams: -1 }, { max_clients: 1_000_000_001 }],
   ...[{ egress_default: 'no' }, { sources: [] }, { sources: [''] }, { hours: [] }, { hours: [{ from: '08:00' }] }],
   ...[{ hours: [{ from: '8:00', to: '9:00' }] }, { hours: [{ from: '24:00', to: '08:00' }] }],
   ...[{ days: [] }, { days: ['Mon'] }, { until: '18:00' }].map((more) => ({

@@ -78,7 +78,7 @@ describe('POST /api/tokens/{id}/check', () => {
     [{ target: 'a:1', color: 'red' }, 'unknown field: color'],
     [{ target: 'a:1', policy: [] }, 'policy must be an object'],
     [{ target: 'a:1', policy: { egress: [{ action: 'deny' }, {}] } }, 'policy.egress[1].action is missing'],
-    [{ target: 'a:1', policy: { quota: {} } }, 'unknown field: policy.quota'],
+    [{ target: 'a:1', policy: { quotas: {} } }, 'unknown field: policy.quotas'],
   ])('refuses %j with 400', async (body, error) => {
     const { call, admin } = withToken()
     const response = await call('POST', PATH, body)

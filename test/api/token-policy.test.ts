@@ -22,6 +22,8 @@ const WIRE = {
     { days: ['mon', 'tue'], from: '08:00', to: '18:00', zone: 'Europe/Berlin' },
     { from: '22:00', to: '24:00' },
   ],
+  rate: { up: 1, down: 1_250_000, burst: 4_096, stream_up: 250_000, stream_down: 1_000_000_000_000 },
+  quota: { bytes: 50_000_000_000, period: 'month', direction: 'down' },
 } as const
 const POLICY: TokenPolicy = {
   egress: WIRE.egress,
@@ -31,6 +33,8 @@ const POLICY: TokenPolicy = {
   connectsPerMinute: 600,
   sources: WIRE.sources,
   hours: WIRE.hours,
+  rate: { up: 1, down: 1_250_000, burst: 4_096, streamUp: 250_000, streamDown: 1_000_000_000_000 },
+  quota: { bytes: 50_000_000_000, period: 'month', direction: 'down' },
 }
 const NULLS = Object.fromEntries(Object.keys(WIRE).map((name) => [name, null]))
 
@@ -43,7 +47,7 @@ const inTime = (more: object) => ({ hours: [{ from: '08:00', to: '18:00', ...mor
 /** Policies that are none, with the text that says why. */
 const BAD: readonly (readonly [policy: unknown, error: string])[] = [
   ...['any', 1, true, []].map((policy) => [policy, 'policy must be an object'] as const),
-  ...['rate', 'quota', 'maxStreams', 'Egress', 'rules', '', 'constructor'].map(
+  ...['speed', 'maxStreams', 'Egress', 'rules', '', 'constructor'].map(
     (name) => [{ max_streams: 1, [name]: {} }, `unknown field: policy.${name}`] as const,
   ),
   ...['max_streams', 'max_clients', 'connects_per_minute'].flatMap((name) =>
@@ -52,6 +56,21 @@ const BAD: readonly (readonly [policy: unknown, error: string])[] = [
   ...['maybe', 'Allow', true].map(
     (egress_default) => [{ egress_default }, 'policy.egress_default must be allow or deny'] as const,
   ),
+  ...['up', 'down', 'stream_up', 'stream_down'].flatMap((name) =>
+    [0, -1, 1.5, 1_000_000_000_001, '5', true].map(
+      (value) =>
+        [{ rate: { [name]: value } }, `policy.rate.${name} must be an integer from 1 to 1000000000000`] as const,
+    ),
+  ),
+  [{ rate: { burst: 0 } }, 'policy.rate.burst must be an integer from 1 to 1073741824'],
+  [{ rate: { streamUp: 1 } }, 'unknown field: policy.rate.streamUp'],
+  [{ rate: 5 }, 'policy.rate must be an object'],
+  [
+    { quota: { bytes: 0, period: 'day' } },
+    `policy.quota.bytes must be an integer from 1 to ${Number.MAX_SAFE_INTEGER}`,
+  ],
+  [{ quota: { bytes: 1, period: 'week' } }, 'policy.quota.period must be one of day, month, total'],
+  [{ quota: { bytes: 1, period: 'day', direction: 'in' } }, 'policy.quota.direction must be one of up, down, both'],
   ...['any', {}, 1].map((egress) => [{ egress }, 'policy.egress must be a list of rules'] as const),
   [
     { egress: Array<object>(MAX_EGRESS_RULES + 1).fill({ action: 'deny' }) },

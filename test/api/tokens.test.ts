@@ -18,7 +18,7 @@ const credentialError = (field: string) => `${field} must be a string of 1 to 25
 const SHOWN = {
   ...{ id: ID, type: 'forward', token: 'secret-token', label: null, enabled: true, expires_at: null, state: 'active' },
   ...{ source: 'api', stored: false, created_at: '1970-01-01T00:00:00.000Z', clients: 0, streams: 0 },
-  ...{ rules_count: 0, has_policy: false, policy_rules_count: 0 },
+  ...{ rules_count: 0, has_policy: false, policy_rules_count: 0, quota: null },
 }
 /** The same in an answer about it alone. */
 const ALONE = { ...SHOWN, rules: [], policy: null }

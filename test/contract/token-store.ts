@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ServerAccessRules, TokenRecord, TokenStore } from '../../src/ports.js'
+import type { ServerAccessRules, TokenRecord, TokenStore, TokenUsage } from '../../src/ports.js'
 import { MAX_RECORD_BYTES } from '../../src/relay/tokens/token-record.js'
 
 export interface TokenStoreSetup {
@@ -59,7 +59,20 @@ export const LARGEST: TokenRecord = {
       { days: ['mon', 'sun'], from: '08:00', to: '24:00', zone: 'Europe/Berlin' },
       { from: '22:00', to: '06:00' },
     ],
+    rate: {
+      ...{ up: 1_000_000_000_000, down: 1, burst: 1_073_741_824 },
+      ...{ streamUp: 1_000_000_000_000, streamDown: 1_000_000_000_000 },
+    },
+    quota: { bytes: Number.MAX_SAFE_INTEGER, period: 'month', direction: 'down' },
   },
+}
+
+/** What a token used, with as many days and months as are remembered. */
+const USED: TokenUsage = {
+  since: 1_767_225_600_000,
+  total: [Number.MAX_SAFE_INTEGER, 0],
+  days: { '2026-01-31': [1, 2], '2026-02-01': [3, 4], '2028-02-29': [0, 5] },
+  months: { '2026-01': [1, 2], '2026-02': [3, 4], '2028-02': [0, 5] },
 }
 
 /** Rules of a server. */
@@ -67,7 +80,18 @@ const ACCESS: ServerAccessRules = { entry: [{ addresses: ['10.0.0.1'] }], dial: 
 
 /** What no policy has: wrong types, and fields that are not known. */
 const NO_POLICIES: readonly unknown[] = [
-  ...['allow', 1, null, true, [], [{}], { rate: {} }, { quota: {} }, { egress_default: 'deny' }, { maxStreams: 0.5 }],
+  ...[
+    'allow',
+    1,
+    null,
+    true,
+    [],
+    [{}],
+    { rate: { up: '1' } },
+    { quota: {} },
+    { egress_default: 'deny' },
+    { maxStreams: 0.5 },
+  ],
   ...[{ maxClients: '1' }, { connectsPerMinute: null }, { sources: '::/0' }, { sources: [1] }, { egressDefault: true }],
   ...['any', [1], [null], [[]], [{ hosts: [] }], [{ action: 1 }]].map((egress) => ({ egress })),
   ...[{ hosts: 'a' }, { hosts: [1] }, { ports: [[1]] }, { ports: ['1'] }, { protocol: 6 }, { addresses: [] }].map(
@@ -164,6 +188,38 @@ export function tokenStoreContract(name: string, open: () => Promise<TokenStoreS
       await store.write({ access: { dial: [] } })
       await expectHeld([forwardRecord(1), forwardRecord(2)])
       expect(await store.loadAccess()).toEqual({ dial: [] })
+    })
+
+    it('keeps what tokens used beside their records, the last that was written', async () => {
+      expect(await store.loadUsage()).toEqual(new Map())
+      await store.write({ put: [1, 2, 3].map((n) => forwardRecord(n)) })
+      await store.write({ usage: { [recordId(1)]: { ...USED, total: [1, 1] }, [recordId(2)]: USED } })
+      await store.write({ put: [forwardRecord(1, { label: 'changed' })], usage: { [recordId(1)]: USED } })
+      const held = [forwardRecord(1, { label: 'changed' }), forwardRecord(2), forwardRecord(3)]
+      await expectHeld(held)
+      const used = new Map([1, 2].map((n) => [recordId(n), USED]))
+      expect(await store.loadUsage()).toEqual(used)
+    })
+
+    it('forgets what a token used with the token, and passes over what others used', async () => {
+      await store.write({ put: [forwardRecord(1), forwardRecord(2)] })
+      await store.write({ usage: { [recordId(1)]: USED, [recordId(2)]: USED } })
+      await store.write({ remove: [recordId(1)], usage: { [recordId(7)]: USED } })
+      await store.write({ put: [forwardRecord(1)] })
+      await expectHeld([forwardRecord(2), forwardRecord(1)])
+      expect([...(await store.loadUsage()).keys()]).toEqual([recordId(2)])
+    })
+
+    it('refuses what is not what a token used, and writes nothing then', async () => {
+      await store.write({ put: [forwardRecord(1)] })
+      const wrong = [{ total: [0] }, { total: [-1, 0] }, { days: { today: [0, 0] } }, { months: [] }, { more: 1 }]
+      for (const one of wrong) {
+        const usage = { [recordId(1)]: { ...USED, ...one } as TokenUsage }
+        const failed = store.write({ put: [forwardRecord(2)], usage })
+        await expect(failed, JSON.stringify(one)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+      }
+      expect(await store.loadUsage()).toEqual(new Map())
+      await expectHeld([forwardRecord(1)])
     })
 
     it('refuses records whose rules are none, and writes nothing then', async () => {
@@ -266,6 +322,7 @@ export function tokenStoreContract(name: string, open: () => Promise<TokenStoreS
       await Promise.all([store.close(), store.close()])
       await store.close()
       await expect(store.load()).rejects.toMatchObject({ code: 'ERR_STORE' })
+      await expect(store.loadUsage()).rejects.toMatchObject({ code: 'ERR_STORE' })
       await expect(store.write({ put: [forwardRecord(2)] })).rejects.toMatchObject({ code: 'ERR_STORE' })
       await expect(store.write({})).rejects.toMatchObject({ code: 'ERR_STORE' })
       if (setup.reopen === undefined) return

@@ -5,6 +5,8 @@ export interface MessageQueueOptions {
   readonly maxBytes?: number | undefined
   /** Added to every message's size, so that tiny ones are not free. @default 0 */
   readonly overheadBytes?: number | undefined
+  /** Above this many the oldest are dropped as well; asked with each message. @default as many as there is room for */
+  readonly maxMessages?: (() => number) | undefined
 }
 
 /** Messages that wait to leave, in order. */
@@ -12,12 +14,18 @@ export class MessageQueue {
   readonly #messages = new Fifo<Uint8Array>()
   readonly #maxBytes: number
   readonly #overheadBytes: number
+  readonly #maxMessages: (() => number) | undefined
   #bytes = 0
   #dropped = 0
 
-  constructor({ maxBytes = Number.POSITIVE_INFINITY, overheadBytes = 0 }: MessageQueueOptions = {}) {
+  constructor({ maxBytes = Number.POSITIVE_INFINITY, overheadBytes = 0, maxMessages }: MessageQueueOptions = {}) {
+    this.#maxMessages = maxMessages
     this.#maxBytes = maxBytes
     this.#overheadBytes = overheadBytes
+  }
+
+  get first(): Uint8Array | undefined {
+    return this.#messages.first
   }
 
   /** Size of the first message, 0 without one. */
@@ -39,7 +47,8 @@ export class MessageQueue {
   push(message: Uint8Array): number {
     this.#messages.push(message)
     this.#bytes += message.byteLength + this.#overheadBytes
-    return this.#bytes > this.#maxBytes ? this.#makeRoom() : 0
+    const most = this.#maxMessages?.() ?? Number.POSITIVE_INFINITY
+    return this.#bytes > this.#maxBytes || this.#messages.length > most ? this.#makeRoom(most) : 0
   }
 
   /** Takes the first message, which must be there. */
@@ -61,9 +70,9 @@ export class MessageQueue {
     this.#bytes = 0
   }
 
-  #makeRoom(): number {
+  #makeRoom(most: number): number {
     const before = this.#bytes
-    while (this.#bytes > this.#maxBytes) {
+    while (this.#bytes > this.#maxBytes || this.#messages.length > most) {
       this.shift()
       this.#dropped += 1
     }

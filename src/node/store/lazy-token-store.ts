@@ -1,4 +1,4 @@
-import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
+import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../ports.js'
 
 /** A store that is opened when it is first asked for something: a server is made before it may wait. */
 export class LazyTokenStore implements TokenStore {
@@ -18,6 +18,10 @@ export class LazyTokenStore implements TokenStore {
 
   async loadAccess(): Promise<ServerAccessRules> {
     return (await this.#opened()).loadAccess()
+  }
+
+  async loadUsage(): Promise<ReadonlyMap<string, TokenUsage>> {
+    return (await this.#opened()).loadUsage()
   }
 
   async write(changes: TokenChanges): Promise<void> {

@@ -2,8 +2,9 @@ import type { KeyObject } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
-import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../ports.js'
+import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../ports.js'
 import { decodeAccess, decodeRecord, encodeAccess, encodeRecord } from '../../relay/tokens/token-record.js'
+import { decodeUsage, encodeUsage } from '../../relay/tokens/usage-record.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
 import {
   checkWriteAccess,
@@ -26,6 +27,9 @@ const KEY_FILE = 'data.key'
 
 /** The row of the rules of the server, among those of its tokens: their ids are hex digits. */
 const ACCESS_ID = 'server-access'
+
+/** Before the id of a token: the row of what it used. */
+const USAGE_PREFIX = 'usage-'
 
 /** SQLite's, unless told otherwise. */
 const PAGE_BYTES = 4_096
@@ -170,14 +174,26 @@ class TokenDatabase implements TokenStore {
     })
   }
 
-  async write({ put = [], remove = [], access }: TokenChanges): Promise<void> {
+  async loadUsage(): Promise<ReadonlyMap<string, TokenUsage>> {
+    this.#checkOpen()
+    const rows = this.#read(() => this.#rows.load().filter(({ id }) => id.startsWith(USAGE_PREFIX)))
+    return new Map(rows.map((row) => [row.id.slice(USAGE_PREFIX.length), this.#unseal(row, decodeUsage)]))
+  }
+
+  async write({ put = [], remove = [], access, usage = {} }: TokenChanges): Promise<void> {
     this.#checkOpen()
     const rows = put.map((record) => ({ id: record.id, bytes: encodeRecord(record).bytes }))
     if (access !== undefined) rows.push({ id: ACCESS_ID, bytes: encodeAccess(access) })
+    for (const [id, used] of Object.entries(usage)) rows.push({ id: `${USAGE_PREFIX}${id}`, bytes: encodeUsage(used) })
+    const removed = remove.flatMap((id) => [id, `${USAGE_PREFIX}${id}`])
     const sealed = rows.map(({ id, bytes }) => ({ id, sealed: this.#seal.seal(bytes, id) }))
     try {
       this.#checkInPlace()
-      this.#rows.write(sealed, remove)
+      // of a token that was removed meanwhile nothing is left
+      const wanted = sealed.filter(
+        ({ id }) => !id.startsWith(USAGE_PREFIX) || this.#rows.has(id.slice(USAGE_PREFIX.length)),
+      )
+      this.#rows.write(wanted, removed)
       // it may have gone meanwhile
       this.#checkInPlace()
     } catch (cause) {
@@ -212,11 +228,11 @@ class TokenDatabase implements TokenStore {
   }
 
   #tokenRows(): readonly TokenRow[] {
-    return this.#rows.load().filter(({ id }) => id !== ACCESS_ID)
+    return this.#rows.load().filter(({ id }) => id !== ACCESS_ID && !id.startsWith(USAGE_PREFIX))
   }
 
   #check(row: TokenRow): void {
-    this.#unseal<unknown>(row, row.id === ACCESS_ID ? decodeAccess : decodeRecord)
+    this.#unseal<unknown>(row, decoderOf(row.id))
   }
 
   #unseal<T>({ id, sealed }: TokenRow, decode: (bytes: Uint8Array) => T): T {
@@ -237,6 +253,11 @@ class TokenDatabase implements TokenStore {
         : storeError(this.#path, thrown)
     }
   }
+}
+
+function decoderOf(id: string): (bytes: Uint8Array) => unknown {
+  if (id === ACCESS_ID) return decodeAccess
+  return id.startsWith(USAGE_PREFIX) ? decodeUsage : decodeRecord
 }
 
 function messageOf(thrown: unknown): string {

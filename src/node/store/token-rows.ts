@@ -38,6 +38,11 @@ export class TokenRows {
     return rows
   }
 
+  /** @throws what SQLite says */
+  has(id: string): boolean {
+    return this.#find(id) !== undefined
+  }
+
   /** @throws what SQLite says; nothing is changed */
   write(put: readonly SealedRecord[], remove: readonly string[]): void {
     this.settle()

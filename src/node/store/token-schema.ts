@@ -21,6 +21,8 @@ export const MIGRATIONS: readonly Migration[] = [
   () => {},
   // nothing but the number again: version 2 would drop the policies
   () => {},
+  // the same: version 3 knows no rates and quotas, and takes the rows of what tokens used for damage
+  () => {},
 ]
 
 export interface SchemaOptions {

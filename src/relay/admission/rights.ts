@@ -21,12 +21,13 @@ import { encodeRefusal } from '../../protocol/refusal.js'
 import { judgingProviders } from '../clients/providers.js'
 import type { RelayClient, StreamMode } from '../clients/relay-client.js'
 import type { Streams, TrackedStream } from '../observe/streams.js'
-import { isLimited, type Policed } from '../policies/policed-token.js'
+import { isLimited, type Policed, trafficOf } from '../policies/policed-token.js'
 import type { Asked, Exit as ExitKind, PolicyGate } from '../policies/policy-gate.js'
 import { Splice } from '../splice/splice.js'
 import type { SpliceAccess } from '../splice/splice-rules.js'
 import type { InstanceTokens } from '../tokens/instance-tokens.js'
 import { type ConnectorToken, type ForwardToken, policedOf, type ReverseToken, type Token } from '../tokens/tokens.js'
+import { ShapingDialer } from '../traffic/shaping-dialer.js'
 import { UnknownChannels } from './unknown-channels.js'
 
 /** What the rights of all clients of a relay stand on. */
@@ -72,8 +73,13 @@ function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLog
   const { createExitDialer, streams } = context
   const tokens = policedOf(token)
   const judge = exitJudge(tokens, context.gate)
-  const exit = new Exit({
+  const dialer = new ShapingDialer({
     dialer: createExitDialer(() => token.traits.access),
+    clock: context.clock,
+    tokens: trafficOf(tokens),
+  })
+  const exit = new Exit({
+    dialer,
     log: logs.used,
     observe: ({ target }) => streams.observe({ mode: 'forward', tokenId: token.id, tokens, target, client }),
     admit: ({ protocol, target }) => {
@@ -214,7 +220,7 @@ function splice(
     if (isLimited(tokens)) admit({ mode: 'agent', tokens, asked, exit }, context)
     new Splice({
       ...{ connector: client.session, connect, raw, access, allowsDatagram, addressed },
-      ...{ choose, beside, observe, held: spliced },
+      ...{ choose, beside, observe, held: spliced, tokens: trafficOf(tokens) },
     })
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')

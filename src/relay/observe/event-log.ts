@@ -1,3 +1,4 @@
+import type { QuotaPeriod } from '../../policy-fields.js'
 import type { Clock, ProxyProtocol } from '../../ports.js'
 import type { Role, StreamMode } from '../clients/relay-client.js'
 import type { PolicyReason } from '../policies/policed-token.js'
@@ -76,8 +77,21 @@ export interface PolicyEvent {
   readonly count: number
 }
 
+/** Most of the quota of a token is used, or all of it. */
+export interface QuotaEvent {
+  readonly type: 'policy.quota-warning' | 'policy.quota-used-up'
+  readonly tokenId: string
+  /** Bytes that count. */
+  readonly used: number
+  /** Of the quota. */
+  readonly bytes: number
+  readonly period: QuotaPeriod
+  /** Unix milliseconds; `undefined`: never by itself. */
+  readonly resetsAt: number | undefined
+}
+
 /** What happens in a relay. No event carries a secret. */
-export type RelayEvent = TokenEvent | ClientEvent | StreamEvent | AlarmEvent | PolicyEvent
+export type RelayEvent = TokenEvent | ClientEvent | StreamEvent | AlarmEvent | PolicyEvent | QuotaEvent
 
 export interface LoggedEvent {
   /** Ascending by one, from 1. */

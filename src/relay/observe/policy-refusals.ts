@@ -1,6 +1,6 @@
 import { type Logger, remoteText } from '../../log.js'
 import type { Clock, Timer } from '../../ports.js'
-import type { PolicyRefusal, Refusals } from '../policies/policed-token.js'
+import { POLICY_REASONS, type PolicyReason, type PolicyRefusal, type Refusals } from '../policies/policed-token.js'
 import type { EventLog } from './event-log.js'
 import type { Statistics } from './statistics.js'
 
@@ -27,6 +27,8 @@ export interface PolicyRefusalsOptions {
 export class PolicyRefusals implements Refusals {
   readonly #options: PolicyRefusalsOptions
   readonly #told = new Map<string, Told>()
+  /** How often, by token. */
+  readonly #counts = new Map<string, Record<PolicyReason, number>>()
   #closed = false
 
   constructor(options: PolicyRefusalsOptions) {
@@ -36,6 +38,7 @@ export class PolicyRefusals implements Refusals {
   refused(refusal: PolicyRefusal): void {
     const { statistics } = this.#options
     statistics.policyRefusals[refusal.reason] += 1
+    this.#count(refusal)
     const key = `${refusal.tokenId} ${refusal.reason}`
     const told = this.#told.get(key)
     if (told !== undefined) {
@@ -48,11 +51,27 @@ export class PolicyRefusals implements Refusals {
     this.#told.set(key, { count: 0, last: refusal, timer: this.#later(key) })
   }
 
+  /** How often a token was refused something, since the start. */
+  countsOf(tokenId: string): Readonly<Record<PolicyReason, number>> {
+    return this.#counts.get(tokenId) ?? none()
+  }
+
+  /** A token is gone. */
+  forget(tokenId: string): void {
+    this.#counts.delete(tokenId)
+  }
+
   /** Tells no more; what is refused is still counted. */
   close(): void {
     this.#closed = true
     for (const { timer } of this.#told.values()) timer.cancel()
     this.#told.clear()
+  }
+
+  #count({ tokenId, reason }: PolicyRefusal): void {
+    const counts = this.#counts.get(tokenId) ?? none()
+    counts[reason] += 1
+    this.#counts.set(tokenId, counts)
   }
 
   #later(key: string): Timer {
@@ -72,4 +91,8 @@ export class PolicyRefusals implements Refusals {
     log.info('policy.refused', { token: tokenId, reason, rule, subject: shown, count })
     events.emit({ type: 'policy.refused', tokenId, reason, rule, subject: shown, count })
   }
+}
+
+function none(): Record<PolicyReason, number> {
+  return Object.fromEntries(POLICY_REASONS.map((reason) => [reason, 0])) as Record<PolicyReason, number>
 }

@@ -19,6 +19,10 @@ export class Statistics {
   readonly receivedBytes = perRole()
   readonly sentBytes = perRole()
   readonly channelsOpened = perStreamKind()
+  /** Bytes that had to wait for the rate of a token. */
+  readonly throttledBytes = { up: 0, down: 0 }
+  /** Datagrams that were over the rate or the quota of a token. */
+  throttledDatagrams = 0
   readonly policyRefusals = Object.fromEntries(POLICY_REASONS.map((reason) => [reason, 0])) as Record<
     PolicyReason,
     number

@@ -1,4 +1,6 @@
 import type { CompiledPolicy } from '../../policy/compiled-policy.js'
+import type { Clock } from '../../ports.js'
+import { TokenTraffic } from '../traffic/token-traffic.js'
 import type { MinuteCount } from './minute-count.js'
 
 /** What runs with a token, for the limits of its policy. */
@@ -9,6 +11,8 @@ export interface TokenUse {
   waiting: number
   /** What was asked for lately; kept where there is a limit. */
   connects: MinuteCount | undefined
+  /** What went through them. */
+  readonly traffic: TokenTraffic
 }
 
 /** A token, as far as policies are about it. */
@@ -23,7 +27,16 @@ export interface PolicedToken {
 export type Policed = readonly PolicedToken[]
 
 /** What a policy refuses by. */
-export const POLICY_REASONS = ['egress', 'depends', 'streams', 'connects', 'hours', 'sources', 'clients'] as const
+export const POLICY_REASONS = [
+  'egress',
+  'depends',
+  'streams',
+  'connects',
+  'hours',
+  'sources',
+  'clients',
+  'quota',
+] as const
 export type PolicyReason = (typeof POLICY_REASONS)[number]
 
 export interface PolicyRefusal {
@@ -40,8 +53,13 @@ export interface Refusals {
   refused(refusal: PolicyRefusal): void
 }
 
-export function newUse(): TokenUse {
-  return { streams: 0, waiting: 0, connects: undefined }
+export function newUse(clock: Clock): TokenUse {
+  return { streams: 0, waiting: 0, connects: undefined, traffic: new TokenTraffic(clock) }
+}
+
+/** Whose rates and quotas hold, and whose use is counted. */
+export function trafficOf(tokens: Policed): readonly TokenTraffic[] {
+  return tokens.map(({ use }) => use.traffic)
 }
 
 /** Whether any of them sets a limit. */

@@ -56,6 +56,7 @@ export class PolicyGate {
       const { policy } = token.traits
       if (policy === undefined) continue
       this.#checkHours(token, policy, target)
+      this.#checkQuota(token, target)
       if (name === undefined || target === undefined) this.#checkEgress(token, policy, { protocol, target }, exit)
       else {
         const judgement = policy.egress?.judge(name, target, protocol)
@@ -106,6 +107,7 @@ export class PolicyGate {
   #check(token: PolicedToken, policy: CompiledPolicy, asked: Asked, exit: Exit): void {
     this.#checkHours(token, policy, asked.target)
     this.#checkCounts(token, policy, asked.target)
+    this.#checkQuota(token, asked.target)
     this.#checkEgress(token, policy, asked, exit)
   }
 
@@ -125,6 +127,11 @@ export class PolicyGate {
       const text = `the token may have ${maxStreams} connections at a time`
       throw this.#refuse({ tokenId: token.id, reason: 'streams', subject: textAt(target) }, text)
     }
+  }
+
+  #checkQuota({ id, use }: PolicedToken, target: Target | undefined): void {
+    const why = use.traffic.refusal()
+    if (why !== undefined) throw this.#refuse({ tokenId: id, reason: 'quota', subject: textAt(target) }, why)
   }
 
   #checkEgress(token: PolicedToken, policy: CompiledPolicy, { protocol, target }: Asked, exit: Exit): void {

@@ -7,8 +7,11 @@ import type { Lane, Outgoing, Source } from '../../mux/flow/scheduler.js'
 import type { SendWindow } from '../../mux/flow/window.js'
 import type { Session } from '../../mux/session.js'
 import { BASE_LINK_BUFFER_BYTES } from '../../protocol/limits.js'
+import { chargedBytes, DATA_HEAD_BYTES, encodeDataHead, plainData } from '../../protocol/messages.js'
 import { encodeRefusal } from '../../protocol/refusal.js'
 import type { ChannelKey } from '../../protocol/uuid.js'
+import { Flow, type FlowOptions } from '../traffic/flow.js'
+import { MAX_WAITING_DATAGRAMS } from '../traffic/shaped-datagrams.js'
 import { costOf, SpliceQueue } from './splice-queue.js'
 import { abortMessages } from './splice-rules.js'
 import { WithheldCredit } from './withheld-credit.js'
@@ -24,6 +27,8 @@ export interface SpliceEndEvents {
   sent(raw: Uint8Array): void
   /** Credit that was kept back may go to this end. */
   granted(credit: number): void
+  /** Nothing more may go to this end: a quota is used up. */
+  refused(why: string): void
   /** The other end is there and takes nothing of what this one sent. */
   stalled(): void
   /** Milliseconds for which the other end has been there; 0 while it is away. */
@@ -34,15 +39,20 @@ export interface SpliceEndEvents {
 
 /** The channel that a splice joins. */
 export interface SpliceChannel {
+  readonly id: Uint8Array
   readonly key: ChannelKey
   readonly datagrams: boolean
 }
+
+/** What is sent to an end, as far as rates and quotas go. */
+export type EndTraffic = Pick<FlowOptions, 'direction' | 'tokens'>
 
 const UNHEARD: SpliceEndEvents = {
   message: () => {},
   passed: () => {},
   sent: () => {},
   granted: () => {},
+  refused: () => {},
   stalled: () => {},
   otherMs: () => Number.POSITIVE_INFINITY,
   lost: () => {},
@@ -52,12 +62,17 @@ const UNHEARD: SpliceEndEvents = {
 export class SpliceEnd implements ChannelEntry, Source {
   readonly session: Session
   readonly #key: ChannelKey
+  readonly #channelId: Uint8Array
   #events: SpliceEndEvents = UNHEARD
   readonly #queue: SpliceQueue
   /** Control frames that go ahead of the channel's own data. */
   readonly #urgent = new SpliceQueue()
   readonly #lane: Lane
   readonly #totals: HeldTotals
+  readonly #traffic: EndTraffic
+  readonly #flow: Flow
+  /** Of the first message that waits: payload that has gone on in messages of its own. */
+  #partBytes = 0
   /** What this end sent and the other end's session has not taken yet. */
   #heldBytes = 0
   /** Stops the reading of the session for it, until credit bounds the channel. */
@@ -71,11 +86,20 @@ export class SpliceEnd implements ChannelEntry, Source {
   #gone = false
 
   /** @throws {LinkSocksError} ERR_LIMIT, ERR_SESSION_CLOSED, ERR_MESSAGE_INVALID (the session has a channel of this id) */
-  constructor(session: Session, totals: HeldTotals, { key, datagrams }: SpliceChannel) {
+  constructor(session: Session, totals: HeldTotals, { id, key, datagrams }: SpliceChannel, traffic: EndTraffic) {
     this.session = session
+    this.#channelId = id
+    this.#traffic = traffic
+    this.#flow = new Flow({
+      ...{ ...traffic, clock: session.clock },
+      ready: () => this.#lane.ready(),
+      refused: (why) => this.#events.refused(why),
+    })
     this.#totals = totals
     this.#key = key
-    this.#queue = new SpliceQueue(datagrams ? MAX_WAITING_DATAGRAM_BYTES : undefined)
+    // a long queue for a slow rate would only be late
+    const most = (): number => (this.#flow.limited ? MAX_WAITING_DATAGRAMS : Number.POSITIVE_INFINITY)
+    this.#queue = datagrams ? new SpliceQueue(MAX_WAITING_DATAGRAM_BYTES, most) : new SpliceQueue()
     this.#lane = session.lane(this)
     this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
     this.#hold = new Hold(
@@ -115,7 +139,7 @@ export class SpliceEnd implements ChannelEntry, Source {
 
   /** Nothing waits towards this end. */
   get drained(): boolean {
-    return this.nextBytes() === 0
+    return this.#gone || (this.#urgent.nextBytes === 0 && this.#queue.nextBytes === 0)
   }
 
   /** So much of what this end's session brought waits that datagrams have to go. */
@@ -127,8 +151,11 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** Queues a message towards this end, behind or (`urgent`) ahead of data. */
   send(raw: Uint8Array, urgent = false): void {
     if (this.#gone) return
-    const dropped = (urgent ? this.#urgent : this.#queue).push(raw)
+    const queue = urgent ? this.#urgent : this.#queue
+    const before = queue.dropped
+    const dropped = queue.push(raw)
     if (dropped > 0) this.#events.passed(dropped)
+    if (dropped > 0 && this.#flow.limited) this.#countDropped(queue.dropped - before)
     this.#lane.ready()
   }
 
@@ -163,6 +190,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** What waits towards this end is no longer wanted. */
   discard(): void {
     this.#queue.clear()
+    this.#partBytes = 0
   }
 
   /** Counts a message that this end sent and that waits towards the other. @throws {LinkSocksError} ERR_LIMIT */
@@ -205,22 +233,71 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#queue.clear()
     this.#urgent.clear()
     this.#lane.close()
+    this.#flow.close()
     this.#hold?.leave()
   }
 
   nextBytes(): number {
-    return this.#gone ? 0 : this.#urgent.nextBytes || this.#queue.nextBytes
+    if (this.#gone) return 0
+    if (this.#urgent.nextBytes > 0) return this.#urgent.nextBytes
+    const raw = this.#queue.first
+    if (raw === undefined) return 0
+    const payload = chargedBytes(raw)
+    if (payload === 0) return raw.byteLength
+    const bytes = this.#passable(raw, payload)
+    if (bytes === payload && this.#partBytes === 0) return raw.byteLength
+    return bytes === 0 ? 0 : DATA_HEAD_BYTES + bytes
   }
 
   take(): Outgoing {
     this.#reached = true
-    const head = (this.#urgent.nextBytes > 0 ? this.#urgent : this.#queue).shift()
+    if (this.#urgent.nextBytes > 0) return this.#whole(this.#urgent.shift())
+    const raw = this.#queue.first as Uint8Array
+    const payload = chargedBytes(raw)
+    const bytes = payload === 0 ? 0 : this.#passable(raw, payload)
+    if (bytes > 0) this.#flow.take(bytes)
+    return bytes === payload && this.#partBytes === 0
+      ? this.#whole(this.#queue.shift())
+      : this.#part(raw, payload, bytes)
+  }
+
+  /** How much of the payload that has not gone on may do so now. */
+  #passable(raw: Uint8Array, payload: number): number {
+    const left = payload - this.#partBytes
+    if (this.#partBytes === 0 && !this.#flow.limited) return left
+    // what is not plain means nothing in parts, and a datagram is one
+    if (this.#partBytes > 0 || plainData(raw) !== undefined) return this.#flow.available(left)
+    return this.#flow.admits(left) ? left : 0
+  }
+
+  #whole(head: Uint8Array): Outgoing {
     this.#events.taken?.(head)
     const sent = (): void => {
       this.#events.passed(costOf(head))
       this.#events.sent(head)
     }
     return { head, sent }
+  }
+
+  /** Part of the payload of the first message, in a message of its own. */
+  #part(raw: Uint8Array, payload: number, bytes: number): Outgoing {
+    const from = DATA_HEAD_BYTES + this.#partBytes
+    const head = encodeDataHead(this.#channelId, bytes)
+    const body = raw.subarray(from, from + bytes)
+    this.#partBytes += bytes
+    if (this.#partBytes < payload) return { head, body, sent: () => this.#events.passed(bytes) }
+    this.#partBytes = 0
+    this.#queue.shift()
+    const rest = costOf(raw) - (payload - bytes)
+    const sent = (): void => {
+      this.#events.passed(rest)
+      this.#events.sent(raw)
+    }
+    return { head, body, sent }
+  }
+
+  #countDropped(datagrams: number): void {
+    for (let count = 0; count < datagrams; count += 1) for (const token of this.#traffic.tokens) token.droppedDatagram()
   }
 
   message(raw: Uint8Array, type: number): void {

@@ -1,5 +1,4 @@
 import { LinkSocksError } from '../../errors.js'
-import type { HeldTotals } from '../../mux/flow/held-totals.js'
 import { SendWindow } from '../../mux/flow/window.js'
 import { MAX_SESSIONS_AT_ONCE } from '../../mux/open-besides.js'
 import { MAX_SESSIONS_TRIED } from '../../mux/session-pool.js'
@@ -54,11 +53,16 @@ class Asked implements SpliceEndEvents {
   #heldBytes = 0
 
   /** @throws {LinkSocksError} as of a SpliceEnd */
-  constructor(opening: SpliceOpening, client: RelayClient, { channel, connector }: Opened, held: HeldTotals) {
+  constructor(
+    opening: SpliceOpening,
+    client: RelayClient,
+    { channel, connector }: Opened,
+    { held, tokens }: Pick<SpliceOptions, 'held' | 'tokens'>,
+  ) {
     this.#opening = opening
     this.client = client
     this.#connector = connector
-    this.end = new SpliceEnd(client.session, held, channel)
+    this.end = new SpliceEnd(client.session, held, channel, { direction: 'up', tokens })
     this.end.tell(this)
   }
 
@@ -97,6 +101,7 @@ class Asked implements SpliceEndEvents {
   sent(): void {}
   granted(): void {}
   stalled(): void {}
+  refused(): void {}
 
   otherMs(): number {
     return this.#connector.thereMs
@@ -221,9 +226,9 @@ export class SpliceOpening {
 
   /** @throws {LinkSocksError} as of a SpliceEnd */
   #ask(client: RelayClient): void {
-    const { connect, held, addressed } = this.#options
+    const { connect, addressed } = this.#options
     this.#tried.push(client)
-    const asked = new Asked(this, client, this.#opened, held)
+    const asked = new Asked(this, client, this.#opened, this.#options)
     const offered = connect.trailer?.streamControl
     if (offered !== undefined) asked.end.credit = new SendWindow(offered)
     this.#asked.push(asked)

@@ -8,8 +8,8 @@ export const costOf = (raw: Uint8Array): number => raw.byteLength + MESSAGE_OVER
 
 /** Messages that wait in a splice, each counted as {@link costOf} says. */
 export class SpliceQueue extends MessageQueue {
-  /** @param maxBytes as of a MessageQueue */
-  constructor(maxBytes?: number) {
-    super({ maxBytes, overheadBytes: MESSAGE_OVERHEAD_BYTES })
+  /** @param maxBytes as of a MessageQueue @param maxMessages as of a MessageQueue */
+  constructor(maxBytes?: number, maxMessages?: () => number) {
+    super({ maxBytes, overheadBytes: MESSAGE_OVERHEAD_BYTES, maxMessages })
   }
 }

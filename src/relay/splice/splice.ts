@@ -78,8 +78,10 @@ export class Splice {
       stalled: () => this.#stalled(),
       thereMs: () => Math.min(this.#connector.thereMs, thereMsOf(this.#provider)),
     })
-    const channel = { key: channelKey(options.connect.channelId), datagrams: this.#datagrams }
-    this.#connector = new SpliceEnd(options.connector, options.held, channel)
+    const { channelId } = options.connect
+    const channel = { id: channelId, key: channelKey(channelId), datagrams: this.#datagrams }
+    const towards = { direction: 'down', tokens: options.tokens } as const
+    this.#connector = new SpliceEnd(options.connector, options.held, channel, towards)
     this.#connector.tell(this.#eventsOf(this.#connector, () => this.#provider))
     const stream = options.observe(this.#meter, { abort: (reason) => this.#abort(reason) })
     this.#stream = stream
@@ -118,6 +120,7 @@ export class Splice {
       // anything else may be wanted again
       sent: (raw) => raw[1] === MessageType.Data && other()?.session.recycle(raw),
       granted: (credit) => this.#grantLater(end, other(), credit),
+      refused: (why) => this.#abort(new LinkSocksError('ERR_DIAL_NOT_ALLOWED', why)),
       stalled: () => this.#stalled(),
       otherMs: () => thereMsOf(other()),
       lost: (error, closing) => this.#onLost(end, other(), error, closing),

@@ -6,10 +6,12 @@ import type { Logger } from '../../log.js'
 import type { Clock, ProxyProtocol, Resolve } from '../../ports.js'
 import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
+import { trafficOf } from '../policies/policed-token.js'
 import type { PolicyGate } from '../policies/policy-gate.js'
 import { PolicedDialer } from '../reverse/policed-dialer.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
 import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
+import { ShapingDialer } from '../traffic/shaping-dialer.js'
 import type { NamedPorts } from './dormant-tokens.js'
 import type { ServerAccess } from './server-access.js'
 import { policedOf, type ReverseToken, type TokenTable } from './tokens.js'
@@ -54,7 +56,8 @@ export class SocksPorts {
     const providers = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id, tokens })
     const rules = (): AccessList | undefined => token.traits.access ?? access.entry()
     const judged = new AccessDialer({ dialer: providers, access: [rules], resolve, clock, log })
-    const dialer = new PolicedDialer({ token, providers: token.providers, rules, gate, streams, dialer: judged })
+    const policed = new PolicedDialer({ token, providers: token.providers, rules, gate, streams, dialer: judged })
+    const dialer = new ShapingDialer({ dialer: policed, clock, tokens: trafficOf(tokens) })
     return new ReversePort({
       port,
       credentials: () => token.traits.credentials,

@@ -13,6 +13,7 @@ import { checkRecordSize } from './token-record.js'
 import type { AddedToken, ReverseTokenSpec, TokenChange, TokenSource, TokenSpec } from './token-spec.js'
 import { checkToken, generateToken } from './token-text.js'
 import { newToken, type ReverseToken, recordOf, type Token, type TokenBase, type TokenTable } from './tokens.js'
+import type { UsageKeeper } from './usage-keeper.js'
 
 export interface TokenDeskOptions {
   readonly clock: Clock
@@ -23,6 +24,7 @@ export interface TokenDeskOptions {
   readonly alarms: Alarms
   readonly lifecycle: TokenLifecycle
   readonly access: ServerAccess
+  readonly usage: Pick<UsageKeeper, 'load'>
 }
 
 /**
@@ -106,10 +108,14 @@ export class TokenDesk {
     })
   }
 
-  /** Refuses what is still to be done; settles when nothing is being done any more and the store is closed. */
-  async close(): Promise<void> {
+  /**
+   * Refuses what is still to be done; settles when nothing is being done any more and the store is closed.
+   * @param last is done before the store is closed
+   */
+  async close(last: () => Promise<void> = async () => {}): Promise<void> {
     this.#closed = true
     await this.#last
+    await last()
     await this.#options.store.close()
   }
 
@@ -126,6 +132,7 @@ export class TokenDesk {
   /** What the store has sleeps until it is restored: a token that is added before takes the place of one of its name. */
   async #load(): Promise<void> {
     this.#options.access.restore(await this.#options.store.loadAccess())
+    await this.#options.usage.load()
     for (const record of await this.#options.store.load()) this.#dormant.add(record)
     this.#loaded = true
   }
@@ -253,7 +260,7 @@ export class TokenDesk {
       traits,
       clients: new Set(),
       suspended: new Set(),
-      use: newUse(),
+      use: newUse(this.#options.clock),
     }
     if (type === 'forward') return { ...base, type }
     if (type === 'connector') {

@@ -8,6 +8,7 @@ import type { SocksPorts } from './socks-ports.js'
 import { TokenExpiry } from './token-expiry.js'
 import type { TokenPolicies } from './token-policies.js'
 import { sessionsOf, stateOf, type Token, type TokenTable } from './tokens.js'
+import type { UsageKeeper } from './usage-keeper.js'
 
 export interface TokenLifecycleOptions {
   readonly clock: Clock
@@ -16,6 +17,7 @@ export interface TokenLifecycleOptions {
   readonly alarms: Alarms
   readonly events: EventLog
   readonly policies: TokenPolicies
+  readonly usage: UsageKeeper
   /** Open SOCKS ports with their token instead of with the first provider. */
   readonly socksNowait: boolean
 }
@@ -44,6 +46,7 @@ export class TokenLifecycle {
 
   /** A token is in the table now. Settles when its port is open, if it opens with its token. */
   async added(token: Token): Promise<void> {
+    this.#options.usage.watch(token)
     // what providers add is logged as what they asked for, and lasts as long as they do
     if (token.source === 'provider') return this.#emit('token.added', token)
     const port = portOf(token)
@@ -88,6 +91,7 @@ export class TokenLifecycle {
     for (const session of sessionsOf(token)) void session.close(reason)
     this.#expiry.forget(token)
     this.#options.policies.forget(token)
+    this.#options.usage.forget(token)
     this.#options.alarms.clear('port-unavailable', token.id)
     this.#options.log.info('token.removed', { type: token.type, token: token.id })
     this.#emit('token.removed', token)

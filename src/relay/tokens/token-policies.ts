@@ -37,6 +37,7 @@ export class TokenPolicies {
   /** A token is there, or its policy is another one. */
   changed(token: Token): void {
     this.#watch(token)
+    token.use.traffic.limit(token.traits.policy?.policy ?? {})
     for (const client of providersOf(token)) client.policies?.changed(token)
     this.#endStrangers(token)
     const { egress, hours } = token.traits.policy ?? {}
@@ -44,6 +45,20 @@ export class TokenPolicies {
     this.#judged.set(token, { egress, hours })
     // another label ends nothing
     if (known?.egress !== egress || known?.hours !== hours) this.#judgeStreams([token])
+  }
+
+  /** Nothing is left of the quota of a token: what runs with it ends, once what is being passed on has been. */
+  usedUp(token: Token): void {
+    this.#options.clock.after(0, () => {
+      const { traffic } = token.use
+      const why = traffic.refusal()
+      if (why === undefined || this.#closed) return
+      for (const stream of this.#streamsOf([token])) {
+        this.#options.refusals.refused({ tokenId: token.id, reason: 'quota', subject: stream.info.target })
+        stream.abort(new LinkSocksError('ERR_DIAL_NOT_ALLOWED', why))
+      }
+      traffic.refuseWaiters()
+    })
   }
 
   /** A token is gone. */
@@ -95,12 +110,15 @@ export class TokenPolicies {
   }
 
   #judgeStreams(tokens: readonly Token[]): void {
-    const { streams } = this.#options
-    const ids = tokens.flatMap((token) => [token, ...(token.type === 'reverse' ? token.connectors : [])])
-    for (const stream of streams.of(new Set(ids.map(({ id }) => id)))) {
+    for (const stream of this.#streamsOf(tokens)) {
       const problem = this.#problemOf(stream)
       if (problem !== undefined) stream.abort(new LinkSocksError('ERR_DIAL_NOT_ALLOWED', problem))
     }
+  }
+
+  #streamsOf(tokens: readonly Token[]): readonly TrackedStream[] {
+    const ids = tokens.flatMap((token) => [token, ...(token.type === 'reverse' ? token.connectors : [])])
+    return this.#options.streams.of(new Set(ids.map(({ id }) => id)))
   }
 
   #problemOf(stream: TrackedStream): string | undefined {

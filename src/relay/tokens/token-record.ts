@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../../errors.js'
-import type { EgressRule, PolicyHours, TokenPolicy } from '../../policy-fields.js'
+import type { EgressRule, PolicyHours, PolicyQuota, PolicyRate, TokenPolicy } from '../../policy-fields.js'
 import type { AccessRule, ServerAccessRules, TokenRecord } from '../../ports.js'
 import { KIB } from '../../protocol/limits.js'
 import { decodeUtf8, encodeUtf8 } from '../../protocol/text.js'
@@ -54,6 +54,14 @@ const HOURS_FIELDS: Readonly<Record<keyof PolicyHours, Fits>> = {
   zone: isText,
 }
 const isHours = isObjectOf(HOURS_FIELDS, 'from', 'to')
+const RATE_FIELDS: Readonly<Record<keyof PolicyRate, Fits>> = {
+  up: isWhole,
+  down: isWhole,
+  burst: isWhole,
+  streamUp: isWhole,
+  streamDown: isWhole,
+}
+const QUOTA_FIELDS: Readonly<Record<keyof PolicyQuota, Fits>> = { bytes: isWhole, period: isText, direction: isText }
 /** What the texts in it mean is checked when it is compiled. */
 const isPolicy = isObjectOf({
   egress: isListOf(isEgressRule),
@@ -63,6 +71,8 @@ const isPolicy = isObjectOf({
   connectsPerMinute: isWhole,
   sources: isListOf(isText),
   hours: isListOf(isHours),
+  rate: isObjectOf(RATE_FIELDS),
+  quota: isObjectOf(QUOTA_FIELDS, 'bytes', 'period'),
 } satisfies Record<keyof TokenPolicy, Fits>)
 
 const FIELDS: Readonly<Record<keyof TokenRecord, Fits>> = {

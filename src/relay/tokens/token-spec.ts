@@ -1,5 +1,8 @@
 import type { TokenPolicy } from '../../policy-fields.js'
 import type { AccessRule, ProxyProtocol } from '../../ports.js'
+import type { PolicyReason } from '../policies/policed-token.js'
+import type { QuotaState } from '../traffic/token-traffic.js'
+import type { Bytes } from '../traffic/usage.js'
 
 interface CommonTokenSpec {
   /** 1..255 bytes of UTF-8 without control characters. @default 32 base62 characters from a CSPRNG */
@@ -113,6 +116,7 @@ export interface TokenInfo {
   readonly rules: readonly AccessRule[]
   /** Absent: no limit. */
   readonly policy?: TokenPolicy | undefined
+  readonly quota?: QuotaState | undefined
   /** Authenticated living clients. */
   readonly clients: number
   readonly streams: number
@@ -129,4 +133,25 @@ export interface TokenInfo {
   }
   /** Of connector tokens: the id of their reverse token. */
   readonly reverseId?: string
+}
+
+/** What went through a token, and what was kept from it. */
+export interface TokenUsageInfo {
+  readonly id: string
+  /** When counting began, in Unix milliseconds. */
+  readonly since: number
+  /** Bytes of payload. */
+  readonly total: Readonly<Bytes>
+  /** Of the present month and day, in UTC. */
+  readonly month: Readonly<Bytes>
+  readonly day: Readonly<Bytes>
+  /** Bytes a second, as of the last few seconds. */
+  readonly rate: Readonly<Bytes>
+  /** Bytes that had to wait for the rate, since the start. */
+  readonly throttled: Readonly<Bytes>
+  /** Over the rate or the quota, since the start. */
+  readonly droppedDatagrams: number
+  /** How often its policy refused something, since the start. */
+  readonly refusals: Readonly<Record<PolicyReason, number>>
+  readonly quota: QuotaState | undefined
 }

@@ -1,4 +1,7 @@
-import type { TokenInfo, TokenStatus } from './token-spec.js'
+import type { QuotaPeriod } from '../../policy-fields.js'
+import type { PolicyReason } from '../policies/policed-token.js'
+import type { Bytes } from '../traffic/usage.js'
+import type { TokenInfo, TokenStatus, TokenUsageInfo } from './token-spec.js'
 import { stateOf, type Token } from './tokens.js'
 
 /** The documented status; connector tokens stand with their reverse token. */
@@ -27,10 +30,27 @@ export function infoOf(token: Token, time: number, durable: boolean): TokenInfo 
     state: stateOf(token, time),
     rules: access?.rules ?? [],
     policy: policy?.policy,
+    quota: token.use.traffic.quotaState(),
     stored: durable && source === 'api',
     clients: clients.size,
     streams,
     ...detailsOf(token),
+  }
+}
+
+/** @param time Unix milliseconds */
+export function usageOf(
+  { id, use }: Token,
+  refusals: Readonly<Record<PolicyReason, number>>,
+  time: number,
+): TokenUsageInfo {
+  const { traffic } = use
+  const { usage, throttled, droppedDatagrams } = traffic
+  const of = (period: QuotaPeriod): Readonly<Bytes> => ({ ...usage.of(period, time) })
+  return {
+    ...{ id, since: usage.since, total: of('total'), month: of('month'), day: of('day') },
+    rate: { up: traffic.bytesPerSecond('up'), down: traffic.bytesPerSecond('down') },
+    ...{ throttled: { ...throttled }, droppedDatagrams, refusals, quota: traffic.quotaState() },
   }
 }
 

@@ -75,7 +75,7 @@ export type Token = ForwardToken | ReverseToken | ConnectorToken
 export function newToken(
   token: string,
   source: TokenSource,
-  clock: Pick<Clock, 'wallTime'>,
+  clock: Clock,
   crypto: Crypto,
   { label, enabled = true, expiresAt, access, policy }: Partial<TokenTraits> = {},
 ): TokenBase {
@@ -84,7 +84,7 @@ export function newToken(
     traits: { label, enabled, expiresAt, access, policy },
     clients: new Set(),
     suspended: new Set(),
-    use: newUse(),
+    use: newUse(clock),
   }
 }
 

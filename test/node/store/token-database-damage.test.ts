@@ -73,7 +73,11 @@ describe('a damaged data directory', () => {
   it('with a directory in the place of the database', async () => {
     await rm(data.database)
     await mkdir(data.database)
-    await expect(data.open()).rejects.toMatchObject({ code: 'ERR_STORE', message: /can't open .*tokens\.db: / })
+    await expect(data.open()).rejects.toMatchObject({
+      code: 'ERR_STORE',
+      // how large a directory is depends on the file system
+      message: expect.stringMatching(/can't open .*tokens\.db: |tokens\.db is damaged/),
+    })
   })
 
   it('with the database of another program', async () => {
@@ -106,15 +110,15 @@ describe('a damaged data directory', () => {
     const before = await readFile(data.database)
     await expect(data.open()).rejects.toMatchObject({
       code: 'ERR_STORE',
-      message: /tokens\.db is damaged \(its journal mode was changed\): put a backup/,
+      message: expect.stringMatching(/tokens\.db is damaged \(its journal mode was changed\): put a backup/),
     })
     expect((await readFile(data.database)).equals(before)).toBe(true)
   })
 
   it('made by a newer version', async () => {
-    edit('PRAGMA user_version = 4')
+    edit('PRAGMA user_version = 5')
     await expectRefused(
-      /tokens\.db was made by a newer version of LinkSocks \(it has format 4, and this one knows no later than 3\): use that version, or move/,
+      /tokens\.db was made by a newer version of LinkSocks \(it has format 5, and this one knows no later than 4\): use that version, or move/,
     )
   })
 

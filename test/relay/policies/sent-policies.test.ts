@@ -4,11 +4,12 @@ import type { TokenPolicy } from '../../../src/policy-fields.js'
 import { decodePolicy, policyRef } from '../../../src/protocol/policy-message.js'
 import { newUse, type PolicedToken } from '../../../src/relay/policies/policed-token.js'
 import { MAX_SENT_POLICIES, SentPolicies } from '../../../src/relay/policies/sent-policies.js'
+import { ManualClock } from '../../support/manual-clock.js'
 
 /** A token whose policy may be set. */
 function tokenOf(id: string, policy?: TokenPolicy) {
   const traits = { policy: compiledPolicy(policy) }
-  return { id, traits, use: newUse() } satisfies PolicedToken
+  return { id, traits, use: newUse(new ManualClock()) } satisfies PolicedToken
 }
 
 const deny = (...hosts: string[]): TokenPolicy => ({ egress: [{ action: 'deny', hosts }] })

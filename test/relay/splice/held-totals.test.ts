@@ -155,7 +155,10 @@ describe('what a splice holds', () => {
     const streams = new Streams({ clock, events: new EventLog(clock), statistics: new Statistics() })
     const observe = (traffic: Traffic) =>
       streams.begin({ mode: 'agent', tokenId: 't', target: connect.target }, traffic)
-    new Splice({ connector: session, connect, raw, held, choose: async () => client, beside: () => second, observe })
+    new Splice({
+      ...{ connector: session, connect, raw, held, observe, tokens: [] },
+      ...{ choose: async () => client, beside: () => second },
+    })
     await settle()
     return { connector, provider, other, held }
   }

@@ -1,5 +1,5 @@
 import { LinkSocksError } from '../../../src/errors.js'
-import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore } from '../../../src/ports.js'
+import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../../src/ports.js'
 import type { TokenInfo } from '../../../src/relay/tokens/token-spec.js'
 import { World } from '../world.js'
 
@@ -14,9 +14,15 @@ export class ScriptedStore implements TokenStore {
   #held: (() => void)[] | undefined
 
   access: ServerAccessRules
+  readonly usage: Map<string, TokenUsage>
 
-  constructor(records: Iterable<TokenRecord> = [], access: ServerAccessRules = {}) {
+  constructor(
+    records: Iterable<TokenRecord> = [],
+    access: ServerAccessRules = {},
+    usage: ReadonlyMap<string, TokenUsage> = new Map(),
+  ) {
     this.access = access
+    this.usage = new Map(usage)
     this.records = new Map([...records].map((record) => [record.id, record]))
   }
 
@@ -27,7 +33,7 @@ export class ScriptedStore implements TokenStore {
 
   /** What a server finds that starts after this one. */
   restarted(): ScriptedStore {
-    return new ScriptedStore(this.records.values(), this.access)
+    return new ScriptedStore(this.records.values(), this.access, this.usage)
   }
 
   /** Writes wait until they are let go. */
@@ -48,14 +54,22 @@ export class ScriptedStore implements TokenStore {
     return this.access
   }
 
+  async loadUsage(): Promise<ReadonlyMap<string, TokenUsage>> {
+    return new Map(this.usage)
+  }
+
   async write(changes: TokenChanges): Promise<void> {
     if (this.closed > 0) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
     this.asked.push(changes)
     await new Promise<void>((resolve) => (this.#held === undefined ? resolve() : this.#held.push(resolve)))
     if (this.failing) throw new LinkSocksError('ERR_NOT_STORED', 'the disk is full')
-    for (const id of changes.remove ?? []) this.records.delete(id)
+    for (const id of changes.remove ?? []) {
+      this.records.delete(id)
+      this.usage.delete(id)
+    }
     this.access = changes.access ?? this.access
     for (const record of changes.put ?? []) this.records.set(record.id, record)
+    for (const [id, used] of Object.entries(changes.usage ?? {})) if (this.records.has(id)) this.usage.set(id, used)
   }
 
   async close(): Promise<void> {

@@ -22,8 +22,10 @@ import {
   TokenTable,
   type TokenTraits,
 } from '../../../src/relay/tokens/tokens.js'
+import { UsageKeeper } from '../../../src/relay/tokens/usage-keeper.js'
 import { Calls } from '../../exit/fakes.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
+import { ScriptedStore } from './scripted-store.js'
 
 const PORT = 10_000
 
@@ -55,6 +57,11 @@ function setUp({ socksNowait = false } = {}) {
   const lifecycle = new TokenLifecycle(tokens, {
     ...{ clock, log, ports, alarms, events, socksNowait },
     policies: new TokenPolicies({ clock, streams, refusals }),
+    usage: new UsageKeeper({
+      ...{ clock, log, alarms, events, statistics: new Statistics() },
+      store: new ScriptedStore(),
+      usedUp: () => {},
+    }),
   })
   /** A reverse token with a port, in the table. */
   const reverse = (): ReverseToken => {
