@@ -93,6 +93,42 @@ export function parseDuration(text: string, minMs: number): number {
   throw invalid(`a duration from ${minMs / 1_000}s to 24h such as 500ms, 5s or 30m`, text)
 }
 
+const DECIMAL_UNITS: readonly (readonly [unit: string, bytes: number])[] = [
+  ['T', 1e12],
+  ['G', 1e9],
+  ['M', 1e6],
+  ['K', 1e3],
+]
+const BINARY_UNITS: readonly (readonly [unit: string, bytes: number])[] = [
+  ['TiB', 1_024 ** 4],
+  ['GiB', 1_024 ** 3],
+  ['MiB', 1_024 ** 2],
+  ['KiB', 1_024],
+]
+const UNIT_BYTES: ReadonlyMap<string, number> = new Map(
+  [...DECIMAL_UNITS, ...BINARY_UNITS].map(([unit, bytes]) => [unit.toLowerCase(), bytes]),
+)
+
+/**
+ * Bytes of `65536`, `10M`, `1.5G` (K is 1,000) or `64KiB` (1,024); units in any case.
+ * @param more what else its flag takes, for the message
+ */
+export function parseSize(text: string, min: number, max: number, more = ''): number {
+  const [, count, fraction = '', unit = ''] = /^(\d{1,16})(\.\d{1,3})?([KMGT](?:iB)?)?$/i.exec(text) ?? []
+  const bytes = (unit === '' && fraction === '' ? 1 : UNIT_BYTES.get(unit.toLowerCase())) ?? Number.NaN
+  const total = Number(count) * bytes + Math.round(Number(`0${fraction}`) * bytes)
+  if (total >= min && total <= max) return total
+  throw invalid(`a size from ${sizeText(min)} to ${sizeText(max)} such as 500K, 1.5M, 10G or 64MiB${more}`, text)
+}
+
+/** The shortest text that {@link parseSize} reads as the same number. */
+export function sizeText(bytes: number): string {
+  const decimal = DECIMAL_UNITS.filter(([, unit]) => bytes >= unit && bytes % (unit / 1_000) === 0)
+  const binary = BINARY_UNITS.filter(([, unit]) => bytes >= unit && bytes % unit === 0)
+  const texts = [...decimal, ...binary].map(([name, unit]) => `${bytes / unit}${name}`)
+  return [...texts, String(bytes)].reduce((shortest, text) => (text.length < shortest.length ? text : shortest))
+}
+
 /** `10.0.0.0/8`, `fd00::/8`, or one address; the result always has a prefix length. */
 export function parseCidr(text: string): string {
   const [address = '', prefix, ...rest] = text.split('/')

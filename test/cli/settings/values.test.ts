@@ -16,9 +16,11 @@ import {
   parsePortRange,
   parseProxy,
   parseProxyProtocols,
+  parseSize,
   parseText,
   parseToken,
   parseUrl,
+  sizeText,
 } from '../../../src/cli/settings/values.js'
 import { LinkSocksError } from '../../../src/errors.js'
 import { codePoint } from '../../support/code-point.js'
@@ -26,6 +28,8 @@ import { codePoint } from '../../support/code-point.js'
 const fromZero = (text: string): number => parseDuration(text, 0)
 const fromOneSecond = (text: string): number => parseDuration(text, 1_000)
 const threads = (text: string): number => parseInteger(text, 1, 64)
+const size = (text: string): number => parseSize(text, 1, Number.MAX_SAFE_INTEGER)
+const rate = (text: string): number => parseSize(text, 1, 1_000_000_000_000)
 const format = (text: string): string => parseChoice(text, ['text', 'json'])
 
 const accepted: readonly (readonly [string, (text: string) => unknown, string, unknown])[] = [
@@ -46,6 +50,24 @@ const accepted: readonly (readonly [string, (text: string) => unknown, string, u
   ['parseDuration', fromZero, '1h30m', 5_400_000],
   ['parseDuration', fromZero, '24h', 86_400_000],
   ['parseDuration', fromOneSecond, '1s', 1_000],
+  ['parseSize', size, '1', 1],
+  ['parseSize', size, '0001', 1],
+  ['parseSize', size, '65536', 65_536],
+  ['parseSize', size, '10K', 10_000],
+  ['parseSize', size, '10k', 10_000],
+  ['parseSize', size, '1.5M', 1_500_000],
+  ['parseSize', size, '0.001K', 1],
+  ['parseSize', size, '1.001K', 1_001],
+  ['parseSize', size, '50G', 50_000_000_000],
+  ['parseSize', size, '64KiB', 65_536],
+  ['parseSize', size, '1.5kib', 1_536],
+  ['parseSize', size, '2MiB', 2_097_152],
+  ['parseSize', size, '1GiB', 1_073_741_824],
+  ['parseSize', size, '1TiB', 1_099_511_627_776],
+  ['parseSize', size, '9007.199T', 9_007_199_000_000_000],
+  ['parseSize', size, '8999999999.9M', 8_999_999_999_900_000],
+  ['parseSize', size, '9007199254740991', Number.MAX_SAFE_INTEGER],
+  ['parseSize', rate, '1T', 1_000_000_000_000],
   ['parseCidr', parseCidr, '10.0.0.0/8', '10.0.0.0/8'],
   ['parseCidr', parseCidr, '192.0.2.7', '192.0.2.7/32'],
   ['parseCidr', parseCidr, 'fd00::/8', 'fd00::/8'],
@@ -99,6 +121,24 @@ const refused: readonly (readonly [string, (text: string) => unknown, string])[]
     (t) => ['parseDuration', fromZero, t] as const,
   ),
   ...['999ms', '0'].map((t) => ['parseDuration from 1s', fromOneSecond, t] as const),
+  ...[
+    '',
+    '0',
+    '-1',
+    '0.0001M',
+    '1.5',
+    'M',
+    '10 M',
+    '10MB',
+    '10Mb',
+    '10P',
+    '1e6',
+    '0x10',
+    '1,5M',
+    '9007199254740992',
+    '9008T',
+  ].map((t) => ['parseSize', size, t] as const),
+  ...['1000000000001', '1.001T', '1TiB'].map((t) => ['parseSize up to 1T', rate, t] as const),
   ...['', 'example.com', '10.0.0.0/33', '::1/129', '10.0.0.0/', '10.0.0.0/8/8', '10.0.0/8', 'fe80::1%eth0'].map(
     (t) => ['parseCidr', parseCidr, t] as const,
   ),
@@ -144,6 +184,42 @@ describe('values', () => {
     const { code, message } = refusal(parse, text)
     expect(code).toMatch(/^ERR_(OPTION|URL)$/)
     expect(message).not.toContain('\n')
+  })
+
+  it('says which sizes there are', () => {
+    expect(refusal(rate, '10MB').message).toBe(
+      "must be a size from 1 to 1T such as 500K, 1.5M, 10G or 64MiB, not '10MB'",
+    )
+  })
+
+  it.each([
+    [1, '1'],
+    [999, '999'],
+    [1_000, '1K'],
+    [1_024, '1KiB'],
+    [1_234, '1234'],
+    [1_500, '1.5K'],
+    [65_536, '64KiB'],
+    [1_500_000, '1.5M'],
+    [1_572_864, '1536KiB'],
+    [50_000_000_000, '50G'],
+    [1_000_000_000_000, '1T'],
+    [1_073_741_824, '1GiB'],
+    [Number.MAX_SAFE_INTEGER, '9007199254740991'],
+  ])('shows %d bytes as %s', (bytes, text) => {
+    expect(sizeText(bytes)).toBe(text)
+  })
+
+  it('reads every size back that it shows', () => {
+    const units = fc.constantFrom(1, 100, 1_000, 1_024, 1e5, 1e6, 1_024 ** 2, 1e8, 1e9, 1_024 ** 3)
+    const sizes = fc.tuple(units, fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })).map(([unit, below]) => {
+      return Math.ceil(below / unit / 2) * unit
+    })
+    fc.assert(
+      fc.property(sizes, (bytes) => {
+        expect(size(sizeText(bytes))).toBe(bytes)
+      }),
+    )
   })
 
   it.each([
