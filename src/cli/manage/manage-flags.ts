@@ -218,6 +218,9 @@ Examples:
   Let somebody reach the web and nothing private, in office hours
     linksocks token add --type forward --deny @private --allow :80,443 --hours 'mon-fri 08:00-18:00 Europe/Berlin'
 
+  Let somebody have 50 GB a month, and at most 10 MB a second
+    linksocks token add --type forward --quota 50G/month --rate-up 10M --rate-down 10M
+
   Let somebody reach that office without the port; the reverse token comes from a file
     LINKSOCKS_REVERSE_TOKEN_FILE=./office linksocks token add --type connector
 
@@ -230,6 +233,7 @@ Examples (linksocks token list shows the ids):
   linksocks token set 0123456789abcdef01234567 --disable
   linksocks token set 0123456789abcdef01234567 --enable --expires-in 12h --label "Ada's laptop"
   linksocks token set 0123456789abcdef01234567 --deny @private --allow '*.example.com:443' --max-streams 100
+  linksocks token set 0123456789abcdef01234567 --rate-down 1.5M --rate-up none --quota 50G/month
   linksocks token set 0123456789abcdef01234567 --no-policy
 ${END}`
 

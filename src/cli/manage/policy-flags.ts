@@ -54,6 +54,36 @@ export const HOURS: Flag = {
   group: POLICY_GROUP,
   repeatable: true,
 }
+export const RATE_UP: Flag = {
+  flags: '--rate-up <size>',
+  help: 'bytes a second towards destinations, all of its streams together: 10M, 1.5M (K is 1,000), 64KiB (1,024); none takes the limit away',
+  group: POLICY_GROUP,
+}
+export const RATE_DOWN: Flag = {
+  flags: '--rate-down <size>',
+  help: 'as --rate-up, from destinations',
+  group: POLICY_GROUP,
+}
+export const RATE_BURST: Flag = {
+  flags: '--rate-burst <size>',
+  help: 'bytes that may go at once after a pause; none brings back the 64KiB that hold without it',
+  group: POLICY_GROUP,
+}
+export const STREAM_RATE_UP: Flag = {
+  flags: '--stream-rate-up <size>',
+  help: 'as --rate-up, each stream for itself',
+  group: POLICY_GROUP,
+}
+export const STREAM_RATE_DOWN: Flag = {
+  flags: '--stream-rate-down <size>',
+  help: 'as --rate-down, each stream for itself',
+  group: POLICY_GROUP,
+}
+export const QUOTA: Flag = {
+  flags: '--quota <size/period>',
+  help: 'bytes that may pass in a period: SIZE/day, SIZE/month (from 00:00 UTC) or SIZE/total, with /up or /down in one direction alone, such as 50G/month/down; none takes it away',
+  group: POLICY_GROUP,
+}
 export const NO_EGRESS: Flag = {
   flags: '--no-egress',
   help: 'take all rules of --allow and --deny away, and the default',
@@ -98,6 +128,12 @@ export const POLICY_FLAGS: readonly Flag[] = [
   CONNECTS_PER_MINUTE,
   SOURCE,
   HOURS,
+  RATE_UP,
+  RATE_DOWN,
+  RATE_BURST,
+  STREAM_RATE_UP,
+  STREAM_RATE_DOWN,
+  QUOTA,
 ]
 export const NO_POLICY_FLAGS: readonly Flag[] = [
   NO_EGRESS,

@@ -1,4 +1,5 @@
 import { MAX_POLICY_NUMBER } from '../../policy/compiled-policy.js'
+import { MAX_BURST_BYTES, MAX_RATE } from '../../policy/traffic-limits.js'
 import { optionError, type Settings } from '../settings/environment.js'
 import { type Flag, longName } from '../settings/flags.js'
 import { parseInteger } from '../settings/values.js'
@@ -21,20 +22,39 @@ import {
   NO_POLICY_FLAGS,
   NO_SOURCES,
   POLICY_FLAGS,
+  QUOTA,
+  RATE_BURST,
+  RATE_DOWN,
+  RATE_UP,
   SOURCE,
+  STREAM_RATE_DOWN,
+  STREAM_RATE_UP,
 } from './policy-flags.js'
-import { parseEgressRule, parseHours, parseSource } from './policy-texts.js'
+import { parseEgressRule, parseHours, parseLimit, parseQuota, parseSource } from './policy-texts.js'
 
 /** A policy, or a change of one, as the API takes it. */
 type PolicyBody = Readonly<Record<string, unknown>>
 
+/** The rates of a policy as the API has them; one that is `null` in a change of them is taken away. */
+export type Rates = Readonly<Record<string, unknown>>
+
 /** @returns `undefined` when no flag says anything of it. @throws {LinkSocksError} ERR_OPTION */
 export function readPolicy(settings: Settings): PolicyBody | undefined {
+  const rates = readRates(settings)
+  return unlessEmpty({
+    ...readFields(settings),
+    rate: (rates && mergeRates({}, rates)) ?? undefined,
+    quota: settings.value(QUOTA, parseQuota) ?? undefined,
+  })
+}
+
+/** Those that the API has as the command line does. */
+function readFields(settings: Settings): PolicyBody {
   refuseBoth(settings, [DEFAULT_ALLOW, DEFAULT_DENY])
   const egress = settings.inOrder([ALLOW, DENY], (text, flag) =>
     parseEgressRule(text, flag === ALLOW ? 'allow' : 'deny'),
   )
-  return unlessEmpty({
+  return {
     egress: unlessNone(egress),
     egress_default: settings.given(DEFAULT_ALLOW) ? 'allow' : settings.given(DEFAULT_DENY) ? 'deny' : undefined,
     max_streams: settings.value(MAX_STREAMS, parseCount),
@@ -42,10 +62,37 @@ export function readPolicy(settings: Settings): PolicyBody | undefined {
     connects_per_minute: settings.value(CONNECTS_PER_MINUTE, parseCount),
     sources: unlessNone(settings.values(SOURCE, parseSource)),
     hours: unlessNone(settings.values(HOURS, parseHours)),
+  }
+}
+
+/** What the flags of rates say, and nothing of the others; `undefined` when there is none. @throws {LinkSocksError} ERR_OPTION */
+export function readRates(settings: Settings): Rates | undefined {
+  const rate = (flag: Flag): number | null | undefined => settings.value(flag, (text) => parseLimit(text, MAX_RATE))
+  return unlessEmpty({
+    up: rate(RATE_UP),
+    down: rate(RATE_DOWN),
+    burst: settings.value(RATE_BURST, (text) => parseLimit(text, MAX_BURST_BYTES)),
+    stream_up: rate(STREAM_RATE_UP),
+    stream_down: rate(STREAM_RATE_DOWN),
   })
 }
 
-/** @returns `null` to clear all of it, `undefined` to leave it. @throws {LinkSocksError} ERR_OPTION */
+/**
+ * The rates of a policy after a change of some of them.
+ * @returns `null` when none is left: a burst alone limits nothing
+ * @throws {LinkSocksError} ERR_OPTION: a burst is given, and no rate
+ */
+export function mergeRates(before: Rates, change: Rates): Rates | null {
+  const merged = Object.entries({ ...before, ...change }).filter(([, value]) => value != null)
+  if (merged.some(([field]) => field !== 'burst')) return Object.fromEntries(merged)
+  if (change.burst == null) return null
+  throw optionError(longName(RATE_BURST), `needs a rate: ${[RATE_UP, RATE_DOWN].map(longName).join(', ')} or another`)
+}
+
+/**
+ * All but the rates, which the API takes as a whole.
+ * @returns `null` to clear all of it, `undefined` to leave it. @throws {LinkSocksError} ERR_OPTION
+ */
 export function readPolicyChange(settings: Settings): PolicyBody | null | undefined {
   for (const flag of EGRESS_FLAGS) refuseBoth(settings, [flag, NO_EGRESS])
   refuseBoth(settings, [SOURCE, NO_SOURCES])
@@ -61,7 +108,11 @@ export function readPolicyChange(settings: Settings): PolicyBody | null | undefi
     sources: NO_SOURCES,
     hours: NO_HOURS,
   }).filter(([, flag]) => settings.given(flag))
-  return unlessEmpty({ ...readPolicy(settings), ...Object.fromEntries(cleared.map(([field]) => [field, null])) })
+  return unlessEmpty({
+    ...readFields(settings),
+    ...Object.fromEntries(cleared.map(([field]) => [field, null])),
+    quota: settings.value(QUOTA, parseQuota),
+  })
 }
 
 /** The flag of a policy that stands on the command line, for messages about all of them. */

@@ -4,11 +4,13 @@ import { LinkSocksError } from '../../errors.js'
 import { AddressList } from '../../policy/address-list.js'
 import { hostEntries } from '../../policy/host-entry.js'
 import { OpeningHours, WEEKDAYS } from '../../policy/opening-hours.js'
-import type { EgressRule, PolicyHours, Weekday } from '../../policy-fields.js'
-import { invalid } from '../settings/values.js'
+import { MAX_QUOTA_BYTES, QUOTA_DIRECTIONS, QUOTA_PERIODS } from '../../policy/traffic-limits.js'
+import type { EgressRule, PolicyHours, PolicyQuota, Weekday } from '../../policy-fields.js'
+import { invalid, parseSize } from '../settings/values.js'
 
 const RULE_FORM =
   'HOST[:PORTS][/tcp|/udp] such as *.example.com:443, 10.0.0.0/8, [2001:db8::1]:22,8000-8999 or *:53/udp'
+const QUOTA_FORM = 'SIZE/PERIOD, PERIOD day, month or total, such as 50G/month or 500M/day/down, or none'
 const HOURS_FORM = "[DAYS] FROM-TO [ZONE] such as 'mon-fri 08:00-18:00 Europe/Berlin'"
 
 /** `*.example.com:443`, `10.0.0.0/8`, `[2001:db8::]/32:22,8000-8999`, `@private`, `:22` or `*:53/udp`. */
@@ -76,4 +78,22 @@ export function parseSource(text: string): string {
   const problem = AddressList.of([text])
   if (typeof problem === 'string') throw new LinkSocksError('ERR_OPTION', problem)
   return text
+}
+
+/** What a flag says that takes a limit away. */
+const NO_LIMIT = 'none'
+
+/** `10M`, or `null` for `none`. */
+export function parseLimit(text: string, max: number): number | null {
+  return text === NO_LIMIT ? null : parseSize(text, 1, max, `, or ${NO_LIMIT}`)
+}
+
+/** `50G/month` or `500M/day/down`, or `null` for `none`. */
+export function parseQuota(text: string): PolicyQuota | null {
+  if (text === NO_LIMIT) return null
+  const [size = '', first, second, ...more] = text.split('/')
+  const period = QUOTA_PERIODS.find((known) => known === first)
+  const direction = QUOTA_DIRECTIONS.find((known) => known === second)
+  if (period === undefined || direction !== second || more.length > 0) throw invalid(QUOTA_FORM, text)
+  return { bytes: parseSize(size, 1, MAX_QUOTA_BYTES), period, ...(direction !== undefined && { direction }) }
 }

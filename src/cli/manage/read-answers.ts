@@ -29,6 +29,17 @@ const serverSchema = v.object({
 })
 export type ServerAnswer = v.InferOutput<typeof serverSchema>
 
+/** What a quota of a token's policy has let pass. */
+const quotaSchema = v.object({
+  bytes: count,
+  period: text,
+  direction: optionalText,
+  used: count,
+  used_up: v.nullish(v.boolean()),
+  resets_at: optionalText,
+})
+export type QuotaUse = v.InferOutput<typeof quotaSchema>
+
 /** One of `GET /api/tokens`. */
 const tokenSchema = v.object({
   id,
@@ -42,11 +53,15 @@ const tokenSchema = v.object({
   port_error: optionalText,
   rules_count: v.nullish(count),
   has_policy: v.nullish(v.boolean()),
+  quota: v.nullish(quotaSchema),
 })
 export type ListedToken = v.InferOutput<typeof tokenSchema>
 
 const ports = v.nullish(v.array(v.union([count, v.tuple([count, count])])))
 export type ShownPorts = v.InferOutput<typeof ports>
+
+const rate = v.nullish(count)
+const rates = { up: rate, down: rate, burst: rate, stream_up: rate, stream_down: rate }
 
 /** Loose where a newer server may limit by fields of its own: they are shown. */
 const policySchema = v.looseObject({
@@ -58,6 +73,8 @@ const policySchema = v.looseObject({
   max_clients: v.nullish(count),
   connects_per_minute: v.nullish(count),
   sources: v.nullish(v.array(text)),
+  rate: v.nullish(v.looseObject(rates)),
+  quota: v.nullish(v.looseObject({ bytes: count, period: text, direction: optionalText })),
   hours: v.nullish(v.array(v.object({ days: v.nullish(v.array(text)), from: text, to: text, zone: optionalText }))),
 })
 export type ShownPolicy = v.InferOutput<typeof policySchema>

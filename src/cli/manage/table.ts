@@ -1,5 +1,6 @@
 import stringWidth from 'string-width'
 import { remoteText } from '../../log.js'
+import { sizeText } from '../settings/values.js'
 
 /** Least width that {@link renderTable} shortens a column to. */
 const MIN_WIDTH = 12
@@ -66,6 +67,14 @@ function shorten(text: string, width: number): string {
   return shown + ELLIPSIS
 }
 
+export type Fact = readonly [name: string, value: string]
+
+/** A line for each fact, names and values in columns. */
+export function factLines(indent: string, facts: readonly Fact[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length))
+  return facts.map(([name, value]) => `${indent}${name.padEnd(width)}  ${value}\n`).join('')
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
 /** `1.4 MiB` */
@@ -73,6 +82,12 @@ export function bytesText(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1)
   const value = bytes / 1_024 ** power
   return `${power === 0 ? bytes : value.toFixed(value < 10 ? 1 : 0)} ${UNITS[power]}`
+}
+
+/** Three digits of a count of bytes in the units that rates and quotas are given in, `12.3G`; never more than there is. */
+export function roughSize(bytes: number): string {
+  const whole = Math.floor(bytes)
+  return sizeText(whole - (whole % 10 ** Math.max(0, String(whole).length - 3)))
 }
 
 /** `3 d 4 h`, `5 min 12 s`: the two largest units. */

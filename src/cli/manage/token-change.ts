@@ -19,10 +19,21 @@ import {
   SOCKS_USERNAME,
 } from './manage-flags.js'
 import { checkTokenId, parseLabel, readExpiry, unknownId } from './manage-settings.js'
-import { readPolicyChange } from './policy-settings.js'
+import { mergeRates, type Rates, readPolicyChange, readRates } from './policy-settings.js'
+import { readShownToken } from './read-answers.js'
 import { jsonText } from './table.js'
 import type { Task } from './task.js'
 import { tokenOf, tokenTable } from './token-list.js'
+
+type Body = Readonly<Record<string, unknown>>
+
+/** What the flags say, the same for every token. */
+interface Changes {
+  readonly fields: Body
+  /** Of its policy all but the rates; `null` clears it. */
+  readonly policy: Body | null | undefined
+  readonly rates: Rates | undefined
+}
 
 /** `linksocks token set <id>...`: the same change for each, until one fails. */
 export async function changeTokens({ api, settings, words, io }: Task): Promise<void> {
@@ -30,7 +41,7 @@ export async function changeTokens({ api, settings, words, io }: Task): Promise<
   const changes = await readChanges(settings)
   const changed: unknown[] = []
   for (const id of words) {
-    const answer = await api.about('PATCH', `/api/tokens/${id}`, changes)
+    const answer = await api.about('PATCH', `/api/tokens/${id}`, await bodyFor(api, id, changes))
     if (answer === undefined) throw unknownId(id)
     changed.push(answer.body)
     if (!settings.enabled(JSON_OUTPUT)) {
@@ -38,6 +49,16 @@ export async function changeTokens({ api, settings, words, io }: Task): Promise<
     }
   }
   if (settings.enabled(JSON_OUTPUT)) io.stdout.write(jsonText(changed.length === 1 ? changed[0] : changed))
+}
+
+/** The API replaces the rates of a policy as a whole: those that no flag names are read from the token. */
+async function bodyFor(api: ApiClient, id: string, { fields, policy, rates }: Changes): Promise<Body> {
+  if (rates === undefined) return { ...fields, policy }
+  const answer = await api.about('GET', `/api/tokens/${id}`)
+  if (answer === undefined) throw unknownId(id)
+  const token = readShownToken(answer.body)
+  if (token === undefined) throw api.foreign(answer)
+  return { ...fields, policy: { ...policy, rate: mergeRates(token.policy?.rate ?? {}, rates) } }
 }
 
 /** Flags of which one at most can be given. */
@@ -48,23 +69,24 @@ const PAIRS: readonly (readonly Flag[])[] = [
   [SOCKS_PASSWORD, NO_SOCKS_AUTH],
 ]
 
-async function readChanges(settings: Settings): Promise<Readonly<Record<string, unknown>>> {
+async function readChanges(settings: Settings): Promise<Changes> {
   for (const flags of PAIRS) {
     const [first, second] = flags.filter((flag) => settings.given(flag)).map(longName)
     if (second !== undefined) throw optionError(second, `cannot be combined with ${first}`)
   }
-  const changes = {
+  const fields = {
     ...(settings.given(ENABLE) ? { enabled: true } : {}),
     ...(settings.given(DISABLE) ? { enabled: false } : {}),
     ...optional('label', settings.given(NO_LABEL) ? null : settings.value(LABEL, parseLabel)),
     ...optional('expires_at', settings.given(NO_EXPIRY) ? null : readExpiry(settings)),
     ...(await readSocks(settings)),
-    ...optional('policy', readPolicyChange(settings)),
   }
-  if (Object.keys(changes).length === 0) {
+  const policy = readPolicyChange(settings)
+  const rates = readRates(settings)
+  if (Object.keys(fields).length === 0 && policy === undefined && rates === undefined) {
     throw optionError('token set', 'what to change? --enable, --disable, --label, --expires-in, ...; see --help')
   }
-  return changes
+  return { fields, policy, rates }
 }
 
 function optional(name: string, value: unknown): Readonly<Record<string, unknown>> {

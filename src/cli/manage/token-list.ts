@@ -4,8 +4,9 @@ import { JSON_OUTPUT, SHOW_TOKENS } from './manage-flags.js'
 import { type ListedToken, readListedToken, readOldStatus } from './read-answers.js'
 import { cell, jsonText, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
+import { usedText } from './traffic-texts.js'
 
-const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'RULES', 'POLICY']
+const HEADINGS = ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'QUOTA', 'RULES', 'POLICY']
 
 /** `linksocks token list`; of an older server what its status says. */
 export async function listTokens({ api, settings, io }: Task): Promise<void> {
@@ -50,6 +51,7 @@ export function tokenTable(tokens: readonly ListedToken[], whole: boolean, colum
     String(token.clients),
     `${token.port ?? NONE}${token.port_error ? ' (closed)' : ''}`,
     cell(token.expires_at),
+    token.quota == null ? NONE : usedText(token.quota),
     `${token.rules_count ?? NONE}`,
     token.has_policy == null ? NONE : token.has_policy ? 'yes' : 'no',
   ])

@@ -1,9 +1,11 @@
 import { maskReceivedToken } from '../../api/mask.js'
+import { sizeText } from '../settings/values.js'
 import { JSON_OUTPUT, SHOW_TOKENS } from './manage-flags.js'
 import { checkTokenId, unknownId } from './manage-settings.js'
 import { readShownToken, type ShownPolicy, type ShownPorts, type ShownToken } from './read-answers.js'
-import { cell, jsonText, NONE } from './table.js'
+import { cell, type Fact, factLines, jsonText, NONE } from './table.js'
 import type { Task } from './task.js'
+import { quotaText, quotaUseText } from './traffic-texts.js'
 
 /** `linksocks token show <id>`: with all of its access rules and its policy. */
 export async function showToken({ api, settings, words, io }: Task): Promise<void> {
@@ -21,10 +23,8 @@ export async function showToken({ api, settings, words, io }: Task): Promise<voi
   io.stdout.write(parts.join('\n'))
 }
 
-type Fact = readonly [name: string, value: string]
-
 function tokenText(token: ShownToken, whole: boolean): string {
-  const { port, port_error, username, reverse_id } = token
+  const { port, port_error, username, reverse_id, quota } = token
   return factLines('', [
     ['id', token.id],
     ['type', cell(token.type)],
@@ -36,6 +36,7 @@ function tokenText(token: ShownToken, whole: boolean): string {
     ...(port == null ? [] : [['port', `${port}${port_error ? ` (closed: ${cell(port_error)})` : ''}`] as const]),
     ...(username == null ? [] : [['user name', cell(username)] as const]),
     ...(reverse_id == null ? [] : [['reverse', reverse_id] as const]),
+    ...(quota == null ? [] : [['used', quotaUseText(quota)] as const]),
   ])
 }
 
@@ -50,7 +51,8 @@ function rulesText(rules: ShownToken['rules']): string {
 function policyText(policy: ShownToken['policy']): string {
   if (policy === undefined) return `policy: ${NONE}\n`
   if (policy === null) return 'policy: none\n'
-  const { egress, egress_default, max_streams, max_clients, connects_per_minute, sources, hours, ...others } = policy
+  const { egress, egress_default, max_streams, max_clients, connects_per_minute, ...more } = policy
+  const { sources, hours, rate, quota, ...others } = more
   const rules = egress ?? []
   const counts = { 'max streams': max_streams, 'max clients': max_clients, 'connects a minute': connects_per_minute }
   const facts: readonly Fact[] = [
@@ -58,10 +60,26 @@ function policyText(policy: ShownToken['policy']): string {
     ...Object.entries(counts).flatMap(([name, count]) => (count == null ? [] : [[name, String(count)] as const])),
     ...(sources == null ? [] : [['sources', listText(sources, NONE)] as const]),
     ...(hours ?? []).map((time) => ['hours', hoursText(time)] as const),
+    ...Object.entries(rate ?? {}).flatMap(([field, bytes]) => (bytes == null ? [] : [rateFact(field, bytes)])),
+    ...(quota == null ? [] : [['quota', quotaText(quota)] as const]),
     ...Object.entries(others).map(([name, value]) => [cell(name), cell(JSON.stringify(value))] as const),
   ]
   const lines = `${numbered(rules.map(ruleParts))}${factLines('  ', facts)}`
   return lines === '' ? 'policy: none\n' : `policy:\n${lines}`
+}
+
+const RATE_NAMES = new Map([
+  ['up', 'rate up'],
+  ['down', 'rate down'],
+  ['burst', 'rate burst'],
+  ['stream_up', 'stream rate up'],
+  ['stream_down', 'stream rate down'],
+])
+
+/** By the name and in the form that its flag has. */
+function rateFact(field: string, value: unknown): Fact {
+  const text = typeof value === 'number' ? sizeText(value) : cell(JSON.stringify(value))
+  return [RATE_NAMES.get(field) ?? cell(`rate ${field}`), text]
 }
 
 /** What holds where no rule speaks of a destination. */
@@ -103,9 +121,4 @@ function numbered(rules: readonly (readonly string[])[]): string {
       (parts, index) => `  ${String(index + 1).padStart(width)}  ${parts.filter((part) => part !== '').join('; ')}\n`,
     )
     .join('')
-}
-
-function factLines(indent: string, facts: readonly Fact[]): string {
-  const width = Math.max(...facts.map(([name]) => name.length))
-  return facts.map(([name, value]) => `${indent}${name.padEnd(width)}  ${value}\n`).join('')
 }

@@ -112,6 +112,7 @@ describe.each(present)('linksocks completion %s', (shell) => {
     expect(complete('server', '--data')).toEqual(['--data-dir', '--data-key-file'])
     expect(complete('token', 'add', '--ex')).toEqual(['--expires-at', '--expires-in'])
     expect(complete('token', 'add', '--type', 'forward', '--la')).toEqual(['--label'])
+    expect(complete('token', 'set', '--rate')).toEqual(['--rate-burst', '--rate-down', '--rate-up'])
     expect(complete('token', 'list', '--s')).toEqual(['--server-name', '--server-proxy', '--show-tokens'])
     expect(complete('provider', '--socks')).toEqual([])
   })

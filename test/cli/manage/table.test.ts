@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { ageText, bytesText, cell, durationText, jsonText, renderTable } from '../../../src/cli/manage/table.js'
+import {
+  ageText,
+  bytesText,
+  cell,
+  durationText,
+  jsonText,
+  renderTable,
+  roughSize,
+} from '../../../src/cli/manage/table.js'
 
 describe('renderTable', () => {
   it('lines up columns of wide characters', () => {
@@ -36,6 +44,20 @@ describe('texts of a table', () => {
     [2 ** 62, '4096 PiB'],
   ])('show %d bytes as %s', (bytes, text) => {
     expect(bytesText(bytes)).toBe(text)
+  })
+
+  it.each([
+    [0, '0'],
+    [0.9, '0'],
+    [999, '999'],
+    [1_239, '1230'],
+    [65_536, '65.5K'],
+    [12_345_678_901, '12.3G'],
+    [49_999_999_999, '49.9G'],
+    [50_000_000_000, '50G'],
+    [Number.MAX_SAFE_INTEGER, '9000T'],
+  ])('show %d bytes roughly as %s', (bytes, text) => {
+    expect(roughSize(bytes)).toBe(text)
   })
 
   it.each([

@@ -39,9 +39,12 @@ describe('linksocks token show', () => {
         { days: ['mon', 'tue'], from: '08:00', to: '18:00', zone: 'Europe/Berlin' },
         { from: '22:00', to: '24:00' },
       ],
+      rate: { up: 10_000_000, down: 1_500_000, burst: 65_536, stream_up: 1_234, stream_down: 1_000_000_000_000 },
+      quota: { bytes: 50_000_000_000, period: 'month', direction: 'down' },
     }
     const rules = [{ addrs: ['10.0.0.0/8', '192.0.2.1'], ports: [443, [8_000, 8_999]] }, { ports: [53] }, {}]
-    expect(await shown({ rules, policy })).toBe(
+    const quota = { ...policy.quota, used: 50_000_000_000, used_up: true, resets_at: '2030-02-01T00:00:00.000Z' }
+    expect(await shown({ rules, policy, quota })).toBe(
       [
         `id       ${ID}`,
         'type     forward',
@@ -50,6 +53,7 @@ describe('linksocks token show', () => {
         'state    active',
         'expires  -',
         'clients  1',
+        'used     50G of 50G/month/down, exhausted, from 0 again at 2030-02-01T00:00:00.000Z',
         '',
         'access rules:',
         '  1  10.0.0.0/8, 192.0.2.1; ports 443, 8000-8999',
@@ -68,6 +72,12 @@ describe('linksocks token show', () => {
         '  sources            198.51.100.0/24, 2001:db8::/32',
         '  hours              mon,tue 08:00-18:00 Europe/Berlin',
         '  hours              every day 22:00-24:00 UTC',
+        '  rate up            10M',
+        '  rate down          1.5M',
+        '  rate burst         64KiB',
+        '  stream rate up     1234',
+        '  stream rate down   1T',
+        '  quota              50G/month/down',
         '',
       ].join('\n'),
     )
@@ -104,11 +114,17 @@ describe('linksocks token show', () => {
   })
 
   it('shows what a newer server limits by', async () => {
-    const policy = { egress: [{ action: 'deny', weekday: 1 }], rate: { up: 1 }, max_streams: null }
+    const policy = {
+      egress: [{ action: 'deny', weekday: 1 }],
+      rate: { up: null, idle: {} },
+      delay: [1],
+      max_streams: null,
+    }
     expect(await policyLines(policy)).toEqual([
       '  1  deny  any host; weekday 1',
       '  otherwise  allow',
-      '  rate       {"up":1}',
+      '  rate idle  {}',
+      '  delay      [1]',
     ])
   })
 

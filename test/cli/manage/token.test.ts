@@ -45,6 +45,7 @@ describe('linksocks token list', () => {
       port: 10_080,
       rules_count: 12,
       has_policy: true,
+      quota: { bytes: 50e9, period: 'month', direction: 'both', used: 12_345_678_901, used_up: false, resets_at: null },
     }),
     tokenOf({
       label: null,
@@ -62,11 +63,11 @@ describe('linksocks token list', () => {
     expect(code).toBe(0)
     expect(io.out).toBe(
       [
-        'ID                        TYPE     LABEL              TOKEN     STATE    CLIENTS  PORT        EXPIRES                   RULES  POLICY',
-        "0123456789abcdef01234567  forward  Ada's laptop       lapt…     active   1        -           -                         -      -",
-        'fedcba987654321001234567  reverse  办公室             办公室-…  active   0        10080       -                         12     yes',
-        '0123456789abcdef01234567  forward  -                  abcd…     expired  1        -           2026-12-01T00:00:00.000Z  0      no',
-        '0123456789abcdef01234567  reverse  bad\\u{202e}\\u{1b}  sh…       active   1        7 (closed)  -                         -      -',
+        'ID                        TYPE     LABEL              TOKEN     STATE    CLIENTS  PORT        EXPIRES                   QUOTA      RULES  POLICY',
+        "0123456789abcdef01234567  forward  Ada's laptop       lapt…     active   1        -           -                         -          -      -",
+        'fedcba987654321001234567  reverse  办公室             办公室-…  active   0        10080       -                         12.3G/50G  12     yes',
+        '0123456789abcdef01234567  forward  -                  abcd…     expired  1        -           2026-12-01T00:00:00.000Z  -          0      no',
+        '0123456789abcdef01234567  reverse  bad\\u{202e}\\u{1b}  sh…       active   1        7 (closed)  -                         -          -      -',
         '',
       ].join('\n'),
     )
@@ -86,10 +87,10 @@ describe('linksocks token list', () => {
   it('of an older server shows what its status says', async () => {
     const { io } = await tell({ 'GET /api/status': { body: OLD } }, ['token', 'list'])
     expect(io.out.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
-      ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'RULES', 'POLICY'],
-      ['-', 'forward', '-', 'lapt…', '-', '2', '-', '-', '-', '-'],
-      ['-', 'reverse', '-', 'off…', '-', '1', '10080 (closed)', '-', '-', '-'],
-      ['-', 'connector', '-', 'gu…', '-', '0', '-', '-', '-', '-'],
+      ['ID', 'TYPE', 'LABEL', 'TOKEN', 'STATE', 'CLIENTS', 'PORT', 'EXPIRES', 'QUOTA', 'RULES', 'POLICY'],
+      ['-', 'forward', '-', 'lapt…', '-', '2', '-', '-', '-', '-', '-'],
+      ['-', 'reverse', '-', 'off…', '-', '1', '10080 (closed)', '-', '-', '-', '-'],
+      ['-', 'connector', '-', 'gu…', '-', '0', '-', '-', '-', '-', '-'],
       [''],
     ])
     const { io: json } = await tell({ 'GET /api/status': { body: OLD } }, ['token', 'list', '--json'])
