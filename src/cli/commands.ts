@@ -18,6 +18,7 @@ export const MANAGE_COMMANDS: readonly ManageCommand[] = [
   'token add',
   'token set',
   'token check',
+  'token usage',
   'token rm',
 ]
 
@@ -56,6 +57,13 @@ const TOKEN_COMMANDS: readonly CommandSpec[] = [
     words: '<id> <host:port>',
   },
   {
+    name: 'usage',
+    summary: 'show what a token carried, how much of its quota was used, and what was refused',
+    flags: manage.USAGE_FLAGS,
+    examples: manage.USAGE_EXAMPLES,
+    words: '<id>',
+  },
+  {
     name: 'rm',
     summary: 'remove tokens and disconnect their clients',
     flags: manage.REMOVE_FLAGS,
@@ -81,7 +89,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'token',
-    summary: 'list, show, add, change, check and remove tokens of a running server',
+    summary: 'list, show, add, change, check, measure and remove tokens of a running server',
     commands: TOKEN_COMMANDS,
   },
 ]

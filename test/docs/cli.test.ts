@@ -7,6 +7,7 @@ import {
   SET_FLAGS,
   SHOW_FLAGS,
   STATUS_FLAGS,
+  USAGE_FLAGS,
 } from '../../src/cli/manage/manage-flags.js'
 import { type ClientCommand, clientFlags } from '../../src/cli/settings/client-flags.js'
 import { type Flag, longName } from '../../src/cli/settings/flags.js'
@@ -45,6 +46,7 @@ const MANAGE: readonly (readonly [string, readonly Flag[]])[] = [
   ['check', CHECK_FLAGS],
   ['list', LIST_FLAGS],
   ['show', SHOW_FLAGS],
+  ['usage', USAGE_FLAGS],
   ['rm', REMOVE_FLAGS],
   ['status', STATUS_FLAGS],
 ]
@@ -66,7 +68,11 @@ function rowsUnder(markdown: string, heading: string): readonly string[] {
 /** The answer with what differs from run to run as the page has it. */
 function asShown(answer: string, id: string): string {
   const named = id === '' ? answer : answer.replaceAll(id, SHOWN_ID)
-  return named.trimEnd().replace(/^(token +)\S{4}…$/m, '$1k3Jx…')
+  return named
+    .trimEnd()
+    .replace(/^(token +)\S{4}…$/m, '$1k3Jx…')
+    .replace(/^(?<name>since +)\S+Z$/m, '$<name>2026-01-31T12:00:00.000Z')
+    .replace(/(?<= from 0 again at )\d{4}-\d\d-01T/, '2026-02-01T')
 }
 
 describe('docs/cli.md', () => {

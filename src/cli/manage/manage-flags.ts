@@ -50,6 +50,11 @@ export const QUIET: Flag = {
   help: 'print the token and nothing else',
   group: OUTPUT,
 }
+export const RESET: Flag = {
+  flags: '--reset',
+  help: 'count its bytes from 0 again, those of its quota too; takes an API key that may change things',
+  group: TOKEN_GROUP,
+}
 
 export const TOKEN_TYPES = ['forward', 'reverse', 'connector'] as const
 export type TokenType = (typeof TOKEN_TYPES)[number]
@@ -180,6 +185,7 @@ export const SET_FLAGS: readonly Flag[] = [
   JSON_OUTPUT,
 ]
 export const CHECK_FLAGS: readonly Flag[] = [PROTOCOL, ...EGRESS_FLAGS, ...ACCESS, JSON_OUTPUT]
+export const USAGE_FLAGS: readonly Flag[] = [RESET, ...ACCESS, JSON_OUTPUT]
 export const REMOVE_FLAGS: readonly Flag[] = ACCESS
 
 const END = `
@@ -246,6 +252,17 @@ Examples (linksocks token list shows the ids):
     linksocks token check 0123456789abcdef01234567 10.0.0.1:22 --deny @private --default-allow
 
 Hours, sources and counts are not asked, and what a provider limits is not known.
+${END}`
+
+export const USAGE_EXAMPLES = `
+Examples (linksocks token list shows the ids):
+  linksocks token usage 0123456789abcdef01234567
+  linksocks token usage 0123456789abcdef01234567 --json | jq .quota.used
+
+  Begin to count again, which gives it its whole quota
+    linksocks token usage 0123456789abcdef01234567 --reset
+
+Bytes are those of payload; up is towards destinations. 1K is 1,000 bytes.
 ${END}`
 
 export const REMOVE_EXAMPLES = `

@@ -3,6 +3,7 @@ import { type Environment, Settings } from '../settings/environment.js'
 import type { CliIo } from '../settings/io.js'
 import { ApiClient } from './api-client.js'
 import { readAccess } from './manage-settings.js'
+import { showUsage } from './show-usage.js'
 import { showStatus } from './status.js'
 import type { ManageCommand, Task } from './task.js'
 import { addToken } from './token-add.js'
@@ -18,6 +19,7 @@ const COMMANDS: Readonly<Record<ManageCommand, (task: Task) => Promise<void>>> =
   'token add': addToken,
   'token set': changeTokens,
   'token check': checkToken,
+  'token usage': showUsage,
   'token rm': removeTokens,
 }
 

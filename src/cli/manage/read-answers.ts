@@ -117,6 +117,23 @@ const withPolicySchema = v.object({ policy: v.unknown() })
 /** `POST /api/tokens/{id}/check` */
 const verdictSchema = v.object({ result: text, reason: text, token_id: v.nullish(id) })
 
+const bothWays = v.object({ up: count, down: count })
+
+/** `GET /api/tokens/{id}/usage` */
+const usageSchema = v.object({
+  token_id: id,
+  since: text,
+  total: bothWays,
+  month: bothWays,
+  day: bothWays,
+  rate: bothWays,
+  throttled: bothWays,
+  dropped_datagrams: count,
+  refusals: v.record(text, count),
+  quota: v.nullish(quotaSchema),
+})
+export type UsageAnswer = v.InferOutput<typeof usageSchema>
+
 /** `GET /api/status`, which every version has. */
 const oldStatusSchema = v.object({
   version: text,
@@ -150,6 +167,7 @@ export const readListedToken = reader(tokenSchema)
 export const readShownToken = reader(shownTokenSchema)
 export const readListedClient = reader(clientSchema)
 export const readAddedToken = reader(addedSchema)
+export const readUsage = reader(usageSchema)
 export const readVerdict = reader(verdictSchema)
 /** As it is, for it is compared only. */
 export const readShownPolicy: AnswerReader<unknown> = (body) => reader(withPolicySchema)(body)?.policy

@@ -10,6 +10,7 @@ export type ManageCommand =
   | 'token add'
   | 'token set'
   | 'token check'
+  | 'token usage'
   | 'token rm'
 
 /** What a command that speaks to a server works with. */

@@ -100,7 +100,7 @@ describe.each(present)('linksocks completion %s', (shell) => {
     const names = [...COMMANDS, COMPLETION].map(({ name }) => name)
     expect(complete('')).toEqual([...names, 'help', 'version'].sort())
     expect(complete('con')).toEqual(['connector'])
-    expect(complete('token', '')).toEqual(['add', 'check', 'list', 'rm', 'set', 'show'])
+    expect(complete('token', '')).toEqual(['add', 'check', 'list', 'rm', 'set', 'show', 'usage'])
   })
 
   it('completes words', () => {
@@ -113,6 +113,7 @@ describe.each(present)('linksocks completion %s', (shell) => {
     expect(complete('token', 'add', '--ex')).toEqual(['--expires-at', '--expires-in'])
     expect(complete('token', 'add', '--type', 'forward', '--la')).toEqual(['--label'])
     expect(complete('token', 'set', '--rate')).toEqual(['--rate-burst', '--rate-down', '--rate-up'])
+    expect(complete('token', 'usage', '--re')).toEqual(['--reset'])
     expect(complete('token', 'list', '--s')).toEqual(['--server-name', '--server-proxy', '--show-tokens'])
     expect(complete('provider', '--socks')).toEqual([])
   })

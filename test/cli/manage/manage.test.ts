@@ -218,7 +218,7 @@ describe('commands for a running server', () => {
     [['status', '-k', KEY, '-u', 'http://a/?hunter2'], '--url: must have no ?query'],
     [['status', '-k', KEY, '--timeout', '0'], '--timeout: must be a duration from 0.1s to 24h'],
     [['status', '-k', KEY, '--ca-file', '/x/y'], '--ca-file: cannot read the file (ENOENT)'],
-    [['token'], 'token: which command: list, show, add, set, check or rm? See --help'],
+    [['token'], 'token: which command: list, show, add, set, check, usage or rm? See --help'],
     [['token', 'ad'], 'ad: unknown command (did you mean add?)'],
     [['token', 'rm'], '<id-or-token> is missing; see --help'],
     [['token', 'list', 'x'], 'every value needs a flag before it; see --help'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { run } from '../harness.js'
-import { failed, fakeApi, ID, KEY, OTHER_ID, type Routes, routes, tokenOf } from './fake-api.js'
+import { failed, fakeApi, ID, KEY, OTHER_ID, type Reply, type Routes, routes, tokenOf } from './fake-api.js'
 
 const GET = `GET /api/tokens/${ID}`
 const PATCH = `PATCH /api/tokens/${ID}`
@@ -143,5 +143,117 @@ describe('linksocks token set with rates', () => {
     expect(io.err).toContain(line)
     if (PATCH in table) return
     expect(calls.filter(({ method }) => method === 'PATCH')).toEqual([])
+  })
+})
+
+describe('linksocks token usage', () => {
+  const USAGE = `GET /api/tokens/${ID}/usage`
+  const RESET = `POST /api/tokens/${ID}/usage/reset`
+  const QUOTA = {
+    bytes: 50e9,
+    period: 'month',
+    direction: 'both',
+    used: 12_345_678_901,
+    used_up: false,
+    resets_at: '2030-02-01T00:00:00.000Z',
+  }
+  const REFUSALS = { egress: 0, depends: 0, streams: 3, connects: 0, hours: 0, sources: 0, clients: 0, quota: 12 }
+  const usageOf = (more: object = {}) => ({
+    token_id: ID,
+    since: '2030-01-01T00:00:00.000Z',
+    total: { up: 12_345_678_901, down: 999 },
+    month: { up: 65_536, down: 999 },
+    day: { up: 1_000, down: 0 },
+    rate: { up: 1_500.7, down: 0 },
+    throttled: { up: 0, down: 4_000_000 },
+    dropped_datagrams: 7,
+    refusals: REFUSALS,
+    quota: QUOTA,
+    ...more,
+  })
+  const usage = async (more: object, ...argv: readonly string[]): Promise<string> => {
+    const { code, io } = await tell({ [USAGE]: { body: usageOf(more) } }, ['token', 'usage', ID, ...argv])
+    expect([code, io.err]).toEqual([0, ''])
+    return io.out
+  }
+
+  it('shows what a token carried, its quota, and what was refused', async () => {
+    expect(await usage({})).toBe(
+      [
+        `id     ${ID}`,
+        'since  2030-01-01T00:00:00.000Z',
+        '',
+        'BYTES           UP     DOWN',
+        'total           12.3G  999',
+        'this month      65.5K  999',
+        'today           1K     0',
+        'per second now  1.5K   0',
+        'held back       0      4M',
+        '',
+        'quota              12.3G of 50G/month, from 0 again at 2030-02-01T00:00:00.000Z',
+        'refused            streams 3, quota 12',
+        'datagrams dropped  7',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it.each([
+    [null, 'none'],
+    [{ ...QUOTA, period: 'total', resets_at: null }, '12.3G of 50G/total'],
+    [
+      { ...QUOTA, direction: 'up', used: 60e9, used_up: true },
+      '60G of 50G/month/up, exhausted, from 0 again at 2030-02-01T00:00:00.000Z',
+    ],
+  ])('of the quota %j says %s', async (quota, text) => {
+    expect(await usage({ quota })).toContain(`\nquota              ${text}\n`)
+  })
+
+  it('says that nothing was refused', async () => {
+    expect(await usage({ refusals: { ...REFUSALS, streams: 0, quota: 0 } })).toContain('\nrefused            none\n')
+  })
+
+  it('shows reasons of a newer server, and nothing that a terminal acts on', async () => {
+    const out = await usage({ refusals: { of_later: 1, '\u202e': 2 }, since: '\u001b' })
+    expect(out).toContain('\nrefused            of_later 1, \\u{202e} 2\n')
+    expect(out).not.toContain('\u001b')
+  })
+
+  it('gives a program the answer as it is', async () => {
+    expect(JSON.parse(await usage({ more: true }, '--json'))).toEqual(usageOf({ more: true }))
+  })
+
+  it('begins to count from 0, and says so', async () => {
+    const body = usageOf({ quota: { ...QUOTA, used: 0 } })
+    const { code, io, calls } = await tell({ [RESET]: { body } }, ['token', 'usage', ID, '--reset'])
+    expect([code, io.err]).toEqual([0, ''])
+    expect(calls.map(({ method, url, body }) => [method, url, body])).toEqual([
+      ['POST', `/api/tokens/${ID}/usage/reset`, undefined],
+    ])
+    expect(io.out).toMatch(/^reset: its bytes and its quota are counted from 0 now\n\nid {5}/)
+    expect(io.out).toContain('\nquota              0 of 50G/month, from 0 again at ')
+    const json = await tell({ [RESET]: { body } }, ['token', 'usage', ID, '--reset', '--json'])
+    expect(JSON.parse(json.io.out)).toEqual(body)
+  })
+
+  it('resets a token without a quota too', async () => {
+    const { io } = await tell({ [RESET]: { body: usageOf({ quota: null }) } }, ['token', 'usage', ID, '--reset'])
+    expect(io.out).toMatch(/^reset: its bytes are counted from 0 now\n\n/)
+  })
+
+  const readOnly: Reply = failed(403, 'this API key may only read')
+  it.each<[readonly string[], Routes, number, string]>([
+    [['hunter2'], {}, 2, 'token usage: a token is named by its id, 24 hex digits'],
+    [[], {}, 2, '<id> is missing'],
+    [[ID, OTHER_ID], {}, 2, 'every value needs a flag before it'],
+    [[ID], { [USAGE]: failed(404, 'token not found') }, 1, `${ID}: the server knows no token with this id`],
+    [[ID], {}, 1, 'is too old for this command'],
+    [[ID, '--reset'], {}, 1, 'is too old for this command'],
+    [[ID], { [USAGE]: { body: usageOf({ total: 5 }) } }, 1, 'its answer is of another kind'],
+    [[ID, '--reset'], { [RESET]: readOnly }, 3, 'LINKSOCKS_API_KEY: this API key may only read'],
+  ])('%j ends with an error', async (argv, table, exit, line) => {
+    const { code, io } = await tell(table, ['token', 'usage', ...argv])
+    expect([code, io.out, io.err]).toEqual([exit, '', expect.stringContaining(line)])
+    expect(io.err).not.toContain('hunter2')
   })
 })
