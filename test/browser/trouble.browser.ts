@@ -4,7 +4,7 @@ import { until, untilPasses } from '../support/wait.js'
 import { accessibilityFaults } from './support/axe.js'
 import { furnish } from './support/demo.js'
 import type { FakeRelay } from './support/fake-relay.js'
-import { Refused } from './support/fake-state.js'
+import { Refused } from './support/refused.js'
 import { FULL_KEY, READER_KEY } from './support/relay.js'
 import { focusIn, goTo, rowOf, sceneOfFile, settled, signIn } from './support/scene.js'
 

@@ -6,12 +6,15 @@ import { addRates, HISTORY_SECONDS, type History, NO_HISTORY } from '../../dashb
 import { en } from '../../dashboard/src/text/en.js'
 import {
   age,
+  amountText,
   bytes,
   fromLocalInput,
   masked,
+  parseAmount,
   parseRules,
   protocolNames,
   ruleText,
+  shortBytes,
   streamProtocol,
   toLocalInput,
 } from '../../dashboard/src/text/format.js'
@@ -31,6 +34,59 @@ describe('bytes()', () => {
     [9.9e18, '9900 PB'],
   ])('%d: %s', (count, text) => {
     expect(bytes(count)).toBe(text)
+  })
+})
+
+describe('shortBytes()', () => {
+  it.each([
+    [0, '0 B'],
+    [12_000_000_000, '12 GB'],
+    [1_500, '1.5 kB'],
+    [120_000_000, '120 MB'],
+    [1_230, '1.23 kB'],
+  ])('%d: %s', (count, text) => {
+    expect(shortBytes(count)).toBe(text)
+  })
+})
+
+describe('parseAmount()', () => {
+  it.each([
+    ['1', 1],
+    ['500', 500],
+    ['10M', 10_000_000],
+    [' 10 MB ', 10_000_000],
+    ['1.1P', 1_100_000_000_000_000],
+    ['64k', 64_000],
+    ['64Ki', 65_536],
+    ['1.5GiB', 1_610_612_736],
+    ['0', undefined],
+    ['0.5', undefined],
+    ['1.0001k', undefined],
+    ['-1', undefined],
+    ['1i', undefined],
+    ['10 Mbit', undefined],
+    ['1,5G', undefined],
+    ['1e3', undefined],
+    ['9.1P', undefined],
+    ['', undefined],
+  ])('%j: %j', (text, count) => {
+    expect(parseAmount(text)).toBe(count)
+  })
+})
+
+describe('amountText()', () => {
+  it.each([
+    [1, '1'],
+    [999, '999'],
+    [1_000, '1k'],
+    [65_536, '65536'],
+    [1_250_000, '1.25M'],
+    [1_234_567, '1234567'],
+    [50_000_000_000, '50G'],
+    [9_007_199_254_740_991, '9007199254740991'],
+  ])('%d: %s, which is read as the same', (count, text) => {
+    expect(amountText(count)).toBe(text)
+    expect(parseAmount(text)).toBe(count)
   })
 })
 

@@ -1,4 +1,4 @@
-import type { NewToken, ServerInfo, Token, TokenChange } from './types.js'
+import type { NewToken, Question, ServerInfo, Token, TokenChange, Usage, Verdict } from './types.js'
 
 /** The relay's own words for what went wrong; status 0 when it could not be reached. */
 export class ApiError extends Error {
@@ -58,6 +58,20 @@ export class Api {
 
   changeToken(id: string, change: TokenChange): Promise<Token> {
     return this.#json('PATCH', `tokens/${encodeURIComponent(id)}`, change)
+  }
+
+  /** Whether a token may go to a destination under a policy that needn't be saved. */
+  check(id: string, question: Question): Promise<Verdict> {
+    return this.#json('POST', `tokens/${encodeURIComponent(id)}/check`, question)
+  }
+
+  usage(id: string): Promise<Usage> {
+    return this.#json('GET', `tokens/${encodeURIComponent(id)}/usage`)
+  }
+
+  /** Begins counting the quota of a token from zero. */
+  resetUsage(id: string): Promise<Usage> {
+    return this.#json('POST', `tokens/${encodeURIComponent(id)}/usage/reset`)
   }
 
   async removeToken(id: string): Promise<void> {

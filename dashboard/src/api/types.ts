@@ -32,6 +32,115 @@ export interface AccessRule {
   readonly ports: readonly (number | readonly [number, number])[]
 }
 
+export type Action = 'allow' | 'deny'
+export type Protocol = 'tcp' | 'udp'
+export type Weekday = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun'
+
+/** One rule of a policy about destinations; the first that speaks of one decides. */
+export interface EgressRule {
+  readonly action: Action
+  /** Absent: any host. */
+  readonly hosts?: readonly string[]
+  /** Absent: any port. */
+  readonly ports?: readonly (number | readonly [number, number])[]
+  /** Absent: both. */
+  readonly protocol?: Protocol
+}
+
+export interface PolicyHours {
+  /** Absent: every day. */
+  readonly days?: readonly Weekday[]
+  readonly from: string
+  readonly to: string
+  /** Absent: UTC. */
+  readonly zone?: string
+}
+
+/** Bytes per second; `burst`: bytes. */
+export interface PolicyRate {
+  readonly up?: number
+  readonly down?: number
+  readonly burst?: number
+  readonly stream_up?: number
+  readonly stream_down?: number
+}
+
+export type QuotaPeriod = 'day' | 'month' | 'total'
+export type QuotaDirection = 'up' | 'down' | 'both'
+
+export interface PolicyQuota {
+  readonly bytes: number
+  readonly period: QuotaPeriod
+  /** Absent: both. */
+  readonly direction?: QuotaDirection
+}
+
+/** What a token may be used for; absent fields set no limit. */
+export interface Policy {
+  readonly egress?: readonly EgressRule[]
+  /** Absent: `deny` where a rule allows, else `allow`. */
+  readonly egress_default?: Action
+  readonly max_streams?: number
+  readonly max_clients?: number
+  readonly connects_per_minute?: number
+  readonly sources?: readonly string[]
+  readonly hours?: readonly PolicyHours[]
+  readonly rate?: PolicyRate
+  readonly quota?: PolicyQuota
+}
+
+/** Absent fields stay, null clears. */
+export type PolicyChange = { readonly [Field in keyof Policy]?: Policy[Field] | null }
+
+/** A quota and what of it is used in its current period. */
+export interface QuotaUse extends PolicyQuota {
+  readonly used: number
+  readonly used_up: boolean
+  /** `null`: never. */
+  readonly resets_at: string | null
+}
+
+/** Bytes of payload, `up` towards the destination. */
+export interface Traffic {
+  readonly up: number
+  readonly down: number
+}
+
+/** Answer of `GET /api/tokens/{id}/usage`. */
+export interface Usage {
+  readonly token_id: string
+  readonly since: string
+  readonly total: Traffic
+  readonly month: Traffic
+  readonly day: Traffic
+  /** Bytes per second. */
+  readonly rate: Traffic
+  /** Bytes that had to wait. */
+  readonly throttled: Traffic
+  readonly dropped_datagrams: number
+  /** Counts by reason. */
+  readonly refusals: Readonly<Record<string, number>>
+  readonly quota: QuotaUse | null
+}
+
+/** Body of `POST /api/tokens/{id}/check`. */
+export interface Question {
+  /** `host:port` */
+  readonly target: string
+  readonly protocol: Protocol
+  /** In place of the token's own. */
+  readonly policy: Policy
+}
+
+export interface Verdict {
+  readonly result: Action | 'depends'
+  /** Of `egress`, from 1. */
+  readonly rule: number | null
+  /** Whose policy or rules decided. */
+  readonly token_id: string | null
+  readonly reason: string
+}
+
 export interface Token {
   readonly id: string
   readonly type: TokenType
@@ -48,8 +157,12 @@ export interface Token {
   readonly streams: number
   /** 0: no limit. */
   readonly rules_count: number
-  /** In an answer about this token alone. */
+  readonly has_policy: boolean
+  readonly policy_rules_count: number
+  readonly quota?: QuotaUse | null
+  /** These two are in an answer about this token alone. */
   readonly rules?: readonly AccessRule[]
+  readonly policy?: Policy | null
   readonly allow_manage_connector?: boolean
   readonly port?: number | null
   readonly proxy_protocols?: readonly ProxyProtocol[]
@@ -137,4 +250,5 @@ export interface TokenChange {
   readonly expires_at?: string | null
   readonly username?: string | null
   readonly password?: string | null
+  readonly policy?: PolicyChange
 }

@@ -6,21 +6,32 @@ import { useMessages } from '../text/messages.js'
 interface ModalProps {
   readonly title: string
   readonly onClose: () => void
+  /** Asked before it closes by Escape or its button; `false` keeps it open. */
+  readonly mayClose?: () => boolean
   readonly wide?: boolean
   readonly narrow?: boolean
+  /** As wide as the tables of a view. */
+  readonly broad?: boolean
   /** A press beside a form doesn't throw away what was typed; Escape does. */
   readonly form?: boolean
   readonly children: ReactNode
 }
 
 /** Closing gives the focus back to where it was. */
-export function Modal({ title, onClose, wide, narrow, form = false, children }: ModalProps): ReactNode {
+export function Modal(props: ModalProps): ReactNode {
+  const { title, onClose, mayClose, wide, narrow, broad, form = false, children } = props
   const t = useMessages()
+  const size = wide ? 'wide-dialog' : narrow ? 'narrow-dialog' : broad ? 'broad-dialog' : ''
+  const change = (open: boolean, { cancel }: Pick<Dialog.Root.ChangeEventDetails, 'cancel'>): void => {
+    if (open) return
+    if (mayClose === undefined || mayClose()) onClose()
+    else cancel()
+  }
   return (
-    <Dialog.Root defaultOpen disablePointerDismissal={form} onOpenChange={(open) => !open && onClose()}>
+    <Dialog.Root defaultOpen disablePointerDismissal={form} onOpenChange={change}>
       <Dialog.Portal>
-        <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className={`dialog ${wide ? 'wide-dialog' : narrow ? 'narrow-dialog' : ''}`}>
+        <Dialog.Backdrop className="backdrop" forceRender />
+        <Dialog.Popup className={`dialog ${size}`}>
           <div className="dialog-head">
             <Dialog.Title className="dialog-title">{title}</Dialog.Title>
             <Dialog.Close className="dialog-close" aria-label={t.commands.close}>
@@ -53,7 +64,7 @@ export function Confirm({ title, lines, action, onConfirm, onClose }: ConfirmPro
   return (
     <AlertDialog.Root defaultOpen onOpenChange={(open) => !open && onClose()}>
       <AlertDialog.Portal>
-        <AlertDialog.Backdrop className="backdrop" />
+        <AlertDialog.Backdrop className="backdrop" forceRender />
         <AlertDialog.Popup className="dialog">
           <AlertDialog.Title className="dialog-title">{title}</AlertDialog.Title>
           <AlertDialog.Description className="dialog-text" render={<div />}>

@@ -34,6 +34,11 @@ export const SettingsIcon = icon(
 export const PlusIcon = icon(<path d="M10 4v12M4 10h12" />)
 export const EditIcon = icon(<path d="m4 16 .8-3.4L13 4.400l2.6 2.6-8.2 8.200L4 16ZM11.5 6l2.6 2.6" />)
 export const RemoveIcon = icon(<path d="M4 6h12M8 6V4h4v2M5.5 6l.7 10h7.600l.7-10M8.5 9v4.500M11.5 9v4.5" />)
+export const PolicyIcon = icon(
+  <path d="M10 3.2 15.5 5v4.5c0 3.4-2.2 5.8-5.5 7.3-3.3-1.5-5.5-3.9-5.5-7.3V5L10 3.2ZM7.5 9.8l1.9 1.9 3.3-3.6" />,
+)
+export const UpIcon = icon(<path d="M10 16V5M5.5 9.5 10 5l4.5 4.5" />)
+export const DownIcon = icon(<path d="M10 4v11M5.5 10.5 10 15l4.5-4.5" />)
 export const CopyIcon = icon(
   <>
     <rect x="7" y="7" width="9" height="9" rx="1.5" />

@@ -44,6 +44,8 @@ interface TokenFormProps<Body extends TokenBody> {
   readonly send: (body: Body) => Promise<void>
   readonly onClose: () => void
   readonly children: ReactNode
+  /** Another dialog on top of this one. */
+  readonly above?: ReactNode
 }
 
 /** A dialog that changes tokens. Their list is read again after each call: one that failed may have been carried out. */
@@ -54,6 +56,7 @@ export function TokenForm<Body extends TokenBody>({
   send,
   onClose,
   children,
+  above,
 }: TokenFormProps<Body>): ReactNode {
   const t = useMessages()
   const { tokens } = useSession()
@@ -80,6 +83,7 @@ export function TokenForm<Body extends TokenBody>({
       <FormFrame problem={problem} busy={busy} submit={submit} onSubmit={() => void onSubmit()} onCancel={onClose}>
         {children}
       </FormFrame>
+      {above}
     </Modal>
   )
 }

@@ -27,9 +27,9 @@ const ROWS_AT_FULL_PACE = 2_000
 /** A list that takes long is asked for less often: its pause is at least so many times its own time. */
 const REST_FACTOR = 4
 
-/** Lists of ids are compared as text. */
+/** Lists of ids and quotas are compared as text. */
 function same(a: unknown, b: unknown): boolean {
-  return a === b || (typeof a === 'object' && a !== null && String(a) === String(b))
+  return a === b || (typeof a === 'object' && a !== null && JSON.stringify(a) === JSON.stringify(b))
 }
 
 function sameRow<T extends object>(a: T, b: T): boolean {

@@ -12,7 +12,9 @@ export interface Activity extends Happening {
 }
 
 /** What the page hears of; streams come and go too often to be told one by one, and are asked for instead. */
-const TYPES = 'token,client,alarm,stats'
+const TYPES = 'token,client,alarm,policy,stats'
+/** May come every second for each token, and would push everything else out of the list of what happened. */
+const NOT_TOLD = 'policy.refused'
 /** Figures come every second: after so long without a byte the connection is dead. */
 const SILENCE_MS = 12_000
 const FIRST_PAUSE_MS = 500
@@ -105,9 +107,12 @@ export class Live {
     if (event === 'hello') return this.#hello()
     if (event === 'missed') return this.#listener.missed()
     if (event === 'stats') return this.#figures(JSON.parse(data) as Stats)
+    if (event === NOT_TOLD) return
     const happening = JSON.parse(data) as Happening
     const [kind] = event.split('.')
     if (kind === 'token' || kind === 'client') this.#listener.changed(kind)
+    // a quota is shown with its token
+    else if (kind === 'policy') this.#listener.changed('token')
     this.#count += 1
     this.activity.set([{ ...happening, event, key: this.#count }, ...this.activity.get()].slice(0, MAX_ACTIVITY))
   }

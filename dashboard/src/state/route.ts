@@ -16,8 +16,27 @@ function parse(hash: string): Route {
 
 export const route = new Store<Route>(parse(location.hash))
 
+let held: (() => void) | undefined
+
+/**
+ * Keeps the view while it holds something that is not saved.
+ * @param onLeave called in place of leaving, such as by the browser's Back
+ * @returns lets go
+ */
+export function holdRoute(onLeave: () => void): () => void {
+  held = onLeave
+  return () => {
+    if (held === onLeave) held = undefined
+  }
+}
+
 export function followLocation(): void {
-  addEventListener('hashchange', () => route.set(parse(location.hash)))
+  addEventListener('hashchange', () => {
+    if (held === undefined) return route.set(parse(location.hash))
+    const { view, query } = route.get()
+    history.pushState(null, '', hrefOf(view, Object.fromEntries(query)))
+    held()
+  })
 }
 
 export function hrefOf(view: View, query: Readonly<Record<string, string>> = {}): string {

@@ -15,6 +15,38 @@ export function bytes(count: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit]}`
 }
 
+/** The same without zeros that say nothing: `12 GB`, `1.5 kB`. */
+export function shortBytes(count: number): string {
+  return bytes(count).replace(/\.0+(?= )|(\.\d*?)0+(?= )/, '$1')
+}
+
+const FACTORS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, p: 1e15 }
+const POWERS = ['', 'k', 'm', 'g', 't', 'p']
+
+/**
+ * An amount of bytes as people write it: `500`, `64k`, `1.5G`, `10 MB`, and `64Ki` for multiples of 1,024.
+ * @returns `undefined` when it is none, or not a whole number of bytes from 1
+ */
+export function parseAmount(text: string): number | undefined {
+  const [, digits, prefix = '', binary] = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(i?)b?$/i.exec(text.trim()) ?? []
+  if (digits === undefined || (binary !== '' && prefix === '')) return undefined
+  const unit = prefix.toLowerCase()
+  const value = Number(digits) * (binary === '' ? (FACTORS[unit] ?? 1) : 1_024 ** POWERS.indexOf(unit))
+  const whole = Math.round(value)
+  // a decimal fraction is not exact in binary
+  const exact = Math.abs(whole - value) <= whole * 1e-12
+  return exact && whole >= 1 && Number.isSafeInteger(whole) ? whole : undefined
+}
+
+/** An amount as {@link parseAmount} reads it, never rounded: `10M`, `1.25G`, `65536`. */
+export function amountText(count: number): string {
+  for (const unit of ['P', 'T', 'G', 'M', 'k']) {
+    const hundredth = (FACTORS[unit.toLowerCase()] ?? 1) / 100
+    if (count >= hundredth * 100 && count % hundredth === 0) return `${count / hundredth / 100}${unit}`
+  }
+  return String(count)
+}
+
 export function rate(bytesPerSecond: number): string {
   return `${bytes(bytesPerSecond)}/s`
 }

@@ -1,12 +1,14 @@
 import { type ReactNode, useEffect, useState } from 'react'
 import type { AccessRule, Token, TokenChange } from '../api/types.js'
 import { CheckField } from '../parts/fields.js'
+import { PolicyIcon } from '../parts/icons.js'
 import { tokenName } from '../parts/names.js'
 import { tell } from '../parts/small.js'
 import { CredentialFields, ExpiresField, LabelField, type TokenDraft, TokenForm } from '../parts/token-form.js'
 import { useSession } from '../state/session.js'
 import { fromLocalInput, ruleText, toLocalInput } from '../text/format.js'
 import { useMessages } from '../text/messages.js'
+import { PolicyDialog } from './policy-dialog.js'
 
 interface Draft extends TokenDraft {
   readonly dropCredentials: boolean
@@ -42,6 +44,7 @@ export function EditToken({ token, onClose }: { token: Token; onClose: () => voi
   const t = useMessages()
   const { api, tokens } = useSession()
   const [draft, setDraft] = useState(() => draftOf(token))
+  const [policyOpen, setPolicyOpen] = useState(false)
   const change = (part: Partial<Draft>): void => setDraft({ ...draft, ...part })
   const withCredentials = token.type === 'reverse' && !token.allow_manage_connector
 
@@ -57,6 +60,7 @@ export function EditToken({ token, onClose }: { token: Token; onClose: () => voi
       body={() => changeOf(draft, token)}
       send={save}
       onClose={onClose}
+      above={policyOpen && <PolicyDialog token={token} onClose={() => setPolicyOpen(false)} />}
     >
       <LabelField draft={draft} change={change} />
       <ExpiresField draft={draft} change={change} />
@@ -69,6 +73,13 @@ export function EditToken({ token, onClose }: { token: Token; onClose: () => voi
         />
       )}
       {token.rules_count > 0 && <Rules id={token.id} />}
+      <div className="field whole">
+        <button type="button" className="button" aria-haspopup="dialog" onClick={() => setPolicyOpen(true)}>
+          <PolicyIcon />
+          {t.policy.openUsage}
+        </button>
+        <span className="hint">{t.policy.openHint}</span>
+      </div>
       {withCredentials && token.username != null && (
         <CheckField
           label={t.form.dropCredentials}

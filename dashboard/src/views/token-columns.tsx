@@ -2,14 +2,15 @@ import { Switch } from '@base-ui/react/switch'
 import { type ReactNode, useMemo } from 'react'
 import type { Token } from '../api/types.js'
 import { servesAll } from '../commands.js'
-import { CommandIcon, EditIcon, RemoveIcon } from '../parts/icons.js'
+import { CommandIcon, EditIcon, PolicyIcon, RemoveIcon } from '../parts/icons.js'
 import { TwoLines, tokenName } from '../parts/names.js'
+import { QuotaBar } from '../parts/quota-bar.js'
 import { Badge, type Tone } from '../parts/small.js'
 import type { Column } from '../parts/virtual-table.js'
 import { masked, moment, protocolNames } from '../text/format.js'
 import { useLocale, useMessages } from '../text/messages.js'
 
-export type TokenAction = 'commands' | 'edit' | 'remove' | 'toggle'
+export type TokenAction = 'commands' | 'policy' | 'edit' | 'remove' | 'toggle'
 
 const STATE_TONES: Readonly<Record<Token['state'], Tone>> = { active: 'good', disabled: 'neutral', expired: 'warn' }
 
@@ -47,10 +48,13 @@ export function useTokenColumns(tokens: readonly Token[], act: Act, mayWrite: bo
         key: 'state',
         title: t.tokens.state,
         cell: (row) => (
-          <span className="state">
-            {mayWrite && <EnabledSwitch token={row} act={act} />}
-            <Badge tone={STATE_TONES[row.state]}>{t.states[row.state]}</Badge>
-          </span>
+          <>
+            <span className="state">
+              {mayWrite && <EnabledSwitch token={row} act={act} />}
+              <Badge tone={STATE_TONES[row.state]}>{t.states[row.state]}</Badge>
+            </span>
+            {row.quota != null && <QuotaBar quota={row.quota} of={tokenName(row)} />}
+          </>
         ),
         compare: (a, b) => a.state.localeCompare(b.state),
       },
@@ -99,6 +103,7 @@ function TypeCell({ token, of }: { token: Token; of: string | undefined }): Reac
     ...(token.allow_manage_connector ? [t.types.autonomy] : []),
     ...(of === undefined ? [] : [t.tokens.of(of)]),
     ...(token.rules_count > 0 ? [t.tokens.rules(token.rules_count)] : []),
+    ...(token.has_policy ? [t.tokens.withPolicy] : []),
     ...(token.source === 'api' ? [] : [t.sources[token.source]]),
   ]
   return notes.length === 0 ? name : <TwoLines first={name} second={notes.join(' · ')} />
@@ -145,6 +150,16 @@ function Actions({ token, act, mayWrite }: { token: Token; act: Act; mayWrite: b
       >
         <CommandIcon />
         {t.tokens.commands}
+      </button>
+      <button
+        type="button"
+        className="button small quiet icon-only"
+        aria-label={t.policy.openOf(name)}
+        aria-haspopup="dialog"
+        title={t.policy.openUsage}
+        onClick={() => act('policy', token)}
+      >
+        <PolicyIcon />
       </button>
       {mayWrite && (
         <>

@@ -12,9 +12,12 @@ import { useMessages } from '../text/messages.js'
 import { AddToken } from './add-token.js'
 import { CommandsDialog } from './commands-dialog.js'
 import { EditToken } from './edit-token.js'
+import { PolicyDialog } from './policy-dialog.js'
 import { type TokenAction, useTokenColumns } from './token-columns.js'
 
-type Open = { readonly name: 'add' } | { readonly name: 'commands' | 'edit' | 'remove'; readonly token: Token }
+type Open =
+  | { readonly name: 'add' }
+  | { readonly name: 'commands' | 'policy' | 'edit' | 'remove'; readonly token: Token }
 
 export function Tokens(): ReactNode {
   const t = useMessages()
@@ -78,6 +81,7 @@ export function Tokens(): ReactNode {
       )}
       {open?.name === 'edit' && <EditToken token={open.token} onClose={close} />}
       {open?.name === 'commands' && <CommandsDialog token={open.token} onClose={close} />}
+      {open?.name === 'policy' && <PolicyDialog token={open.token} onClose={close} />}
       {open?.name === 'remove' && <RemoveToken token={open.token} onClose={close} />}
     </>
   )

@@ -19,6 +19,45 @@ const INBOUND = ['http', 'socks5', 'http', 'socks4'] as const
 
 const minutesAgo = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString()
 
+/** Policies, and what is used of their quotas. */
+function limit(state: FakeState, phone: Token, ci: Token, office: Token): void {
+  state.changeToken(phone.id, { policy: { quota: { bytes: 2_000_000_000, period: 'day', direction: 'both' } } })
+  state.use(phone.id, 2_000_000_000)
+  state.changeToken(ci.id, {
+    policy: {
+      egress: [
+        { action: 'deny', hosts: ['@private', '@metadata'] },
+        {
+          action: 'allow',
+          hosts: ['registry.example.com', '*.git.example.com'],
+          ports: [443, [5000, 5010]],
+          protocol: 'tcp',
+        },
+        { action: 'allow', hosts: ['198.51.100.0/24', '2001:db8::/32'], ports: [22] },
+      ],
+      egress_default: 'deny',
+      max_streams: 200,
+      connects_per_minute: 600,
+      sources: ['203.0.113.80', '203.0.113.81'],
+      hours: [{ days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '06:00', to: '22:00', zone: 'Europe/Berlin' }],
+      rate: { up: 10_000_000, down: 25_000_000 },
+      quota: { bytes: 50_000_000_000, period: 'month', direction: 'both' },
+    },
+  })
+  state.use(ci.id, 12_300_000_000)
+  state.figures.set(ci.id, {
+    total: { up: 3_140_000_000, down: 21_700_000_000 },
+    month: { up: 1_420_000_000, down: 10_880_000_000 },
+    day: { up: 96_400_000, down: 812_000_000 },
+    rate: { up: 182_000, down: 2_410_000 },
+    throttled: { up: 0, down: 64_200_000 },
+    dropped_datagrams: 12,
+    refusals: { egress: 37, depends: 0, streams: 0, connects: 4, hours: 2, sources: 0, clients: 0, quota: 0 },
+  })
+  state.changeToken(office.id, { policy: { quota: { bytes: 10_000_000_000, period: 'month', direction: 'down' } } })
+  state.use(office.id, 8_700_000_000)
+}
+
 /** A relay of a small company, in a state that shows something everywhere. */
 export function furnish(state: FakeState): void {
   const forward = (label: string): Token => state.addToken({ type: 'forward', label, token: `demo-${label}-3f9c1b7e` })
@@ -55,6 +94,7 @@ export function furnish(state: FakeState): void {
   const old = forward('Old tablet')
   state.changeToken(old.id, { enabled: false })
   state.token(lab.id).port_error = null
+  limit(state, phone, ci, office)
 
   const client = (token: Token, address: string, minutes: number, rtt: number, received: number, sent: number) =>
     state.addClient(token, address, {

@@ -1,9 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { NewToken, Role, Stats, Token, TokenChange } from '../../../dashboard/src/api/types.js'
+import type { NewToken, Question, Role, Stats, Token, TokenChange } from '../../../dashboard/src/api/types.js'
 import { createDashboardFiles } from '../../../src/node/http/dashboard-files.js'
 import { freePort } from '../../support/ports.js'
-import { FakeState, Refused } from './fake-state.js'
+import { check } from './fake-policy.js'
+import { FakeState } from './fake-state.js'
+import { Refused } from './refused.js'
 import { FULL_KEY, READER_KEY, type RelayUnderTest } from './relay.js'
 
 const RING = 1_000
@@ -115,6 +117,8 @@ export class FakeRelay implements RelayUnderTest {
     const client = this.state.addClient(token, '127.0.0.1', bytes)
     const target = 'echo.example.com:7'
     this.state.addStream({ token_id: token.id, client_id: client.id, target, ...bytes })
+    this.state.figures.set(token.id, { total: { up: count, down: count } })
+    this.state.use(token.id, 2 * count)
     this.state.received += count
     this.state.sent += count
     return target
@@ -129,6 +133,11 @@ export class FakeRelay implements RelayUnderTest {
   /** Ends the connections of all who read events, and of nobody else. */
   cutReaders(): void {
     for (const reader of this.#readers) reader.destroy()
+  }
+
+  /** An event that nothing here brings about. */
+  tell(event: string, data: object): void {
+    this.#emit(event, data)
   }
 
   #emit(event: string, data: object): void {
@@ -194,7 +203,7 @@ export class FakeRelay implements RelayUnderTest {
       this.refuseNext = undefined
       if (refused !== undefined) throw refused
     }
-    const [, , list = '', id] = path.split('/')
+    const [, , list = '', id, ...more] = path.split('/')
     if (path === '/api/server') return { status: 200, body: state.server(key) }
     if (method === 'POST' && path === '/api/token') {
       const token = state.addToken(body as NewToken)
@@ -204,7 +213,7 @@ export class FakeRelay implements RelayUnderTest {
         headers: { location: `/api/tokens/${token.id}` },
       }
     }
-    if (list === 'tokens' && id !== undefined) return this.#token(method, id, body, key)
+    if (list === 'tokens' && id !== undefined) return this.#token(`${method} ${more.join('/')}`, id, body, key)
     if (list === 'clients' && id !== undefined && method === 'DELETE') {
       state.removeClient(id)
       return { status: 204 }
@@ -213,7 +222,7 @@ export class FakeRelay implements RelayUnderTest {
     if (list === 'tokens')
       return page(
         'tokens',
-        [...state.tokens.values()].map((token) => shown(token, key)),
+        [...state.tokens.values()].map(({ policy: _policy, rules: _rules, ...listed }) => shown(listed, key)),
         query,
       )
     if (list === 'clients') return page('clients', [...state.clients.values()], query)
@@ -221,10 +230,18 @@ export class FakeRelay implements RelayUnderTest {
     throw new Refused(404, 'not found')
   }
 
-  #token(method: string, id: string, body: unknown, key: Key): Answer {
-    if (method === 'GET') return { status: 200, body: shown(this.state.token(id), key) }
-    if (method === 'PATCH') return { status: 200, body: this.state.changeToken(id, body as TokenChange) }
-    this.state.removeToken(id)
+  #token(call: string, id: string, body: unknown, key: Key): Answer {
+    const { state } = this
+    if (call === 'GET ') return { status: 200, body: shown(state.token(id), key) }
+    if (call === 'PATCH ') return { status: 200, body: state.changeToken(id, body as TokenChange) }
+    if (call === 'POST check') return { status: 200, body: check(state.token(id).id, body as Question) }
+    if (call === 'GET usage') return { status: 200, body: state.usage(id) }
+    if (call === 'POST usage/reset') {
+      state.use(id, 0)
+      return { status: 200, body: state.usage(id) }
+    }
+    if (call !== 'DELETE ') throw new Refused(405, 'method not allowed')
+    state.removeToken(id)
     return { status: 204 }
   }
 }

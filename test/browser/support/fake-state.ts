@@ -8,20 +8,13 @@ import type {
   Stream,
   Token,
   TokenChange,
+  Usage,
 } from '../../../dashboard/src/api/types.js'
+import { changedPolicy, quotaOf, usageOf } from './fake-policy.js'
+import { Refused } from './refused.js'
 
 /** Without `readonly`: the fake's own copies. */
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
-
-/** A failure as the API words it. */
-export class Refused extends Error {
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super(message)
-    this.status = status
-  }
-}
 
 const FIRST_PORT = 10_000
 
@@ -39,6 +32,8 @@ export class FakeState {
   draining = false
   received = 0
   sent = 0
+  /** What tokens have carried, as far as it is not nothing. */
+  readonly figures = new Map<string, Partial<Usage>>()
   /** Bodies of the writing calls, for tests that look at what was sent. */
   readonly writes: { readonly call: string; readonly body: unknown }[] = []
   readonly #emit: (event: string, data: object) => void
@@ -62,6 +57,10 @@ export class FakeState {
       state: 'active',
       rules_count: asked.rules?.length ?? 0,
       rules: asked.rules ?? [],
+      has_policy: false,
+      policy_rules_count: 0,
+      policy: null,
+      quota: null,
       ...own,
       ...this.#parts(asked),
     }
@@ -110,10 +109,28 @@ export class FakeState {
     if (change.expires_at !== undefined) token.expires_at = change.expires_at
     if (change.username !== undefined) token.username = change.username
     if (change.enabled !== undefined) token.enabled = change.enabled
+    if (change.policy !== undefined) {
+      token.policy = changedPolicy(token.policy ?? null, change.policy)
+      token.has_policy = token.policy !== null
+      token.policy_rules_count = token.policy?.egress?.length ?? 0
+      token.quota = quotaOf(token.policy?.quota, token.quota?.used ?? 0)
+    }
     token.state = token.enabled ? 'active' : 'disabled'
     if (!token.enabled) this.#dropClients(token.id)
     this.#told('token.changed', token)
     return token
+  }
+
+  usage(tokenId: string): Usage {
+    const token = this.token(tokenId)
+    return { ...usageOf(tokenId), ...this.figures.get(tokenId), quota: token.quota ?? null }
+  }
+
+  /** So many bytes of its quota are used. */
+  use(tokenId: string, used: number): void {
+    const token = this.token(tokenId)
+    token.quota = quotaOf(token.policy?.quota, used)
+    this.#told('token.changed', token)
   }
 
   removeToken(tokenId: string): void {
