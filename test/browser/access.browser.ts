@@ -77,9 +77,34 @@ const visitDialogs: Visit = async (page, _relay, t, look) => {
   await look('a message')
 }
 
+const visitPolicy: Visit = async (page, _relay, t, look) => {
+  await signIn(page, FULL_KEY, t)
+  await goTo(page, t.views.tokens)
+  await page.getByRole('button', { name: t.policy.openOf('Build machine') }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByRole('heading', { name: t.policy.rules, exact: true }).waitFor()
+  await dialog.getByLabel(t.policy.target).fill('10.1.2.3:80')
+  await page.keyboard.press('Enter')
+  await dialog.getByText(t.policy.decides, { exact: true }).waitFor()
+  await look('policy')
+  await dialog.getByLabel(t.policy.portsOf(2)).fill('https')
+  await dialog.getByRole('button', { name: t.form.submitEdit }).click()
+  await dialog.getByRole('alert').getByText(t.policy.unread.ports).waitFor()
+  await look('policy, refused')
+  await page.keyboard.press('Escape')
+  await page.getByRole('alertdialog', { name: t.policy.discardTitle }).waitFor()
+  await look('policy, discard')
+  await page.getByRole('button', { name: t.form.cancel }).last().click()
+  await page.getByRole('alertdialog').waitFor({ state: 'detached' })
+  await dialog.getByRole('tab', { name: t.usage.tab }).click()
+  await dialog.getByRole('meter').waitFor()
+  await look('usage')
+}
+
 describe.each([
   ['view', visitViews],
   ['dialog', visitDialogs],
+  ['policy', visitPolicy],
 ] as const)('any %s', (_, visit) => {
   it.each(['light', 'dark'] as const)('has no faults, %s', async (colorScheme) => {
     const relay = await furnished()
