@@ -310,6 +310,9 @@ describe('changes that are not saved', () => {
     await leave()
     await page.keyboard.press('Escape')
     await question.waitFor({ state: 'detached' })
+    // before that, the dialog below takes no Escape
+    await page.locator('[data-nested-dialog-open]').waitFor({ state: 'detached' })
+    await focusIn(dialog)
     expect(await streams.inputValue()).toBe('7')
     await page.getByRole('heading', { name: 'Tokens', level: 1, includeHidden: true }).waitFor({ state: 'attached' })
     await leave()

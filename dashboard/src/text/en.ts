@@ -229,7 +229,7 @@ export const en = {
     portsOf: (rule: number) => `Ports of rule ${rule}`,
     protocolOf: (rule: number) => `Protocol of rule ${rule}`,
     anyHost: 'Any host: *.example.com 10.0.0.0/8 @private',
-    anyPort: 'Any port: 443 8000-8999',
+    anyPort: 'Any: 443 8000-8999',
     bothProtocols: 'TCP, UDP',
     moveUp: (rule: number) => `Move rule ${rule} up`,
     moveDown: (rule: number) => `Move rule ${rule} down`,
@@ -255,7 +255,7 @@ export const en = {
     countNames: {
       max_streams: 'Streams at a time',
       max_clients: 'Clients at a time',
-      connects_per_minute: 'New streams a minute',
+      connects_per_minute: 'Streams a minute',
     },
     noLimit: 'No limit',
     rate: 'Rates',

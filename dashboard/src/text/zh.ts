@@ -222,7 +222,7 @@ export const zh: Messages = {
     portsOf: (rule) => `规则 ${rule} 的端口`,
     protocolOf: (rule) => `规则 ${rule} 的协议`,
     anyHost: '任意主机：*.example.com 10.0.0.0/8 @private',
-    anyPort: '任意端口：443 8000-8999',
+    anyPort: '任意：443 8000-8999',
     bothProtocols: 'TCP、UDP',
     moveUp: (rule) => `上移规则 ${rule}`,
     moveDown: (rule) => `下移规则 ${rule}`,
