@@ -124,6 +124,36 @@ it('pictures, light', async () => {
   await shoot('commands')
 })
 
+/** The editor of a policy, with a destination that was tried. */
+async function openPolicy(page: Page, t: Messages): Promise<void> {
+  await goTo(page, t.views.tokens)
+  await page.setViewportSize({ width: 1000, height: 1_180 })
+  await page.getByRole('button', { name: t.policy.openOf('Build machine') }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel(t.policy.target).fill('10.20.0.7:443')
+  await page.keyboard.press('Enter')
+  await dialog.getByText(t.policy.decides, { exact: true }).waitFor()
+  await dialog.evaluate((node) => node.scrollTo(0, 0))
+}
+
+it.each([
+  ['policy', en, 'en-GB'],
+  ['policy-zh', zh, 'zh-CN'],
+] as const)('picture of the editor: %s', async (name, t, locale) => {
+  const { page, shoot } = await studio({ colorScheme: 'light', locale }, t)
+  await openPolicy(page, t)
+  await shoot(name)
+})
+
+it('picture of the usage, dark', async () => {
+  const { page, shoot } = await studio({ colorScheme: 'dark', viewport: { width: 1280, height: 720 } }, en)
+  await goTo(page, 'Tokens')
+  await page.getByRole('button', { name: en.policy.openOf('Build machine') }).click()
+  await page.getByRole('tab', { name: 'Usage' }).click()
+  await page.getByRole('dialog').getByRole('meter').waitFor()
+  await shoot('usage')
+})
+
 it('pictures, dark', async () => {
   const { page, shoot } = await studio({ colorScheme: 'dark', viewport: { width: 1280, height: 720 } }, en)
   await goTo(page, 'Streams')
