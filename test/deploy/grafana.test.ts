@@ -19,6 +19,10 @@ histogram dial_duration_seconds mode
 counter authentication_failures_total kind
 counter policy_refusals_total reason
 gauge queue_bytes kind
+gauge quotas state
+gauge quota_used_max_ratio
+counter throttled_bytes_total direction
+counter throttled_datagrams_total
 histogram event_loop_delay_seconds
 gauge event_streams
 `

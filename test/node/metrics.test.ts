@@ -42,7 +42,7 @@ async function busyServer() {
     tokens: [
       { type: 'forward', token: 'F', policy: { egress: [{ action: 'deny', hosts: ['192.0.2.1'] }] } },
       { type: 'reverse', token: 'R', port: socks, ...login },
-      { type: 'connector', token: 'C', reverseToken: 'R' },
+      { type: 'connector', token: 'C', reverseToken: 'R', policy: { quota: { bytes: 4_000, period: 'total' } } },
     ],
   })
   const { client: forward } = await startClient({ url, token: 'F' })
@@ -110,6 +110,11 @@ describe('/metrics of a server with traffic', () => {
       'dials_total{mode="forward",rep="2"}': 1,
       'dial_duration_seconds_count{mode="forward"}': 4,
       'policy_refusals_total{reason="egress"}': 1,
+      'quotas{state="ok"}': 1,
+      'quotas{state="used_up"}': 0,
+      quota_used_max_ratio: 0.5,
+      'throttled_bytes_total{direction="up"}': 0,
+      throttled_datagrams_total: 0,
       'policy_refusals_total{reason="hours"}': 0,
       'authentication_failures_total{kind="token"}': 1,
       'authentication_failures_total{kind="api_key"}': 1,
