@@ -6,6 +6,7 @@ import { channelBind, channelDataAck, channelMigrate, channelMigrateAck } from '
 import { DATA_HEAD_BYTES } from './encode.js'
 import { hex } from './hex.js'
 import { isCount, readJsonObject } from './json-body.js'
+import { MAX_INFLATED_BYTES } from './limits.js'
 import type {
   AuthMessage,
   AuthResponseMessage,
@@ -27,6 +28,8 @@ import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
 const SUPPORTED_MAJOR = PROTOCOL_VERSION >> 4
 /** Where a Data message says how its payload is compressed; the length follows. */
+/** At the end of a gzip member. */
+const ISIZE_BYTES = 4
 const COMPRESSION_AT = MESSAGE_HEADER_BYTES + 1 + UUID_BYTES
 
 /**
@@ -87,9 +90,19 @@ export function payloadBytes(buf: Uint8Array): number {
   return buf[1] === MessageType.Data && buf.length >= DATA_HEAD_BYTES ? readU32(buf, COMPRESSION_AT + 1) : 0
 }
 
-/** Bytes of a Data message that are payload of a stream or a datagram, and not control; 0 for any other message. Never throws. */
+/**
+ * Bytes that a Data message brings to a stream or to a datagram's destination; 0 for control and any other message. What is compressed counts
+ * as its end says that it was before (ISIZE, RFC 1952 section 2.3.1), which its sender may have made up. Never throws.
+ */
 export function chargedBytes(buf: Uint8Array): number {
-  return buf[COMPRESSION_AT] === Compression.Control ? 0 : payloadBytes(buf)
+  const compression = buf[COMPRESSION_AT]
+  if (compression === Compression.Control) return 0
+  const bytes = payloadBytes(buf)
+  if (compression !== Compression.Gzip || bytes < ISIZE_BYTES) return bytes
+  const end = DATA_HEAD_BYTES + bytes
+  if (end > buf.length) return bytes
+  const inflated = new DataView(buf.buffer, buf.byteOffset, buf.byteLength).getUint32(end - ISIZE_BYTES, true)
+  return Math.max(bytes, Math.min(inflated, MAX_INFLATED_BYTES))
 }
 
 function readU32(buf: Uint8Array, at: number): number {

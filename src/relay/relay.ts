@@ -84,7 +84,10 @@ export class Relay implements RelayAdmin {
     const ports = new SocksPorts(this.#tokens, { ...options, alarms, streams, gate })
     const policies = new TokenPolicies({ clock, streams, refusals: this.#refusals })
     const usedUp = (token: Token): void => policies.usedUp(token)
-    const usage = new UsageKeeper({ ...{ clock, log, store: options.store, alarms, events, statistics }, usedUp })
+    const usage = new UsageKeeper(this.#tokens, {
+      ...{ clock, log, store: options.store, alarms, events, statistics },
+      usedUp,
+    })
     const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events, policies, usage })
     this.#streams = streams
     this.#usage = usage

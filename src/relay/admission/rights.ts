@@ -27,6 +27,7 @@ import { Splice } from '../splice/splice.js'
 import type { SpliceAccess } from '../splice/splice-rules.js'
 import type { InstanceTokens } from '../tokens/instance-tokens.js'
 import { type ConnectorToken, type ForwardToken, policedOf, type ReverseToken, type Token } from '../tokens/tokens.js'
+import { Shaping } from '../traffic/shaping.js'
 import { ShapingDialer } from '../traffic/shaping-dialer.js'
 import { UnknownChannels } from './unknown-channels.js'
 
@@ -73,13 +74,12 @@ function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLog
   const { createExitDialer, streams } = context
   const tokens = policedOf(token)
   const judge = exitJudge(tokens, context.gate)
-  const dialer = new ShapingDialer({
-    dialer: createExitDialer(() => token.traits.access),
-    clock: context.clock,
-    tokens: trafficOf(tokens),
-  })
+  const shaping = new Shaping(context.clock, trafficOf(tokens))
   const exit = new Exit({
-    dialer,
+    dialer: new ShapingDialer(
+      createExitDialer(() => token.traits.access),
+      shaping,
+    ),
     log: logs.used,
     observe: ({ target }) => streams.observe({ mode: 'forward', tokenId: token.id, tokens, target, client }),
     admit: ({ protocol, target }) => {
@@ -131,6 +131,7 @@ type Judge = Pick<SpliceAccess, 'check' | 'total'>
 /** Channels to the providers of its reverse token. */
 function connectorRights(token: ConnectorToken, client: RelayClient, logs: ClientLogs, context: RightsContext): Rights {
   let judge: Judge | undefined
+  const shaping = new Shaping(context.clock, trafficOf(policedOf(token)))
   /** Most connector tokens have no rules. */
   const judgeOf = (): Judge => {
     judge ??= { check: new AccessCheck(context), total: new GatedTotal() }
@@ -140,7 +141,7 @@ function connectorRights(token: ConnectorToken, client: RelayClient, logs: Clien
     ...commonRights(client, context),
     connect: (message, raw) =>
       unlessDraining(client, message, context, () =>
-        splice(token, client, { connect: message, raw }, { judgeOf, log: logs.used }, context),
+        splice(token, client, { connect: message, raw }, { judgeOf, shaping, log: logs.used }, context),
       ),
     control: (message) => onControl(client, message, logs, managesNothing),
   }
@@ -179,7 +180,7 @@ function splice(
   token: ConnectorToken,
   client: RelayClient,
   { connect, raw }: { readonly connect: ConnectMessage; readonly raw: Uint8Array },
-  { judgeOf, log }: { readonly judgeOf: () => Judge; readonly log: Logger },
+  { judgeOf, shaping, log }: { readonly judgeOf: () => Judge; readonly shaping: Shaping; readonly log: Logger },
   context: RightsContext,
 ): void {
   const { connectorWaitMs, streams, spliced, gate } = context
@@ -220,7 +221,7 @@ function splice(
     if (isLimited(tokens)) admit({ mode: 'agent', tokens, asked, exit }, context)
     new Splice({
       ...{ connector: client.session, connect, raw, access, allowsDatagram, addressed },
-      ...{ choose, beside, observe, held: spliced, tokens: trafficOf(tokens) },
+      ...{ choose, beside, observe, held: spliced, shaping },
     })
   } catch (thrown) {
     const error = LinkSocksError.from(thrown, 'ERR_DIAL_FAILED')

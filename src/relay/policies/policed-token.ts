@@ -53,8 +53,9 @@ export interface Refusals {
   refused(refusal: PolicyRefusal): void
 }
 
-export function newUse(clock: Clock): TokenUse {
-  return { streams: 0, waiting: 0, connects: undefined, traffic: new TokenTraffic(clock) }
+/** @param id of the token */
+export function newUse(clock: Clock, id: string): TokenUse {
+  return { streams: 0, waiting: 0, connects: undefined, traffic: new TokenTraffic(clock, id) }
 }
 
 /** Whose rates and quotas hold, and whose use is counted. */

@@ -10,8 +10,10 @@ import { BASE_LINK_BUFFER_BYTES } from '../../protocol/limits.js'
 import { chargedBytes, DATA_HEAD_BYTES, encodeDataHead, plainData } from '../../protocol/messages.js'
 import { encodeRefusal } from '../../protocol/refusal.js'
 import type { ChannelKey } from '../../protocol/uuid.js'
-import { Flow, type FlowOptions } from '../traffic/flow.js'
+import type { Flow } from '../traffic/flow.js'
 import { MAX_WAITING_DATAGRAMS } from '../traffic/shaped-datagrams.js'
+import type { Shaping } from '../traffic/shaping.js'
+import type { Direction } from '../traffic/usage.js'
 import { costOf, SpliceQueue } from './splice-queue.js'
 import { abortMessages } from './splice-rules.js'
 import { WithheldCredit } from './withheld-credit.js'
@@ -45,7 +47,10 @@ export interface SpliceChannel {
 }
 
 /** What is sent to an end, as far as rates and quotas go. */
-export type EndTraffic = Pick<FlowOptions, 'direction' | 'tokens'>
+export interface EndTraffic {
+  readonly shaping: Shaping
+  readonly direction: Direction
+}
 
 const UNHEARD: SpliceEndEvents = {
   message: () => {},
@@ -70,7 +75,8 @@ export class SpliceEnd implements ChannelEntry, Source {
   readonly #lane: Lane
   readonly #totals: HeldTotals
   readonly #traffic: EndTraffic
-  readonly #flow: Flow
+  /** Made when it is limited. */
+  #flow: Flow | undefined
   /** Of the first message that waits: payload that has gone on in messages of its own. */
   #partBytes = 0
   /** What this end sent and the other end's session has not taken yet. */
@@ -90,15 +96,10 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.session = session
     this.#channelId = id
     this.#traffic = traffic
-    this.#flow = new Flow({
-      ...{ ...traffic, clock: session.clock },
-      ready: () => this.#lane.ready(),
-      refused: (why) => this.#events.refused(why),
-    })
     this.#totals = totals
     this.#key = key
     // a long queue for a slow rate would only be late
-    const most = (): number => (this.#flow.limited ? MAX_WAITING_DATAGRAMS : Number.POSITIVE_INFINITY)
+    const most = (): number => (this.#isLimited ? MAX_WAITING_DATAGRAMS : Number.POSITIVE_INFINITY)
     this.#queue = datagrams ? new SpliceQueue(MAX_WAITING_DATAGRAM_BYTES, most) : new SpliceQueue()
     this.#lane = session.lane(this)
     this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
@@ -155,7 +156,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     const before = queue.dropped
     const dropped = queue.push(raw)
     if (dropped > 0) this.#events.passed(dropped)
-    if (dropped > 0 && this.#flow.limited) this.#countDropped(queue.dropped - before)
+    if (dropped > 0 && this.#isLimited) this.#countDropped(queue.dropped - before)
     this.#lane.ready()
   }
 
@@ -233,7 +234,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#queue.clear()
     this.#urgent.clear()
     this.#lane.close()
-    this.#flow.close()
+    this.#flow?.close()
     this.#hold?.leave()
   }
 
@@ -255,7 +256,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     const raw = this.#queue.first as Uint8Array
     const payload = chargedBytes(raw)
     const bytes = payload === 0 ? 0 : this.#passable(raw, payload)
-    if (bytes > 0) this.#flow.take(bytes)
+    if (bytes > 0) this.#pay(bytes)
     return bytes === payload && this.#partBytes === 0
       ? this.#whole(this.#queue.shift())
       : this.#part(raw, payload, bytes)
@@ -264,7 +265,8 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** How much of the payload that has not gone on may do so now. */
   #passable(raw: Uint8Array, payload: number): number {
     const left = payload - this.#partBytes
-    if (this.#partBytes === 0 && !this.#flow.limited) return left
+    if (this.#flow === undefined && !this.#isLimited) return left
+    this.#flow ??= this.#makeFlow()
     // what is not plain means nothing in parts, and a datagram is one
     if (this.#partBytes > 0 || plainData(raw) !== undefined) return this.#flow.available(left)
     return this.#flow.admits(left) ? left : 0
@@ -296,8 +298,29 @@ export class SpliceEnd implements ChannelEntry, Source {
     return { head, body, sent }
   }
 
+  get #isLimited(): boolean {
+    const { shaping, direction } = this.#traffic
+    return shaping.limits(direction)
+  }
+
+  #makeFlow(): Flow {
+    const { shaping, direction } = this.#traffic
+    return shaping.flow(direction, {
+      ready: () => this.#lane.ready(),
+      refused: (why) => this.#events.refused(why),
+    })
+  }
+
+  /** Bytes of payload go on. */
+  #pay(bytes: number): void {
+    const { shaping, direction } = this.#traffic
+    if (this.#flow === undefined) shaping.passed(direction, bytes)
+    else this.#flow.take(bytes)
+  }
+
   #countDropped(datagrams: number): void {
-    for (let count = 0; count < datagrams; count += 1) for (const token of this.#traffic.tokens) token.droppedDatagram()
+    for (let count = 0; count < datagrams; count += 1)
+      for (const token of this.#traffic.shaping.tokens) token.droppedDatagram()
   }
 
   message(raw: Uint8Array, type: number): void {

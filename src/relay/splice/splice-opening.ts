@@ -57,12 +57,12 @@ class Asked implements SpliceEndEvents {
     opening: SpliceOpening,
     client: RelayClient,
     { channel, connector }: Opened,
-    { held, tokens }: Pick<SpliceOptions, 'held' | 'tokens'>,
+    { held, shaping }: Pick<SpliceOptions, 'held' | 'shaping'>,
   ) {
     this.#opening = opening
     this.client = client
     this.#connector = connector
-    this.end = new SpliceEnd(client.session, held, channel, { direction: 'up', tokens })
+    this.end = new SpliceEnd(client.session, held, channel, { shaping, direction: 'up' })
     this.end.tell(this)
   }
 

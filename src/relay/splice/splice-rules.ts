@@ -23,7 +23,7 @@ import { readdressed } from '../../protocol/readdress.js'
 import { isOrderlyEnd } from '../../protocol/refusal.js'
 import type { RelayClient } from '../clients/relay-client.js'
 import type { TrackedStream } from '../observe/streams.js'
-import type { TokenTraffic } from '../traffic/token-traffic.js'
+import type { Shaping } from '../traffic/shaping.js'
 
 /** Largest message that a relay passes on, but for Data: all have short fields, what may follow them is a trailer. */
 export const MAX_SMALL_MESSAGE_BYTES = 4 * KIB
@@ -58,8 +58,7 @@ export interface SpliceOptions {
   readonly beside: (tried: readonly RelayClient[]) => RelayClient | undefined
   /** Called once the connector's channel stands. */
   readonly observe: (traffic: Traffic, channel: Abortable) => TrackedStream
-  /** Whose rates and quotas hold, the closest first. */
-  readonly tokens: readonly TokenTraffic[]
+  readonly shaping: Shaping
   /** Bounds what waits in the relay, this splice's part included. */
   readonly held: HeldTotals
 }

@@ -80,8 +80,8 @@ export class Splice {
     })
     const { channelId } = options.connect
     const channel = { id: channelId, key: channelKey(channelId), datagrams: this.#datagrams }
-    const towards = { direction: 'down', tokens: options.tokens } as const
-    this.#connector = new SpliceEnd(options.connector, options.held, channel, towards)
+    const { connector, held, shaping } = options
+    this.#connector = new SpliceEnd(connector, held, channel, { shaping, direction: 'down' })
     this.#connector.tell(this.#eventsOf(this.#connector, () => this.#provider))
     const stream = options.observe(this.#meter, { abort: (reason) => this.#abort(reason) })
     this.#stream = stream

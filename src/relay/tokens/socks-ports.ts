@@ -11,6 +11,7 @@ import type { PolicyGate } from '../policies/policy-gate.js'
 import { PolicedDialer } from '../reverse/policed-dialer.js'
 import { ReverseDialer } from '../reverse/reverse-dialer.js'
 import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
+import { Shaping } from '../traffic/shaping.js'
 import { ShapingDialer } from '../traffic/shaping-dialer.js'
 import type { NamedPorts } from './dormant-tokens.js'
 import type { ServerAccess } from './server-access.js'
@@ -57,7 +58,7 @@ export class SocksPorts {
     const rules = (): AccessList | undefined => token.traits.access ?? access.entry()
     const judged = new AccessDialer({ dialer: providers, access: [rules], resolve, clock, log })
     const policed = new PolicedDialer({ token, providers: token.providers, rules, gate, streams, dialer: judged })
-    const dialer = new ShapingDialer({ dialer: policed, clock, tokens: trafficOf(tokens) })
+    const dialer = new ShapingDialer(policed, new Shaping(clock, trafficOf(tokens)))
     return new ReversePort({
       port,
       credentials: () => token.traits.credentials,

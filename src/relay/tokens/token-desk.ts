@@ -260,7 +260,7 @@ export class TokenDesk {
       traits,
       clients: new Set(),
       suspended: new Set(),
-      use: newUse(this.#options.clock),
+      use: newUse(this.#options.clock, id),
     }
     if (type === 'forward') return { ...base, type }
     if (type === 'connector') {

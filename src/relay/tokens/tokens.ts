@@ -79,12 +79,13 @@ export function newToken(
   crypto: Crypto,
   { label, enabled = true, expiresAt, access, policy }: Partial<TokenTraits> = {},
 ): TokenBase {
+  const id = newId(crypto)
   return {
-    ...{ id: newId(crypto), number: 0, token, source, createdAt: clock.wallTime() },
+    ...{ id, number: 0, token, source, createdAt: clock.wallTime() },
     traits: { label, enabled, expiresAt, access, policy },
     clients: new Set(),
     suspended: new Set(),
-    use: newUse(clock),
+    use: newUse(clock, id),
   }
 }
 

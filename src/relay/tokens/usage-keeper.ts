@@ -4,8 +4,8 @@ import type { Clock, Timer, TokenStore, TokenUsage } from '../../ports.js'
 import type { Alarms } from '../observe/alarms.js'
 import type { EventLog, QuotaEvent } from '../observe/event-log.js'
 import type { Statistics } from '../observe/statistics.js'
-import type { QuotaState } from '../traffic/token-traffic.js'
-import type { Token } from './tokens.js'
+import type { QuotaState, TrafficEvents } from '../traffic/token-traffic.js'
+import type { Token, TokenTable } from './tokens.js'
 
 /** What a token with a quota used is written so long after it was counted. */
 export const QUOTA_WRITE_MS = 5_000
@@ -37,9 +37,26 @@ export class UsageKeeper {
   #due = Number.POSITIVE_INFINITY
   #last: Promise<void> = Promise.resolve()
   #closed = false
+  readonly #hears: TrafficEvents
 
-  constructor(options: UsageKeeperOptions) {
+  constructor(tokens: Pick<TokenTable, 'byId'>, options: UsageKeeperOptions) {
     this.#options = options
+    const { statistics } = options
+    this.#hears = {
+      counted: (id) => this.#counted(tokens.byId(id)),
+      delayed: (direction, bytes) => {
+        statistics.throttledBytes[direction] += bytes
+      },
+      droppedDatagram: () => {
+        statistics.throttledDatagrams += 1
+      },
+      quotaWarning: (id, state) => this.#emit('policy.quota-warning', id, state),
+      quotaUsedUp: (id, state) => {
+        this.#emit('policy.quota-used-up', id, state)
+        const token = tokens.byId(id)
+        if (token !== undefined) options.usedUp(token)
+      },
+    }
   }
 
   /** @throws {LinkSocksError} ERR_STORE */
@@ -50,21 +67,7 @@ export class UsageKeeper {
   /** A token is there: it goes on with what it used before. */
   watch(token: Token): void {
     const { traffic } = token.use
-    const { statistics } = this.#options
-    traffic.tell({
-      counted: () => this.#counted(token),
-      delayed: (direction, bytes) => {
-        statistics.throttledBytes[direction] += bytes
-      },
-      droppedDatagram: () => {
-        statistics.throttledDatagrams += 1
-      },
-      quotaWarning: (state) => this.#emit('policy.quota-warning', token, state),
-      quotaUsedUp: (state) => {
-        this.#emit('policy.quota-used-up', token, state)
-        this.#options.usedUp(token)
-      },
-    })
+    traffic.tell(this.#hears)
     const usage = token.source === 'api' ? this.#stored.get(token.id) : undefined
     if (usage !== undefined) traffic.restore(usage)
   }
@@ -87,9 +90,9 @@ export class UsageKeeper {
     await this.flush()
   }
 
-  #counted(token: Token): void {
+  #counted(token: Token | undefined): void {
     const { clock, store } = this.#options
-    if (token.source !== 'api' || !store.durable || this.#closed) return
+    if (token?.source !== 'api' || !store.durable || this.#closed) return
     this.#changed.add(token)
     const due = clock.now() + (token.use.traffic.hasQuota ? QUOTA_WRITE_MS : USAGE_WRITE_MS)
     if (due < this.#due) this.#writeAt(due)
@@ -121,7 +124,7 @@ export class UsageKeeper {
     }
   }
 
-  #emit(type: QuotaEvent['type'], { id }: Token, { used, quota, resetsAt }: QuotaState): void {
+  #emit(type: QuotaEvent['type'], id: string, { used, quota, resetsAt }: QuotaState): void {
     const { log, events } = this.#options
     log.info(type, { token: id, used, bytes: quota.bytes, period: quota.period })
     events.emit({ type, tokenId: id, used, bytes: quota.bytes, period: quota.period, resetsAt })

@@ -3,15 +3,19 @@ import { Asker, type BucketRate, TokenBucket } from './token-bucket.js'
 import type { QuotaWaiter, TokenTraffic } from './token-traffic.js'
 import type { Direction } from './usage.js'
 
+export interface FlowEvents {
+  /** Something may pass that had to wait. */
+  readonly ready: () => void
+  /** Nothing may pass any more: a quota is used up. */
+  readonly refused: (why: string) => void
+}
+
 export interface FlowOptions {
   readonly clock: Clock
   readonly direction: Direction
   /** Whose limits hold, the closest first. */
   readonly tokens: readonly TokenTraffic[]
-  /** Called when something may pass that had to wait. */
-  readonly ready: () => void
-  /** Called when nothing may pass any more: a quota is used up. */
-  readonly refused: (why: string) => void
+  readonly events: FlowEvents
 }
 
 /** A bucket, and this flow's place in it. */
@@ -41,7 +45,7 @@ export class Flow implements QuotaWaiter {
     this.#options = options
   }
 
-  /** How many of `bytes` may pass now: 0 until `ready` is called. Changes nothing that take() does not. */
+  /** How many of `bytes` may pass now: 0 until `ready()` is called. Changes nothing that take() does not. */
   available(bytes: number): number {
     if (this.#ready > 0) return Math.min(this.#ready, bytes)
     if (this.#state !== 'idle' || bytes === 0) return 0
@@ -84,11 +88,11 @@ export class Flow implements QuotaWaiter {
   retry(): void {
     if (this.#state !== 'out-of-quota') return
     this.#state = 'idle'
-    this.#options.ready()
+    this.#options.events.ready()
   }
 
   refuse(why: string): void {
-    if (this.#state === 'out-of-quota') this.#options.refused(why)
+    if (this.#state === 'out-of-quota') this.#options.events.refused(why)
   }
 
   /** Whether anything may have to wait. */
@@ -126,7 +130,7 @@ export class Flow implements QuotaWaiter {
   #granted(): void {
     if (this.#state !== 'asking') return
     this.#at += 1
-    if (this.#advance()) this.#options.ready()
+    if (this.#advance()) this.#options.events.ready()
   }
 
   /** @returns what all quotas have of `bytes` */

@@ -1,6 +1,8 @@
 import { KIB } from '../../protocol/limits.js'
 import { Fifo } from '../../streams/fifo.js'
-import { Flow, type FlowOptions } from './flow.js'
+import type { Flow } from './flow.js'
+import type { Shaping } from './shaping.js'
+import type { Direction } from './usage.js'
 
 /** Datagrams of one direction of an association that wait for a rate; the oldest goes first. */
 export const MAX_WAITING_DATAGRAMS = 64
@@ -14,16 +16,16 @@ interface Waiting<T> {
 
 /** One direction of a UDP association, as far as rates and quotas of tokens let it through. What waits too long gives way, and is counted. */
 export class ShapedDatagrams<T> {
-  readonly #tokens: FlowOptions['tokens']
+  readonly #shaping: Shaping
   readonly #pass: (datagram: T) => void
   readonly #flow: Flow
   readonly #queue = new Fifo<Waiting<T>>()
   #bytes = 0
 
-  constructor(options: Omit<FlowOptions, 'ready' | 'refused'>, pass: (datagram: T) => void) {
-    this.#tokens = options.tokens
+  constructor(shaping: Shaping, direction: Direction, pass: (datagram: T) => void) {
+    this.#shaping = shaping
     this.#pass = pass
-    this.#flow = new Flow({ ...options, ready: () => this.#drain(), refused: () => {} })
+    this.#flow = shaping.flow(direction, { ready: () => this.#drain(), refused: () => {} })
   }
 
   /** @param bytes of its payload @param keep copies what is not the queue's to keep */
@@ -33,7 +35,7 @@ export class ShapedDatagrams<T> {
       return this.#pass(datagram)
     }
     // it would never be let through
-    if (this.#tokens.some(({ usedUp }) => usedUp)) return this.#dropped()
+    if (this.#shaping.tokens.some(({ usedUp }) => usedUp)) return this.#dropped()
     this.#queue.push({ datagram: keep(datagram), bytes })
     this.#bytes += bytes
     while (this.#queue.length > MAX_WAITING_DATAGRAMS || this.#bytes > MAX_WAITING_BYTES) {
@@ -60,6 +62,6 @@ export class ShapedDatagrams<T> {
   }
 
   #dropped(): void {
-    for (const token of this.#tokens) token.droppedDatagram()
+    for (const token of this.#shaping.tokens) token.droppedDatagram()
   }
 }

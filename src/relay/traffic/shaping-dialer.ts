@@ -1,6 +1,5 @@
 import type {
   ByteStream,
-  Clock,
   DatagramHandler,
   DatagramSocket,
   Dialer,
@@ -9,32 +8,25 @@ import type {
   Target,
 } from '../../ports.js'
 import { ShapedDatagrams } from './shaped-datagrams.js'
-import { ShapedStream, type ShapedStreamOptions } from './shaped-stream.js'
-import type { TokenTraffic } from './token-traffic.js'
-
-export interface ShapingDialerOptions {
-  readonly dialer: Dialer
-  readonly clock: Clock
-  /** Whose limits hold, the closest first. */
-  readonly tokens: readonly TokenTraffic[]
-}
+import { ShapedStream } from './shaped-stream.js'
+import type { Shaping } from './shaping.js'
 
 /** Counts what goes through what another dialer opens, and holds it to the rates and quotas of tokens. */
 export class ShapingDialer implements Dialer {
   readonly #dialer: Dialer
-  readonly #shape: ShapedStreamOptions
+  readonly #shaping: Shaping
 
-  constructor({ dialer, ...shape }: ShapingDialerOptions) {
+  constructor(dialer: Dialer, shaping: Shaping) {
     this.#dialer = dialer
-    this.#shape = shape
+    this.#shaping = shaping
   }
 
   async dial(target: Target, options?: DialOptions): Promise<ByteStream> {
-    return new ShapedStream(await this.#dialer.dial(target, options), this.#shape)
+    return new ShapedStream(await this.#dialer.dial(target, options), this.#shaping)
   }
 
   async associate(options?: DialOptions): Promise<DatagramSocket> {
-    return new ShapedSocket(await this.#dialer.associate(options), this.#shape)
+    return new ShapedSocket(await this.#dialer.associate(options), this.#shaping)
   }
 }
 
@@ -55,14 +47,10 @@ class ShapedSocket implements DatagramSocket {
   readonly #down: ShapedDatagrams<Incoming>
   #handler: DatagramHandler | undefined
 
-  constructor(inner: DatagramSocket, { clock, tokens }: ShapedStreamOptions) {
+  constructor(inner: DatagramSocket, shaping: Shaping) {
     this.#inner = inner
-    this.#up = new ShapedDatagrams({ clock, tokens, direction: 'up' }, ({ data, destination }) =>
-      inner.send(data, destination),
-    )
-    this.#down = new ShapedDatagrams({ clock, tokens, direction: 'down' }, ({ data, source }) =>
-      this.#handler?.datagram(data, source),
-    )
+    this.#up = new ShapedDatagrams(shaping, 'up', ({ data, destination }) => inner.send(data, destination))
+    this.#down = new ShapedDatagrams(shaping, 'down', ({ data, source }) => this.#handler?.datagram(data, source))
   }
 
   get sentBytes(): number | undefined {

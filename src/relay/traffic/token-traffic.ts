@@ -31,17 +31,18 @@ export interface TrafficLimits {
   readonly quota?: PolicyQuota | undefined
 }
 
+/** One hears of all tokens, each by its id. */
 export interface TrafficEvents {
   /** Counters are no longer as they were written last. */
-  counted(): void
+  counted(id: string): void
   /** Bytes have to wait for the rate. */
   delayed(direction: Direction, bytes: number): void
   /** One was over the rate or the quota. */
   droppedDatagram(): void
   /** More than {@link QUOTA_WARNING} of the quota is used now. */
-  quotaWarning(state: QuotaState): void
+  quotaWarning(id: string, state: QuotaState): void
   /** Nothing is left of the quota now. */
-  quotaUsedUp(state: QuotaState): void
+  quotaUsedUp(id: string, state: QuotaState): void
 }
 
 /** A stream that waits for a quota. */
@@ -52,26 +53,39 @@ export interface QuotaWaiter {
   readonly refuse: (why: string) => void
 }
 
+/** Of a token with limits. */
+interface Limits {
+  rate: PolicyRate | undefined
+  quota: PolicyQuota | undefined
+  /** For its rates: what all of its streams share. */
+  readonly buckets: Partial<Record<Direction, TokenBucket>>
+  /** Promised to streams, which may not use all of it. */
+  readonly reserved: Bytes
+  waiters: Set<QuotaWaiter>
+  /** What was told of the quota last. */
+  told: 'nothing' | 'warning' | 'used-up'
+  /** Bytes that had to wait for the rate. */
+  readonly throttled: Bytes
+  droppedDatagrams: number
+}
+
+const NOTHING: Readonly<Bytes> = { up: 0, down: 0 }
+
 /** What goes through a token: how fast it may, how much it may, and how much it was. */
 export class TokenTraffic {
   readonly #clock: Clock
+  readonly #id: string
   /** Made when something is counted: most tokens of a large table rest. */
   #usage: Usage | undefined
   #meters: Readonly<Record<Direction, RateMeter>> | undefined
-  #rate: PolicyRate | undefined
-  #quota: PolicyQuota | undefined
-  readonly #buckets: { up?: TokenBucket | undefined; down?: TokenBucket | undefined } = {}
-  /** Promised to streams, which may not use all of it. */
-  readonly #reserved: Bytes = { up: 0, down: 0 }
-  #waiters: Set<QuotaWaiter> | undefined
-  /** As it was told of last. */
-  #told: 'nothing' | 'warning' | 'used-up' = 'nothing'
-  readonly #throttled: Bytes = { up: 0, down: 0 }
-  #droppedDatagrams = 0
+  /** Made when there are limits, or streams that other tokens limit. */
+  #limits: Limits | undefined
   #events: TrafficEvents | undefined
 
-  constructor(clock: Clock) {
+  /** @param id of the token, for who is told of it */
+  constructor(clock: Clock, id: string) {
     this.#clock = clock
+    this.#id = id
   }
 
   /** Called once: who hears of it from now on. */
@@ -81,9 +95,11 @@ export class TokenTraffic {
 
   /** In place of those there are; holds for streams that run as well. */
   limit({ rate, quota }: TrafficLimits): void {
-    this.#rate = rate
-    this.#quota = quota
-    for (const direction of ['up', 'down'] as const) this.#setBucket(direction)
+    if (rate === undefined && quota === undefined && this.#limits === undefined) return
+    const limits = this.#ensureLimits()
+    limits.rate = rate
+    limits.quota = quota
+    for (const direction of ['up', 'down'] as const) this.#setBucket(limits, direction)
     this.#review()
   }
 
@@ -97,7 +113,7 @@ export class TokenTraffic {
   reset(): void {
     this.usage.reset(this.#clock.wallTime())
     this.#review()
-    this.#events?.counted()
+    this.#events?.counted(this.#id)
   }
 
   get usage(): Usage {
@@ -106,21 +122,17 @@ export class TokenTraffic {
   }
 
   get hasQuota(): boolean {
-    return this.#quota !== undefined
-  }
-
-  get waits(): boolean {
-    return this.#waiters !== undefined && this.#waiters.size > 0
+    return this.#limits?.quota !== undefined
   }
 
   /** Bytes that had to wait for the rate. */
   get throttled(): Readonly<Bytes> {
-    return this.#throttled
+    return this.#limits?.throttled ?? NOTHING
   }
 
   /** Over the rate or the quota. */
   get droppedDatagrams(): number {
-    return this.#droppedDatagrams
+    return this.#limits?.droppedDatagrams ?? 0
   }
 
   /** Bytes a second, as of the last few seconds. */
@@ -130,86 +142,88 @@ export class TokenTraffic {
 
   /** Whether anything may have to wait. */
   limits(direction: Direction): boolean {
-    return (
-      this.#buckets[direction] !== undefined || this.#streamRate(direction) !== undefined || this.#counts(direction)
-    )
+    if (this.#limits === undefined) return false
+    const { rate, buckets } = this.#limits
+    const ofStreams = direction === 'up' ? rate?.streamUp : rate?.streamDown
+    return buckets[direction] !== undefined || ofStreams !== undefined || this.#counts(direction)
   }
 
   /** That all streams of the token share. */
   bucket(direction: Direction): TokenBucket | undefined {
-    return this.#buckets[direction]
+    return this.#limits?.buckets[direction]
   }
 
   /** What each stream may have. */
   streamRate(direction: Direction): BucketRate | undefined {
-    const rate = this.#streamRate(direction)
-    return rate === undefined ? undefined : { rate, burst: this.#burst }
+    const limits = this.#limits
+    const rate = direction === 'up' ? limits?.rate?.streamUp : limits?.rate?.streamDown
+    return rate === undefined ? undefined : { rate, burst: limits?.rate?.burst ?? DEFAULT_BURST_BYTES }
   }
 
   /** Sets some of the quota aside for who is about to use it. @returns how much of `bytes` */
   reserve(direction: Direction, bytes: number): number {
+    const { reserved } = this.#ensureLimits()
     const state = this.#counts(direction) ? this.quotaState() : undefined
-    const left = state === undefined ? bytes : state.quota.bytes - state.used - this.#allReserved(state.quota)
+    const all = state?.quota.direction === 'both' ? reserved.up + reserved.down : reserved[direction]
+    const left = state === undefined ? bytes : state.quota.bytes - state.used - all
     const given = Math.max(0, Math.min(bytes, left))
     // a quota may come before they are used
-    this.#reserved[direction] += given
+    reserved[direction] += given
     return given
   }
 
-  /** What was reserved is used, or not wanted any more. */
+  /** What was reserved is not wanted any more. */
   giveBack(direction: Direction, bytes: number): void {
-    this.#reserved[direction] -= bytes
+    this.#ensureLimits().reserved[direction] -= bytes
     if (bytes > 0) this.#retryWaiters()
   }
 
   /** Bytes that go on now. @param reserved of them */
   passed(direction: Direction, bytes: number, reserved: number): void {
-    this.#reserved[direction] -= reserved
+    if (reserved > 0) this.#ensureLimits().reserved[direction] -= reserved
     this.usage.add(direction, bytes, this.#clock.wallTime())
     this.#meters ??= { up: new RateMeter(this.#clock), down: new RateMeter(this.#clock) }
     this.#meters[direction].add(bytes)
-    this.#events?.counted()
+    this.#events?.counted(this.#id)
     if (this.#counts(direction)) this.#review()
   }
 
   /** Bytes have to wait for the rate. */
   delayed(direction: Direction, bytes: number): void {
-    this.#throttled[direction] += bytes
+    this.#ensureLimits().throttled[direction] += bytes
     this.#events?.delayed(direction, bytes)
   }
 
   droppedDatagram(): void {
-    this.#droppedDatagrams += 1
+    this.#ensureLimits().droppedDatagrams += 1
     this.#events?.droppedDatagram()
   }
 
   /** Waits for the quota, until leave(). */
   wait(waiter: QuotaWaiter): void {
-    this.#waiters ??= new Set()
-    this.#waiters.add(waiter)
+    this.#ensureLimits().waiters.add(waiter)
     // who comes when all is used up is told later, as those are who wait by then
     if (this.usedUp) this.#clock.after(0, () => this.refuseWaiters())
   }
 
   leave(waiter: QuotaWaiter): void {
-    this.#waiters?.delete(waiter)
+    this.#limits?.waiters.delete(waiter)
   }
 
   /** Ends those who wait for a quota of which nothing is left. */
   refuseWaiters(): void {
     const why = this.refusal()
     if (why === undefined) return this.#retryWaiters()
-    const waiters = [...(this.#waiters ?? [])]
-    this.#waiters = undefined
-    for (const waiter of waiters) waiter.refuse(why)
+    for (const waiter of this.#takeWaiters()) waiter.refuse(why)
   }
 
   /** @returns `undefined` without a quota */
   quotaState(): QuotaState | undefined {
-    if (this.#quota === undefined) return undefined
-    const { bytes, period, direction = 'both' } = this.#quota
+    const quota = this.#limits?.quota
+    if (quota === undefined) return undefined
+    const { bytes, period, direction = 'both' } = quota
     const time = this.#clock.wallTime()
-    const { up, down } = this.#usage?.of(period, time) ?? { up: 0, down: 0 }
+    const { up, down } = this.#usage?.of(period, time) ?? NOTHING
     const used = direction === 'both' ? up + down : { up, down }[direction]
     const resetsAt = period === 'total' ? undefined : utcPeriods(time)[period === 'day' ? 'dayEnds' : 'monthEnds']
     return { quota: { bytes, period, direction }, used, usedUp: used >= bytes, resetsAt }
@@ -227,50 +241,61 @@ export class TokenTraffic {
     return resetsAt === undefined ? 'quota used up' : `quota used up until ${momentText(resetsAt)}`
   }
 
-  get #burst(): number {
-    return this.#rate?.burst ?? DEFAULT_BURST_BYTES
-  }
-
-  #streamRate(direction: Direction): number | undefined {
-    return direction === 'up' ? this.#rate?.streamUp : this.#rate?.streamDown
+  #ensureLimits(): Limits {
+    this.#limits ??= {
+      ...{ rate: undefined, quota: undefined, buckets: {}, waiters: new Set(), told: 'nothing' },
+      ...{ reserved: { up: 0, down: 0 }, throttled: { up: 0, down: 0 }, droppedDatagrams: 0 },
+    }
+    return this.#limits
   }
 
   #counts(direction: Direction): boolean {
-    const counted = this.#quota?.direction ?? 'both'
-    return this.#quota !== undefined && (counted === 'both' || counted === direction)
+    const quota = this.#limits?.quota
+    if (quota === undefined) return false
+    const { direction: counted = 'both' } = quota
+    return counted === 'both' || counted === direction
   }
 
-  #allReserved({ direction }: WholeQuota): number {
-    const { up, down } = this.#reserved
-    return direction === 'both' ? up + down : this.#reserved[direction]
-  }
-
-  #setBucket(direction: Direction): void {
-    const rate = this.#rate?.[direction]
-    const bucket = this.#buckets[direction]
-    if (rate === undefined) {
-      this.#buckets[direction] = undefined
+  #setBucket({ rate, buckets }: Limits, direction: Direction): void {
+    const bytes = rate?.[direction]
+    const bucket = buckets[direction]
+    const burst = rate?.burst ?? DEFAULT_BURST_BYTES
+    if (bytes === undefined) {
+      delete buckets[direction]
       bucket?.open()
-    } else if (bucket === undefined)
-      this.#buckets[direction] = new TokenBucket(this.#clock, { rate, burst: this.#burst })
-    else bucket.set({ rate, burst: this.#burst })
+    } else if (bucket === undefined) buckets[direction] = new TokenBucket(this.#clock, { rate: bytes, burst })
+    else bucket.set({ rate: bytes, burst })
   }
 
   /** Tells of what has become of the quota, once each time it gets there. */
   #review(): void {
+    const limits = this.#limits
+    if (limits === undefined) return
     const state = this.quotaState()
-    const part = state === undefined ? 0 : state.used / state.quota.bytes
-    const before = this.#told
-    this.#told = state?.usedUp === true ? 'used-up' : part >= QUOTA_WARNING ? 'warning' : 'nothing'
-    if (state !== undefined && this.#told === 'warning' && before === 'nothing') this.#events?.quotaWarning(state)
-    if (state !== undefined && this.#told === 'used-up' && before !== 'used-up') this.#events?.quotaUsedUp(state)
-    if (this.#told !== 'used-up') this.#retryWaiters()
+    const before = limits.told
+    limits.told = levelOf(state)
+    if (state !== undefined && limits.told === 'warning' && before === 'nothing')
+      this.#events?.quotaWarning(this.#id, state)
+    if (state !== undefined && limits.told === 'used-up' && before !== 'used-up')
+      this.#events?.quotaUsedUp(this.#id, state)
+    if (limits.told !== 'used-up') this.#retryWaiters()
   }
 
   #retryWaiters(): void {
-    if (this.#waiters === undefined || this.#waiters.size === 0) return
-    const waiters = [...this.#waiters]
-    this.#waiters = undefined
-    for (const waiter of waiters) waiter.retry()
+    for (const waiter of this.#takeWaiters()) waiter.retry()
   }
+
+  #takeWaiters(): Iterable<QuotaWaiter> {
+    const limits = this.#limits
+    if (limits === undefined || limits.waiters.size === 0) return []
+    const { waiters } = limits
+    limits.waiters = new Set()
+    return waiters
+  }
+}
+
+function levelOf(state: QuotaState | undefined): Limits['told'] {
+  if (state === undefined) return 'nothing'
+  if (state.usedUp) return 'used-up'
+  return state.used >= state.quota.bytes * QUOTA_WARNING ? 'warning' : 'nothing'
 }

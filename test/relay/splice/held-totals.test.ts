@@ -12,6 +12,7 @@ import { EventLog } from '../../../src/relay/observe/event-log.js'
 import { Statistics } from '../../../src/relay/observe/statistics.js'
 import { Streams } from '../../../src/relay/observe/streams.js'
 import { Splice } from '../../../src/relay/splice/splice.js'
+import { Shaping } from '../../../src/relay/traffic/shaping.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 import { agentWorld, uuid } from '../world.js'
 import { accept, connectTcp, data, disconnect, endingsOf, openChannel, windowUpdate } from './channels.js'
@@ -156,7 +157,7 @@ describe('what a splice holds', () => {
     const observe = (traffic: Traffic) =>
       streams.begin({ mode: 'agent', tokenId: 't', target: connect.target }, traffic)
     new Splice({
-      ...{ connector: session, connect, raw, held, observe, tokens: [] },
+      ...{ connector: session, connect, raw, held, observe, shaping: new Shaping(clock, []) },
       ...{ choose: async () => client, beside: () => second },
     })
     await settle()

@@ -57,7 +57,7 @@ function setUp({ socksNowait = false } = {}) {
   const lifecycle = new TokenLifecycle(tokens, {
     ...{ clock, log, ports, alarms, events, socksNowait },
     policies: new TokenPolicies({ clock, streams, refusals }),
-    usage: new UsageKeeper({
+    usage: new UsageKeeper(tokens, {
       ...{ clock, log, alarms, events, statistics: new Statistics() },
       store: new ScriptedStore(),
       usedUp: () => {},

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import { nodeCrypto } from '../../../src/node/system/crypto.js'
@@ -66,21 +67,24 @@ describe.each(MODES)('rate of a token in %s mode', (mode) => {
     }
   })
 
-  it('holds for streams of 100 KiB one after another', async () => {
-    const scene = await begin({ down: MBIT })
+  it.each(['down', 'up'] as const)('holds for streams of 100 KiB one after another, %s', async (direction) => {
+    const scene = await begin({ [direction]: MBIT })
     let received = 0
     const bySecond: number[] = []
-    let current: TestPeer | undefined
+    let current: { near: TestPeer; far: TestPeer } | undefined
+    const reader = (): TestPeer | undefined => (direction === 'up' ? current?.far : current?.near)
     for (let step = 0; step < 31 * 20; step += 1) {
-      if (current === undefined || current.receivedBytes >= 100 * KIB) {
-        received += current?.receivedBytes ?? 0
-        current?.stream.close()
-        const { near, far } = await stream(scene)
-        far.write(new Uint8Array(100 * KIB))
-        current = near
+      if (current === undefined || (reader()?.receivedBytes ?? 0) >= 100 * KIB) {
+        received += reader()?.receivedBytes ?? 0
+        current?.near.stream.close()
+        current?.far.stream.close()
+        current = await stream(scene)
+        const writer = direction === 'up' ? current.near : current.far
+        writer.write(new Uint8Array(100 * KIB))
+        writer.stream.end()
       }
       await scene.clock.advanceAsync(50)
-      if (step % 20 === 19) bySecond.push(received + current.receivedBytes)
+      if (step % 20 === 19) bySecond.push(received + (reader()?.receivedBytes ?? 0))
     }
     for (let second = 0; second + 10 < bySecond.length; second += 1) {
       const gained = (bySecond[second + 10] ?? 0) - (bySecond[second] ?? 0)
@@ -202,12 +206,31 @@ describe('rate of a token', () => {
     await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
     await provider.send(accept(id))
     provider.clear()
-    const odd = concat(encodeDataHead(id, 5_000, 0x01), nodeCrypto.randomBytes(5_000))
+    const odd = concat(encodeDataHead(id, 5_000, 0x55), nodeCrypto.randomBytes(5_000))
     await connector.send(odd, odd)
     await world.clock.advanceAsync(450)
     expect(provider.of(MessageType.Data)).toHaveLength(1)
     await world.clock.advanceAsync(100)
     expect(provider.raw.map((raw) => raw.byteLength)).toEqual([odd.byteLength, odd.byteLength])
+  })
+
+  it('counts what is compressed as what it was before', async () => {
+    const world = new World()
+    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: { rate: { up: 10_000, burst: 1_000 } } })
+    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
+    const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
+    await provider.send(accept(id))
+    provider.clear()
+    const member = new Uint8Array(gzipSync(new Uint8Array(20_000)))
+    const compressed = concat(encodeDataHead(id, member.byteLength, 0x01), member)
+    await connector.send(compressed, compressed)
+    await world.clock.advanceAsync(1_800)
+    expect(provider.of(MessageType.Data)).toHaveLength(1)
+    await world.clock.advanceAsync(300)
+    expect(provider.of(MessageType.Data)).toHaveLength(2)
+    expect(world.relay.tokenUsage(world.relay.tokenId('tenant') ?? '')?.total.up).toBe(40_000)
   })
 
   it('divides the data of a peer without stream control', async () => {

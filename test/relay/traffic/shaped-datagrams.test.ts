@@ -4,15 +4,16 @@ import {
   MAX_WAITING_DATAGRAMS,
   ShapedDatagrams,
 } from '../../../src/relay/traffic/shaped-datagrams.js'
+import { Shaping } from '../../../src/relay/traffic/shaping.js'
 import { TokenTraffic, type TrafficLimits } from '../../../src/relay/traffic/token-traffic.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
 function open(limits: TrafficLimits) {
   const clock = new ManualClock()
-  const token = new TokenTraffic(clock)
+  const token = new TokenTraffic(clock, 'id')
   token.limit(limits)
   const passed: number[] = []
-  const datagrams = new ShapedDatagrams<number>({ clock, tokens: [token], direction: 'up' }, (one) => passed.push(one))
+  const datagrams = new ShapedDatagrams<number>(new Shaping(clock, [token]), 'up', (one) => passed.push(one))
   return { clock, token, passed, datagrams }
 }
 

@@ -3,6 +3,7 @@ import { LinkSocksError } from '../../../src/errors.js'
 import { nodeClock } from '../../../src/node/system/clock.js'
 import type { PolicyQuota, PolicyRate } from '../../../src/policy-fields.js'
 import { ShapedStream } from '../../../src/relay/traffic/shaped-stream.js'
+import { Shaping } from '../../../src/relay/traffic/shaping.js'
 import { TokenTraffic } from '../../../src/relay/traffic/token-traffic.js'
 import { byteStreamContract } from '../../contract/byte-stream.js'
 import { pattern } from '../../contract/pattern.js'
@@ -14,34 +15,34 @@ import { type MemoryStreamOptions, memoryStreamPair, TestPeer } from '../../supp
 const MIB = 1024 * 1024
 
 function tokenWith(limits: { rate?: PolicyRate; quota?: PolicyQuota }, clock = nodeClock): TokenTraffic {
-  const token = new TokenTraffic(clock)
+  const token = new TokenTraffic(clock, 'id')
   token.limit(limits)
   return token
 }
 
 byteStreamContract('ShapedStream without limits', async () => {
   const [a, b] = memoryStreamPair()
-  return { a: new ShapedStream(a, { clock: nodeClock, tokens: [tokenWith({})] }), b, settle }
+  return { a: new ShapedStream(a, new Shaping(nodeClock, [tokenWith({})])), b, settle }
 })
 
 byteStreamContract('ShapedStream with a quota that lasts', async () => {
   const [a, b] = memoryStreamPair({ chunkSize: 1_500, readAheadBytes: 4_000 })
   const token = tokenWith({ quota: { bytes: 1_000 * MIB, period: 'day' } })
-  return { a: new ShapedStream(a, { clock: nodeClock, tokens: [token] }), b, settle }
+  return { a: new ShapedStream(a, new Shaping(nodeClock, [token])), b, settle }
 })
 
 byteStreamContract('ShapedStream over TCP with rates', async () => {
   const { a, b, ...rest } = await tcpStreamPair()
   const reverse = tokenWith({ rate: { up: 200 * MIB, down: 150 * MIB, burst: 1_000 } })
   const connector = tokenWith({ rate: { streamUp: 90 * MIB, streamDown: 100 * MIB, burst: 5_000 } })
-  return { ...rest, a: new ShapedStream(a, { clock: nodeClock, tokens: [connector, reverse] }), b }
+  return { ...rest, a: new ShapedStream(a, new Shaping(nodeClock, [connector, reverse])), b }
 })
 
 function open(limits: { rate?: PolicyRate; quota?: PolicyQuota }, options: MemoryStreamOptions = {}) {
   const clock = new ManualClock()
   const token = tokenWith(limits, clock)
   const [inner, far] = memoryStreamPair(options)
-  const stream = new ShapedStream(inner, { clock, tokens: [token] })
+  const stream = new ShapedStream(inner, new Shaping(clock, [token]))
   return { clock, token, inner, far, stream }
 }
 
@@ -150,7 +151,7 @@ describe('ShapedStream', () => {
     const clock = new ManualClock()
     const tokens = [tokenWith({}, clock), tokenWith({ rate: { up: 1_000_000 } }, clock)]
     const [inner, far] = memoryStreamPair({ chunkSize: 7 })
-    const stream = new ShapedStream(inner, { clock, tokens })
+    const stream = new ShapedStream(inner, new Shaping(clock, tokens))
     new TestPeer(stream)
     new TestPeer(far)
     stream.write(new Uint8Array(1_234))

@@ -13,9 +13,9 @@ function open(limits: TrafficLimits, clock = new ManualClock()) {
   const told: [what: string, used: number][] = []
   const note =
     (what: string) =>
-    ({ used }: QuotaState): void =>
+    (_: string, { used }: QuotaState): void =>
       void told.push([what, used])
-  const token = new TokenTraffic(clock)
+  const token = new TokenTraffic(clock, 'id')
   token.tell({
     ...{ counted: () => {}, delayed: () => {}, droppedDatagram: () => {} },
     ...{ quotaWarning: note('warning'), quotaUsedUp: note('used up') },
@@ -24,7 +24,7 @@ function open(limits: TrafficLimits, clock = new ManualClock()) {
   const refused: string[] = []
   let ready = 0
   const flow = (direction: Direction = 'up', tokens: readonly TokenTraffic[] = [token]): Flow =>
-    new Flow({ clock, direction, tokens, ready: () => (ready += 1), refused: (why) => refused.push(why) })
+    new Flow({ clock, direction, tokens, events: { ready: () => (ready += 1), refused: (why) => refused.push(why) } })
   return { clock, token, told, refused, flow, ready: () => ready }
 }
 
@@ -117,7 +117,7 @@ describe('quota of a token', () => {
     pass(promised, 10)
     // ten more are asked of the rate
     promised.available(10)
-    const other = new TokenTraffic(new ManualClock())
+    const other = new TokenTraffic(new ManualClock(), 'other')
     expect(other.limits('up')).toBe(false)
     token.limit({ quota: { bytes: 20, period: 'total' } })
     const second = flow()
@@ -224,7 +224,7 @@ class Run {
   }
 
   #begin(): TokenTraffic {
-    const token = new TokenTraffic(this.#clock)
+    const token = new TokenTraffic(this.#clock, 'id')
     if (this.#written !== undefined) token.restore(this.#written)
     token.limit({ quota: this.#quota, rate: this.#rate === undefined ? undefined : { up: this.#rate, burst: 500 } })
     return token
@@ -233,7 +233,7 @@ class Run {
   #flow(at: number): Flow {
     const tokens = [this.#token]
     this.#flows[at] ??= new Flow({
-      ...{ clock: this.#clock, tokens, ready: () => {}, refused: () => {} },
+      ...{ clock: this.#clock, tokens, events: { ready: () => {}, refused: () => {} } },
       direction: at % 2 === 0 ? 'up' : 'down',
     })
     return this.#flows[at]
