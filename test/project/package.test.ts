@@ -47,7 +47,8 @@ interface Packed {
 
 /** Everything `npm install linksocks` brings, the package itself and what is for one platform not counted. */
 const MAX_PRODUCTION_PACKAGES = 45
-const MAX_PACKAGE_BYTES = 7 * 1024 * 1024
+/** Unpacked; a third of it are sources in the maps of the library. */
+const MAX_PACKAGE_BYTES = 7.5 * 1024 * 1024
 const LICENCES = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'Apache-2.0', 'BlueOak-1.0.0']
 const DOCUMENTS = ['CHANGELOG.md', 'LICENSE', 'README.md', 'README.zh-CN.md', 'SECURITY.md']
 
@@ -146,6 +147,7 @@ describe('package', () => {
       )
       expect(named.sort()).toEqual([
         'THIRD-PARTY-LICENCES.md',
+        'assets/editor-HASH.js',
         'assets/icon-HASH.svg',
         'assets/index-HASH.css',
         'assets/index-HASH.js',
