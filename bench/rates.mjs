@@ -12,10 +12,13 @@ import { freePort } from './lib/processes.mjs'
 /** Bytes a second: 1 Mbit/s. */
 const ASKED = 125_000
 const BURST = 65_536
-/** Behind the burst. */
-const BEGIN_MS = 3_000
+/** Behind the burst, when all streams are there. */
+const BEGIN_MS = 6_000
 const WINDOW_MS = 10_000
 const WINDOWS = 2
+/** Measurements of what others have, with a limited token and without one in turn. */
+const TURNS = 3
+const OTHERS_MS = 3_000
 const SMALL_STREAM = 100 * 1_024
 /** Deployed programs compress what can be. */
 const CHUNK = randomBytes(64 * 1_024)
@@ -82,7 +85,13 @@ async function read(socket, length) {
     const bytes = socket.read(length)
     if (bytes !== null) return /** @type {Buffer} */ (bytes)
     if (socket.destroyed) throw new Error('closed')
-    await Promise.race([once(socket, 'readable'), once(socket, 'close')])
+    await new Promise((resolve) => {
+      const go = () => {
+        socket.off('readable', go).off('close', go)
+        resolve(undefined)
+      }
+      socket.on('readable', go).on('close', go)
+    })
   }
 }
 
@@ -251,7 +260,7 @@ async function measureRates() {
   }
 }
 
-/** Echoes of 64 bytes on one connection. @param {number} socksPort @param {number} count */
+/** Echoes of 64 bytes on one connection, ascending. @param {number} socksPort @param {number} count */
 async function echoes(socksPort, count) {
   const socket = await socks(socksPort, origin.port)
   const times = /** @type {number[]} */ ([])
@@ -263,48 +272,56 @@ async function echoes(socksPort, count) {
     socket.write(Buffer.alloc(64, 'x'))
     await read(socket, 64)
     times.push(performance.now() - began)
-    await sleep(20)
+    await sleep(10)
   }
   socket.destroy()
-  times.sort((a, b) => a - b)
-  const at = (/** @type {number} */ part) => `${(times[Math.floor(part * times.length)] ?? 0).toFixed(1)} ms`
-  return { p50: at(0.5), p99: at(0.99) }
+  return times.sort((a, b) => a - b)
 }
 
-/** What another token of the same provider has while one is limited. */
+const median = (/** @type {readonly number[]} */ values) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
+
+/** What another token of the same provider has while one is held to its rate with a download that wants more, and without it. */
 async function measureOthers() {
   const providers = [
     { name: 'stream control', provide: provider },
     ...(hasDeployed ? [{ name: 'deployed provider', provide: oldProvider }] : []),
   ]
-  console.log(
-    '\nanother token of the same provider, while one is held to the rate above with a download that wants more\n',
-  )
-  console.log('| provider | limited | its download, MB/s | echo p50 | p99 |\n|---|---|---|---|---|')
+  console.log(`\nanother token of the same provider, beside one that is held to this rate; medians of ${TURNS}\n`)
+  console.log('| provider | beside it | download, MB/s | echo p50 | p99 |\n|---|---|---|---|---|')
   for (const { name, provide } of providers) {
     const { token } = await server.addToken({ type: 'reverse' })
     const add = async (/** @type {object} */ more) =>
       (await server.addToken({ type: 'connector', reverseToken: token, ...more })).token
     const [slow, free] = [await add({ policy: policyOf('down') }), await add({})]
     await provide(token)
-    const [slowWay, freeWay] = [await connector(slow), await connector(free)]
-    for (const limited of [false, true]) {
-      const held = limited
-        ? move({ ...slowWay, close: () => {} }, origin, { direction: 'down', streams: 1, name: 'limited-' })
-        : undefined
-      await sleep(limited ? 5_000 : 500)
-      const echo = await echoes(freeWay.port, 100)
-      const bulk = move({ ...freeWay, close: () => {} }, origin, { direction: 'down', streams: 1, name: 'others--' })
-      await sleep(500)
-      const before = bulk.moved()
-      await sleep(5_000)
-      const rate = (bulk.moved() - before) / 5 / 1e6
-      bulk.end()
-      held?.end()
-      console.log(`| ${name} | ${limited ? 'yes' : 'no'} | ${rate.toFixed(1)} | ${echo.p50} | ${echo.p99} |`)
-      await sleep(500)
+    const ways = { slow: await connector(slow), free: await connector(free) }
+    const seen = [await othersHave(ways, false), await othersHave(ways, true)].map(() => /** @type {Have[]} */ ([]))
+    for (let turn = 0; turn < 2 * TURNS; turn += 1) seen[turn % 2]?.push(await othersHave(ways, turn % 2 === 1))
+    for (const [index, all] of seen.entries()) {
+      const rate = median(all.map((one) => one.rate)).toFixed(0)
+      const [p50, p99] = [median(all.map((one) => one.p50)).toFixed(1), median(all.map((one) => one.p99)).toFixed(1)]
+      console.log(`| ${name} | ${index === 1 ? 'a limited download' : 'nothing'} | ${rate} | ${p50} ms | ${p99} ms |`)
     }
   }
+}
+
+/** @typedef {{ rate: number, p50: number, p99: number }} Have */
+
+/** @param {{ slow: { port: number }, free: { port: number } }} ways @param {boolean} limited @returns {Promise<Have>} */
+async function othersHave({ slow, free }, limited) {
+  const wanted = { direction: /** @type {const} */ ('down'), streams: 1 }
+  const held = limited ? move({ ...slow, close: () => {} }, origin, { ...wanted, name: 'limited-' }) : undefined
+  await sleep(2_000)
+  const times = await echoes(free.port, 100)
+  const bulk = move({ ...free, close: () => {} }, origin, { ...wanted, name: 'others--' })
+  await sleep(500)
+  const before = bulk.moved()
+  await sleep(OTHERS_MS)
+  const rate = (bulk.moved() - before) / OTHERS_MS / 1_000
+  bulk.end()
+  held?.end()
+  await sleep(500)
+  return { rate, p50: times[times.length >> 1] ?? 0, p99: times[Math.floor(0.99 * times.length)] ?? 0 }
 }
 
 try {
