@@ -110,12 +110,15 @@ const UNIT_BYTES: ReadonlyMap<string, number> = new Map(
 )
 
 /**
- * Bytes of `65536`, `10M`, `1.5G` (K is 1,000) or `64KiB` (1,024); units in any case.
+ * Bytes of `65536`, `10M`, `1.5GB` (K is 1,000), `64Ki` or `64KiB` (1,024); units in any case.
  * @param more what else its flag takes, for the message
  */
 export function parseSize(text: string, min: number, max: number, more = ''): number {
-  const [, count, fraction = '', unit = ''] = /^(\d{1,16})(\.\d{1,3})?([KMGT](?:iB)?)?$/i.exec(text) ?? []
-  const bytes = (unit === '' && fraction === '' ? 1 : UNIT_BYTES.get(unit.toLowerCase())) ?? Number.NaN
+  // a small b could be meant as bits, but not behind an i
+  const [, count, fraction = '', unit = ''] =
+    /^(\d{1,16})(\.\d{1,3})?(?:([KMGTkmgt][iI]?)(?:B|(?<=i)b)?)?$/.exec(text) ?? []
+  const bytes =
+    (unit === '' && fraction === '' ? 1 : UNIT_BYTES.get(unit.toLowerCase().replace('i', 'ib'))) ?? Number.NaN
   const total = Number(count) * bytes + Math.round(Number(`0${fraction}`) * bytes)
   if (total >= min && total <= max) return total
   throw invalid(`a size from ${sizeText(min)} to ${sizeText(max)} such as 500K, 1.5M, 10G or 64MiB${more}`, text)

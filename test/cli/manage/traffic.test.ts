@@ -68,7 +68,7 @@ describe('linksocks token add with rates and a quota', () => {
     [['--quota', '50G/month/'], `--quota: ${FORM}`],
     [['--quota', '50G/month/left'], `--quota: ${FORM}`],
     [['--quota', '50G/month/up/down'], `--quota: ${FORM}`],
-    [['--quota', '50GB/month'], `--quota: must be a size from 1 to 9007199254740991 ${SIZE}, not '50GB'`],
+    [['--quota', '50Gb/month'], `--quota: must be a size from 1 to 9007199254740991 ${SIZE}, not '50Gb'`],
     [['--quota', '0/month'], '--quota: must be a size from 1 to'],
     [['--quota', '9007199254740992/day'], '--quota: must be a size from 1 to'],
   ])('%j is a usage error', async (argv, line) => {

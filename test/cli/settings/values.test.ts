@@ -62,6 +62,8 @@ const accepted: readonly (readonly [string, (text: string) => unknown, string, u
   ['parseSize', size, '64KiB', 65_536],
   ['parseSize', size, '1.5kib', 1_536],
   ['parseSize', size, '2MiB', 2_097_152],
+  ['parseSize', size, '64Ki', 65_536],
+  ['parseSize', size, '24MB', 24_000_000],
   ['parseSize', size, '1GiB', 1_073_741_824],
   ['parseSize', size, '1TiB', 1_099_511_627_776],
   ['parseSize', size, '9007.199T', 9_007_199_000_000_000],
@@ -129,7 +131,7 @@ const refused: readonly (readonly [string, (text: string) => unknown, string])[]
     '1.5',
     'M',
     '10 M',
-    '10MB',
+    '10Mbit',
     '10Mb',
     '10P',
     '1e6',
@@ -187,8 +189,8 @@ describe('values', () => {
   })
 
   it('says which sizes there are', () => {
-    expect(refusal(rate, '10MB').message).toBe(
-      "must be a size from 1 to 1T such as 500K, 1.5M, 10G or 64MiB, not '10MB'",
+    expect(refusal(rate, '10Mb').message).toBe(
+      "must be a size from 1 to 1T such as 500K, 1.5M, 10G or 64MiB, not '10Mb'",
     )
   })
 
