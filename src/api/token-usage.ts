@@ -73,7 +73,7 @@ export function resetUsageRoute(context: RouteContext): Route {
     segment: publicId,
     query: noQuery,
     answer: { status: 200, schema: usageSchema },
-    failures: [404],
+    failures: [404, 507, 503],
     handle: (exchange) => resetUsage(context, exchange),
   }
 }

@@ -27,9 +27,9 @@ import { type ChannelKey, channelKey, UUID_BYTES } from './uuid.js'
 
 const LOG_LEVELS: readonly unknown[] = ['trace', 'debug', 'info', 'warn', 'error']
 const SUPPORTED_MAJOR = PROTOCOL_VERSION >> 4
-/** Where a Data message says how its payload is compressed; the length follows. */
 /** At the end of a gzip member. */
 const ISIZE_BYTES = 4
+/** Where a Data message says how its payload is compressed; the length follows. */
 const COMPRESSION_AT = MESSAGE_HEADER_BYTES + 1 + UUID_BYTES
 
 /**

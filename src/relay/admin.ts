@@ -47,7 +47,7 @@ export interface RelayAdmin extends TokenAdmin {
   dryRun(id: string, question: DryRun): DryRunResult
   /** What went through a token. */
   tokenUsage(id: string): TokenUsageInfo | undefined
-  /** Begins to count anew. @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND */
+  /** Begins to count anew, once that is stored. @throws {LinkSocksError} ERR_TOKEN_NOT_FOUND, ERR_NOT_STORED */
   resetUsage(id: string): Promise<TokenUsageInfo>
   /** The rules of the server as a whole. */
   readonly access: ServerAccessRules

@@ -84,9 +84,10 @@ export class Relay implements RelayAdmin {
     const ports = new SocksPorts(this.#tokens, { ...options, alarms, streams, gate })
     const policies = new TokenPolicies({ clock, streams, refusals: this.#refusals })
     const usedUp = (token: Token): void => policies.usedUp(token)
+    const forgotten = (id: string): void => this.#refusals.forget(id)
     const usage = new UsageKeeper(this.#tokens, {
       ...{ clock, log, store: options.store, alarms, events, statistics },
-      usedUp,
+      ...{ usedUp, forgotten },
     })
     const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events, policies, usage })
     this.#streams = streams
@@ -165,8 +166,7 @@ export class Relay implements RelayAdmin {
   async resetUsage(id: string): Promise<TokenUsageInfo> {
     const token = this.#tokens.byId(id)
     if (token === undefined) throw new LinkSocksError('ERR_TOKEN_NOT_FOUND', 'token not found')
-    token.use.traffic.reset()
-    await this.#usage.flush()
+    await this.#usage.reset(token)
     return usageOf(token, this.#refusals.countsOf(id), this.#options.clock.wallTime())
   }
 

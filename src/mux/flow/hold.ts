@@ -12,6 +12,7 @@ export class Hold {
   readonly #clock: Clock
   readonly #stalled: () => void
   readonly #readerMs: () => number
+  readonly #heldBack: () => boolean
   /** Above this the transport is read in steps. */
   limitBytes = BASE_CHANNEL_BUFFER_BYTES
   #bytes = 0
@@ -24,6 +25,8 @@ export class Hold {
 
   /**
    * @param stalled called once when nothing was released for {@link BASE_STALL_TIMEOUT_MS} while over a limit and the reader was there
+   * @param heldBack whether a rate keeps from the reader what it would take: then nothing that moves keeps the channel over its own limit.
+   *   @default never
    * @param readerMs milliseconds for which the reader has been there, 0 while it is away and may come back. @default it always is
    */
   constructor(
@@ -31,7 +34,9 @@ export class Hold {
     clock: Clock,
     stalled: () => void,
     readerMs: () => number = () => Number.POSITIVE_INFINITY,
+    heldBack: () => boolean = () => false,
   ) {
+    this.#heldBack = heldBack
     this.#gate = gate
     this.#clock = clock
     this.#stalled = stalled
@@ -100,7 +105,8 @@ export class Hold {
   /** Counts the 30 s from the last movement, from when it began to matter to others, or from when the reader was back. */
   #look(): void {
     const over = this.#crowdedSince ?? this.#gate.fullSince ?? this.#clock.now()
-    const still = Math.min(this.#clock.now() - Math.max(over, this.#movedAt), this.#readerMs())
+    const moved = this.#heldBack() ? over : Math.max(over, this.#movedAt)
+    const still = Math.min(this.#clock.now() - moved, this.#readerMs())
     const left = BASE_STALL_TIMEOUT_MS - still
     this.#watch = left > 0 ? this.#clock.after(left, () => this.#look()) : undefined
     if (left <= 0) this.#stalled()

@@ -53,9 +53,9 @@ export interface Refusals {
   refused(refusal: PolicyRefusal): void
 }
 
-/** @param id of the token */
-export function newUse(clock: Clock, id: string): TokenUse {
-  return { streams: 0, waiting: 0, connects: undefined, traffic: new TokenTraffic(clock, id) }
+/** @param id of the token @param createdAt in Unix milliseconds */
+export function newUse(clock: Clock, id: string, createdAt: number): TokenUse {
+  return { streams: 0, waiting: 0, connects: undefined, traffic: new TokenTraffic(clock, id, createdAt) }
 }
 
 /** Whose rates and quotas hold, and whose use is counted. */

@@ -35,6 +35,8 @@ export interface SpliceEndEvents {
   stalled(): void
   /** Milliseconds for which the other end has been there; 0 while it is away. */
   otherMs(): number
+  /** A rate or a quota holds back what the other end is to get. */
+  otherHeldBack(): boolean
   /** This end's session is gone, or (`closing`) about to be closed from here. */
   lost(error: LinkSocksError, closing: boolean): void
 }
@@ -60,6 +62,7 @@ const UNHEARD: SpliceEndEvents = {
   refused: () => {},
   stalled: () => {},
   otherMs: () => Number.POSITIVE_INFINITY,
+  otherHeldBack: () => false,
   lost: () => {},
 }
 
@@ -74,9 +77,13 @@ export class SpliceEnd implements ChannelEntry, Source {
   readonly #urgent = new SpliceQueue()
   readonly #lane: Lane
   readonly #totals: HeldTotals
+  /** Whom the totals count for: the session, or the token that limits what this end sends. */
+  readonly #account: object
   readonly #traffic: EndTraffic
   /** Made when it is limited. */
   #flow: Flow | undefined
+  #isRefused = false
+  readonly #datagrams: boolean
   /** Of the first message that waits: payload that has gone on in messages of its own. */
   #partBytes = 0
   /** What this end sent and the other end's session has not taken yet. */
@@ -95,19 +102,23 @@ export class SpliceEnd implements ChannelEntry, Source {
   constructor(session: Session, totals: HeldTotals, { id, key, datagrams }: SpliceChannel, traffic: EndTraffic) {
     this.session = session
     this.#channelId = id
+    this.#datagrams = datagrams
+    // what waits for the rate of a token is no burden of others on the session
+    this.#account = traffic.shaping.rateOf(traffic.direction === 'up' ? 'down' : 'up') ?? session
     this.#traffic = traffic
     this.#totals = totals
     this.#key = key
     // a long queue for a slow rate would only be late
-    const most = (): number => (this.#isLimited ? MAX_WAITING_DATAGRAMS : Number.POSITIVE_INFINITY)
+    const most = (): number => (this.#hasRate ? MAX_WAITING_DATAGRAMS : Number.POSITIVE_INFINITY)
     this.#queue = datagrams ? new SpliceQueue(MAX_WAITING_DATAGRAM_BYTES, most) : new SpliceQueue()
     this.#lane = session.lane(this)
-    this.#withheld = new WithheldCredit(totals, session, (more) => this.#granted(more))
+    this.#withheld = new WithheldCredit(totals, this.#account, (more) => this.#granted(more))
     this.#hold = new Hold(
       session.gate,
       session.clock,
       () => this.#events.stalled(),
       () => this.#events.otherMs(),
+      () => this.#events.otherHeldBack(),
     )
     // datagrams are dropped, no reading stops for them
     if (datagrams) this.#hold.limitBytes = Number.POSITIVE_INFINITY
@@ -133,6 +144,11 @@ export class SpliceEnd implements ChannelEntry, Source {
     return this.session.clock.runningMs
   }
 
+  /** A rate or a quota holds back what this end is to get. */
+  get heldBack(): boolean {
+    return this.#flow?.waits === true && !this.drained
+  }
+
   /** A queued message has gone out to this end. */
   get reached(): boolean {
     return this.#reached
@@ -146,7 +162,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   /** So much of what this end's session brought waits that datagrams have to go. */
   get crowded(): boolean {
     const { gate } = this.session
-    return gate.bufferedBytes > BASE_LINK_BUFFER_BYTES / 2 || this.#totals.exceeds(this.session, this.#heldBytes)
+    return gate.bufferedBytes > BASE_LINK_BUFFER_BYTES / 2 || this.#totals.exceeds(this.#account, this.#heldBytes)
   }
 
   /** Queues a message towards this end, behind or (`urgent`) ahead of data. */
@@ -156,7 +172,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     const before = queue.dropped
     const dropped = queue.push(raw)
     if (dropped > 0) this.#events.passed(dropped)
-    if (dropped > 0 && this.#isLimited) this.#countDropped(queue.dropped - before)
+    if (dropped > 0 && this.#hasRate) this.#countDropped(queue.dropped - before)
     this.#lane.ready()
   }
 
@@ -199,7 +215,7 @@ export class SpliceEnd implements ChannelEntry, Source {
     const bytes = costOf(raw)
     this.#count(bytes)
     this.#hold?.add(bytes)
-    this.#totals.check(this.session, this.#heldBytes, this.#hold?.moves)
+    this.#totals.check(this.#account, this.#heldBytes, this.#hold?.moves)
   }
 
   release(bytes: number): void {
@@ -241,6 +257,7 @@ export class SpliceEnd implements ChannelEntry, Source {
   nextBytes(): number {
     if (this.#gone) return 0
     if (this.#urgent.nextBytes > 0) return this.#urgent.nextBytes
+    if (this.#datagrams) this.#dropUnfit()
     const raw = this.#queue.first
     if (raw === undefined) return 0
     const payload = chargedBytes(raw)
@@ -256,10 +273,11 @@ export class SpliceEnd implements ChannelEntry, Source {
     const raw = this.#queue.first as Uint8Array
     const payload = chargedBytes(raw)
     const bytes = payload === 0 ? 0 : this.#passable(raw, payload)
+    const isWhole = bytes === payload && this.#partBytes === 0
+    const outgoing = isWhole ? this.#whole(this.#queue.shift()) : this.#part(raw, payload, bytes)
+    // what counting it sets off must find it gone
     if (bytes > 0) this.#pay(bytes)
-    return bytes === payload && this.#partBytes === 0
-      ? this.#whole(this.#queue.shift())
-      : this.#part(raw, payload, bytes)
+    return outgoing
   }
 
   /** How much of the payload that has not gone on may do so now. */
@@ -269,7 +287,9 @@ export class SpliceEnd implements ChannelEntry, Source {
     this.#flow ??= this.#makeFlow()
     // what is not plain means nothing in parts, and a datagram is one
     if (this.#partBytes > 0 || plainData(raw) !== undefined) return this.#flow.available(left)
-    return this.#flow.admits(left) ? left : 0
+    if (!this.#flow.fits(left)) this.#refuseSoon()
+    else if (this.#flow.admits(left)) return left
+    return 0
   }
 
   #whole(head: Uint8Array): Outgoing {
@@ -303,6 +323,28 @@ export class SpliceEnd implements ChannelEntry, Source {
     return shaping.limits(direction)
   }
 
+  /** Whether a rate limits what this end gets, and not a quota alone. */
+  get #hasRate(): boolean {
+    const { shaping, direction } = this.#traffic
+    return shaping.rateOf(direction) !== undefined
+  }
+
+  /** Datagrams of which a quota has less left than they have bytes. */
+  #dropUnfit(): void {
+    for (let raw = this.#queue.first; raw !== undefined; raw = this.#queue.first) {
+      if (this.#flow === undefined || this.#flow.fits(chargedBytes(raw))) return
+      this.#events.passed(costOf(this.#queue.shift()))
+      this.#countDropped(1)
+    }
+  }
+
+  /** A message that can't be divided needs more than a quota has left. */
+  #refuseSoon(): void {
+    if (this.#isRefused) return
+    this.#isRefused = true
+    this.session.clock.after(0, () => this.#events.refused('less of the quota is left than the next message needs'))
+  }
+
   #makeFlow(): Flow {
     const { shaping, direction } = this.#traffic
     return shaping.flow(direction, {
@@ -319,8 +361,8 @@ export class SpliceEnd implements ChannelEntry, Source {
   }
 
   #countDropped(datagrams: number): void {
-    for (let count = 0; count < datagrams; count += 1)
-      for (const token of this.#traffic.shaping.tokens) token.droppedDatagram()
+    const { shaping, direction } = this.#traffic
+    for (let count = 0; count < datagrams; count += 1) shaping.droppedDatagram(direction)
   }
 
   message(raw: Uint8Array, type: number): void {
@@ -343,6 +385,6 @@ export class SpliceEnd implements ChannelEntry, Source {
 
   #count(bytes: number): void {
     this.#heldBytes += bytes
-    this.#totals.count(this.session, bytes)
+    this.#totals.count(this.#account, bytes)
   }
 }

@@ -103,6 +103,10 @@ class Asked implements SpliceEndEvents {
   stalled(): void {}
   refused(): void {}
 
+  otherHeldBack(): boolean {
+    return false
+  }
+
   otherMs(): number {
     return this.#connector.thereMs
   }

@@ -76,7 +76,8 @@ export class Splice {
       drained: () => this.#drained,
       over: () => this.#finish(),
       stalled: () => this.#stalled(),
-      thereMs: () => Math.min(this.#connector.thereMs, thereMsOf(this.#provider)),
+      // what a rate holds back moves in time
+      thereMs: () => (this.#isHeldBack ? 0 : Math.min(this.#connector.thereMs, thereMsOf(this.#provider))),
     })
     const { channelId } = options.connect
     const channel = { id: channelId, key: channelKey(channelId), datagrams: this.#datagrams }
@@ -123,6 +124,7 @@ export class Splice {
       refused: (why) => this.#abort(new LinkSocksError('ERR_DIAL_NOT_ALLOWED', why)),
       stalled: () => this.#stalled(),
       otherMs: () => thereMsOf(other()),
+      otherHeldBack: () => other()?.heldBack === true,
       lost: (error, closing) => this.#onLost(end, other(), error, closing),
     }
   }
@@ -292,8 +294,15 @@ export class Splice {
     this.#finish(end === this.#connector && !this.#answered ? abortOf(true) : error)
   }
 
+  get #isHeldBack(): boolean {
+    return this.#connector.heldBack || this.#provider?.heldBack === true
+  }
+
   #stalled(): void {
-    this.#abort(new LinkSocksError('ERR_CHANNEL_RESET', 'the reader accepted nothing for too long'))
+    const why = this.#isHeldBack
+      ? 'a peer without stream control sends more than the rate of the token lets through'
+      : 'the reader accepted nothing for too long'
+    this.#abort(new LinkSocksError('ERR_CHANNEL_RESET', why))
   }
 
   #abort(reason: LinkSocksError): void {

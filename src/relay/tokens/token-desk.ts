@@ -260,7 +260,7 @@ export class TokenDesk {
       traits,
       clients: new Set(),
       suspended: new Set(),
-      use: newUse(this.#options.clock, id),
+      use: newUse(this.#options.clock, id, createdAt),
     }
     if (type === 'forward') return { ...base, type }
     if (type === 'connector') {

@@ -80,12 +80,13 @@ export function newToken(
   { label, enabled = true, expiresAt, access, policy }: Partial<TokenTraits> = {},
 ): TokenBase {
   const id = newId(crypto)
+  const createdAt = clock.wallTime()
   return {
-    ...{ id, number: 0, token, source, createdAt: clock.wallTime() },
+    ...{ id, number: 0, token, source, createdAt },
     traits: { label, enabled, expiresAt, access, policy },
     clients: new Set(),
     suspended: new Set(),
-    use: newUse(clock, id),
+    use: newUse(clock, id, createdAt),
   }
 }
 

@@ -5,6 +5,7 @@ import type { Alarms } from '../observe/alarms.js'
 import type { EventLog, QuotaEvent } from '../observe/event-log.js'
 import type { Statistics } from '../observe/statistics.js'
 import type { QuotaState, TrafficEvents } from '../traffic/token-traffic.js'
+import { Usage } from '../traffic/usage.js'
 import type { Token, TokenTable } from './tokens.js'
 
 /** What a token with a quota used is written so long after it was counted. */
@@ -24,12 +25,15 @@ export interface UsageKeeperOptions {
   readonly statistics: Statistics
   /** Nothing is left of the quota of a token. */
   readonly usedUp: (token: Token) => void
+  /** A token is gone. */
+  readonly forgotten: (id: string) => void
 }
 
 /** Lets what tokens used outlive the process, and tells of their quotas. Only tokens of the API are kept. */
 export class UsageKeeper {
   readonly #options: UsageKeeperOptions
-  #stored: ReadonlyMap<string, TokenUsage> = new Map()
+  /** Of tokens that are not there yet. */
+  #stored = new Map<string, TokenUsage>()
   /** Those that have used something since they were written. */
   readonly #changed = new Set<Token>()
   #timer: Timer | undefined
@@ -54,14 +58,16 @@ export class UsageKeeper {
       quotaUsedUp: (id, state) => {
         this.#emit('policy.quota-used-up', id, state)
         const token = tokens.byId(id)
-        if (token !== undefined) options.usedUp(token)
+        if (token === undefined) return
+        this.#counted(token, options.clock.now())
+        options.usedUp(token)
       },
     }
   }
 
   /** @throws {LinkSocksError} ERR_STORE */
   async load(): Promise<void> {
-    this.#stored = await this.#options.store.loadUsage()
+    this.#stored = new Map(await this.#options.store.loadUsage())
   }
 
   /** A token is there: it goes on with what it used before. */
@@ -69,12 +75,30 @@ export class UsageKeeper {
     const { traffic } = token.use
     traffic.tell(this.#hears)
     const usage = token.source === 'api' ? this.#stored.get(token.id) : undefined
+    this.#stored.delete(token.id)
     if (usage !== undefined) traffic.restore(usage)
   }
 
   /** A token is gone. */
   forget(token: Token): void {
     this.#changed.delete(token)
+    this.#options.forgotten(token.id)
+  }
+
+  /**
+   * Begins to count anew, once that is written.
+   * @throws {LinkSocksError} ERR_NOT_STORED: nothing has changed
+   */
+  reset(token: Token): Promise<void> {
+    const { clock, store } = this.#options
+    const { traffic } = token.use
+    const reset = this.#last.then(async () => {
+      const usage = { [token.id]: new Usage(clock.wallTime()).record }
+      if (token.source === 'api') await store.write({ usage })
+      traffic.reset()
+    })
+    this.#last = reset.catch(() => {})
+    return reset
   }
 
   /** Writes what is not written yet; settles when it is, or when it could not be. */
@@ -90,11 +114,12 @@ export class UsageKeeper {
     await this.flush()
   }
 
-  #counted(token: Token | undefined): void {
+  /** @param soon when it is to be written, by the clock. @default as long after it as the token's counters may wait */
+  #counted(token: Token | undefined, soon?: number): void {
     const { clock, store } = this.#options
     if (token?.source !== 'api' || !store.durable || this.#closed) return
     this.#changed.add(token)
-    const due = clock.now() + (token.use.traffic.hasQuota ? QUOTA_WRITE_MS : USAGE_WRITE_MS)
+    const due = soon ?? clock.now() + (token.use.traffic.hasQuota ? QUOTA_WRITE_MS : USAGE_WRITE_MS)
     if (due < this.#due) this.#writeAt(due)
   }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../ports.js'
 import { Asker, type BucketRate, TokenBucket } from './token-bucket.js'
-import type { QuotaWaiter, TokenTraffic } from './token-traffic.js'
+import type { QuotaWaiter, RateFollower, TokenTraffic } from './token-traffic.js'
 import type { Direction } from './usage.js'
 
 export interface FlowEvents {
@@ -28,7 +28,7 @@ interface Stage {
  * One direction of one stream, as far as rates and quotas of tokens let it through. Bytes are granted in pieces, by one bucket after the
  * other; what a bucket has granted is kept while the next one is waited for.
  */
-export class Flow implements QuotaWaiter {
+export class Flow implements QuotaWaiter, RateFollower {
   readonly #options: FlowOptions
   /** Granted by all, reserved and not taken yet. */
   #ready = 0
@@ -53,7 +53,18 @@ export class Flow implements QuotaWaiter {
     return this.#begin(bytes, false) ? Math.min(this.#ready, bytes) : 0
   }
 
-  /** Whether all of `bytes` may pass now, which can't be divided. */
+  /** Something waits for a rate, or for a quota that is promised to others. */
+  get waits(): boolean {
+    return this.#state === 'asking' || this.#state === 'out-of-quota'
+  }
+
+  /** Whether the quotas have so much left, which may be promised to others. */
+  fits(bytes: number): boolean {
+    const { tokens, direction } = this.#options
+    return tokens.every((token) => token.fits(direction, bytes))
+  }
+
+  /** Whether all of `bytes` may pass now, which can't be divided; if not, `ready()` is called where they fit. */
   admits(bytes: number): boolean {
     if (this.#ready >= bytes) return true
     if (this.#state !== 'idle') return false
@@ -79,20 +90,32 @@ export class Flow implements QuotaWaiter {
     this.#piece = 0
     this.#ready = 0
     asked?.bucket.leave(asked.asker)
-    for (const token of tokens) token.leave(this)
+    for (const token of tokens) {
+      token.leave(this)
+      token.unfollow(this)
+    }
     if (unused === 0) return
     for (const { bucket } of granted) bucket.giveBack(unused)
     for (const token of tokens) token.giveBack(direction, unused)
   }
 
+  /** There may be something of a quota again. */
   retry(): void {
     if (this.#state !== 'out-of-quota') return
     this.#state = 'idle'
     this.#options.events.ready()
   }
 
+  /** Nothing is left of a quota. */
   refuse(why: string): void {
     if (this.#state === 'out-of-quota') this.#options.events.refused(why)
+  }
+
+  /** A rate of the stream itself was changed or cleared. */
+  rateChanged(): void {
+    const own = this.#own
+    this.#setOwn(this.#rates)
+    if (this.#own === undefined) own?.open()
   }
 
   /** Whether anything may have to wait. */
@@ -111,7 +134,8 @@ export class Flow implements QuotaWaiter {
     this.#at = 0
     this.#state = 'asking'
     if (this.#advance()) return true
-    for (const token of tokens) token.delayed(direction, this.#piece)
+    for (const [index, token] of tokens.filter((one) => one.hasRate(direction)).entries())
+      token.delayed(direction, this.#piece, index > 0)
     return false
   }
 
@@ -145,8 +169,9 @@ export class Flow implements QuotaWaiter {
       token.giveBack(direction, left - kept)
       given = kept
       if (given > 0) continue
-      if (!whole) this.#state = 'out-of-quota'
-      if (!whole) token.wait(this)
+      if (whole && !token.fits(direction, bytes)) return 0
+      this.#state = 'out-of-quota'
+      token.wait(this)
       return 0
     }
     return given
@@ -154,14 +179,18 @@ export class Flow implements QuotaWaiter {
 
   #stagesNow(): readonly Stage[] {
     const { tokens, direction } = this.#options
-    const rates = tokens.flatMap((token) => token.streamRate(direction) ?? [])
-    this.#setOwn(rates)
+    this.#setOwn(this.#rates)
     const buckets = [this.#own, ...tokens.map((token) => token.bucket(direction))].filter((one) => one !== undefined)
     return buckets.map((bucket) => this.#stages.find((stage) => stage.bucket === bucket) ?? this.#stageOf(bucket))
   }
 
   #stageOf(bucket: TokenBucket): Stage {
     return { bucket, asker: new Asker(() => this.#granted()) }
+  }
+
+  get #rates(): readonly BucketRate[] {
+    const { tokens, direction } = this.#options
+    return tokens.flatMap((token) => token.streamRate(direction) ?? [])
   }
 
   #setOwn(rates: readonly BucketRate[]): void {
@@ -171,7 +200,8 @@ export class Flow implements QuotaWaiter {
       return
     }
     const slowest = others.reduce((least, rate) => (rate.rate < least.rate ? rate : least), first)
-    if (this.#own === undefined) this.#own = new TokenBucket(this.#options.clock, slowest)
-    else this.#own.set(slowest)
+    if (this.#own !== undefined) return this.#own.set(slowest)
+    this.#own = new TokenBucket(this.#options.clock, slowest)
+    for (const token of this.#options.tokens) token.follow(this)
   }
 }

@@ -17,6 +17,7 @@ interface Waiting<T> {
 /** One direction of a UDP association, as far as rates and quotas of tokens let it through. What waits too long gives way, and is counted. */
 export class ShapedDatagrams<T> {
   readonly #shaping: Shaping
+  readonly #direction: Direction
   readonly #pass: (datagram: T) => void
   readonly #flow: Flow
   readonly #queue = new Fifo<Waiting<T>>()
@@ -24,6 +25,7 @@ export class ShapedDatagrams<T> {
 
   constructor(shaping: Shaping, direction: Direction, pass: (datagram: T) => void) {
     this.#shaping = shaping
+    this.#direction = direction
     this.#pass = pass
     this.#flow = shaping.flow(direction, { ready: () => this.#drain(), refused: () => {} })
   }
@@ -35,7 +37,7 @@ export class ShapedDatagrams<T> {
       return this.#pass(datagram)
     }
     // it would never be let through
-    if (this.#shaping.tokens.some(({ usedUp }) => usedUp)) return this.#dropped()
+    if (!this.#flow.fits(bytes)) return this.#dropped()
     this.#queue.push({ datagram: keep(datagram), bytes })
     this.#bytes += bytes
     while (this.#queue.length > MAX_WAITING_DATAGRAMS || this.#bytes > MAX_WAITING_BYTES) {
@@ -53,15 +55,20 @@ export class ShapedDatagrams<T> {
 
   #drain(): void {
     for (let first = this.#queue.first; first !== undefined; first = this.#queue.first) {
-      if (!this.#flow.admits(first.bytes)) return
+      const fits = this.#flow.fits(first.bytes)
+      if (fits && !this.#flow.admits(first.bytes)) return
       this.#queue.shift()
       this.#bytes -= first.bytes
+      if (!fits) {
+        this.#dropped()
+        continue
+      }
       this.#flow.take(first.bytes)
       this.#pass(first.datagram)
     }
   }
 
   #dropped(): void {
-    for (const token of this.#shaping.tokens) token.droppedDatagram()
+    this.#shaping.droppedDatagram(this.#direction)
   }
 }

@@ -191,10 +191,11 @@ export class ShapedStream implements ByteStream {
     if (queue === undefined || first === undefined) return undefined
     const bytes = this.#available(direction, first.byteLength)
     if (bytes === 0) return undefined
+    // what counting it sets off must find it gone
+    if (bytes === first.byteLength) queue.shift()
+    else queue.replaceFirst(first.subarray(bytes))
     this.#take(direction, bytes)
-    if (bytes === first.byteLength) return queue.shift()
-    queue.replaceFirst(first.subarray(bytes))
-    return first.subarray(0, bytes)
+    return bytes === first.byteLength ? first : first.subarray(0, bytes)
   }
 
   /** Delivers what was received, as far as it may go, and then the end. */

@@ -21,6 +21,17 @@ export class Shaping {
     return false
   }
 
+  /** Whose rate may have something wait; `undefined`: nobody's. */
+  rateOf(direction: Direction): TokenTraffic | undefined {
+    return this.tokens.find((token) => token.hasRate(direction))
+  }
+
+  /** Counts a datagram that a rate or a quota did not let through. */
+  droppedDatagram(direction: Direction): void {
+    const limiting = this.tokens.filter((token) => token.limits(direction))
+    for (const [index, token] of limiting.entries()) token.droppedDatagram(index > 0)
+  }
+
   /** Counts bytes that pass without having been asked for. */
   passed(direction: Direction, bytes: number): void {
     for (const token of this.tokens) token.passed(direction, bytes, 0)

@@ -52,6 +52,7 @@ export class TokenBucket {
   readonly #queue = new Heap<Waiting>()
   #timer: Timer | undefined
   #serving = false
+  #isOpen = false
 
   /** Begins full. */
   constructor(clock: Clock, { rate, burst }: BucketRate) {
@@ -80,6 +81,7 @@ export class TokenBucket {
 
   /** @returns whether it is granted at once; else `asker.granted` is called when it is, or never after leave() */
   ask(asker: Asker, bytes: number): boolean {
+    if (this.#isOpen) return true
     const request = { bytes }
     const finish = Math.max(this.#virtual, asker.finish) + bytes
     asker.request = request
@@ -100,8 +102,9 @@ export class TokenBucket {
     this.#serve()
   }
 
-  /** There is no limit any more: whoever waits goes on. */
+  /** For good, there is no limit any more: all that wait go on. */
   open(): void {
+    this.#isOpen = true
     this.#timer?.cancel()
     for (let waiting = this.#queue.shift(); waiting !== undefined; waiting = this.#queue.shift()) grant(waiting)
   }

@@ -35,9 +35,9 @@ export interface TrafficLimits {
 export interface TrafficEvents {
   /** Counters are no longer as they were written last. */
   counted(id: string): void
-  /** Bytes have to wait for the rate. */
+  /** Bytes of a stream have to wait, for one rate or several. */
   delayed(direction: Direction, bytes: number): void
-  /** One was over the rate or the quota. */
+  /** A datagram was over a rate or a quota, or over several. */
   droppedDatagram(): void
   /** More than {@link QUOTA_WARNING} of the quota is used now. */
   quotaWarning(id: string, state: QuotaState): void
@@ -47,10 +47,16 @@ export interface TrafficEvents {
 
 /** A stream that waits for a quota. */
 export interface QuotaWaiter {
-  /** There may be something again. */
+  /** There may be something again: it asks anew. */
   readonly retry: () => void
   /** There is nothing any more, with the reason. */
   readonly refuse: (why: string) => void
+}
+
+/** A stream with a rate of its own. */
+export interface RateFollower {
+  /** The rate of each stream is another one, or there is none. */
+  readonly rateChanged: () => void
 }
 
 /** Of a token with limits. */
@@ -62,12 +68,16 @@ interface Limits {
   /** Promised to streams, which may not use all of it. */
   readonly reserved: Bytes
   waiters: Set<QuotaWaiter>
-  /** What was told of the quota last. */
-  told: 'nothing' | 'warning' | 'used-up'
+  readonly followers: Set<RateFollower>
+  /** What was told of the quota last, in the period that ends then. */
+  told: Level
+  toldUntil: number | undefined
   /** Bytes that had to wait for the rate. */
   readonly throttled: Bytes
   droppedDatagrams: number
 }
+
+type Level = 'nothing' | 'warning' | 'used-up'
 
 const NOTHING: Readonly<Bytes> = { up: 0, down: 0 }
 
@@ -75,6 +85,7 @@ const NOTHING: Readonly<Bytes> = { up: 0, down: 0 }
 export class TokenTraffic {
   readonly #clock: Clock
   readonly #id: string
+  readonly #since: number
   /** Made when something is counted: most tokens of a large table rest. */
   #usage: Usage | undefined
   #meters: Readonly<Record<Direction, RateMeter>> | undefined
@@ -82,10 +93,14 @@ export class TokenTraffic {
   #limits: Limits | undefined
   #events: TrafficEvents | undefined
 
-  /** @param id of the token, for who is told of it */
-  constructor(clock: Clock, id: string) {
+  /**
+   * @param id of the token, named in events
+   * @param since when it was made, in Unix milliseconds
+   */
+  constructor(clock: Clock, id: string, since: number) {
     this.#clock = clock
     this.#id = id
+    this.#since = since
   }
 
   /** Called once: who hears of it from now on. */
@@ -100,7 +115,10 @@ export class TokenTraffic {
     limits.rate = rate
     limits.quota = quota
     for (const direction of ['up', 'down'] as const) this.#setBucket(limits, direction)
+    for (const follower of [...limits.followers]) follower.rateChanged()
     this.#review()
+    // a quota has what was used written sooner
+    if (this.#usage !== undefined) this.#events?.counted(this.#id)
   }
 
   /** Goes on with what was counted before. */
@@ -117,7 +135,7 @@ export class TokenTraffic {
   }
 
   get usage(): Usage {
-    this.#usage ??= new Usage(this.#clock.wallTime())
+    this.#usage ??= new Usage(this.#since)
     return this.#usage
   }
 
@@ -148,6 +166,20 @@ export class TokenTraffic {
     return buckets[direction] !== undefined || ofStreams !== undefined || this.#counts(direction)
   }
 
+  /** Whether a rate may have something wait, and not a quota alone. */
+  hasRate(direction: Direction): boolean {
+    return this.#limits?.buckets[direction] !== undefined || this.streamRate(direction) !== undefined
+  }
+
+  /** Hears of changes of the rate of each stream, until unfollow(). */
+  follow(follower: RateFollower): void {
+    this.#ensureLimits().followers.add(follower)
+  }
+
+  unfollow(follower: RateFollower): void {
+    this.#limits?.followers.delete(follower)
+  }
+
   /** That all streams of the token share. */
   bucket(direction: Direction): TokenBucket | undefined {
     return this.#limits?.buckets[direction]
@@ -172,6 +204,12 @@ export class TokenTraffic {
     return given
   }
 
+  /** Whether so much is left of the quota, promised or not. */
+  fits(direction: Direction, bytes: number): boolean {
+    const state = this.#counts(direction) ? this.quotaState() : undefined
+    return state === undefined || state.used + bytes <= state.quota.bytes
+  }
+
   /** What was reserved is not wanted any more. */
   giveBack(direction: Direction, bytes: number): void {
     this.#ensureLimits().reserved[direction] -= bytes
@@ -188,21 +226,22 @@ export class TokenTraffic {
     if (this.#counts(direction)) this.#review()
   }
 
-  /** Bytes have to wait for the rate. */
-  delayed(direction: Direction, bytes: number): void {
+  /** Bytes have to wait for its rate. @param told another token has told of them */
+  delayed(direction: Direction, bytes: number, told: boolean): void {
     this.#ensureLimits().throttled[direction] += bytes
-    this.#events?.delayed(direction, bytes)
+    if (!told) this.#events?.delayed(direction, bytes)
   }
 
-  droppedDatagram(): void {
+  /** A datagram was over its rate or quota. @param told as of delayed() */
+  droppedDatagram(told: boolean): void {
     this.#ensureLimits().droppedDatagrams += 1
-    this.#events?.droppedDatagram()
+    if (!told) this.#events?.droppedDatagram()
   }
 
   /** Waits for the quota, until leave(). */
   wait(waiter: QuotaWaiter): void {
     this.#ensureLimits().waiters.add(waiter)
-    // who comes when all is used up is told later, as those are who wait by then
+    // a stream that comes when all is used up is told later, as those that wait by then
     if (this.usedUp) this.#clock.after(0, () => this.refuseWaiters())
   }
 
@@ -243,7 +282,8 @@ export class TokenTraffic {
 
   #ensureLimits(): Limits {
     this.#limits ??= {
-      ...{ rate: undefined, quota: undefined, buckets: {}, waiters: new Set(), told: 'nothing' },
+      ...{ rate: undefined, quota: undefined, buckets: {}, waiters: new Set(), followers: new Set() },
+      ...{ told: 'nothing', toldUntil: undefined },
       ...{ reserved: { up: 0, down: 0 }, throttled: { up: 0, down: 0 }, droppedDatagrams: 0 },
     }
     return this.#limits
@@ -272,8 +312,10 @@ export class TokenTraffic {
     const limits = this.#limits
     if (limits === undefined) return
     const state = this.quotaState()
-    const before = limits.told
+    // each period is told of anew
+    const before = limits.toldUntil === state?.resetsAt ? limits.told : 'nothing'
     limits.told = levelOf(state)
+    limits.toldUntil = state?.resetsAt
     if (state !== undefined && limits.told === 'warning' && before === 'nothing')
       this.#events?.quotaWarning(this.#id, state)
     if (state !== undefined && limits.told === 'used-up' && before !== 'used-up')
@@ -294,7 +336,7 @@ export class TokenTraffic {
   }
 }
 
-function levelOf(state: QuotaState | undefined): Limits['told'] {
+function levelOf(state: QuotaState | undefined): Level {
   if (state === undefined) return 'nothing'
   if (state.usedUp) return 'used-up'
   return state.used >= state.quota.bytes * QUOTA_WARNING ? 'warning' : 'nothing'

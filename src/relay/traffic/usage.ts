@@ -10,7 +10,7 @@ export interface Bytes {
 }
 
 /** Days that are remembered, and months: a calendar that is set back finds what was used then. */
-export const REMEMBERED_PERIODS = 3
+export const REMEMBERED_PERIODS = 8
 
 /**
  * Bytes of payload that went through a token: in all, and by day and month. Of each kind the latest periods are remembered; one before
@@ -47,7 +47,7 @@ export class Usage {
   of(period: QuotaPeriod, time: number): Readonly<Bytes> {
     if (period === 'total') return this.#total
     const { day, month } = utcPeriods(time)
-    return period === 'day' ? this.#days.at(day) : this.#months.at(month)
+    return period === 'day' ? this.#days.of(day) : this.#months.of(month)
   }
 
   /** Begins to count anew. */
@@ -76,6 +76,11 @@ class Periods {
     for (const [name, [up, down]] of Object.entries(record)) this.#counts.set(name, { up, down })
   }
 
+  /** What was used, without beginning a period. */
+  of(name: string): Readonly<Bytes> {
+    return this.#counts.get(name) ?? this.#counts.get(this.#standIn(name) ?? '') ?? { up: 0, down: 0 }
+  }
+
   at(name: string): Bytes {
     if (this.#name !== name) {
       this.#bytes = this.#counts.get(name) ?? this.#begin(name)
@@ -94,13 +99,17 @@ class Periods {
     return Object.fromEntries(used.map(([name, { up, down }]) => [name, [up, down] as const]))
   }
 
-  #begin(name: string): Bytes {
+  /** The period that a forgotten one counts with: what it used is not known any more, so it has what is left of that. */
+  #standIn(name: string): string | undefined {
     const [first] = [...this.#counts.keys()].sort()
-    if (first !== undefined && this.#counts.size >= REMEMBERED_PERIODS) {
-      // what it used is not known any more, so it has what is left of another one
-      if (name < first) return this.#counts.get(first) ?? { up: 0, down: 0 }
-      this.#counts.delete(first)
-    }
+    return first !== undefined && this.#counts.size >= REMEMBERED_PERIODS && name < first ? first : undefined
+  }
+
+  #begin(name: string): Bytes {
+    const standIn = this.#counts.get(this.#standIn(name) ?? '')
+    if (standIn !== undefined) return standIn
+    const [first] = [...this.#counts.keys()].sort()
+    if (first !== undefined && this.#counts.size >= REMEMBERED_PERIODS) this.#counts.delete(first)
     const bytes = { up: 0, down: 0 }
     this.#counts.set(name, bytes)
     return bytes

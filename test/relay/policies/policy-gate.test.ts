@@ -7,7 +7,11 @@ import { type Asked, type Exit, PolicyGate } from '../../../src/relay/policies/p
 import { ManualClock } from '../../support/manual-clock.js'
 
 function tokenOf(id: string, policy?: TokenPolicy) {
-  return { id, traits: { policy: compiledPolicy(policy) }, use: newUse(new ManualClock(), id) } satisfies PolicedToken
+  return {
+    id,
+    traits: { policy: compiledPolicy(policy) },
+    use: newUse(new ManualClock(), id, 0),
+  } satisfies PolicedToken
 }
 
 function setUp() {

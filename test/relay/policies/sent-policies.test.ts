@@ -9,7 +9,7 @@ import { ManualClock } from '../../support/manual-clock.js'
 /** A token whose policy may be set. */
 function tokenOf(id: string, policy?: TokenPolicy) {
   const traits = { policy: compiledPolicy(policy) }
-  return { id, traits, use: newUse(new ManualClock(), id) } satisfies PolicedToken
+  return { id, traits, use: newUse(new ManualClock(), id, 0) } satisfies PolicedToken
 }
 
 const deny = (...hosts: string[]): TokenPolicy => ({ egress: [{ action: 'deny', hosts }] })

@@ -60,7 +60,7 @@ function setUp({ socksNowait = false } = {}) {
     usage: new UsageKeeper(tokens, {
       ...{ clock, log, alarms, events, statistics: new Statistics() },
       store: new ScriptedStore(),
-      usedUp: () => {},
+      ...{ usedUp: () => {}, forgotten: () => {} },
     }),
   })
   /** A reverse token with a port, in the table. */

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { TokenPolicy } from '../../../src/policy-fields.js'
+import { encodeConnect, encodeDataHead, MessageType } from '../../../src/protocol/messages.js'
 import type { QuotaEvent } from '../../../src/relay/observe/event-log.js'
 import { QUOTA_WRITE_MS, USAGE_WRITE_MS } from '../../../src/relay/tokens/usage-keeper.js'
 import { settle } from '../../support/manual-clock.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
-import { TestPeer } from '../../support/test-peer.js'
+import { concat, TestPeer } from '../../support/test-peer.js'
 import { MODES } from '../observe/stream-scene.js'
 import { PolicyScene } from '../policies/policy-scene.js'
+import { accept } from '../splice/channels.js'
 import { ScriptedStore } from '../tokens/scripted-store.js'
-import { World } from '../world.js'
+import { uuid, World } from '../world.js'
 
 const quota = (bytes: number, period: 'day' | 'month' | 'total' = 'month'): TokenPolicy => ({
   quota: { bytes, period },
@@ -126,6 +128,50 @@ describe('quota of a reverse token', () => {
   })
 })
 
+describe('quota of a token', () => {
+  it('ends a stream whose next message needs more than is left and can not be divided', async () => {
+    const world = new World()
+    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: quota(1_500, 'total') })
+    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
+    const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
+    await provider.send(accept(id))
+    const odd = concat(encodeDataHead(id, 1_000, 0x55), new Uint8Array(1_000))
+    await connector.send(odd, odd)
+    await world.clock.advanceAsync(100)
+    expect(provider.of(MessageType.Data)).toHaveLength(1)
+    expect(connector.of(MessageType.Disconnect)[0]?.error).toMatch(/less of the quota is left/)
+  })
+
+  it('drops and counts a datagram that it has too little left for, and lets smaller ones pass', async () => {
+    for (const mode of MODES) {
+      const scene = await PolicyScene.begin(mode, quota(1_500, 'total'))
+      const socket = await scene.dialer.associate()
+      socket.start({ datagram: () => {}, close: () => {} })
+      await settle()
+      for (const size of [1_000, 1_000, 60, 60]) socket.send(new Uint8Array(size), { host: '192.0.2.9', port: 53 })
+      await scene.clock.advanceAsync(100)
+      const sent = scene.network.udp.sockets.flatMap(({ sent: all }) => all).length
+      const usage = scene.world.relay.tokenUsage(scene.subject)
+      expect([mode, sent, usage?.droppedDatagrams, usage?.total.up]).toEqual([mode, 3, 1, 1_120])
+    }
+  })
+
+  it('is told of in each period anew', async () => {
+    const scene = await PolicyScene.begin('forward', quota(1_000, 'day'))
+    const told = quotaEvents(scene)
+    for (let day = 0; day < 2; day += 1) {
+      const { near, far } = await stream(scene)
+      near.write(new Uint8Array(5_000))
+      await scene.clock.advanceAsync(100)
+      expect([far.receivedBytes, near.events.at(-1)]).toEqual([1_000, 'error'])
+      scene.clock.epoch += 86_400_000
+    }
+    expect(told).toEqual(['policy.quota-used-up 1000', 'policy.quota-used-up 1000'])
+  })
+})
+
 describe('what a token used', () => {
   async function begin(store: ScriptedStore, clock?: World['clock']) {
     const world = new World({ store, ...(clock && { clock }) })
@@ -213,6 +259,41 @@ describe('what a token used', () => {
     await world.clock.advanceAsync(QUOTA_WRITE_MS)
     const reset = await world.relay.resetUsage(world.relay.tokenId('one') ?? '')
     expect([reset.total, [...store.usage.values()].map(({ total }) => total)]).toEqual([{ up: 0, down: 0 }, [[0, 0]]])
+  })
+
+  it('stays where the reset of it can not be written', async () => {
+    const store = new ScriptedStore()
+    const world = await begin(store)
+    await world.relay.addToken({ type: 'forward', token: 'one', policy: quota(100_000) })
+    const id = world.relay.tokenId('one') ?? ''
+    await use(world, 'one', 1_000)
+    store.failing = true
+    await expect(world.relay.resetUsage(id)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+    expect(world.relay.tokenUsage(id)?.total.up).toBe(1_000)
+    store.failing = false
+    expect((await world.relay.resetUsage(id)).total.up).toBe(0)
+  })
+
+  it('is written at once when it is all of a quota', async () => {
+    const store = new ScriptedStore()
+    const world = await begin(store)
+    await world.relay.addToken({ type: 'forward', token: 'one', policy: quota(1_000) })
+    await use(world, 'one', 1_000)
+    await world.clock.advanceAsync(1)
+    expect([...store.usage.values()].map(({ total }) => total)).toEqual([[1_000, 0]])
+  })
+
+  it('begins with the token, and what was refused goes with it', async () => {
+    const world = await begin(new ScriptedStore())
+    await world.relay.addToken({ type: 'forward', token: 'one', policy: { maxStreams: 0 } })
+    const id = world.relay.tokenId('one') ?? ''
+    const created = world.clock.wallTime()
+    await world.clock.advanceAsync(5_000)
+    const { dialer } = await world.joinSession('one', {})
+    await expect(dialer.dial({ host: '192.0.2.9', port: 80 })).rejects.toThrow()
+    expect(world.relay.tokenUsage(id)).toMatchObject({ since: created, refusals: { streams: 1 } })
+    await world.relay.removeToken('one')
+    expect(world.relay.tokenUsage(id)).toBe(undefined)
   })
 
   it('shows the rate of the last seconds', async () => {

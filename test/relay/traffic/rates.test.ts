@@ -9,6 +9,7 @@ import {
   encodeConnect,
   encodeDatagram,
   encodeDataHead,
+  encodeDisconnect,
   MessageType,
 } from '../../../src/protocol/messages.js'
 import { pattern } from '../../contract/pattern.js'
@@ -33,6 +34,15 @@ function farOf({ network }: PolicyScene, options?: ConstructorParameters<typeof 
 async function stream(scene: PolicyScene): Promise<{ near: TestPeer; far: TestPeer }> {
   const near = await scene.open('192.0.2.9')
   return { near, far: farOf(scene) }
+}
+
+/** Peers of the wire without stream control, at a reverse token with this policy and a connector token. */
+async function agents(policy: TokenPolicy) {
+  const world = new World()
+  await world.relay.addToken({ type: 'reverse', token: 'tenant', policy })
+  await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
+  const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+  return { world, provider, connector }
 }
 
 /** Lets time pass in steps, as between timers of other programs. */
@@ -253,6 +263,84 @@ describe('rate of a token', () => {
     expect(Buffer.compare(concat(...connector.of(MessageType.Data).map(({ data }) => data)), bytes)).toBe(0)
     expect(Math.max(...connector.raw.map((raw) => raw.byteLength))).toBeLessThanOrEqual(1_024 + DATA_HEAD_BYTES)
     expect(world.relay.clientTable.spliced.bytes).toBe(0)
+  })
+
+  it('keeps streams of peers without stream control that ended, however long they wait for it', async () => {
+    const { world, provider, connector } = await agents({ rate: { down: 1_000, burst: 1_000 } })
+    const ids = Array.from({ length: 60 }, () => uuid())
+    for (const id of ids) {
+      await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
+      await provider.send(accept(id))
+    }
+    connector.clear()
+    for (const id of ids) {
+      const bytes = concat(encodeDataHead(id, 3_000), new Uint8Array(3_000))
+      await provider.send(bytes, encodeDisconnect({ channelId: id, error: 'EOF' }))
+    }
+    await world.clock.advanceAsync(185_000)
+    const received = connector.of(MessageType.Data).reduce((sum, { data }) => sum + data.byteLength, 0)
+    const ends = connector.of(MessageType.Disconnect).map(({ error }) => error)
+    expect([received, new Set(ends)]).toEqual([180_000, new Set(['EOF'])])
+  })
+
+  it('ends a channel without stream control that stays over what it may have under way', async () => {
+    const { world, provider, connector } = await agents({ rate: { down: 10_000 } })
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
+    await provider.send(accept(id))
+    const megabyte = concat(encodeDataHead(id, 1_048_576), new Uint8Array(1_048_576))
+    for (let count = 0; count < 7; count += 1) await provider.send(megabyte)
+    await world.clock.advanceAsync(29_000)
+    expect(connector.of(MessageType.Disconnect)).toHaveLength(0)
+    await world.clock.advanceAsync(2_000)
+    const [end] = connector.of(MessageType.Disconnect)
+    expect(end?.error).toBe('a peer without stream control sends more than the rate of the token lets through')
+    expect(world.relay.clientTable.spliced.bytes).toBe(0)
+  })
+
+  it('keeps no credit from other tokens of the provider, however much waits for it', async () => {
+    const scene = await PolicyScene.begin('agent', { rate: { down: 10_000 } })
+    const { relay } = scene.world
+    await relay.addToken({ type: 'connector', token: 'free', reverseToken: 'tenant' })
+    for (let count = 0; count < 140; count += 1) {
+      const { far } = await stream(scene)
+      far.write(new Uint8Array(600_000))
+    }
+    await scene.clock.advanceAsync(100)
+    expect(relay.clientTable.spliced.bytes).toBeGreaterThan(60_000_000)
+    const other = await scene.world.joinSession('free', {})
+    const near = new TestPeer(await other.dialer.dial({ host: '192.0.2.9', port: 80 }))
+    await settle()
+    farOf(scene).write(new Uint8Array(8_000_000))
+    await scene.clock.advanceAsync(1_000)
+    expect(near.receivedBytes).toBe(8_000_000)
+  })
+
+  it('of each stream, raised or cleared, holds for what waits already', async () => {
+    const scene = await PolicyScene.begin('forward', { rate: { streamDown: 100, burst: 100 } })
+    const { near, far } = await stream(scene)
+    far.write(new Uint8Array(100_000))
+    await pass(scene, 1_000)
+    await scene.change({ rate: { streamDown: 20_000, burst: 100 } })
+    await pass(scene, 1_000)
+    expect(near.receivedBytes).toBeGreaterThan(19_000)
+    await scene.change({ rate: { streamDown: 1, burst: 1 } })
+    await pass(scene, 1_000)
+    await scene.set(null)
+    await pass(scene, 50)
+    expect(near.receivedBytes).toBe(100_000)
+  })
+
+  it('counts what waits once for the server, and for the token that holds it', async () => {
+    const scene = await PolicyScene.begin('agent', undefined, { reversePolicy: { rate: { up: 1_000, burst: 1_000 } } })
+    const { near } = await stream(scene)
+    near.write(new Uint8Array(3_000))
+    await pass(scene, 5_000)
+    const { relay } = scene.world
+    const throttled = ['member', 'tenant'].map((token) => relay.tokenUsage(relay.tokenId(token) ?? '')?.throttled.up)
+    expect(throttled[0]).toBe(0)
+    expect(throttled[1]).toBe(relay.statistics.throttledBytes.up)
+    expect(throttled[1]).toBeGreaterThan(1_900)
   })
 
   it('of datagrams through a connector counts their payload alone', async () => {

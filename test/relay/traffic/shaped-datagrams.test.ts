@@ -10,7 +10,7 @@ import { ManualClock } from '../../support/manual-clock.js'
 
 function open(limits: TrafficLimits) {
   const clock = new ManualClock()
-  const token = new TokenTraffic(clock, 'id')
+  const token = new TokenTraffic(clock, 'id', 0)
   token.limit(limits)
   const passed: number[] = []
   const datagrams = new ShapedDatagrams<number>(new Shaping(clock, [token]), 'up', (one) => passed.push(one))
@@ -55,7 +55,7 @@ describe('ShapedDatagrams', () => {
     const { datagrams, passed, token, clock } = open({ quota: { bytes: 2_500, period: 'total' } })
     for (let one = 0; one < 5; one += 1) datagrams.send(one, 1_000)
     clock.advance(1_000)
-    expect([passed, token.usage.of('total', 0).up]).toEqual([[0, 1], 2_000])
+    expect([passed, token.usage.of('total', 0).up, token.droppedDatagrams]).toEqual([[0, 1], 2_000, 3])
     datagrams.close()
     expect(clock.pending).toBe(0)
   })

@@ -15,7 +15,7 @@ import { type MemoryStreamOptions, memoryStreamPair, TestPeer } from '../../supp
 const MIB = 1024 * 1024
 
 function tokenWith(limits: { rate?: PolicyRate; quota?: PolicyQuota }, clock = nodeClock): TokenTraffic {
-  const token = new TokenTraffic(clock, 'id')
+  const token = new TokenTraffic(clock, 'id', 0)
   token.limit(limits)
   return token
 }

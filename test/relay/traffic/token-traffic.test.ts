@@ -15,7 +15,7 @@ function open(limits: TrafficLimits, clock = new ManualClock()) {
     (what: string) =>
     (_: string, { used }: QuotaState): void =>
       void told.push([what, used])
-  const token = new TokenTraffic(clock, 'id')
+  const token = new TokenTraffic(clock, 'id', 0)
   token.tell({
     ...{ counted: () => {}, delayed: () => {}, droppedDatagram: () => {} },
     ...{ quotaWarning: note('warning'), quotaUsedUp: note('used up') },
@@ -117,13 +117,14 @@ describe('quota of a token', () => {
     pass(promised, 10)
     // ten more are asked of the rate
     promised.available(10)
-    const other = new TokenTraffic(new ManualClock(), 'other')
+    const other = new TokenTraffic(new ManualClock(), 'other', 0)
     expect(other.limits('up')).toBe(false)
     token.limit({ quota: { bytes: 20, period: 'total' } })
     const second = flow()
     expect(second.available(10)).toBe(0)
     promised.close()
-    expect([ready(), pass(second, 50)]).toEqual([1, 10])
+    // the rate was cleared as well, so that the first one could have gone on
+    expect([ready(), pass(second, 50)]).toEqual([2, 10])
   })
 
   it('of a reverse token is shared by its connector tokens', () => {
@@ -224,7 +225,7 @@ class Run {
   }
 
   #begin(): TokenTraffic {
-    const token = new TokenTraffic(this.#clock, 'id')
+    const token = new TokenTraffic(this.#clock, 'id', 0)
     if (this.#written !== undefined) token.restore(this.#written)
     token.limit({ quota: this.#quota, rate: this.#rate === undefined ? undefined : { up: this.#rate, burst: 500 } })
     return token

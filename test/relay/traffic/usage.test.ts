@@ -68,6 +68,13 @@ describe('Usage', () => {
     expect(usage.of('day', NOON + 365 * DAY_MS)).toEqual({ up: 20, down: 0 })
   })
 
+  it('begins no period because somebody looks', () => {
+    const usage = new Usage(NOON)
+    usage.add('up', 1, NOON)
+    for (let day = 1; day < 100; day += 1) usage.of('day', NOON + day * DAY_MS)
+    expect(Object.keys(usage.record.days)).toEqual(['2028-02-28'])
+  })
+
   it('counts a day before all that it remembers with the first of them', () => {
     const usage = new Usage(NOON)
     for (let day = 1; day <= REMEMBERED_PERIODS; day += 1) usage.add('up', day, NOON + day * DAY_MS)
