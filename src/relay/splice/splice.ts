@@ -28,6 +28,7 @@ import {
 const ABORT_CODES: Partial<Record<ErrorCode, number>> = {
   ERR_FLOW_CONTROL: ResetCode.FlowControl,
   ERR_DIAL_NOT_ALLOWED: ResetCode.Unspecified,
+  ERR_LIMIT: ResetCode.Unspecified,
 }
 
 /** Of a message that names no destination. */

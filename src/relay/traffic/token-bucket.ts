@@ -4,8 +4,10 @@ import { Heap } from './heap.js'
 
 /** A grant is for what comes in this time: so long a small message may wait behind one. */
 const PIECE_MS = 20
-/** Slow rates are granted in no smaller pieces than this, or a second of them. */
+/** Slow rates are granted in no smaller pieces than this, or than the burst. */
 const LEAST_PIECE_BYTES = KIB
+/** A piece where nobody waits: what is there goes at once, in few chunks. */
+const MOST_FREE_PIECE_BYTES = 256 * KIB
 /** A bucket holds what comes in this time at least: timers come late, and what they miss would be lost. */
 const LATE_MS = 50
 
@@ -65,8 +67,8 @@ export class TokenBucket {
 
   /** What one grant should be for at most. */
   get pieceBytes(): number {
-    const piece = Math.max(Math.min(LEAST_PIECE_BYTES, this.#rate), (this.#rate * PIECE_MS) / 1_000)
-    return Math.max(1, Math.floor(Math.min(piece, this.#capacity)))
+    const piece = Math.min(this.#capacity, Math.max(LEAST_PIECE_BYTES, (this.#rate * PIECE_MS) / 1_000))
+    return Math.max(1, Math.floor(piece), this.#free)
   }
 
   /** From now on. What is there already stays, up to the new burst. */
@@ -107,6 +109,13 @@ export class TokenBucket {
     this.#isOpen = true
     this.#timer?.cancel()
     for (let waiting = this.#queue.shift(); waiting !== undefined; waiting = this.#queue.shift()) grant(waiting)
+  }
+
+  /** What may go at once. */
+  get #free(): number {
+    if (this.#first() !== undefined) return 0
+    this.#fill()
+    return Math.floor(Math.min(this.#bytes, MOST_FREE_PIECE_BYTES))
   }
 
   get #capacity(): number {

@@ -141,10 +141,23 @@ describe('TokenBucket', () => {
   })
 
   it('grants in no piece that delays others by more than 20 ms, but at slow rates', () => {
-    const pieces = [1, 500, 10_000, 125_000, 1e12].map(
-      (rate) => new TokenBucket(new ManualClock(), { rate, burst: 65_536 }).pieceBytes,
-    )
-    expect(pieces).toEqual([1, 500, 1_024, 2_500, 2e10])
+    const pieces = [1, 500, 10_000, 125_000, 1e12].map((rate) => {
+      const bucket = new TokenBucket(new ManualClock(), { rate, burst: 65_536 })
+      new Greedy(bucket, 65_536).start()
+      return bucket.pieceBytes
+    })
+    expect(pieces).toEqual([1_024, 1_024, 1_024, 2_500, 2e10])
+    expect(new TokenBucket(new ManualClock(), { rate: 3, burst: 2 }).pieceBytes).toBe(2)
+  })
+
+  it('grants at once what is there and nobody waits for, whatever the rate', () => {
+    const clock = new ManualClock()
+    const bucket = new TokenBucket(clock, { rate: 1, burst: 65_536 })
+    expect(bucket.pieceBytes).toBe(65_536)
+    bucket.ask(new Asker(() => {}), 65_536)
+    expect(bucket.pieceBytes).toBe(1_024)
+    clock.advance(10_000_000)
+    expect(bucket.pieceBytes).toBe(10_000)
   })
 
   it('never gives more than its burst and its rate, whatever is asked for', () => {
