@@ -6,8 +6,11 @@ import { existsSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Client, Server } from '../dist/index.js'
 import { freePort } from './lib/processes.mjs'
+
+// built after types are checked
+const LIBRARY = new URL('../dist/index.js', import.meta.url).href
+const { Client, Server } = /** @type {typeof import('../src/index.js')} */ (await import(LIBRARY))
 
 /** Bytes a second: 1 Mbit/s. */
 const ASKED = 125_000
@@ -160,7 +163,7 @@ const origin = await startOrigin()
 const hasDeployed = existsSync(PYTHON)
 const policyOf = (/** @type {'up' | 'down'} */ direction) => ({ rate: { [direction]: ASKED, burst: BURST } })
 
-/** @param {import('../dist/index.js').ClientOptions} options */
+/** @param {import('../src/index.js').ClientOptions} options */
 async function ours(options) {
   const client = new Client({ url, ...options })
   await client.start()

@@ -190,9 +190,9 @@ class TokenDatabase implements TokenStore {
     try {
       this.#checkInPlace()
       // of a token that was removed meanwhile nothing is left
-      const wanted = sealed.filter(
-        ({ id }) => !id.startsWith(USAGE_PREFIX) || this.#rows.has(id.slice(USAGE_PREFIX.length)),
-      )
+      const added = new Set(put.map(({ id }) => id))
+      const stays = (id: string): boolean => added.has(id) || (!remove.includes(id) && this.#rows.has(id))
+      const wanted = sealed.filter(({ id }) => !id.startsWith(USAGE_PREFIX) || stays(id.slice(USAGE_PREFIX.length)))
       this.#rows.write(wanted, removed)
       // it may have gone meanwhile
       this.#checkInPlace()

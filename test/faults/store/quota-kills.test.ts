@@ -78,7 +78,7 @@ async function live(scene: Scene, seed: number): Promise<void> {
   let known = { counted: 0, arrived: 0 }
   for (let kill = 1; kill <= KILLS; kill += 1) {
     await eventually('bytes', () => sink.bytes > known.arrived || undefined)
-    await sleep(between(random, 0, LIFE_MS))
+    await sleep(between(random, LIFE_MS / 2, LIFE_MS))
     await server.kill()
     const killedAt = performance.now()
     await server.restart()
