@@ -6,6 +6,7 @@ import { QUOTA_WRITE_MS, USAGE_WRITE_MS } from '../../../src/relay/tokens/usage-
 import { settle } from '../../support/manual-clock.js'
 import { memoryStreamPair } from '../../support/memory-stream.js'
 import { concat, TestPeer } from '../../support/test-peer.js'
+import { countOf, idOf, joinResumable, lose, wentOn } from '../admission/resume-peers.js'
 import { MODES } from '../observe/stream-scene.js'
 import { PolicyScene } from '../policies/policy-scene.js'
 import { accept } from '../splice/channels.js'
@@ -156,6 +157,30 @@ describe('quota of a token', () => {
       const usage = scene.world.relay.tokenUsage(scene.subject)
       expect([mode, sent, usage?.droppedDatagrams, usage?.total.up]).toEqual([mode, 3, 1, 1_120])
     }
+  })
+
+  it('counts once what a session sends again after the loss of its link', async () => {
+    const world = new World()
+    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: quota(100_000) })
+    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
+    const provider = await world.join('tenant', { reverse: true })
+    const connector = await joinResumable(world, 'member')
+    const id = uuid()
+    await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
+    await provider.send(accept(id))
+    const data = (bytes: number): Uint8Array => concat(encodeDataHead(id, bytes), new Uint8Array(bytes))
+    await connector.send(data(1_000))
+    const received = countOf(connector)
+    // the link takes it and is lost before it has come
+    await provider.send(data(3_000))
+    await lose(connector)
+    await provider.send(data(500))
+    const again = await joinResumable(world, 'member', { id: idOf(connector), received })
+    expect(wentOn(again)).toBe(true)
+    await again.send(data(2_000))
+    expect(again.of(MessageType.Data).map((message) => message.data.byteLength)).toEqual([3_000, 500])
+    const usage = world.relay.tokenUsage(world.relay.tokenId('tenant') ?? '')
+    expect([usage?.total, usage?.quota?.used]).toEqual([{ up: 3_000, down: 3_500 }, 6_500])
   })
 
   it('is told of in each period anew', async () => {

@@ -165,6 +165,25 @@ describe.each(MODES)('rate of a token in %s mode', (mode) => {
     await pass(scene, 200)
     near.stream.abort(new LinkSocksError('ERR_CANCELLED', 'given up'))
     await pass(scene, 60_000)
+    const { spliced, received } = scene.world.relay.clientTable
+    expect([spliced.bytes, received.bytes]).toEqual([0, 0])
+    expect(scene.clock.pending).toBeLessThanOrEqual(before)
+  })
+
+  it('leaves nothing of an association that is closed while datagrams wait', async () => {
+    const scene = await begin({ up: 1_000, down: 1_000, burst: 1_000 })
+    await pass(scene, 100)
+    const before = scene.clock.pending
+    const socket = await scene.dialer.associate()
+    let closed = 0
+    socket.start({ datagram: () => {}, close: () => (closed += 1) })
+    await settle()
+    for (let index = 0; index < 50; index += 1) socket.send(new Uint8Array(900), { host: '192.0.2.9', port: 53 })
+    await pass(scene, 100)
+    socket.close()
+    await pass(scene, 60_000)
+    const { spliced, received } = scene.world.relay.clientTable
+    expect([closed, spliced.bytes, received.bytes]).toEqual([1, 0, 0])
     expect(scene.clock.pending).toBeLessThanOrEqual(before)
   })
 
