@@ -46,6 +46,8 @@ const bundle = await rolldown({
 const { output } = await bundle.write({
   dir: OUT,
   format: 'esm',
+  // the text of what is loaded stays in memory; licences have a file of their own
+  comments: false,
   entryFileNames: '[name].js',
   chunkFileNames: '[name]-[hash].js',
   // each file more costs time and memory at the start: what several need is in one
