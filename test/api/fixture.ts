@@ -54,7 +54,7 @@ export class FakeAdmin implements RelayAdmin {
   readonly accessChanges: ServerAccessChange[] = []
   readonly changes: [id: string, change: TokenChange][] = []
   readonly questions: [id: string, question: DryRun][] = []
-  verdict: DryRunResult = { result: 'allow', reason: 'no policy and no access rule limits it' }
+  verdict: DryRunResult = { result: 'allow', reason: 'no rule of a policy and no access rule speaks of it' }
   readonly disconnected: string[] = []
   usages: TokenUsageInfo[] = []
   readonly resets: string[] = []

@@ -51,7 +51,7 @@ export function dryRun(token: Token, { target, protocol, policy }: DryRun, acces
     judgements.find(({ result }) => result === 'deny') ??
     judgements.find(({ result }) => result === DEPENDS) ??
     judgements.find(({ result }) => result === 'allow')
-  if (decided === undefined) return { result: 'allow', reason: 'no policy and no access rule limits it' }
+  if (decided === undefined) return { result: 'allow', reason: 'no rule of a policy and no access rule speaks of it' }
   return decided.result === DEPENDS ? { ...decided, reason: depends } : decided
 }
 

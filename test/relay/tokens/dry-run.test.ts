@@ -47,8 +47,8 @@ const depends = (exit: keyof typeof DEPENDS) => ({ result: 'depends', reason: DE
 
 describe('the dry run of a token', () => {
   it.each<[TokenPolicy | undefined, string, object]>([
-    [undefined, 'a.example 443', allow('no policy and no access rule limits it')],
-    [{ maxStreams: 0 }, 'a.example 443', allow('no policy and no access rule limits it')],
+    [undefined, 'a.example 443', allow('no rule of a policy and no access rule speaks of it')],
+    [{ maxStreams: 0 }, 'a.example 443', allow('no rule of a policy and no access rule speaks of it')],
     [NAMES, 'a.example 443', allow('rule 2 of its policy allows it', 2)],
     [NAMES, 'a.corp.example 443', allow('rule 2 of its policy allows it', 2)],
     [NAMES, 'a.corp.example 22', deny('rule 1 of its policy denies it', 1)],
@@ -130,8 +130,8 @@ describe('the dry run of a token', () => {
   it('judges by a policy in place of its own, and leaves that as it is', async () => {
     const spec = { type: 'forward', token: 'laptop', policy: NAMES } as const
     expect(await verdict(spec, '10.0.0.1 443', ADDRESSES)).toEqual(deny('rule 1 of its policy denies it', 1))
-    expect(await verdict(spec, 'a.test 1', {})).toEqual(allow('no policy and no access rule limits it'))
-    expect(await verdict(spec, 'a.test 1', null)).toEqual(allow('no policy and no access rule limits it'))
+    expect(await verdict(spec, 'a.test 1', {})).toEqual(allow('no rule of a policy and no access rule speaks of it'))
+    expect(await verdict(spec, 'a.test 1', null)).toEqual(allow('no rule of a policy and no access rule speaks of it'))
     const world = new World()
     const [id = ''] = await tokens(world, spec)
     const wrong = { ...asked('a.test 1'), policy: { egress: [{ action: 'deny', hosts: ['@x'] } as const] } }
