@@ -25,8 +25,8 @@ export class Hold {
 
   /**
    * @param stalled called once when nothing was released for {@link BASE_STALL_TIMEOUT_MS} while over a limit and the reader was there
-   * @param heldBack whether a rate keeps from the reader what it would take: then nothing that moves keeps the channel over its own limit.
-   *   @default never
+   * @param heldBack whether a rate keeps from the reader what it would take: standing still is not the reader's fault then, and what moves
+   *   does not excuse a channel that stays over its own limit. @default never
    * @param readerMs milliseconds for which the reader has been there, 0 while it is away and may come back. @default it always is
    */
   constructor(
@@ -104,9 +104,11 @@ export class Hold {
 
   /** Counts the 30 s from the last movement, from when it began to matter to others, or from when the reader was back. */
   #look(): void {
-    const over = this.#crowdedSince ?? this.#gate.fullSince ?? this.#clock.now()
-    const moved = this.#heldBack() ? over : Math.max(over, this.#movedAt)
-    const still = Math.min(this.#clock.now() - moved, this.#readerMs())
+    const now = this.#clock.now()
+    const since = this.#heldBack()
+      ? (this.#crowdedSince ?? now)
+      : Math.max(this.#crowdedSince ?? this.#gate.fullSince ?? now, this.#movedAt)
+    const still = Math.min(now - since, this.#readerMs())
     const left = BASE_STALL_TIMEOUT_MS - still
     this.#watch = left > 0 ? this.#clock.after(left, () => this.#look()) : undefined
     if (left <= 0) this.#stalled()

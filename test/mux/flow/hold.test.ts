@@ -27,7 +27,8 @@ function setUp() {
   const stalled = (): void => {
     stalls += 1
   }
-  const hold = (readerMs?: () => number): Hold => new Hold(gate, clock, stalled, readerMs)
+  const hold = (readerMs?: () => number, heldBack?: () => boolean): Hold =>
+    new Hold(gate, clock, stalled, readerMs, heldBack)
   return { clock, gate, hold, isReading: () => reading, stalls: () => stalls }
 }
 
@@ -39,6 +40,26 @@ describe('Hold', () => {
     expect(isReading()).toBe(true)
     subject.add(1)
     expect(isReading()).toBe(false)
+  })
+
+  it('gives up what a rate holds back over its own limit though it moves, and not what stands still below', () => {
+    const { clock, gate, hold, stalls } = setUp()
+    const over = hold(undefined, () => true)
+    over.add(BASE_CHANNEL_BUFFER_BYTES + 64 * KIB)
+    for (let second = 1; second < BASE_STALL_TIMEOUT_MS / 1_000; second += 1) {
+      clock.advance(1_000)
+      over.release(1)
+    }
+    expect(stalls()).toBe(0)
+    clock.advance(1_000)
+    expect(stalls()).toBe(1)
+    over.leave()
+    const below = hold(undefined, () => true)
+    below.add(BASE_CHANNEL_BUFFER_BYTES)
+    // the link as a whole holds too much
+    gate.hold(BASE_LINK_BUFFER_BYTES)
+    clock.advance(2 * BASE_STALL_TIMEOUT_MS)
+    expect(stalls()).toBe(1)
   })
 
   it('stops it for at most 2 s at a time, and again when 4 MiB more came', () => {
