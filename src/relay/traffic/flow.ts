@@ -113,6 +113,8 @@ export class Flow implements QuotaWaiter, RateFollower {
 
   /** A rate of the stream itself was changed or cleared. */
   rateChanged(): void {
+    // another one that heard of it may have ended this one
+    if (this.#state === 'closed') return
     const own = this.#own
     this.#setOwn(this.#rates)
     if (this.#own === undefined) own?.open()

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { Client } from '../../../src/index.js'
 import { type Scene, sceneOfTest } from '../../support/e2e/scene.js'
@@ -9,7 +8,7 @@ import { DurableServer, idOf } from './durable-scene.js'
 
 const SERVERS = 17
 const KILLS = 3
-/** So long a server lives at most: longer than what a kill may forget. */
+/** So long a server lives at most, by what it lets through: longer than what a kill may forget. */
 const LIFE_MS = 16_000
 /** What a kill may forget at most. */
 const FORGOTTEN_MS = 10_000
@@ -34,8 +33,8 @@ class Sink {
   }
 }
 
-/** Sends as much as goes through, on one stream after the other, until it is ended. */
-function upload(client: Client, port: number): { end(): void } {
+/** Sends as much as goes through, on one stream after the other, until it is ended. @param back settles when the server is there */
+function upload(client: Client, port: number, back: () => Promise<void>): { end(): void } {
   let ended = false
   const next = async (): Promise<void> => {
     while (!ended) {
@@ -55,7 +54,7 @@ function upload(client: Client, port: number): { end(): void } {
         })
       } catch {
         // the server is away
-        await sleep(20)
+        await back()
       }
     }
   }
@@ -72,16 +71,19 @@ async function live(scene: Scene, seed: number): Promise<void> {
   const client = new Client({ url: server.running.url, token: 'secret' })
   scene.own(() => client.close())
   await client.start()
-  const sending = upload(client, port)
+  let back = Promise.resolve()
+  const sending = upload(client, port, () => back)
   scene.own(() => sending.end())
   const random = seeded(seed)
   let known = { counted: 0, arrived: 0 }
   for (let kill = 1; kill <= KILLS; kill += 1) {
-    await eventually('bytes', () => sink.bytes > known.arrived || undefined)
-    await sleep(between(random, LIFE_MS / 2, LIFE_MS))
-    await server.kill()
+    const enough = known.arrived + between(random, LIFE_MS / 2, LIFE_MS) * (RATE / 1_000)
+    await eventually('bytes at the destination', () => sink.bytes >= enough || undefined)
+    const killed = server.kill()
+    back = killed.then(() => server.restart())
+    await killed
     const killedAt = performance.now()
-    await server.restart()
+    await back
     const { body } = await server.ask('GET', `tokens/${id}/usage`)
     const { up } = body.total as { up: number }
     const { used } = body.quota as { used: number }

@@ -227,10 +227,7 @@ describe('rate of a token', () => {
   })
 
   it('passes on what is no plain data whole, however large, and makes up for it', async () => {
-    const world = new World()
-    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: { rate: { up: 10_000, burst: 1_000 } } })
-    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
-    const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+    const { world, provider, connector } = await agents({ rate: { up: 10_000, burst: 1_000 } })
     const id = uuid()
     await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
     await provider.send(accept(id))
@@ -244,10 +241,7 @@ describe('rate of a token', () => {
   })
 
   it('counts what is compressed as what it was before', async () => {
-    const world = new World()
-    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: { rate: { up: 10_000, burst: 1_000 } } })
-    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
-    const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+    const { world, provider, connector } = await agents({ rate: { up: 10_000, burst: 1_000 } })
     const id = uuid()
     await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
     await provider.send(accept(id))
@@ -263,10 +257,7 @@ describe('rate of a token', () => {
   })
 
   it('divides the data of a peer without stream control', async () => {
-    const world = new World()
-    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: { rate: { down: 10_000, burst: 1_000 } } })
-    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
-    const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+    const { world, provider, connector } = await agents({ rate: { down: 10_000, burst: 1_000 } })
     const id = uuid()
     await connector.send(encodeConnect({ protocol: 1, channelId: id, target: { host: '192.0.2.9', port: 80 } }))
     const bytes = pattern(50_000)
@@ -363,10 +354,7 @@ describe('rate of a token', () => {
   })
 
   it('of datagrams through a connector counts their payload alone', async () => {
-    const world = new World()
-    await world.relay.addToken({ type: 'reverse', token: 'tenant', policy: { quota: { bytes: 250, period: 'total' } } })
-    await world.relay.addToken({ type: 'connector', token: 'member', reverseToken: 'tenant' })
-    const [provider, connector] = [await world.join('tenant', { reverse: true }), await world.join('member')]
+    const { world, provider, connector } = await agents({ quota: { bytes: 250, period: 'total' } })
     const id = uuid()
     await connector.send(encodeConnect({ protocol: 2, channelId: id }))
     await provider.send(accept(id))

@@ -137,6 +137,22 @@ describe('quota of a token', () => {
     expect(two.token.reserve('up', 70)).toBe(20)
   })
 
+  it('leaves alone a stream that another one ended when both hear of a new rate', () => {
+    const { clock, token } = open({ rate: { streamUp: 1, burst: 1 } })
+    const events = { ready: () => second.close(), refused: () => {} }
+    const first = new Flow({ clock, tokens: [token], direction: 'up', events })
+    const second = new Flow({ clock, tokens: [token], direction: 'up', events: { ...events, ready: () => {} } })
+    for (const one of [first, second]) {
+      pass(one, 1)
+      one.available(1)
+    }
+    token.limit({})
+    expect([first.waits, second.waits, second.available(1)]).toEqual([false, false, 0])
+    token.limit({ rate: { streamUp: 5 } })
+    first.close()
+    expect(clock.pending).toBe(0)
+  })
+
   it('goes on with what was used before a restart', () => {
     const before = open({ quota: { bytes: 100, period: 'day' } })
     pass(before.flow(), 90)
