@@ -38,6 +38,10 @@ describe('the memory for masking', () => {
     memory.give(block)
   })
 
+  it('is read into from half a page on: blocks of the pool begin where pages do', () => {
+    expect(maskMemory().readBuffer.byteOffset % 4_096).toBe(2_048)
+  })
+
   it('gives out each block once, whole and apart from the others, until there is none', () => {
     const memory = maskMemory()
     const blocks: Uint8Array[] = []
