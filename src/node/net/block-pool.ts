@@ -5,8 +5,12 @@ import { KIB, MIB } from '../../protocol/limits.js'
  * V8 keeps small arrays within its heap until then, and moving them out costs more than copying them.
  */
 export const POOLED_FROM_BYTES = 2 * KIB
+/** Room for a header in each block. */
+const HEADER_BYTES = 512
 /** Sizes of pooled blocks: a header's room more than a power of two. */
-const CLASS_BYTES = [4, 8, 16, 32, 64, 128, 256].map((kib) => kib * KIB + 512)
+const CLASS_BYTES = [4, 8, 16, 32, 64, 128, 256].map((kib) => kib * KIB + HEADER_BYTES)
+/** The largest that is pooled. */
+export const LARGEST_BLOCK_BYTES: number = 256 * KIB + HEADER_BYTES
 /** Free blocks kept for the next read, all sizes together. */
 const MAX_FREE_BYTES = 8 * MIB
 /** Free blocks that nobody took for this long are given up. */

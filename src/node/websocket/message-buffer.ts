@@ -1,9 +1,12 @@
 import { KIB } from '../../protocol/limits.js'
-import { blockPool, POOLED_FROM_BYTES } from '../net/block-pool.js'
+import { blockPool, LARGEST_BLOCK_BYTES, POOLED_FROM_BYTES } from '../net/block-pool.js'
 
-/** Taken for a message at first, whatever its header announces: its sender may be anybody. */
+/**
+ * Taken for a message at first, whatever its header announces: its sender may be anybody. Once so much has come, a block of the pool is
+ * taken, where any message of data has room: TLS brings it in records of 16 KiB, and growing with these would copy it twice.
+ */
 const FIRST_BYTES = 8 * KIB
-/** So many times what has come is taken at most. */
+/** Beyond such a block, so many times what has come is taken at most. */
 const AHEAD = 2
 
 const NOTHING = new Uint8Array(0)
@@ -50,7 +53,7 @@ export class MessageBuffer {
 
   #grow(needed: number, expected: number): void {
     const whole = needed + expected
-    const size = Math.min(whole, Math.max(FIRST_BYTES, AHEAD * needed))
+    const size = Math.min(whole, Math.max(needed < FIRST_BYTES ? FIRST_BYTES : LARGEST_BLOCK_BYTES, AHEAD * needed))
     const grown = blockPool.take(size)
     grown.set(this.#memory.subarray(0, this.#bytes))
     blockPool.give(this.#memory)
