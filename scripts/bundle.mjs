@@ -14,10 +14,19 @@ const OUT = join(ROOT, 'dist/command')
 const OPTIONAL = ['bufferutil', 'utf-8-validate']
 /** Has native code, and is loaded only with a data directory. */
 const NATIVE = ['libsql']
+/** Loaded only for certificates that the server gets by itself. */
+const ON_REQUEST = ['@peculiar/x509', 'reflect-metadata']
+
+/** What tokens and certificates on the disk have in common: few servers have either. */
+const ON_DISK = /dist\/node\/store\/(?:data-key|durable-files|sqlite|store-errors|token-seal)\.js$/
 
 /** @param {string} name */
 const isOutside = (name) =>
-  name.startsWith('node:') || builtinModules.includes(name) || OPTIONAL.includes(name) || NATIVE.includes(name)
+  name.startsWith('node:') ||
+  builtinModules.includes(name) ||
+  OPTIONAL.includes(name) ||
+  NATIVE.includes(name) ||
+  ON_REQUEST.includes(name)
 
 /** The folders of packages that modules lie in. @param {readonly string[]} modules */
 function packagesOf(modules) {
@@ -51,7 +60,12 @@ const { output } = await bundle.write({
   entryFileNames: '[name].js',
   chunkFileNames: '[name]-[hash].js',
   // each file more costs time and memory at the start: what several need is in one
-  codeSplitting: { groups: [{ name: 'shared', minShareCount: 2 }] },
+  codeSplitting: {
+    groups: [
+      { name: 'store', test: ON_DISK, priority: 1 },
+      { name: 'shared', minShareCount: 2 },
+    ],
+  },
 })
 await bundle.close()
 const modules = output.flatMap((chunk) => (chunk.type === 'chunk' ? Object.keys(chunk.modules) : []))

@@ -56,7 +56,7 @@ export interface PolicyQuota {
   readonly direction?: QuotaDirection | undefined
 }
 
-/** What a token may be used for: where it leads, from where, when, how many at a time, how fast and how much. Absent fields set no limit. */
+/** What a token may be used for: where it leads, from where and by whom, when, how many at a time, how fast and how much. Absent fields set no limit. */
 export interface TokenPolicy {
   readonly egress?: readonly EgressRule[] | undefined
   /** What holds for a destination of which no rule speaks. @default `deny` where a rule allows, else `allow` */
@@ -69,6 +69,11 @@ export interface TokenPolicy {
   readonly connectsPerMinute?: number | undefined
   /** Addresses that its clients come from: CIDR, IP text or a range. */
   readonly sources?: readonly string[] | undefined
+  /**
+   * Subjects of the certificates that its own clients have to prove (not the connectors of a reverse token), each as RFC 4514 writes a
+   * whole one: `CN=ann,O=Example`.
+   */
+  readonly clientSubjects?: readonly string[] | undefined
   readonly hours?: readonly PolicyHours[] | undefined
   readonly rate?: PolicyRate | undefined
   readonly quota?: PolicyQuota | undefined

@@ -15,8 +15,8 @@ export function eventView(event: RelayEvent): object {
   if ('streamId' in event) return streamEventView(event)
   if (event.type === 'policy.refused') return policyEventView(event)
   if ('resetsAt' in event) return quotaEventView(event)
-  const { clientId, role, tokenId, address, reason } = event
-  return { client_id: clientId, role, token_id: tokenId, address, reason: reason ?? null }
+  const { clientId, role, tokenId, address, subject, reason } = event
+  return { client_id: clientId, role, token_id: tokenId, address, subject: subject ?? null, reason: reason ?? null }
 }
 
 function policyEventView({ tokenId, reason, rule, subject, count }: PolicyEvent): object {

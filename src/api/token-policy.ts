@@ -6,6 +6,7 @@ import { MAX_POLICY_NUMBER } from '../policy/compiled-policy.js'
 import { MAX_EGRESS_ENTRIES, MAX_EGRESS_RULES } from '../policy/egress-rules.js'
 import { HOST_LISTS } from '../policy/host-entry.js'
 import { MAX_HOURS, WEEKDAYS } from '../policy/opening-hours.js'
+import { MAX_CLIENT_SUBJECTS } from '../policy/subject-list.js'
 import {
   DEFAULT_BURST_BYTES,
   MAX_BURST_BYTES,
@@ -109,6 +110,9 @@ export const policySchema = objectOf({
   max_clients: number,
   connects_per_minute: number,
   sources: v.nullish(listOf(textOf('an address', 'CIDR, IP, A-B or 192.168.1.1-255'), 'addresses', MAX_ADDRESS_LIST)),
+  client_subjects: v.nullish(
+    listOf(textOf('a subject', 'Whole, as RFC 4514 writes it: CN=ann,O=Example'), 'subjects', MAX_CLIENT_SUBJECTS),
+  ),
   hours: v.nullish(listOf(openTime, 'times', MAX_HOURS)),
   rate: v.nullish(rate),
   quota: v.nullish(quota),
@@ -124,7 +128,18 @@ export function policyOf(body: PolicyBody | null | undefined): TokenPolicy | und
 
 /** As a change of the one there is: absent fields stay, null clears. */
 export function policyChangeOf(body: PolicyBody): PolicyChange {
-  const { egress, egress_default, max_streams, max_clients, connects_per_minute, sources, hours, rate, quota } = body
+  const {
+    egress,
+    egress_default,
+    max_streams,
+    max_clients,
+    connects_per_minute,
+    sources,
+    client_subjects,
+    hours,
+    rate,
+    quota,
+  } = body
   return present({
     egress: egress == null ? egress : egress.map(ruleOf),
     egressDefault: egress_default,
@@ -132,6 +147,7 @@ export function policyChangeOf(body: PolicyBody): PolicyChange {
     maxClients: max_clients,
     connectsPerMinute: connects_per_minute,
     sources,
+    clientSubjects: client_subjects,
     hours: hours == null ? hours : hours.map(hoursOf),
     rate: rate == null ? rate : limitOf(rateFieldsOf(rate)),
     quota: quota == null ? quota : quotaOf(quota),
@@ -164,7 +180,18 @@ function quotaOf({ bytes, period, direction }: v.InferOutput<typeof quota>): Pol
 /** Each field is named, so that a field that is added inside is never shown by accident. */
 export function policyView(policy: TokenPolicy | undefined): PolicyBody | null {
   if (policy === undefined) return null
-  const { egress, egressDefault, maxStreams, maxClients, connectsPerMinute, sources, hours, rate, quota } = policy
+  const {
+    egress,
+    egressDefault,
+    maxStreams,
+    maxClients,
+    connectsPerMinute,
+    sources,
+    clientSubjects,
+    hours,
+    rate,
+    quota,
+  } = policy
   return present({
     egress: egress?.map(ruleView),
     egress_default: egressDefault,
@@ -172,6 +199,7 @@ export function policyView(policy: TokenPolicy | undefined): PolicyBody | null {
     max_clients: maxClients,
     connects_per_minute: connectsPerMinute,
     sources: sources && [...sources],
+    client_subjects: clientSubjects && [...clientSubjects],
     hours: hours?.map(({ days, from, to, zone }) => present({ days: days && [...days], from, to, zone })),
     rate: rate && rateView(rate),
     quota: quota && present({ bytes: quota.bytes, period: quota.period, direction: quota.direction }),

@@ -44,6 +44,7 @@ const usageSchema = v.object({
     connects: count,
     hours: count,
     sources: count,
+    subjects: count,
     clients: count,
     quota: count,
   } satisfies Record<PolicyReason, unknown>),

@@ -115,7 +115,7 @@ function noticesOf(settings: Settings, reverse: boolean, tls: TlsOptions): reado
     notices.push(...ignoredIfGiven(settings, [flags.UDP_TIMEOUT, flags.ALLOW_OWN_PORTS], 'only the way out uses it'))
   }
   notices.push(...deployedNotices(settings))
-  if (tls.insecure === true) {
+  if (tls.insecure === true && tls.pinSha256 === undefined) {
     const reason = "--insecure: the server's certificate is not checked"
     notices.push({ level: 'warn', event: 'tls.unchecked', fields: { reason } })
   }

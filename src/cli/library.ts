@@ -5,6 +5,10 @@ import type { SocketAddress } from '../ports.js'
 /** What the program uses of the library's Server. */
 export interface ServerHandle {
   listen(): Promise<SocketAddress>
+  /** What it listens on, as URLs, once it does. */
+  readonly addresses: readonly string[]
+  /** Reads the files of its certificates again. Never rejects. */
+  reload(): Promise<void>
   close(options?: CloseOptions): Promise<void>
 }
 

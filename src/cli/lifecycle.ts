@@ -16,6 +16,8 @@ export interface Service {
   readonly ended?: Promise<LinkSocksError | undefined> | undefined
   /** @param drainMs how long what is under way may take to end by itself; 0 on a signal other than {@link DRAIN_SIGNALS} */
   close(drainMs: number): Promise<void>
+  /** Reads files again, when it is asked to. Never rejects. @default there is nothing to read */
+  readonly reload?: (() => Promise<void>) | undefined
   /** What `close()` is given then. @default 0 */
   readonly drainMs?: number | undefined
 }
@@ -49,7 +51,10 @@ export async function runUntilEnded(
     let event = await Promise.race([startEvent(service), ended, signal])
     if (event.kind === 'started') {
       started()
+      const { reload } = service
+      const ignore = reload && io.onReload?.(() => void reloadNow(reload, log))
       event = await Promise.race([ended, signal])
+      ignore?.()
     }
     const drains = event.kind === 'signal' && DRAIN_SIGNALS.includes(event.signal)
     await Promise.race([closeQuietly(service, drains ? (service.drainMs ?? 0) : 0, log), signals.second])
@@ -58,6 +63,12 @@ export async function runUntilEnded(
     clearInterval(alive)
     signals.dispose()
   }
+}
+
+async function reloadNow(reload: () => Promise<void>, log: Logger): Promise<void> {
+  log.info('cli.reloading')
+  await reload()
+  log.info('cli.reloaded')
 }
 
 async function startEvent(service: Service): Promise<Event> {

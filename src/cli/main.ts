@@ -10,6 +10,7 @@ import { type Logging, openLog } from './logging.js'
 import { asFailure, EXIT, exitCodeOf, failureText } from './outcome.js'
 import { planServer } from './server.js'
 import { hasApi } from './server-api.js'
+import { listenFailure } from './server-listen.js'
 import type { ClientCommand } from './settings/client-flags.js'
 import { type Environment, Settings } from './settings/environment.js'
 import { type CliIo, processIo } from './settings/io.js'
@@ -79,14 +80,24 @@ async function prepareServer(settings: Settings, log: Logging, loadLibrary: () =
   const server = new Server({ ...options, logger, traceMessages })
   let address = ''
   const start = async (): Promise<void> => {
-    address = addressText(await server.listen())
+    address = addressText(
+      await server.listen().catch((thrown) => {
+        throw listenFailure(thrown, options)
+      }),
+    )
   }
   const started = (): void => {
-    logger.info('server.ready', { address, api: hasApi(options) })
+    const listen = server.addresses.join(' ')
+    logger.info('server.ready', { address, api: hasApi(options), listen })
     report(logger, announcements)
   }
   const { drainMs, drainIdleMs } = readDrain(settings)
-  return { service: { start, drainMs, close: (limitMs) => server.close({ drainMs: limitMs, drainIdleMs }) }, started }
+  const service: Service = {
+    ...{ start, drainMs },
+    reload: () => server.reload(),
+    close: (limitMs) => server.close({ drainMs: limitMs, drainIdleMs }),
+  }
+  return { service, started }
 }
 
 async function prepareClient(

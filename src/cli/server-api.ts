@@ -4,6 +4,7 @@ import type { ApiKey, ServerOptions } from '../node/options.js'
 import { optionError, type Settings } from './settings/environment.js'
 import { ignored, ignoredIfGiven, type Notice } from './settings/plan.js'
 import {
+  ACME_DOMAIN,
   API_KEY,
   API_KEY_FILE,
   API_KEYS_FILE,
@@ -52,7 +53,7 @@ export function apiNotices(settings: Settings, options: ApiOptions): readonly No
       const reason = 'tokens added by the API are kept in memory only and gone after a restart; --data-dir keeps them'
       notices.push({ level: 'info', event: 'tokens.not-kept', fields: { reason } })
     }
-  } else if (!hasApi(options)) {
+  } else if (!hasApi(options) && settings.source(ACME_DOMAIN) === undefined) {
     // the tokens that are in there work all the same
     notices.push(ignored(DATA_DIR, 'without --api-key nothing can change the tokens in it'))
   }

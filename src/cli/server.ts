@@ -5,6 +5,7 @@ import type { AccessRule } from '../ports.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { generateToken } from '../relay/tokens/token-text.js'
 import { apiNotices, hasApi, readApiOptions } from './server-api.js'
+import { readListen } from './server-listen.js'
 import { deployedNotices } from './settings/deployed-flags.js'
 import { optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
@@ -31,8 +32,6 @@ import {
   SOCKS_PORT,
   TOKEN,
   TRUSTED_PROXY,
-  WS_HOST,
-  WS_PORT,
 } from './settings/server-flags.js'
 import {
   parseCidr,
@@ -70,8 +69,7 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
   checkTokenSettings(settings, wanted)
   const { specs, announcements } = planTokens(wanted)
   const options: ServerOptions = {
-    host: settings.value(WS_HOST, parseHost),
-    port: settings.value(WS_PORT, parsePort),
+    ...readListen(settings),
     tokens: specs,
     ...api,
     socksHost: settings.value(flags.SOCKS_HOST, parseHost),

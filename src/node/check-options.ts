@@ -9,11 +9,16 @@ import type { AccessRule } from '../ports.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes } from './link-options.js'
+import { checkListen } from './listen-options.js'
 import { type ClientOptions, MAX_DURATION_MS, type ProxyPortOptions, type ServerOptions } from './options.js'
 import { DATA_KEY_FORMS, dataKeyEncoding } from './store/key-form.js'
+import { readCertificatePair } from './tls/certificate-pair.js'
+import { parseKeyPin } from './tls/key-pins.js'
 
 /** Most links one client keeps to its server. */
 export const MAX_THREADS = 64
+/** Keys of servers that one client accepts. */
+export const MAX_PINS = 16
 /** Servers that one attempt to connect goes through. */
 const MAX_URLS = 16
 
@@ -21,6 +26,8 @@ const MAX_URLS = 16
 export function checkServerOptions(options: ServerOptions): void {
   const { port, portRange, apiKey, connectorWaitMs, udpTimeoutMs, exitProxy } = options
   checkInteger('port', port, 0, MAX_PORT)
+  checkListen(options)
+  checkAcme(options)
   if (portRange !== undefined) {
     const [first, last] = portRange
     checkInteger('portRange[0]', first, 1, MAX_PORT)
@@ -38,6 +45,38 @@ export function checkServerOptions(options: ServerOptions): void {
   checkRules('entryRules', options.entryRules)
   checkRules('dialRules', options.dialRules)
   checkProxyPort('', options)
+}
+
+/** Whether an authority can validate it as it is served here: a host name in lower case, without a wildcard. */
+export function isCertifiableName(text: string): boolean {
+  return /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(text)
+}
+
+/** Whether it can stand in a mailto: URL. */
+export function isMailAddress(text: string): boolean {
+  return /^[^\s@:/?#]+@[^\s@:/?#]+$/.test(text) && text.length <= 254
+}
+
+/** Names that one server gets certificates for. */
+const MAX_ACME_DOMAINS = 32
+
+function checkAcme({ acme, dataDir }: ServerOptions): void {
+  if (acme === undefined) return
+  const refuse = (why: string): never => {
+    throw new LinkSocksError('ERR_OPTION', why)
+  }
+  const { domains, email, directory, httpListen } = acme
+  if (dataDir === undefined) refuse('acme needs dataDir, where account and certificates are kept')
+  if (domains.length === 0 || domains.length > MAX_ACME_DOMAINS) refuse(`acme.domains must be 1 to ${MAX_ACME_DOMAINS}`)
+  for (const [index, name] of domains.entries()) {
+    if (!isCertifiableName(name)) refuse(`acme.domains[${index}] must be a host name in lower case, without a wildcard`)
+  }
+  if (new Set(domains).size < domains.length) refuse('acme.domains: each name once')
+  if (email !== undefined && !isMailAddress(email)) refuse('acme.email must be a mail address')
+  if (directory !== undefined && !(URL.canParse(directory) && new URL(directory).protocol === 'https:')) {
+    refuse('acme.directory must be an https:// URL')
+  }
+  if (httpListen !== false) checkInteger('acme.httpListen.port', httpListen?.port, 0, MAX_PORT)
 }
 
 /** Names that one port answers to. */
@@ -133,7 +172,7 @@ export function checkClientOptions(options: ClientOptions): void {
     throw new LinkSocksError('ERR_OPTION', 'connectorTokens are for providers (reverse: true)')
   }
   checkSocks(options)
-  checkCa('tls.ca', options.tls?.ca)
+  checkClientTls(options.tls)
   checkDuration('udpTimeoutMs', udpTimeoutMs, 1)
   checkPings(options)
   checkDuration('resumeTimeoutMs', options.resumeTimeoutMs, MIN_RESUME_MS)
@@ -207,6 +246,51 @@ function checkProxy(name: string, url: string | undefined): void {
   } catch (thrown) {
     const { message } = LinkSocksError.from(thrown, 'ERR_OPTION')
     throw new LinkSocksError('ERR_OPTION', `${name}: ${message}`)
+  }
+}
+
+function checkClientTls(tls: ClientOptions['tls']): void {
+  checkCa('tls.ca', tls?.ca)
+  checkClientCertificate(['tls.cert', 'tls.key'], tls?.cert, tls?.key)
+  const { pinSha256 = [] } = tls ?? {}
+  if (pinSha256.length > MAX_PINS) throw new LinkSocksError('ERR_OPTION', `tls.pinSha256: at most ${MAX_PINS} keys`)
+  for (const [index, pin] of pinSha256.entries()) {
+    try {
+      parseKeyPin(pin)
+    } catch (thrown) {
+      const { message } = LinkSocksError.from(thrown, 'ERR_OPTION')
+      throw new LinkSocksError('ERR_OPTION', `tls.pinSha256[${index}] ${message}`)
+    }
+  }
+}
+
+/** @throws {LinkSocksError} ERR_OPTION */
+export function checkKeyPin(text: string): void {
+  parseKeyPin(text)
+}
+
+/**
+ * Judges what a client shows to its server.
+ * @param names of both, for messages
+ * @throws {LinkSocksError} ERR_OPTION, beginning with one of `names`; nothing of the key is repeated
+ */
+export function checkClientCertificate(
+  names: readonly [cert: string, key: string],
+  cert: string | undefined,
+  key: string | undefined,
+): void {
+  if (cert === undefined && key === undefined) return
+  if (cert === undefined || key === undefined) {
+    const [given, missing] = cert === undefined ? [names[1], names[0]] : names
+    throw new LinkSocksError('ERR_OPTION', `${given} needs ${missing}`)
+  }
+  try {
+    readCertificatePair(cert, key)
+  } catch (thrown) {
+    throw new LinkSocksError(
+      'ERR_OPTION',
+      `${names.join(' and ')}: ${LinkSocksError.from(thrown, 'ERR_OPTION').message}`,
+    )
   }
 }
 

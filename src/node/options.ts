@@ -49,11 +49,49 @@ export interface CloseOptions {
   readonly drainIdleMs?: number | undefined
 }
 
+/** A certificate and its key, in PEM files that are read again when they change. */
+export interface CertificateFiles {
+  /** The server's own certificate, with its chain after it. */
+  readonly certFile: string
+  /** Not encrypted; may be the same file. */
+  readonly keyFile: string
+}
+
+export interface ServerTlsOptions {
+  /** One is chosen by the name that a client asks for; the first is for those that ask for none. @default none */
+  readonly certificates?: readonly CertificateFiles[] | undefined
+  /** PEM file of authorities that sign certificates of clients. @default clients are not asked for one */
+  readonly clientCaFile?: string | undefined
+  /** Whether clients without one are refused. @default 'required' */
+  readonly clientAuth?: 'required' | 'optional' | undefined
+}
+
+/** Certificates that a server gets and renews by itself (RFC 8555). */
+export interface AcmeOptions {
+  /** Host names, each of which gets a certificate. */
+  readonly domains: readonly string[]
+  /** Whom the authority may write to. @default nobody */
+  readonly email?: string | undefined
+  /** Of the authority. @default Let's Encrypt */
+  readonly directory?: string | undefined
+  /** Where names are validated by HTTP (HTTP-01); `false`: by TLS alone (TLS-ALPN-01). @default 0.0.0.0:80, if it is free */
+  readonly httpListen?: { readonly host: string; readonly port: number } | false | undefined
+}
+
 export interface ServerOptions extends CommonOptions, ProxyPortOptions {
   /** Address of the HTTP and WebSocket port. @default '0.0.0.0' */
   readonly host?: string | undefined
-  /** 0 lets the system pick. @default 8765 */
+  /** 0 lets the system pick. @default 8765, with `acme` 443 */
   readonly port?: number | undefined
+  /**
+   * Addresses in place of `host` and `port`: `ws://HOST:PORT`, `wss://HOST:PORT` with TLS, `ws+unix:/PATH`. Peers of a Unix socket
+   * count as trusted proxies. @default that of `host` and `port`, with TLS where there are certificates
+   */
+  readonly listen?: readonly string[] | undefined
+  /** @default no TLS, or with `acme` alone */
+  readonly tls?: ServerTlsOptions | undefined
+  /** Needs `dataDir`, and the optional packages @peculiar/x509 and reflect-metadata. @default none */
+  readonly acme?: AcmeOptions | undefined
   /** Tokens to begin with. @default none */
   readonly tokens?: readonly TokenSpec[] | undefined
   /** Switches the HTTP API on. @default off */

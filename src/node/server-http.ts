@@ -10,8 +10,12 @@ import type { Relay } from '../relay/relay.js'
 import type { DashboardFiles } from './http/dashboard-files.js'
 import { type HttpServer, listenHttp, type UpgradeInfo, type UpgradeRequest } from './http/http-server.js'
 import type { TrustedProxies } from './http/trusted-proxy.js'
+import { listenAddresses, needsTls } from './listen-options.js'
 import type { Metrics, MetricsOptions } from './metrics.js'
-import { DEFAULT_PORT, type ServerOptions } from './options.js'
+import { type ListenAddress, listenText } from './net/listen-address.js'
+import type { ServerOptions } from './options.js'
+import type { ServerAcme } from './server-acme.js'
+import type { ServerTls } from './server-tls.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { watchDescriptors } from './system/descriptor-probe.js'
@@ -31,23 +35,36 @@ export interface ServerHttpOptions extends ServerOptions {
   readonly upgrade: (transport: WsTransport, info: UpgradeInfo) => void
 }
 
+interface OpenParts {
+  readonly api: Api
+  readonly main: HttpServer
+  readonly metrics: HttpServer | undefined
+  readonly tls: ServerTls | undefined
+  readonly acme: ServerAcme | undefined
+  readonly unwatch: () => void
+}
+
 /** What a server serves by HTTP: the API with the WebSockets on one port, and the metrics, on request, on another. */
 export class ServerHttp {
   readonly #api: Api
   readonly #main: HttpServer
   readonly #metrics: HttpServer | undefined
+  readonly #tls: ServerTls | undefined
+  readonly #acme: ServerAcme | undefined
   readonly #unwatch: () => void
 
-  private constructor(api: Api, main: HttpServer, metrics: HttpServer | undefined, unwatch: () => void) {
+  private constructor({ api, main, metrics, tls, acme, unwatch }: OpenParts) {
     this.#api = api
     this.#main = main
     this.#metrics = metrics
+    this.#tls = tls
+    this.#acme = acme
     this.#unwatch = unwatch
   }
 
-  /** @throws {LinkSocksError} ERR_LISTEN */
+  /** @throws {LinkSocksError} ERR_LISTEN, ERR_OPTION (a certificate that can't be used) */
   static async open(options: ServerHttpOptions): Promise<ServerHttp> {
-    const { relay, attempts, log, trusted, upgrade, host = '0.0.0.0', port = DEFAULT_PORT } = options
+    const { relay, attempts, log, trusted, upgrade } = options
     const version = packageVersion()
     const wanted = options.metricsKey !== undefined || options.metricsListen !== undefined
     const eventReaders = (): number => api.eventReaders
@@ -61,7 +78,19 @@ export class ServerHttp {
     const handle = (request: Request, context: ApiContext): Promise<Response> =>
       dashboard?.(request, context.rawPath) ?? api.handle(request, context)
     const checkUpgrade = (request: UpgradeRequest, options: AbortOptions) => refusalOf(relay, request, options)
-    const main = await listenHttp({ host, port, log, trusted, handle, isSocketPath, checkUpgrade, upgrade })
+    const tls = needsTls(options) ? await openTls(options) : undefined
+    const serving = { log, trusted, handle, isSocketPath, checkUpgrade, upgrade, tls: tls?.http }
+    let acme: ServerAcme | undefined
+    let main: HttpServer
+    try {
+      acme = tls && (await openAcme(options, tls))
+      main = await listenHttp({ listen: listenAddresses(options), ...serving })
+    } catch (thrown) {
+      tls?.close()
+      await acme?.close()
+      throw thrown
+    }
+    acme?.start()
     const unwatchLoop = watchEventLoop((delayMs) => {
       metrics?.eventLoopDelayed(delayMs)
       if (delayMs >= ALARMING_DELAY_MS) warnOfDelay(relay, delayMs)
@@ -72,21 +101,35 @@ export class ServerHttp {
       unwatchDescriptors()
     }
     try {
-      return new ServerHttp(api, main, metrics && (await listenForMetrics(options, metrics)), unwatch)
+      const own = metrics && (await listenForMetrics(options, metrics))
+      return new ServerHttp({ api, main, metrics: own, tls, acme, unwatch })
     } catch (error) {
       unwatch()
-      await main.close()
+      tls?.close()
+      await Promise.all([acme?.close(), main.close()])
       throw error
     }
   }
 
+  /** Of the first address with a port; where there is none, the path of the first Unix socket, with port 0. */
   get address(): SocketAddress {
-    return this.#main.address
+    return addressOf(this.#main.addresses)
+  }
+
+  /** As URLs. */
+  get addresses(): readonly string[] {
+    return this.#main.addresses.map(listenText)
   }
 
   /** Of the metrics' own port. */
   get metricsAddress(): SocketAddress | undefined {
-    return this.#metrics?.address
+    return this.#metrics && addressOf(this.#metrics.addresses)
+  }
+
+  /** Reads the files of its certificates again, and tries again to get those that it could not get. */
+  async reload(): Promise<void> {
+    this.#acme?.retry()
+    await this.#tls?.reload()
   }
 
   stopAccepting(): void {
@@ -95,8 +138,9 @@ export class ServerHttp {
 
   async close(): Promise<void> {
     this.#unwatch()
+    this.#tls?.close()
     this.#api.close()
-    await Promise.all([this.#main.close(), this.#metrics?.close()])
+    await Promise.all([this.#main.close(), this.#metrics?.close(), this.#acme?.close()])
   }
 }
 
@@ -106,13 +150,13 @@ const RETRY_AFTER_S = '10'
 /** A deployed client takes 503 for a server that is busy, and tries again (docs/protocol.md A.5). */
 function refusalOf(
   relay: Relay,
-  { query, remoteAddress }: UpgradeRequest,
+  { query, remoteAddress, subject }: UpgradeRequest,
   options: AbortOptions,
 ): Promise<Refusal | undefined> | undefined {
-  if (!relay.hasRoom(query, remoteAddress)) {
+  if (!relay.hasRoom(query, { address: remoteAddress, subject })) {
     return Promise.resolve(new Refusal(503, 'too many clients with this token', { 'Retry-After': RETRY_AFTER_S }))
   }
-  const may = relay.mayConnect(query, remoteAddress, options)
+  const may = relay.mayConnect(query, { address: remoteAddress, subject }, options)
   return may?.then((given) => (given ? undefined : new Refusal(503, 'this client has a living link')))
 }
 
@@ -123,9 +167,27 @@ async function openMetrics(options: MetricsOptions): Promise<Metrics> {
   return Metrics.open(options)
 }
 
+async function openTls({ tls, acme, relay, log }: ServerHttpOptions): Promise<ServerTls> {
+  const { ServerTls } = await import('./server-tls.js')
+  return ServerTls.open({ ...tls, domains: acme?.domains, alarms: relay.alarms, log })
+}
+
+async function openAcme(options: ServerHttpOptions, tls: ServerTls): Promise<ServerAcme | undefined> {
+  const { acme, dataDir, dataKey, relay, log } = options
+  if (acme === undefined || dataDir === undefined) return undefined
+  const { ServerAcme } = await import('./server-acme.js')
+  return ServerAcme.open({ ...acme, dataDir, dataKey, tls, alarms: relay.alarms, log })
+}
+
 async function openDashboard(): Promise<DashboardFiles> {
   const { createDashboardFiles } = await import('./http/dashboard-files.js')
   return createDashboardFiles()
+}
+
+function addressOf(addresses: readonly ListenAddress[]): SocketAddress {
+  for (const address of addresses) if ('port' in address) return { host: address.host, port: address.port }
+  const [first] = addresses
+  return { host: first !== undefined && 'path' in first ? first.path : '', port: 0 }
 }
 
 function keysOf({ apiKey, apiKeys = [] }: ServerOptions): readonly ApiKey[] {
@@ -145,7 +207,7 @@ async function listenForMetrics(
     return metricsAnswer(metrics)
   }
   return listenHttp({
-    ...metricsListen,
+    listen: [metricsListen],
     log,
     handle,
     isSocketPath: () => false,

@@ -94,9 +94,14 @@ export class Server implements AsyncDisposable {
     })
   }
 
-  /** The HTTP and WebSocket port, while it is open. */
+  /** The first HTTP and WebSocket port, while it is open; of a server with Unix sockets alone the path of the first, with port 0. */
   get address(): SocketAddress | undefined {
     return this.#http?.address
+  }
+
+  /** All addresses that it listens on, as URLs such as `wss://0.0.0.0:443`. */
+  get addresses(): readonly string[] {
+    return this.#http?.addresses ?? []
   }
 
   /** Where the metrics are, if they have an address of their own, while it is open. */
@@ -104,9 +109,14 @@ export class Server implements AsyncDisposable {
     return this.#http?.metricsAddress
   }
 
+  /** Reads the files of its certificates again, as it does by itself when they change. Never rejects: what is wrong is an alarm. */
+  async reload(): Promise<void> {
+    await this.#http?.reload()
+  }
+
   /**
    * Adds the tokens of the options and opens the port. All callers share one promise.
-   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened), ERR_STORE (the data directory can't be used),
+   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened), ERR_OPTION (a certificate can't be used), ERR_STORE (the data directory can't be used),
    *   ERR_SHUTTING_DOWN (closed meanwhile or before), and as addToken()
    */
   listen(): Promise<SocketAddress> {
@@ -187,13 +197,13 @@ export class Server implements AsyncDisposable {
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_SHUTTING_DOWN', 'the server was closed')
   }
 
-  #accept(transport: WsTransport, { query, remoteAddress, admitted }: UpgradeInfo): void {
+  #accept(transport: WsTransport, { query, remoteAddress, subject, admitted }: UpgradeInfo): void {
     const limit = limitInbound(transport, MAX_UNAUTHENTICATED_BYTES)
     const known = (): void => {
       limit.lift()
       admitted()
     }
-    void this.#relay.accept({ transport, query, admitted: known }, remoteAddress)
+    void this.#relay.accept({ transport, query, admitted: known }, { address: remoteAddress, subject })
   }
 
   async #close({ drainMs = 0, drainIdleMs }: CloseOptions): Promise<void> {

@@ -3,6 +3,7 @@ import type { TokenPolicy } from '../policy-fields.js'
 import { AddressList } from './address-list.js'
 import { EgressRules } from './egress-rules.js'
 import { OpeningHours } from './opening-hours.js'
+import { SubjectList } from './subject-list.js'
 import { checkQuota, checkRate } from './traffic-limits.js'
 
 /** Largest of a policy's numbers. */
@@ -14,6 +15,7 @@ export class CompiledPolicy {
   readonly policy: TokenPolicy
   readonly egress: EgressRules | undefined
   readonly sources: AddressList | undefined
+  readonly clientSubjects: SubjectList | undefined
   readonly hours: OpeningHours | undefined
 
   /**
@@ -24,7 +26,7 @@ export class CompiledPolicy {
     this.policy = withoutAbsent(policy)
     const isSame = (...fields: (keyof TokenPolicy)[]): boolean =>
       before !== undefined && fields.every((field) => sameJson(this.policy[field], before.policy[field]))
-    const { egress, egressDefault, sources, hours, rate, quota } = this.policy
+    const { egress, egressDefault, sources, clientSubjects, hours, rate, quota } = this.policy
     for (const field of ['maxStreams', 'maxClients', 'connectsPerMinute'] as const)
       checkNumber(field, this.policy[field])
     if (egressDefault !== undefined && egressDefault !== 'allow' && egressDefault !== 'deny')
@@ -35,6 +37,7 @@ export class CompiledPolicy {
     if (isSame('egress', 'egressDefault')) this.egress = before?.egress
     else this.egress = leads ? new EgressRules(egress ?? [], egressDefault) : undefined
     this.sources = checked('sources', sources, (given) => AddressList.of(given))
+    this.clientSubjects = checked('clientSubjects', clientSubjects, (given) => SubjectList.of(given))
     this.hours = isSame('hours') ? before?.hours : checked('hours', hours, (given) => OpeningHours.of(given))
   }
 }

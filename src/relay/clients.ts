@@ -14,7 +14,7 @@ import { holdPlace } from './admission/held-place.js'
 import { makeRoom } from './admission/make-room.js'
 import { type RightsContext, rightsOf } from './admission/rights.js'
 import { SessionTransports } from './admission/session-transports.js'
-import { type ClientIdentity, RelayClient } from './clients/relay-client.js'
+import { type ClientIdentity, type LinkOrigin, RelayClient } from './clients/relay-client.js'
 import type { ClientEvent, EventLog } from './observe/event-log.js'
 import type { Statistics } from './observe/statistics.js'
 import type { Streams } from './observe/streams.js'
@@ -105,22 +105,22 @@ export class Clients {
   }
 
   /** Lets a peer in that has authenticated, or go on with the session it had. */
-  add(admission: Admission, remoteAddress: string): void {
-    if (this.#transports.resume(admission, remoteAddress)) return
+  add(admission: Admission, origin: LinkOrigin): void {
+    if (this.#transports.resume(admission, origin)) return
     takeRoom(admission)
     makeRoom(admission)
-    this.#open(admission, remoteAddress)
+    this.#open(admission, origin)
   }
 
-  #open(admission: Admission, address: string): void {
+  #open(admission: Admission, origin: LinkOrigin): void {
     const { token, role, extensions } = admission
     const { clock, crypto, inflate, trace, pings, version } = this.#options
     this.#last += 1
     const log = logWith(this.#options.log, { link: this.#last })
     const limited = limitedLog(log, () => clock.now())
     const channelLog = peerLog(log, limited)
-    const cameFrom = (from: string): void => {
-      client.address = from
+    const cameFrom = (from: LinkOrigin): void => {
+      client.origin = from
     }
     const { transport, forget: forgetTransport, drain } = this.#transports.open(admission, cameFrom)
     const shared = { clock, crypto, inflate, trace, pings, version, totals: this.received }
@@ -128,8 +128,8 @@ export class Clients {
     const session = new Session(transport, environment)
     const judges = role === 'provider' && admission.knowsPolicies
     const policies = judges ? new SentPolicies((message) => session.control(message)) : undefined
-    const identity = this.#identityOf(admission, address)
-    const client: RelayClient = new RelayClient(identity, session, { extensions, drain, policies })
+    const identity = this.#identityOf(admission)
+    const client: RelayClient = new RelayClient(identity, session, { extensions, drain, policies, origin })
     const place = holdPlace(this.held, admission, session, () => this.#peerDrains(token, client))
     const forget = (): void => {
       forgetTransport()
@@ -139,7 +139,9 @@ export class Clients {
     const rights = rightsOf(token, client, logs, this.#rights)
     const control = place === undefined ? rights.control : place.hear(rights.control)
     const handler = { ...rights, ...(control && { control }), ...this.#life(token, client, log, forget) }
-    log.info('link.admitted', { client: client.id, role, token: token.id, address })
+    const { address, subject } = origin
+    const certificate = subject && remoteText(subject)
+    log.info('link.admitted', { client: client.id, role, token: token.id, address, certificate })
     this.#around.statistics.sessionsOpened[role] += 1
     this.#clients.set(client.id, client)
     this.#came(token, client)
@@ -149,10 +151,10 @@ export class Clients {
     if (this.#draining) client.drain()
   }
 
-  #identityOf({ token, role, instance }: Admission, address: string): ClientIdentity {
+  #identityOf({ token, role, instance }: Admission): ClientIdentity {
     const { clock, crypto } = this.#options
     return {
-      ...{ id: newId(crypto), number: this.#last, role, tokenId: token.id, address, since: clock.wallTime() },
+      ...{ id: newId(crypto), number: this.#last, role, tokenId: token.id, since: clock.wallTime() },
       // an instance is one of its token; without a UUID each client is one of its own
       group: instanceKey(token, instance ?? `${this.#last}`),
       returns: instance !== undefined,
@@ -235,8 +237,9 @@ export class Clients {
     this.#emit('client.closed', client, error)
   }
 
-  #emit(type: ClientEvent['type'], { identity }: RelayClient, reason?: LinkSocksError): void {
-    const { id, role, tokenId, address } = identity
-    this.#around.events.emit({ type, clientId: id, role, tokenId, address, reason: reason?.code })
+  #emit(type: ClientEvent['type'], { identity, origin }: RelayClient, reason?: LinkSocksError): void {
+    const { id, role, tokenId } = identity
+    const { address, subject } = origin
+    this.#around.events.emit({ type, clientId: id, role, tokenId, address, subject, reason: reason?.code })
   }
 }

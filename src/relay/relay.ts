@@ -7,6 +7,7 @@ import type { RelayAdmin } from './admin.js'
 import { authenticate, type ConnectionAttempt, type Identity, identifyQuery } from './admission/authenticate.js'
 import { crowdedToken } from './admission/client-limit.js'
 import { limitedInstance } from './admission/held-links.js'
+import type { LinkOrigin } from './clients/relay-client.js'
 import { Clients, type ClientsOptions } from './clients.js'
 import { Alarms } from './observe/alarms.js'
 import type { ClientInfo, RelayTotals } from './observe/client-info.js'
@@ -224,18 +225,14 @@ export class Relay implements RelayAdmin {
    * Asked before a WebSocket is opened. @returns whether it may be, which takes {@link HELD_LINK_ANSWER_MS} at most; `undefined`
    * where there is nothing to wait for. What authenticates in the WebSocket, or is going to fail there, may be opened. Never rejects.
    */
-  mayConnect(
-    query: URLSearchParams,
-    remoteAddress: string,
-    { signal }: AbortOptions = {},
-  ): Promise<boolean> | undefined {
+  mayConnect(query: URLSearchParams, origin: LinkOrigin, { signal }: AbortOptions = {}): Promise<boolean> | undefined {
     const { held } = this.clientTable
     const { clock } = this.#options
-    const identity = identifyQuery(query, { tokens: this.#tokens, clock, address: remoteAddress })
+    const identity = identifyQuery(query, { tokens: this.#tokens, clock, origin })
     const key = identity && limitedInstance(identity)
     if (key === undefined || !held.holds(key)) return undefined
     return held.wait(key, { signal }).then((given) => {
-      if (!given && signal?.aborted !== true) this.#surplus(key, remoteAddress)
+      if (!given && signal?.aborted !== true) this.#surplus(key, origin.address)
       return given
     })
   }
@@ -244,37 +241,37 @@ export class Relay implements RelayAdmin {
    * Asked before a WebSocket is opened: whether the policy of the token in its query lets another client in. What authenticates in the
    * WebSocket, or is going to fail there, may be opened.
    */
-  hasRoom(query: URLSearchParams, remoteAddress: string): boolean {
-    const context = { tokens: this.#tokens, clock: this.#options.clock, address: remoteAddress }
+  hasRoom(query: URLSearchParams, origin: LinkOrigin): boolean {
+    const context = { tokens: this.#tokens, clock: this.#options.clock, origin }
     const identity = identifyQuery(query, context)
-    return identity === undefined || !this.#isCrowded(identity, remoteAddress)
+    return identity === undefined || !this.#isCrowded(identity, origin.address)
   }
 
   /** Admits one WebSocket, or answers why not. Never rejects. */
-  async accept(attempt: ConnectionAttempt, remoteAddress: string): Promise<void> {
+  async accept(attempt: ConnectionAttempt, origin: LinkOrigin): Promise<void> {
     const { clock, attempts } = this.#options
     try {
-      const context = { tokens: this.#tokens, clock, attempts, address: remoteAddress, refusals: this.#refusals }
+      const context = { tokens: this.#tokens, clock, attempts, origin, refusals: this.#refusals }
       const admission = await authenticate(attempt, context)
       // between the look-up and here the token may have gone
       const { token } = admission
-      if (!this.#takes(token) || this.#isCrowded(admission, remoteAddress)) return admission.close()
+      if (!this.#takes(token) || this.#isCrowded(admission, origin.address)) return admission.close()
       const key = limitedInstance(admission)
       if (key !== undefined && this.clientTable.held.holds(key)) {
         const given = await this.clientTable.held.wait(key, { signal: admission.gone })
         if (!this.#takes(token)) return admission.close()
         // another attempt may have been faster
         if (!given || this.clientTable.held.holds(key)) {
-          if (!admission.gone.aborted) this.#surplus(key, remoteAddress)
+          if (!admission.gone.aborted) this.#surplus(key, origin.address)
           return admission.close()
         }
       }
       // the calendar may have been set back since its time was over
       void this.#lifecycle.reconsider(token)
       if (token.type === 'connector') void this.#lifecycle.reconsider(token.reverse)
-      this.clientTable.add(admission, remoteAddress)
+      this.clientTable.add(admission, origin)
     } catch (thrown) {
-      this.#rejected(remoteAddress, LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED'))
+      this.#rejected(origin.address, LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED'))
     }
   }
 

@@ -10,7 +10,14 @@ function watched() {
   const fixture = createFixture({ apiKey: KEY, apiKeys: [OPS] })
   const { admin } = fixture
   admin.infos = [tokenInfo({ id: ID, token: 's3cret' })]
-  const traits = { role: 'forward', tokenId: ID, address: '203.0.113.9', since: 0, state: 'connected' } as const
+  const traits = {
+    role: 'forward',
+    tokenId: ID,
+    address: '203.0.113.9',
+    subject: undefined,
+    since: 0,
+    state: 'connected',
+  } as const
   const counts = { number: 1, roundTripMs: undefined, streams: 0, receivedBytes: 0, sentBytes: 0 }
   admin.clientInfos = [{ id: ID, ...traits, ...counts }]
   return fixture
@@ -24,9 +31,9 @@ const CHANGES = [
     {
       type: 'forward',
       token: 's3cret',
-      policy: { egress: [{ action: 'deny' }], sources: ['::1', '::2'], max_clients: 5 },
+      policy: { egress: [{ action: 'deny' }], sources: ['::1', '::2'], client_subjects: ['CN=ann'], max_clients: 5 },
     },
-    { action: 'token.add', type: 'forward', token: ID, policy: 'egress=1,max_clients=5,sources=2' },
+    { action: 'token.add', type: 'forward', token: ID, policy: 'egress=1,max_clients=5,sources=2,client_subjects=1' },
   ],
   ['DELETE', '/api/token', { token: 's3cret' }, { action: 'token.remove', token: ID }],
   ['DELETE', '/api/token/s3cret', undefined, { action: 'token.remove', token: ID }],

@@ -8,7 +8,14 @@ const PROVIDER = 'd'.repeat(24)
 const TIME = '1970-01-01T00:00:01.500Z'
 
 function clientInfo(info: Partial<ClientInfo>): ClientInfo {
-  const traits = { role: 'forward', tokenId: TOKEN, address: '203.0.113.9', since: 1_500, state: 'connected' } as const
+  const traits = {
+    role: 'forward',
+    tokenId: TOKEN,
+    address: '203.0.113.9',
+    subject: undefined,
+    since: 1_500,
+    state: 'connected',
+  } as const
   const counts = { number: 1, roundTripMs: undefined, streams: 0, receivedBytes: 0, sentBytes: 0 }
   return { id: ASKER, ...traits, ...counts, ...info }
 }
@@ -19,15 +26,33 @@ describe('GET /api/clients', () => {
     admin.clientInfos = [
       clientInfo({ roundTripMs: 12.345_678, streams: 2, receivedBytes: 3, sentBytes: 4 }),
       clientInfo({ number: 2, id: PROVIDER, role: 'provider', state: 'suspended', address: '2001:db8::1' }),
-      clientInfo({ number: 3, role: 'connector', roundTripMs: -0.000_1 }),
+      clientInfo({ number: 3, role: 'connector', roundTripMs: -0.000_1, subject: 'CN=ann' }),
     ]
     const since = { token_id: TOKEN, since: TIME, streams: 0, received_bytes: 0, sent_bytes: 0 }
     const near = { address: '203.0.113.9', state: 'connected' }
     expect(await expectJson(await call('GET', '/api/clients'))).toEqual({
       clients: [
-        { ...since, ...near, id: ASKER, role: 'forward', rtt_ms: 12.346, streams: 2, received_bytes: 3, sent_bytes: 4 },
-        { ...since, id: PROVIDER, role: 'provider', state: 'suspended', address: '2001:db8::1', rtt_ms: null },
-        { ...since, ...near, id: ASKER, role: 'connector', rtt_ms: 0 },
+        {
+          ...since,
+          ...near,
+          id: ASKER,
+          role: 'forward',
+          subject: null,
+          rtt_ms: 12.346,
+          streams: 2,
+          received_bytes: 3,
+          sent_bytes: 4,
+        },
+        {
+          ...since,
+          id: PROVIDER,
+          role: 'provider',
+          state: 'suspended',
+          address: '2001:db8::1',
+          subject: null,
+          rtt_ms: null,
+        },
+        { ...since, ...near, id: ASKER, role: 'connector', subject: 'CN=ann', rtt_ms: 0 },
       ],
       next: null,
       total: 3,

@@ -11,7 +11,7 @@ const STREAM: Omit<StreamEvent, 'type'> = {
 const ALARM = { code: 'port-unavailable', subject: 'T', message: 'in use', since: 0 } as const
 
 const token = { token_id: 'T', type: 'reverse', label: 'Büro' }
-const client = { client_id: 'C', role: 'provider', token_id: 'T', address: '203.0.113.9', reason: null }
+const client = { client_id: 'C', role: 'provider', token_id: 'T', address: '203.0.113.9', subject: null, reason: null }
 const ids = { token_id: 'T', client_id: 'C', provider_id: 'P' }
 const stream = { stream_id: '7', mode: 'agent', protocol: 'tcp', inbound: null, target: 'example.com:443', ...ids }
 const alarm = { code: 'port-unavailable', subject: 'T', message: 'in use', since: '1970-01-01T00:00:00.000Z' }

@@ -75,12 +75,21 @@ const POLICY = {
   egress_default: 'allow',
   ...{ max_streams: 100, max_clients: 0, connects_per_minute: 1_000_000_000 },
   sources: ['203.0.113.0/24'],
+  client_subjects: ['CN=ann,O=Example'],
   hours: [{ days: ['mon', 'tue'], from: '08:00', to: '24:00', zone: 'Europe/Berlin' }],
 }
 const POLICY_FIELDS = Object.keys(POLICY)
 const BAD_POLICIES: readonly object[] = [
   ...[{ rate: { up: 0 } }, { quota: {} }, { maxStreams: 1 }, { max_streams: -1 }, { max_clients: 1_000_000_001 }],
-  ...[{ egress_default: 'no' }, { sources: [] }, { sources: [''] }, { hours: [] }, { hours: [{ from: '08:00' }] }],
+  ...[
+    { egress_default: 'no' },
+    { sources: [] },
+    { sources: [''] },
+    { client_subjects: [] },
+    { client_subjects: [''] },
+    { hours: [] },
+    { hours: [{ from: '08:00' }] },
+  ],
   ...[{ hours: [{ from: '8:00', to: '9:00' }] }, { hours: [{ from: '24:00', to: '08:00' }] }],
   ...[{ days: [] }, { days: ['Mon'] }, { until: '18:00' }].map((more) => ({
     hours: [{ from: '08:00', to: '9:00', ...more }],

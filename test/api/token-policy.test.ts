@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_EGRESS_RULES } from '../../src/policy/egress-rules.js'
+import { MAX_CLIENT_SUBJECTS } from '../../src/policy/subject-list.js'
 import type { TokenPolicy } from '../../src/policy-fields.js'
 import type { PolicyChange } from '../../src/relay/tokens/token-spec.js'
 import { createFixture, createRequest, expectJson, failure, KEY, tokenInfo } from './fixture.js'
@@ -18,6 +19,7 @@ const WIRE = {
   max_clients: 0,
   connects_per_minute: 600,
   sources: ['203.0.113.0/24'],
+  client_subjects: ['CN=ann,O=Example\\, Ltd', 'CN=bob'],
   hours: [
     { days: ['mon', 'tue'], from: '08:00', to: '18:00', zone: 'Europe/Berlin' },
     { from: '22:00', to: '24:00' },
@@ -32,6 +34,7 @@ const POLICY: TokenPolicy = {
   maxClients: 0,
   connectsPerMinute: 600,
   sources: WIRE.sources,
+  clientSubjects: WIRE.client_subjects,
   hours: WIRE.hours,
   rate: { up: 1, down: 1_250_000, burst: 4_096, streamUp: 250_000, streamDown: 1_000_000_000_000 },
   quota: { bytes: 50_000_000_000, period: 'month', direction: 'down' },
@@ -94,6 +97,15 @@ const BAD: readonly (readonly [policy: unknown, error: string])[] = [
   [{ sources: '::/0' }, 'policy.sources must be a list of addresses'],
   [{ sources: [] }, `policy.sources ${EMPTY}`],
   [{ sources: [1] }, 'policy.sources[0] must be an address'],
+  [{ client_subjects: 'CN=ann' }, 'policy.client_subjects must be a list of subjects'],
+  [{ client_subjects: [] }, `policy.client_subjects ${EMPTY}`],
+  [{ client_subjects: ['CN=ann', 1] }, 'policy.client_subjects[1] must be a subject'],
+  [{ client_subjects: [''] }, 'policy.client_subjects[0] must be a subject'],
+  [
+    { client_subjects: Array<string>(MAX_CLIENT_SUBJECTS + 1).fill('CN=ann') },
+    `policy.client_subjects must be a list of at most ${MAX_CLIENT_SUBJECTS} subjects`,
+  ],
+  [{ clientSubjects: ['CN=ann'] }, 'unknown field: policy.clientSubjects'],
   [{ hours: 'always' }, 'policy.hours must be a list of times'],
   [{ hours: [] }, `policy.hours ${EMPTY}`],
   [{ hours: [{ from: '08:00' }] }, 'policy.hours[0].to is missing'],
@@ -172,6 +184,8 @@ describe('a policy in PATCH /api/tokens/{id}', () => {
       { maxStreams: null, hours: null },
     ],
     [{ egress_default: 'deny' }, { egressDefault: 'deny' }],
+    [{ client_subjects: null }, { clientSubjects: null }],
+    [{ client_subjects: ['CN=ann'] }, { clientSubjects: ['CN=ann'] }],
     [{ egress: [] }, { egress: [] }],
     [
       { egress: null, sources: ['::1'] },

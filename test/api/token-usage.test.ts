@@ -6,7 +6,7 @@ import { createFixture, expectJson, failure, tokenInfo } from './fixture.js'
 const ID = 'a'.repeat(24)
 const PATH = `/api/tokens/${ID}/usage`
 
-const NONE = { egress: 0, depends: 0, streams: 0, connects: 0, hours: 0, sources: 0, clients: 0, quota: 0 }
+const NONE = { egress: 0, depends: 0, streams: 0, connects: 0, hours: 0, sources: 0, subjects: 0, clients: 0, quota: 0 }
 const QUOTA: QuotaState = {
   quota: { bytes: 1_000, period: 'month', direction: 'both' },
   ...{ used: 1_000, usedUp: true, resetsAt: Date.UTC(2030, 0, 1) },

@@ -15,6 +15,7 @@ export class FakeIo implements CliIo {
   err = ''
   readonly failures: ((thrown: unknown) => void)[] = []
   readonly listeners = new Set<(signal: string) => void>()
+  readonly reloadListeners = new Set<() => void>()
   readonly stdout = { write: (text: string) => (this.out += text) }
   readonly stderr: { write(text: string): unknown; isTTY?: boolean } = { write: (text) => (this.err += text) }
 
@@ -23,8 +24,18 @@ export class FakeIo implements CliIo {
     return () => this.listeners.delete(listener)
   }
 
+  onReload(listener: () => void): () => void {
+    this.reloadListeners.add(listener)
+    return () => this.reloadListeners.delete(listener)
+  }
+
   onFailure(listener: (thrown: unknown) => void): void {
     this.failures.push(listener)
+  }
+
+  /** Asks to read files again. */
+  hangUp(): void {
+    for (const listener of this.reloadListeners) listener()
   }
 
   signal(name = 'SIGINT'): void {
@@ -70,6 +81,10 @@ export class FakeLibrary {
     this.library = {
       Server: class implements ServerHandle {
         readonly close = closing
+        readonly addresses = ['ws://0.0.0.0:8765']
+        async reload(): Promise<void> {
+          calls.push('reload')
+        }
         constructor(options: ServerOptions) {
           seen({ server: options })
         }

@@ -149,3 +149,75 @@ describe('runUntilEnded', () => {
     expect(warn).toHaveBeenCalledWith('cli.close-failed', { error: 'unexpected error: stuck' })
   })
 })
+
+describe('runUntilEnded, asked to read files again', () => {
+  function reloading(reload: () => Promise<void>, parts: Partial<Service> = {}) {
+    const io = new FakeIo()
+    const lines: string[] = []
+    const log = { ...silentLogger, info: (event: string) => void lines.push(event) }
+    const running = { ...service(parts), reload }
+    return { io, lines, ended: runUntilEnded(running, io, log) }
+  }
+
+  it('does so each time, says when it is done, and goes on', async () => {
+    const done: (() => void)[] = []
+    const { io, lines, ended } = reloading(() => new Promise((resolve) => done.push(resolve)))
+    await settle()
+    io.hangUp()
+    await settle()
+    expect([done.length, lines]).toEqual([1, ['cli.reloading']])
+    done[0]?.()
+    await settle()
+    expect(lines).toEqual(['cli.reloading', 'cli.reloaded'])
+    io.hangUp()
+    done[1]?.()
+    await settle()
+    expect(lines).toEqual(['cli.reloading', 'cli.reloaded', 'cli.reloading', 'cli.reloaded'])
+    io.signal()
+    expect(await ended).toBeUndefined()
+  })
+
+  it('does so neither before it has started nor while it ends', async () => {
+    const reload = vi.fn(async () => {})
+    const waits: Record<string, () => void> = {}
+    const wait = (name: string) => (): Promise<void> =>
+      new Promise((resolve) => {
+        waits[name] = resolve
+      })
+    const { io, ended } = reloading(reload, { start: wait('start'), close: wait('close') })
+    await settle()
+    io.hangUp()
+    waits.start?.()
+    await settle()
+    expect(io.reloadListeners.size).toBe(1)
+    io.signal()
+    await settle()
+    io.hangUp()
+    expect([reload.mock.calls.length, io.reloadListeners.size]).toEqual([0, 0])
+    waits.close?.()
+    await ended
+  })
+
+  it('ends while files are read', async () => {
+    const { io, ended } = reloading(never)
+    await settle()
+    io.hangUp()
+    io.signal()
+    expect(await ended).toBeUndefined()
+  })
+
+  it('listens for nothing where there is nothing to read, and needs nobody who asks', async () => {
+    const io = new FakeIo()
+    const ended = runUntilEnded(service(), io, silentLogger)
+    await settle()
+    expect(io.reloadListeners.size).toBe(0)
+    io.signal()
+    await ended
+    const deaf = new FakeIo()
+    Object.assign(deaf, { onReload: undefined })
+    const other = runUntilEnded({ ...service(), reload: async () => {} }, deaf, silentLogger)
+    await settle()
+    deaf.signal()
+    expect(await other).toBeUndefined()
+  })
+})

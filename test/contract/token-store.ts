@@ -55,6 +55,7 @@ export const LARGEST: TokenRecord = {
     maxClients: 0,
     connectsPerMinute: 600,
     sources: ['203.0.113.0/24', '::1'],
+    clientSubjects: ['CN=ann,O=Example\\, Ltd', 'CN=bob'],
     hours: [
       { days: ['mon', 'sun'], from: '08:00', to: '24:00', zone: 'Europe/Berlin' },
       { from: '22:00', to: '06:00' },
@@ -93,6 +94,7 @@ const NO_POLICIES: readonly unknown[] = [
     { maxStreams: 0.5 },
   ],
   ...[{ maxClients: '1' }, { connectsPerMinute: null }, { sources: '::/0' }, { sources: [1] }, { egressDefault: true }],
+  ...[{ clientSubjects: 'CN=ann' }, { clientSubjects: [null] }, { client_subjects: ['CN=ann'] }],
   ...['any', [1], [null], [[]], [{ hosts: [] }], [{ action: 1 }]].map((egress) => ({ egress })),
   ...[{ hosts: 'a' }, { hosts: [1] }, { ports: [[1]] }, { ports: ['1'] }, { protocol: 6 }, { addresses: [] }].map(
     (more) => ({

@@ -60,6 +60,8 @@ const PACKAGES = [
   'ipaddr.js',
   'ws',
   'libsql',
+  '@peculiar/x509',
+  'reflect-metadata',
   'pino',
   'pino-pretty',
   'prom-client',

@@ -73,6 +73,8 @@ export interface JoinOptions {
   readonly release?: '1.8' | '1.10'
   /** Where it comes from. @default '192.0.2.1' */
   readonly address?: string | undefined
+  /** Of the certificate that it has. @default it has none */
+  readonly subject?: string | undefined
   /** It can judge by policies. @default false */
   readonly policies?: boolean | undefined
 }
@@ -129,30 +131,34 @@ export class World {
   }
 
   /** A WebSocket that has not been admitted yet. */
-  async attempt(query: string | URLSearchParams | Record<string, string> = '', address = '192.0.2.1'): Promise<Peer> {
+  async attempt(
+    query: string | URLSearchParams | Record<string, string> = '',
+    address = '192.0.2.1',
+    subject?: string,
+  ): Promise<Peer> {
     const pair = memoryTransportPair({ clock: this.clock })
     const peer = new Peer(pair)
     this.peers.push(peer)
     const admitted = (): void => {
       this.admitted += 1
     }
-    void this.relay.accept({ transport: pair[1], query: new URLSearchParams(query), admitted }, address)
+    void this.relay.accept({ transport: pair[1], query: new URLSearchParams(query), admitted }, { address, subject })
     await settle()
     return peer
   }
 
   async join(
     token: string,
-    { reverse, instance, extensions, inBand, release, address }: JoinOptions = {},
+    { reverse, instance, extensions, inBand, release, address, subject }: JoinOptions = {},
   ): Promise<Peer> {
     if (inBand === true) {
-      const peer = await this.attempt(extensions === true ? 'ext=1' : '', address)
+      const peer = await this.attempt(extensions === true ? 'ext=1' : '', address, subject)
       const auth = encodeAuth({ token, reverse: reverse ?? false, instance: instance ?? new Uint8Array(16) })
       if (release === '1.10') auth[0] = 2
       await peer.send(auth)
       return peer
     }
-    return this.attempt(this.query(token, { reverse, instance, extensions: extensions ?? false }), address)
+    return this.attempt(this.query(token, { reverse, instance, extensions: extensions ?? false }), address, subject)
   }
 
   query(token: string, { reverse, instance, extensions, policies }: JoinOptions = {}): URLSearchParams {
@@ -174,7 +180,7 @@ export class World {
     const pair = memoryTransportPair({ clock: this.clock })
     const accepted = this.relay.accept(
       { transport: pair[1], query: this.query(token, { reverse, extensions: true, policies }) },
-      '192.0.2.2',
+      { address: '192.0.2.2' },
     )
     const lost: SessionPeer['lost'] = []
     const session = new Session(pair[0], {

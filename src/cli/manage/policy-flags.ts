@@ -48,6 +48,12 @@ export const SOURCE: Flag = {
   group: POLICY_GROUP,
   repeatable: true,
 }
+export const CLIENT_SUBJECT: Flag = {
+  flags: '--client-subject <subject>',
+  help: 'take its own clients with this certificate alone, by its whole subject: CN=ann,O=Example; may be repeated',
+  group: POLICY_GROUP,
+  repeatable: true,
+}
 export const HOURS: Flag = {
   flags: '--hours <time>',
   help: "let it be used at these times alone: [DAYS] FROM-TO [ZONE], such as 'mon-fri 08:00-18:00 Europe/Berlin', in UTC without a zone; may be repeated",
@@ -109,6 +115,11 @@ export const NO_SOURCES: Flag = {
   help: 'take its clients from anywhere',
   group: POLICY_GROUP,
 }
+export const NO_CLIENT_SUBJECTS: Flag = {
+  flags: '--no-client-subjects',
+  help: 'take its clients with any certificate, or none',
+  group: POLICY_GROUP,
+}
 export const NO_HOURS: Flag = { flags: '--no-hours', help: 'let it be used at any time', group: POLICY_GROUP }
 export const NO_POLICY: Flag = { flags: '--no-policy', help: 'lift all limits of its policy', group: POLICY_GROUP }
 export const PROTOCOL: Flag = {
@@ -127,6 +138,7 @@ export const POLICY_FLAGS: readonly Flag[] = [
   MAX_CLIENTS,
   CONNECTS_PER_MINUTE,
   SOURCE,
+  CLIENT_SUBJECT,
   HOURS,
   RATE_UP,
   RATE_DOWN,
@@ -141,6 +153,7 @@ export const NO_POLICY_FLAGS: readonly Flag[] = [
   NO_MAX_CLIENTS,
   NO_CONNECTS_PER_MINUTE,
   NO_SOURCES,
+  NO_CLIENT_SUBJECTS,
   NO_HOURS,
   NO_POLICY,
 ]

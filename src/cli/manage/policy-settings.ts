@@ -5,6 +5,7 @@ import { type Flag, longName } from '../settings/flags.js'
 import { parseInteger } from '../settings/values.js'
 import {
   ALLOW,
+  CLIENT_SUBJECT,
   CONNECTS_PER_MINUTE,
   DEFAULT_ALLOW,
   DEFAULT_DENY,
@@ -13,6 +14,7 @@ import {
   HOURS,
   MAX_CLIENTS,
   MAX_STREAMS,
+  NO_CLIENT_SUBJECTS,
   NO_CONNECTS_PER_MINUTE,
   NO_EGRESS,
   NO_HOURS,
@@ -30,7 +32,7 @@ import {
   STREAM_RATE_DOWN,
   STREAM_RATE_UP,
 } from './policy-flags.js'
-import { parseEgressRule, parseHours, parseLimit, parseQuota, parseSource } from './policy-texts.js'
+import { parseEgressRule, parseHours, parseLimit, parseQuota, parseSource, parseSubject } from './policy-texts.js'
 
 /** A policy, or a change of one, as the API takes it. */
 type PolicyBody = Readonly<Record<string, unknown>>
@@ -61,6 +63,7 @@ function readFields(settings: Settings): PolicyBody {
     max_clients: settings.value(MAX_CLIENTS, parseCount),
     connects_per_minute: settings.value(CONNECTS_PER_MINUTE, parseCount),
     sources: unlessNone(settings.values(SOURCE, parseSource)),
+    client_subjects: unlessNone(settings.values(CLIENT_SUBJECT, parseSubject)),
     hours: unlessNone(settings.values(HOURS, parseHours)),
   }
 }
@@ -96,6 +99,7 @@ export function mergeRates(before: Rates, change: Rates): Rates | null {
 export function readPolicyChange(settings: Settings): PolicyBody | null | undefined {
   for (const flag of EGRESS_FLAGS) refuseBoth(settings, [flag, NO_EGRESS])
   refuseBoth(settings, [SOURCE, NO_SOURCES])
+  refuseBoth(settings, [CLIENT_SUBJECT, NO_CLIENT_SUBJECTS])
   const others = [...POLICY_FLAGS, ...NO_POLICY_FLAGS].filter((flag) => flag !== NO_POLICY)
   for (const flag of others) refuseBoth(settings, [flag, NO_POLICY])
   if (settings.given(NO_POLICY)) return null
@@ -106,6 +110,7 @@ export function readPolicyChange(settings: Settings): PolicyBody | null | undefi
     max_clients: NO_MAX_CLIENTS,
     connects_per_minute: NO_CONNECTS_PER_MINUTE,
     sources: NO_SOURCES,
+    client_subjects: NO_CLIENT_SUBJECTS,
     hours: NO_HOURS,
   }).filter(([, flag]) => settings.given(flag))
   return unlessEmpty({

@@ -4,6 +4,7 @@ import { LinkSocksError } from '../../errors.js'
 import { AddressList } from '../../policy/address-list.js'
 import { hostEntries } from '../../policy/host-entry.js'
 import { OpeningHours, WEEKDAYS } from '../../policy/opening-hours.js'
+import { SubjectList } from '../../policy/subject-list.js'
 import { MAX_QUOTA_BYTES, QUOTA_DIRECTIONS, QUOTA_PERIODS } from '../../policy/traffic-limits.js'
 import type { EgressRule, PolicyHours, PolicyQuota, Weekday } from '../../policy-fields.js'
 import { invalid, parseSize } from '../settings/values.js'
@@ -76,6 +77,13 @@ function parseDays(text: string): readonly Weekday[] {
 /** CIDR, IP text or a range. */
 export function parseSource(text: string): string {
   const problem = AddressList.of([text])
+  if (typeof problem === 'string') throw new LinkSocksError('ERR_OPTION', problem)
+  return text
+}
+
+/** The whole subject of a certificate. */
+export function parseSubject(text: string): string {
+  const problem = SubjectList.of([text])
   if (typeof problem === 'string') throw new LinkSocksError('ERR_OPTION', problem)
   return text
 }

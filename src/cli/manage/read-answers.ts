@@ -73,6 +73,7 @@ const policySchema = v.looseObject({
   max_clients: v.nullish(count),
   connects_per_minute: v.nullish(count),
   sources: v.nullish(v.array(text)),
+  client_subjects: v.nullish(v.array(text)),
   rate: v.nullish(v.looseObject(rates)),
   quota: v.nullish(v.looseObject({ bytes: count, period: text, direction: optionalText })),
   hours: v.nullish(v.array(v.object({ days: v.nullish(v.array(text)), from: text, to: text, zone: optionalText }))),

@@ -52,13 +52,14 @@ function policyText(policy: ShownToken['policy']): string {
   if (policy === undefined) return `policy: ${NONE}\n`
   if (policy === null) return 'policy: none\n'
   const { egress, egress_default, max_streams, max_clients, connects_per_minute, ...more } = policy
-  const { sources, hours, rate, quota, ...others } = more
+  const { sources, client_subjects, hours, rate, quota, ...others } = more
   const rules = egress ?? []
   const counts = { 'max streams': max_streams, 'max clients': max_clients, 'connects a minute': connects_per_minute }
   const facts: readonly Fact[] = [
     ...(egress == null && egress_default == null ? [] : [['otherwise', defaultOf(policy)] as const]),
     ...Object.entries(counts).flatMap(([name, count]) => (count == null ? [] : [[name, String(count)] as const])),
     ...(sources == null ? [] : [['sources', listText(sources, NONE)] as const]),
+    ...(client_subjects ?? []).map((subject) => ['client subject', cell(subject)] as const),
     ...(hours ?? []).map((time) => ['hours', hoursText(time)] as const),
     ...Object.entries(rate ?? {}).flatMap(([field, bytes]) => (bytes == null ? [] : [rateFact(field, bytes)])),
     ...(quota == null ? [] : [['quota', quotaText(quota)] as const]),

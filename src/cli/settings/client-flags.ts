@@ -91,6 +91,26 @@ export const INSECURE: Flag = {
   group: flags.CONNECTION,
 }
 
+export const CLIENT_CERT: Flag = {
+  flags: '--client-cert <path>',
+  help: 'show the server the certificate in this PEM file (needs --client-key)',
+  group: flags.CONNECTION,
+  variable: 'LINKSOCKS_CLIENT_CERT',
+}
+export const CLIENT_KEY: Flag = {
+  flags: '--client-key <path>',
+  help: 'PEM file of the key of --client-cert; may be the same file',
+  group: flags.CONNECTION,
+  variable: 'LINKSOCKS_CLIENT_KEY',
+}
+export const PIN_SHA256: Flag = {
+  flags: '--pin-sha256 <hash>',
+  help: 'talk only to a server whose public key has this SHA-256 (base64 or hex), besides the check of its certificate, or with --insecure in place of it; may be repeated, for a key that is about to change',
+  group: flags.CONNECTION,
+  variable: 'LINKSOCKS_PIN_SHA256',
+  repeatable: true,
+}
+
 /** Flags that mean something only where the proxy port is. */
 export const LISTENER_FLAGS: readonly Flag[] = [...flags.SOCKS_FLAGS, flags.FAST_OPEN]
 /** Flags that mean something only at the way out. */
@@ -112,6 +132,9 @@ const CLIENT_FLAGS: readonly Flag[] = [
   CA_FILE,
   SERVER_NAME,
   INSECURE,
+  CLIENT_CERT,
+  CLIENT_KEY,
+  PIN_SHA256,
   flags.PING_INTERVAL,
   flags.PING_TIMEOUT,
   flags.NO_RESUME,

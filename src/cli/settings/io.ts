@@ -21,6 +21,8 @@ export interface CliIo {
   flush?(): Promise<void>
   /** Calls `listener` at each request to end (SIGINT, SIGTERM, SIGQUIT, SIGHUP) until the returned function is called. */
   onSignal(listener: (signal: string) => void): () => void
+  /** Calls `listener` at each request to read files again (SIGHUP, where it is no request to end) until the returned function is called. */
+  onReload?(listener: () => void): () => void
   /** Calls `listener` with what was thrown and caught by nobody, in place of ending the process. For good. */
   onFailure(listener: (thrown: unknown) => void): void
 }
@@ -50,6 +52,11 @@ export function processIo(endingSignals: readonly NodeJS.Signals[] = ENDING_SIGN
       return () => {
         for (const signal of endingSignals) process.off(signal, listener)
       }
+    },
+    onReload(listener) {
+      if (endingSignals.includes('SIGHUP')) return () => {}
+      process.on('SIGHUP', listener)
+      return () => void process.off('SIGHUP', listener)
     },
     onFailure(listener) {
       process.on('uncaughtException', listener)

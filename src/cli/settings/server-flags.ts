@@ -5,6 +5,7 @@ import type { Flag } from './flags.js'
 import * as flags from './flags.js'
 
 const RELAY = 'Relay:'
+const TLS = 'TLS:'
 
 export const TOKEN: Flag = {
   flags: '-t, --token <token>',
@@ -45,6 +46,65 @@ export const WS_PORT: Flag = {
   group: RELAY,
   fallback: String(DEFAULT_PORT),
   variable: 'LINKSOCKS_WEBSOCKET_PORT',
+}
+export const LISTEN: Flag = {
+  flags: '--listen <url>',
+  help: 'an address in place of -H and -P: ws://HOST:PORT, wss://HOST:PORT with TLS, or ws+unix:/PATH for a reverse proxy on this machine; may be repeated',
+  group: RELAY,
+  variable: 'LINKSOCKS_LISTEN',
+  repeatable: true,
+}
+export const TLS_CERT: Flag = {
+  flags: '--tls-cert <path>',
+  help: "PEM file of the server's certificate and its chain; read again when it changes; may be repeated, then the name that a client asks for decides",
+  group: TLS,
+  variable: 'LINKSOCKS_TLS_CERT',
+  repeatable: true,
+}
+export const TLS_KEY: Flag = {
+  flags: '--tls-key <path>',
+  help: 'PEM file of the key of --tls-cert; as often and in the same order',
+  group: TLS,
+  variable: 'LINKSOCKS_TLS_KEY',
+  repeatable: true,
+}
+export const TLS_CLIENT_CA: Flag = {
+  flags: '--tls-client-ca <path>',
+  help: 'ask clients for a certificate that an authority in this PEM file signed',
+  group: TLS,
+}
+export const TLS_CLIENT_AUTH: Flag = {
+  flags: '--tls-client-auth <mode>',
+  help: 'whether clients need that certificate: required or optional',
+  group: TLS,
+  fallback: 'required',
+  choices: ['required', 'optional'],
+}
+export const ACME_DOMAIN: Flag = {
+  flags: '--acme-domain <name>',
+  help: 'get a certificate for this host name, and renew it; needs --data-dir, and accepts the terms of the authority; may be repeated',
+  group: TLS,
+  variable: 'LINKSOCKS_ACME_DOMAIN',
+  repeatable: true,
+}
+export const ACME_EMAIL: Flag = {
+  flags: '--acme-email <address>',
+  help: 'whom the authority may write to',
+  group: TLS,
+  variable: 'LINKSOCKS_ACME_EMAIL',
+}
+export const ACME_DIRECTORY: Flag = {
+  flags: '--acme-directory <url>',
+  help: 'the authority, by the URL of its ACME directory; one of your own is trusted by NODE_EXTRA_CA_CERTS',
+  group: TLS,
+  fallback: "Let's Encrypt",
+  variable: 'LINKSOCKS_ACME_DIRECTORY',
+}
+export const ACME_HTTP_LISTEN: Flag = {
+  flags: '--acme-http-listen <host:port>',
+  help: 'where the authority finds answers by HTTP, which it looks for at port 80; none: it looks at the TLS port alone',
+  group: TLS,
+  fallback: '0.0.0.0:80, if it is free',
 }
 export const API_KEY: Flag = {
   flags: '-k, --api-key <key>',
@@ -150,6 +210,15 @@ export const SERVER_FLAGS: readonly Flag[] = [
   REVERSE,
   WS_HOST,
   WS_PORT,
+  LISTEN,
+  TLS_CERT,
+  TLS_KEY,
+  TLS_CLIENT_CA,
+  TLS_CLIENT_AUTH,
+  ACME_DOMAIN,
+  ACME_EMAIL,
+  ACME_DIRECTORY,
+  ACME_HTTP_LISTEN,
   API_KEY,
   API_KEY_FILE,
   NAMED_API_KEY,
@@ -200,6 +269,10 @@ Examples:
 
   Autonomy: each provider hands out its own connector tokens
     linksocks server -r -a -t PROVIDER-SECRET
+
+  With TLS, by a certificate that it gets and renews itself (ports 443 and 80 have to reach it)
+    linksocks server -t SECRET --acme-domain relay.example.com --data-dir ./data
+    linksocks client -t SECRET -u wss://relay.example.com
 
   Tokens at run time, kept across restarts
     linksocks server --api-key-file ./api-key --data-dir ./data

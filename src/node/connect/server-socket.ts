@@ -5,20 +5,30 @@ import { LinkSocksError } from '../../errors.js'
 import { type ProxyUrl, parseProxyUrl } from '../../exit/proxy/proxy-url.js'
 import type { Target } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
+import { keyPin, parseKeyPin } from '../tls/key-pins.js'
 
 import { connectStep } from './connect-step.js'
 import { askProxy } from './proxy-handshake.js'
 import { type NamedProxy, type ServerProxyOptions, serverProxyFor } from './server-proxy.js'
 import { connectToFirst, resolveHost } from './socket-connect.js'
-import { trustedAuthorities } from './trusted-authorities.js'
+import { clientContext } from './trusted-authorities.js'
 
 export interface TlsOptions {
   /** PEM of certificate authorities to trust instead of the system's. */
   readonly ca?: string | undefined
   /** SNI and certificate name, when it is not the URL's host. */
   readonly serverName?: string | undefined
-  /** Accept any certificate. @default false */
+  /** Accept any certificate; with `pinSha256` the key alone decides. @default false */
   readonly insecure?: boolean | undefined
+  /** PEM of the certificate that this client shows, with its chain; goes with `key`. @default none */
+  readonly cert?: string | undefined
+  /** PEM of its key, not encrypted. */
+  readonly key?: string | undefined
+  /**
+   * SHA-256 of public keys (SubjectPublicKeyInfo), as base64 or hex: the server has to have one of them, besides a good certificate.
+   * @default any key
+   */
+  readonly pinSha256?: readonly string[] | undefined
 }
 
 /** Milliseconds each step of reaching a server may take. */
@@ -147,15 +157,15 @@ function tlsPhase(
       host: name,
       // RFC 6066 section 3: no address in SNI
       ...(isIP(name) === 0 ? { servername: name } : {}),
-      ...(tls.ca === undefined ? { secureContext: trustedAuthorities() } : { ca: tls.ca }),
+      secureContext: clientContext(tls),
       rejectUnauthorized: tls.insecure !== true,
       ALPNProtocols: ['http/1.1'],
     })
-    return secured(secure, deadline)
+    return secured(secure, tls.pinSha256, deadline)
   })
 }
 
-function secured(socket: TLSSocket, signal: AbortSignal): Promise<Socket> {
+function secured(socket: TLSSocket, pins: readonly string[] | undefined, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       signal.removeEventListener('abort', onAbort)
@@ -179,9 +189,21 @@ function secured(socket: TLSSocket, signal: AbortSignal): Promise<Socket> {
     })
     socket.once('secureConnect', () => {
       settle()
-      resolve(socket)
+      const problem = pinProblem(socket, pins)
+      if (problem === undefined) return resolve(socket)
+      socket.destroy()
+      reject(new LinkSocksError('ERR_CONNECT', problem))
     })
   })
+}
+
+/** Before anything is sent. */
+function pinProblem(socket: TLSSocket, pins: readonly string[] | undefined): string | undefined {
+  if (pins === undefined || pins.length === 0) return undefined
+  const certificate = socket.getPeerX509Certificate()
+  const pin = certificate === undefined ? 'none' : keyPin(certificate)
+  if (pins.some((known) => parseKeyPin(known) === pin)) return undefined
+  return `the server's key is none of those that are pinned: its SHA-256 is ${pin}`
 }
 
 const UNTRUSTED = new Set([
@@ -192,15 +214,21 @@ const UNTRUSTED = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
+const NO_TLS = 'that port does not speak TLS; for a server without it write ws://host:port'
+
 function tlsProblem(error: Error): string {
   const code = errorCode(error)
   if (UNTRUSTED.has(code))
     return `the certificate is not trusted (${error.message}); name its authority by --ca-file (tls.ca) or NODE_EXTRA_CA_CERTS`
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'the certificate is for another name'
   if (code === 'CERT_HAS_EXPIRED') return 'the certificate has expired'
-  if (code === 'ECONNRESET') return 'the connection was closed'
+  // a server of ours ends TLS on a port that has none without a word
+  if (code === 'ECONNRESET') return `the connection was closed; perhaps ${NO_TLS}`
+  if (code === 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME' || code === 'ERR_SSL_TLSV1_ALERT_UNRECOGNIZED_NAME') {
+    return 'the server has no certificate for that name yet'
+  }
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
-    return 'that port does not speak TLS; for a server without it write ws://host:port'
+    return NO_TLS
   }
   return code === '' ? error.message : code
 }

@@ -22,7 +22,34 @@ export function trustedAuthorities(
 }
 
 function contextOf(getCertificates: GetCertificates): tls.SecureContext {
-  return tls.createSecureContext({ ca: [...new Set([...getCertificates('default'), ...getCertificates('system')])] })
+  return tls.createSecureContext({ ca: listOf(getCertificates) })
+}
+
+function listOf(getCertificates: GetCertificates): string[] {
+  return [...new Set([...getCertificates('default'), ...getCertificates('system')])]
+}
+
+/** Whom a client trusts, and what it shows. */
+export interface ClientContextOptions {
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+}
+
+/** Made once for the options of a client, which connects again and again. */
+const ownContexts = new WeakMap<ClientContextOptions, tls.SecureContext>()
+
+/** @returns `undefined`: Node's own is as good */
+export function clientContext(options: ClientContextOptions): tls.SecureContext | undefined {
+  if (options.ca === undefined && options.cert === undefined) return trustedAuthorities()
+  const known = ownContexts.get(options)
+  if (known !== undefined) return known
+  const getCertificates = ofNode()
+  const ca = options.ca ?? (getCertificates && listOf(getCertificates))
+  const { cert, key } = options
+  const context = tls.createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) })
+  ownContexts.set(options, context)
+  return context
 }
 
 function ofNode(): GetCertificates | undefined {

@@ -5,6 +5,7 @@ import { remoteText } from '../../log.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
 import { redactAnswer } from '../../redact.js'
 import { errorCode } from '../system/error-code.js'
+import { isTlsProof, TLS_PROOF_FIELD, tlsProof } from '../tls/shared-tls.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
 import { withUserAgent } from './user-agent.js'
@@ -44,9 +45,13 @@ export function upgrade(request: UpgradeRequest): Promise<WsTransport | Redirect
     const onAbort = (): void => reject(LinkSocksError.cancelled(signal))
     signal.addEventListener('abort', onAbort)
     const settle = (): void => signal.removeEventListener('abort', onAbort)
+    let sharesTls = false
+    ws.on('upgrade', ({ headers }) => {
+      sharesTls = isTlsProof(headers[TLS_PROOF_FIELD.toLowerCase()], socket, 'server')
+    })
     ws.on('open', () => {
       settle()
-      resolve(new WsTransport(ws.upgraded, 'client'))
+      resolve(new WsTransport(ws.upgraded, 'client', sharesTls))
     })
     ws.on('unexpected-response', (_request, response) => {
       settle()
@@ -71,7 +76,7 @@ export function upgrade(request: UpgradeRequest): Promise<WsTransport | Redirect
 function openWebSocket({ url, socket, headers }: UpgradeRequest): HandshakeSocket {
   const options = {
     ...WS_OPTIONS,
-    headers: withUserAgent(headers),
+    headers: { ...withUserAgent(headers), ...proofOf(socket) },
     maxHeaderSize: MAX_HTTP_HEADER_BYTES,
     createConnection: () => socket,
   }
@@ -83,6 +88,12 @@ function openWebSocket({ url, socket, headers }: UpgradeRequest): HandshakeSocke
     // no cause: it quotes the value
     throw new LinkSocksError('ERR_OPTION', 'a header of the handshake has a name or value that HTTP does not allow')
   }
+}
+
+/** Shows a server that ends this TLS connection itself that it does. */
+function proofOf(socket: Socket): Readonly<Record<string, string>> {
+  const proof = tlsProof(socket, 'client')
+  return proof === undefined ? {} : { [TLS_PROOF_FIELD]: proof }
 }
 
 async function refused(response: IncomingMessage, url: string): Promise<LinkSocksError> {

@@ -30,11 +30,21 @@ export class HttpConnections {
     // a request that is read again on its connection
     if (this.#sockets.has(socket)) return
     this.#sockets.add(socket)
-    this.setPending(socket)
+    // one that was secured has its place since it was accepted
+    if (!this.#places.has(socket)) this.setPending(socket)
     socket.once('close', () => {
       this.#sockets.delete(socket)
       this.accept(socket)
     })
+  }
+
+  /** The TLS handshake of `raw` is done: what is spoken inside it has the place that it had. */
+  secured(raw: Socket, socket: Socket): void {
+    const place = this.#places.get(raw)
+    this.#places.delete(raw)
+    this.#sockets.delete(raw)
+    if (place !== undefined) this.#places.set(socket, place)
+    this.track(socket)
   }
 
   /** Whoever is behind `socket` has (again) proven nothing. Ignored for a WebSocket. */

@@ -5,19 +5,24 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
-import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { socketIp } from '../../address.js'
 import { Refusal } from '../../api/request/answers.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
-import type { AbortOptions, SocketAddress } from '../../ports.js'
+import type { AbortOptions } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
-import { closeServers, listen } from '../net/listen.js'
+import type { ListenAddress } from '../net/listen-address.js'
 import { nodeClock } from '../system/clock.js'
+import { TLS_HANDSHAKE } from '../tls/client-hello.js'
+import { clientSubject } from '../tls/client-subject.js'
+import type { TlsAcceptor, TlsAcceptorOptions } from '../tls/tls-acceptor.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 import { discardBody } from './http-body.js'
 import { HttpConnections } from './http-connections.js'
-import { ALLOWED_METHODS, rawTarget, toRequest, writeResponse } from './http-exchange.js'
+import { ALLOWED_METHODS, type RawTarget, rawTarget, toRequest, writeResponse } from './http-exchange.js'
+import { type CameBy, HttpListeners } from './http-listeners.js'
 import { refuseSocket, responseOf, writeRefusal } from './http-refusal.js'
 import { acceptUpgrades, wantsWebSocket } from './http-upgrade.js'
 import { clientAddress, type TrustedProxies } from './trusted-proxy.js'
@@ -32,12 +37,13 @@ export const KEEP_ALIVE_TIMEOUT_MS = 5_000
 const TIMEOUT_CHECK_MS = 1_000
 /** Header fields that are read; further ones are left out. */
 const MAX_HEADER_FIELDS = 100
-/** Connections at a time, WebSockets included; more are closed at once. */
-const MAX_CONNECTIONS = 16_384
 /** At close(): how long requests under way may take to be answered. */
 const CLOSE_GRACE_MS = 1_000
 /** Close code of the WebSockets then: going away (RFC 6455 section 7.4.1). */
 const GOING_AWAY = 1001
+
+/** Whom a connection of a Unix socket comes from, where its proxy does not say. */
+const UNIX_PEER = 'unix'
 
 export interface RequestContext {
   /** Path as on the wire, without the query: a parsed URL has swallowed segments such as `%2e%2e`. */
@@ -53,18 +59,29 @@ export interface UpgradeInfo {
   /** May carry a secret: not for the log. */
   readonly query: URLSearchParams
   readonly remoteAddress: string
+  /** Of the certificate that the client proved to hold (RFC 4514). */
+  readonly subject: string | undefined
   readonly headers: IncomingHttpHeaders
   /** Called when the peer has authenticated; without that the WebSocket ends after 10 s. */
   readonly admitted: () => void
 }
 
 /** A WebSocket that is not open yet. */
-export type UpgradeRequest = Pick<UpgradeInfo, 'query' | 'remoteAddress'>
+export type UpgradeRequest = Pick<UpgradeInfo, 'query' | 'remoteAddress' | 'subject'>
+
+/** What the TLS addresses of a server have. */
+export interface HttpTls {
+  /** Makes what does the handshakes. */
+  readonly createAcceptor: (options: Pick<TlsAcceptorOptions, 'secured' | 'plain' | 'rejected'>) => TlsAcceptor
+  /** Whether clients have to show a certificate. */
+  readonly needsClientCertificate: boolean
+}
 
 export interface HttpServerOptions {
-  readonly host: string
-  /** 0 lets the system pick. */
-  readonly port: number
+  /** At least one. */
+  readonly listen: readonly ListenAddress[]
+  /** For addresses with TLS. @default none may be given */
+  readonly tls?: HttpTls | undefined
   readonly log: Logger
   /** Answers a request; one that throws is answered 500. */
   readonly handle: (request: Request, context: RequestContext) => Promise<Response>
@@ -85,7 +102,8 @@ export interface HttpServerOptions {
 }
 
 export interface HttpServer {
-  readonly address: SocketAddress
+  /** As they were given, with the ports that the system picked. */
+  readonly addresses: readonly ListenAddress[]
   /** Stops accepting connections; WebSockets and requests under way go on. Idempotent. */
   stopAccepting(): void
   /**
@@ -113,9 +131,10 @@ class NodeHttpServer implements HttpServer {
   readonly #transports = new Set<WsTransport>()
   /** Held until answered: a Request that is collected takes along the listeners of its signal. */
   readonly #requests = new Set<Request>()
-  #address: SocketAddress | undefined
-  /** That one, and one for the other family of `localhost`. */
-  #servers: readonly NetServer[] = []
+  readonly #listeners: HttpListeners
+  readonly #acceptor: TlsAcceptor | undefined
+  /** Connections of Unix sockets: what is at their other end is on this machine, and a reverse proxy. */
+  readonly #local = new WeakSet<Duplex>()
   #closing: Promise<void> | undefined
   #stopped = false
 
@@ -136,31 +155,30 @@ class NodeHttpServer implements HttpServer {
     }
     this.#server = createServer(settings)
     this.#server.maxHeadersCount = MAX_HEADER_FIELDS
-    this.#server.maxConnections = MAX_CONNECTIONS
+    const { listen: addresses, log, tls } = options
+    this.#listeners = new HttpListeners({ addresses, log, connected: (socket, by) => this.#connected(socket, by) })
+    this.#acceptor = tls?.createAcceptor({
+      secured: (socket, raw) => this.#secured(socket, raw),
+      plain: (raw) => this.#refusePlain(raw),
+      rejected: (reason, raw) => this.#rejected(reason, raw),
+    })
     this.#attach()
   }
 
-  get address(): SocketAddress {
-    if (this.#address === undefined) throw new TypeError('not listening')
-    return this.#address
+  get addresses(): readonly ListenAddress[] {
+    return this.#listeners.addresses
   }
 
   async listen(): Promise<void> {
-    const twin = (): NetServer => {
-      const server = createNetServer({ allowHalfOpen: true, noDelay: true })
-      server.maxConnections = MAX_CONNECTIONS
-      return server
-    }
-    const { address, servers } = await listen(this.#server, this.#options, twin)
-    this.#address = address
-    this.#servers = servers
-    this.#server.on('error', (error) => this.#options.log.error('http.failed', { error: error.message }))
+    // it listens by others; this starts the timers of its deadlines
+    this.#server.emit('listening')
+    await this.#listeners.open()
   }
 
   /** Takes no new connections; one that is under way ends with its answer. */
   stopAccepting(): void {
     this.#stopped = true
-    for (const server of this.#servers) if (server.listening) server.close()
+    this.#listeners.stop()
   }
 
   close(): Promise<void> {
@@ -173,9 +191,38 @@ class NodeHttpServer implements HttpServer {
     const timer = setTimeout(() => this.#connections.destroy(), CLOSE_GRACE_MS)
     // a WebSocket has a grace of its own
     for (const transport of this.#transports) transport.close(GOING_AWAY, 'server is shutting down')
-    const closed = closeServers(this.#servers)
+    const closed = this.#listeners.close()
     this.#server.closeIdleConnections()
+    // never listened, and has only its timers to stop
+    this.#server.close(() => {})
     return closed.finally(() => clearTimeout(timer))
+  }
+
+  #connected(socket: Socket, by: CameBy): void {
+    if (by === 'unix') this.#local.add(socket)
+    if (by !== 'tls') return void this.#server.emit('connection', socket)
+    if (this.#acceptor === undefined) throw new TypeError('an address with TLS needs certificates')
+    this.#connections.track(socket)
+    this.#acceptor.accept(socket)
+  }
+
+  #secured(socket: TLSSocket, raw: Socket): void {
+    this.#connections.secured(raw, socket)
+    this.#server.emit('connection', socket)
+  }
+
+  #refusePlain(raw: Socket): void {
+    this.#rejected('no TLS on a port that has it: use wss:// or https://', raw)
+    raw.resume()
+    refuseSocket(raw, new Refusal(400, 'this port speaks TLS: use https:// or wss://'))
+  }
+
+  /** Why nothing is served on a connection. */
+  #unauthenticated(socket: Duplex): Refusal | undefined {
+    if (this.#options.tls?.needsClientCertificate !== true || !isTls(socket) || socket.authorized) return undefined
+    const shown = socket.getPeerX509Certificate() !== undefined
+    const problem = shown ? `your certificate is not accepted (${socket.authorizationError})` : 'you showed none'
+    return new Refusal(403, `a client certificate is needed here, and ${problem}`, { Connection: 'close' })
   }
 
   #attach(): void {
@@ -186,21 +233,28 @@ class NodeHttpServer implements HttpServer {
     server.on('connect', (_request, socket) =>
       refuseSocket(socket, new Refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })),
     )
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    server.on('clientError', (error: BrokenRequest, socket) => {
       if (error.code !== 'ECONNRESET') this.#rejected(brokenReason(error), socket)
       refuseBroken(error, socket)
     })
-    server.on('drop', () => this.#options.log.debug('http.connection.dropped', { limit: MAX_CONNECTIONS }))
     acceptUpgrades(server, {
       isSocketPath: this.#options.isSocketPath,
-      check: (request, { query }, options) =>
-        this.#options.checkUpgrade?.(
-          { query: new URLSearchParams(query), remoteAddress: this.#remoteAddress(request) },
-          options,
-        ),
+      check: (request, target, options) => this.#checkUpgrade(request, target, options),
       accept: (transport, request, target) => this.#accept(transport, request, target),
       rejected: (reason, socket) => this.#rejected(reason, socket),
     })
+  }
+
+  #checkUpgrade(
+    request: IncomingMessage,
+    { query }: RawTarget,
+    options: AbortOptions,
+  ): Promise<Refusal | undefined> | undefined {
+    const unauthenticated = this.#unauthenticated(request.socket)
+    if (unauthenticated !== undefined) return Promise.resolve(unauthenticated)
+    const remoteAddress = this.#remoteAddress(request)
+    const asked = { query: new URLSearchParams(query), remoteAddress, subject: clientSubject(request.socket) }
+    return this.#options.checkUpgrade?.(asked, options)
   }
 
   /** What is no HTTP, or no WebSocket: one line each, as long as there are few. */
@@ -219,6 +273,7 @@ class NodeHttpServer implements HttpServer {
         rawPath: target.path,
         query: new URLSearchParams(target.query),
         remoteAddress,
+        subject: clientSubject(transport.socket),
         headers: request.headers,
         admitted,
       })
@@ -264,6 +319,8 @@ class NodeHttpServer implements HttpServer {
   }
 
   async #answer(request: Request, message: IncomingMessage): Promise<Response> {
+    const unauthenticated = this.#unauthenticated(message.socket)
+    if (unauthenticated !== undefined) return responseOf(unauthenticated)
     const rawPath = rawTarget(message.url ?? '/').path
     if (this.#options.isSocketPath(rawPath)) return responseOf(noHandshake())
     try {
@@ -278,8 +335,14 @@ class NodeHttpServer implements HttpServer {
   #remoteAddress({ socket, headers }: IncomingMessage): string {
     const forwarded = headers['x-forwarded-for']
     const forwardedFor = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
-    return clientAddress(socket.remoteAddress ?? '', forwardedFor, this.#options.trusted ?? (() => false))
+    const trusted = this.#options.trusted ?? (() => false)
+    if (!this.#local.has(socket)) return clientAddress(socket.remoteAddress ?? '', forwardedFor, trusted)
+    return clientAddress(UNIX_PEER, forwardedFor, (address) => address === UNIX_PEER || trusted(address))
   }
+}
+
+function isTls(socket: Duplex): socket is TLSSocket {
+  return 'encrypted' in socket && socket.encrypted === true
 }
 
 /** What reverse proxies leave of a handshake unless they are told to pass it on (RFC 9110 section 15.5.22). */
@@ -288,18 +351,21 @@ function noHandshake(): Refusal {
   return new Refusal(426, error, { Upgrade: 'websocket', Connection: 'Upgrade, close' })
 }
 
-/** First byte of a TLS record that begins a handshake (RFC 8446 section 5.1). */
-const TLS_HANDSHAKE = 0x16
+type BrokenRequest = NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }
 
-function brokenReason(error: NodeJS.ErrnoException & { rawPacket?: Uint8Array }): string {
-  if (error.rawPacket?.[0] === TLS_HANDSHAKE) return 'TLS on a port that has none: use ws:// or http://'
+function isTlsHello({ rawPacket }: BrokenRequest): boolean {
+  return rawPacket?.[0] === TLS_HANDSHAKE
+}
+
+function brokenReason(error: BrokenRequest): string {
+  if (isTlsHello(error)) return 'TLS on a port that has none: use ws:// or http://'
   return error.code ?? error.message
 }
 
 /** Answers what the HTTP parser refused, unless an answer is already under way. */
-function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseBroken(error: BrokenRequest, socket: Duplex): void {
   const answering = (socket as { _httpMessage?: ServerResponse | null })._httpMessage
-  if (answering?.headersSent || error.code === 'ECONNRESET') {
+  if (answering?.headersSent || error.code === 'ECONNRESET' || isTlsHello(error)) {
     socket.destroy()
     return
   }

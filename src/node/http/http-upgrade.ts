@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { Refusal } from '../../api/request/answers.js'
 import type { AbortOptions } from '../../ports.js'
+import { isTlsProof, TLS_PROOF_FIELD, tlsProof } from '../tls/shared-tls.js'
 import { HandshakeSocket, WS_OPTIONS } from '../websocket/ws-handshake.js'
 import { WsTransport } from '../websocket/ws-transport.js'
 import { type RawTarget, rawTarget } from './http-exchange.js'
@@ -52,6 +53,11 @@ export function acceptUpgrades(server: Server, { isSocketPath, check, accept, re
   webSockets.on('wsClientError', (error, socket) => {
     rejected(error.message, socket)
     refuseSocket(socket, new Refusal(400, error.message, { 'Sec-WebSocket-Version': VERSION }))
+  })
+  // tells a client that both are the ends of one TLS connection, if it asks
+  webSockets.on('headers', (headers, request) => {
+    if (!isTlsProof(request.headers[TLS_PROOF_FIELD.toLowerCase()], request.socket, 'client')) return
+    headers.push(`${TLS_PROOF_FIELD}: ${tlsProof(request.socket, 'server')}`)
   })
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (!wantsWebSocket(request)) return serveWithoutUpgrade(server, request, socket, head)

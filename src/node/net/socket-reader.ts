@@ -15,7 +15,7 @@ interface Handle {
 export interface SocketReaderOptions {
   /** What was read of the connection before. */
   readonly early?: Uint8Array | undefined
-  /** Lets Node read into fresh memory, as it does on TLS, behind bytes it has buffered, and where it lacks what shared memory needs. @default false */
+  /** Lets Node read into fresh memory, as it does behind bytes it has buffered, and where it lacks what shared memory needs. @default false */
   readonly fresh?: boolean | undefined
 }
 
@@ -38,8 +38,8 @@ export class SocketReader {
     // behind bytes that Node has buffered their end may lie, and Node alone keeps these in order
     const handle = fresh || socket.readableLength > 0 ? undefined : handleOf(socket)
     const fields = handle && fieldsOf(socket)
-    if (handle === undefined || fields === undefined) socket.on('data', (bytes: Uint8Array) => this.#arrived(bytes))
-    else this.#share(handle, fields)
+    socket.on('data', (bytes: Uint8Array) => this.#arrived(bytes))
+    if (handle !== undefined && fields !== undefined) this.#share(handle, fields)
   }
 
   /** Idempotent, as resume() is. */
@@ -59,7 +59,7 @@ export class SocketReader {
   #share(handle: Handle, fields: Fields): void {
     const memory = maskMemory().readBuffer
     const onRead = (bytes: number): boolean => {
-      this.#arrived(memory.subarray(0, bytes))
+      this.#shared(memory.subarray(0, bytes))
       // false stops the handle, which Node may have started by itself
       return !this.#paused
     }
@@ -70,6 +70,16 @@ export class SocketReader {
     handle.useUserBuffer(memory)
     // stops what Node may have begun: an end of file would be told of though nobody reads yet
     this.#socket.pause()
+  }
+
+  /**
+   * What TLS has decrypted it tells of, pause or not, and of the end with it. Node keeps these in order: what is not wanted yet becomes
+   * 'data' later.
+   */
+  #shared(bytes: Uint8Array): void {
+    const waits = this.#paused || this.#early.length > 0 || this.#socket.readableLength > 0
+    if (waits) this.#socket.push(Buffer.from(bytes))
+    else this.#read(bytes)
   }
 
   #arrived(bytes: Uint8Array): void {
@@ -95,8 +105,9 @@ export class SocketReader {
 
 function handleOf(socket: Socket): Handle | undefined {
   const { _handle: handle } = socket as unknown as { readonly _handle?: Partial<Handle> | null }
-  const plain = Object.getPrototypeOf(socket) === Socket.prototype
-  return plain && typeof handle?.useUserBuffer === 'function' ? (handle as Handle) : undefined
+  // TLS has a handle of its own, which can do the same; what is neither is not known
+  const known = Object.getPrototypeOf(socket) === Socket.prototype || 'encrypted' in socket
+  return known && typeof handle?.useUserBuffer === 'function' ? (handle as Handle) : undefined
 }
 
 let known: Fields | undefined

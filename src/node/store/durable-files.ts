@@ -47,13 +47,25 @@ export async function makeDirectory(path: string): Promise<void> {
 }
 
 /** Writes a new file and brings it to the disk. */
-export async function writeNewFile(path: string, content: string): Promise<void> {
+export async function writeNewFile(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'wx', FILE_MODE)
   try {
     await file.writeFile(content)
     await file.sync()
   } finally {
     await file.close()
+  }
+}
+
+/** Puts a file with `content` in the place of the one at `path`, if there is one: whole, or not at all. */
+export async function replaceFile(path: string, content: Uint8Array): Promise<void> {
+  const unfinished = unfinishedName(path)
+  try {
+    await writeNewFile(unfinished, content)
+    await rename(unfinished, path)
+    await syncDirectory(dirname(path))
+  } finally {
+    await rm(unfinished, { force: true })
   }
 }
 

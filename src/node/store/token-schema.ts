@@ -23,6 +23,8 @@ export const MIGRATIONS: readonly Migration[] = [
   () => {},
   // the same: version 3 knows no rates and quotas, and takes the rows of what tokens used for damage
   () => {},
+  // the same: version 4 knows no subjects of clients, and would let others in
+  () => {},
 ]
 
 export interface SchemaOptions {

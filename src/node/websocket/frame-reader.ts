@@ -45,6 +45,8 @@ export class FrameReader {
   #read = 0
   #left = 0
   readonly #key = new Uint8Array(KEY_BYTES)
+  /** Whether the payload has to be unmasked: a key of zeros changes nothing. */
+  #unmasks = false
   readonly #control = new Uint8Array(MAX_CONTROL_BYTES)
   readonly #buffer = new MessageBuffer()
   /** The message under way: its opcode, bytes and fragments. */
@@ -112,12 +114,17 @@ export class FrameReader {
     if (((second & MASKED) !== 0) !== this.#masked) {
       throw FrameViolation.protocol(this.#masked ? 'a frame without a mask' : 'a masked frame from a server')
     }
-    if (this.#masked) this.#key.set(this.#header.subarray(this.#headerBytes - KEY_BYTES, this.#headerBytes))
+    if (this.#masked) this.#takeKey()
     if (this.#opcode >= Opcode.Close) this.#beginControl()
     else this.#beginData()
     this.#headerBytes = 0
     this.#inPayload = true
     if (this.#left === 0) this.#endFrame()
+  }
+
+  #takeKey(): void {
+    this.#key.set(this.#header.subarray(this.#headerBytes - KEY_BYTES, this.#headerBytes))
+    this.#unmasks = this.#key.some((byte) => byte !== 0)
   }
 
   /** Lengths must be written in the shortest form (5.2). */
@@ -161,10 +168,10 @@ export class FrameReader {
     const bytes = part.byteLength
     this.#left -= bytes
     // masked where that is fast: before it is copied, or behind
-    const early = this.#masked && maskMemory().holds(part)
+    const early = this.#unmasks && maskMemory().holds(part)
     if (early) applyMask(part, this.#key, this.#read)
     const kept = this.#opcode >= Opcode.Close ? this.#keepControl(part) : this.#buffer.append(part, this.#expected())
-    if (this.#masked && !early) applyMask(kept, this.#key, this.#read)
+    if (this.#unmasks && !early) applyMask(kept, this.#key, this.#read)
     this.#read += bytes
     if (this.#left === 0) this.#endFrame()
     return from + bytes

@@ -28,10 +28,28 @@ function putFreshKey(into: Uint8Array, at: number): number {
   return at + KEY_BYTES
 }
 
+function putZeroKey(into: Uint8Array, at: number): number {
+  into.fill(0, at, at + KEY_BYTES)
+  return at + KEY_BYTES
+}
+
+/** How frames are written, which follows from what is below. */
+export interface FrameStyle {
+  /** As the frames of a client must be. */
+  readonly masked: boolean
+  /** The masking key is zero, and masking changes nothing: for a TLS connection that both ends share (docs/protocol.md B.5). @default false */
+  readonly zeroKey?: boolean | undefined
+  /** Each frame is one piece of memory: TLS would copy the pieces of several into new memory. @default false */
+  readonly joined?: boolean | undefined
+}
+
 /** Writes WebSocket frames to a socket (RFC 6455 section 5.2), each unfragmented. */
 export class FrameWriter {
   readonly #socket: Socket
   readonly #masked: boolean
+  readonly #zeroKey: boolean
+  /** Large frames are put together, not written as they lie. */
+  readonly #copies: boolean
   readonly #left: (bytes: number) => void
   #batch = Buffer.alloc(0)
   #batched = 0
@@ -44,13 +62,12 @@ export class FrameWriter {
   #skipped: (() => void)[] = []
   #bufferedAmount = 0
 
-  /**
-   * @param masked as the frames of a client must be
-   * @param left called when bytes have left, or the socket has failed
-   */
-  constructor(socket: Socket, masked: boolean, left: () => void) {
+  /** @param left called when bytes have left, or the socket has failed */
+  constructor(socket: Socket, { masked, zeroKey = false, joined = false }: FrameStyle, left: () => void) {
     this.#socket = socket
     this.#masked = masked
+    this.#zeroKey = zeroKey
+    this.#copies = joined || (masked && !zeroKey)
     this.#left = (bytes) => {
       this.#bufferedAmount -= bytes
       left()
@@ -69,7 +86,7 @@ export class FrameWriter {
   frame(opcode: number, parts: readonly Uint8Array[], sent?: () => void): void {
     const payloadBytes = parts.reduce((sum, part) => sum + part.byteLength, 0)
     if (payloadBytes + MAX_FRAME_HEADER_BYTES <= SMALL_BYTES) this.#small(opcode, parts, payloadBytes, sent)
-    else if (this.#masked) this.#copied(opcode, parts, payloadBytes, sent)
+    else if (this.#copies) this.#copied(opcode, parts, payloadBytes, sent)
     else this.#direct(opcode, parts, payloadBytes, sent)
   }
 
@@ -172,7 +189,7 @@ export class FrameWriter {
       into.set(part, at)
       at += part.byteLength
     }
-    if (this.#masked) maskBehindKey(into, start, at)
+    if (this.#masked && !this.#zeroKey) maskBehindKey(into, start, at)
     return at
   }
 
@@ -189,6 +206,7 @@ export class FrameWriter {
       at = into.writeUInt32BE(Math.floor(payloadBytes / 2 ** 32), at)
       at = into.writeUInt32BE(payloadBytes % 2 ** 32, at)
     }
-    return this.#masked ? putFreshKey(into, at) : at
+    if (!this.#masked) return at
+    return this.#zeroKey ? putZeroKey(into, at) : putFreshKey(into, at)
   }
 }

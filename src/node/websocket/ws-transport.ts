@@ -6,7 +6,7 @@ import { SocketReader } from '../net/socket-reader.js'
 import { nodeClock } from '../system/clock.js'
 import { CloseCode, FrameViolation, MAX_CONTROL_BYTES, Opcode } from './frame-format.js'
 import { FrameReader } from './frame-reader.js'
-import { FrameWriter } from './frame-writer.js'
+import { type FrameStyle, FrameWriter } from './frame-writer.js'
 import type { Upgraded } from './ws-handshake.js'
 
 /**
@@ -59,8 +59,11 @@ export class WsTransport implements MessageTransport {
   /** Why it fails, known before it is closed. */
   #error: LinkSocksError | undefined
 
-  /** Takes over a connection in the tick of its handshake; nothing is read until start(). */
-  constructor({ socket, head }: Upgraded, role: WsRole) {
+  /**
+   * Takes over a connection in the tick of its handshake; nothing is read until start().
+   * @param sharesTls whether both ends found that they are the ends of one TLS connection
+   */
+  constructor({ socket, head }: Upgraded, role: WsRole, sharesTls = false) {
     this.socket = socket
     this.#reader = new FrameReader(role === 'server', {
       message: (data) => this.#message(data),
@@ -68,7 +71,7 @@ export class WsTransport implements MessageTransport {
       pong: (payload) => this.#onPong(payload),
       close: (code, reason) => this.#onClose(code, reason),
     })
-    this.#writer = new FrameWriter(socket, role === 'client', () => this.#drained())
+    this.#writer = new FrameWriter(socket, styleOf(socket, role, sharesTls), () => this.#drained())
     socket.setTimeout(0)
     socket.setNoDelay()
     this.#input = new SocketReader(socket, (bytes) => this.#read(bytes), { early: head })
@@ -282,6 +285,10 @@ export class WsTransport implements MessageTransport {
     this.#writer.flush()
     this.#handler?.close(info)
   }
+}
+
+function styleOf(socket: Socket, role: WsRole, sharesTls: boolean): FrameStyle {
+  return { masked: role === 'client', zeroKey: sharesTls, joined: 'encrypted' in socket }
 }
 
 function connectionError(error: Error): LinkSocksError {

@@ -8,7 +8,7 @@ import { decodeMessage, encodeAuthResponse, MessageType } from '../../protocol/m
 import type { Trailer } from '../../protocol/trailer.js'
 import { formatUuid, NIL_UUID } from '../../protocol/uuid.js'
 import { HandshakeTransport } from '../../streams/handshake-transport.js'
-import type { Role } from '../clients/relay-client.js'
+import type { LinkOrigin, Role } from '../clients/relay-client.js'
 import type { Refusals } from '../policies/policed-token.js'
 import { strangerTo } from '../tokens/token-policies.js'
 import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
@@ -35,8 +35,8 @@ export interface AuthenticationContext {
   readonly tokens: TokenTable
   readonly clock: Clock
   readonly attempts: FailedAttempts
-  /** Whom a failure is counted against. */
-  readonly address: string
+  /** Whom a failure is counted against, by its address. */
+  readonly origin: LinkOrigin
   /** Hears of those that come from elsewhere than they may. @default nobody */
   readonly refusals?: Refusals | undefined
 }
@@ -126,7 +126,7 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
  */
 export function identifyQuery(
   query: URLSearchParams,
-  context: Pick<AuthenticationContext, 'tokens' | 'clock' | 'address'>,
+  context: Pick<AuthenticationContext, 'tokens' | 'clock' | 'origin'>,
 ): Identity | undefined {
   const handshake = parseHandshake(query)
   if (handshake.form !== 'query') return undefined
@@ -154,7 +154,7 @@ function refuseKnown(transport: HandshakeTransport, reason: string, { attempts }
 async function refuseLate(
   transport: HandshakeTransport,
   reason: string,
-  { attempts, address, clock }: AuthenticationContext,
+  { attempts, origin: { address }, clock }: AuthenticationContext,
 ): Promise<void> {
   const { delayMs, refused } = attempts.note(address, 'token')
   if (delayMs > 0) await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
@@ -209,15 +209,15 @@ function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
 
 function identify(
   { token, ...claim }: AuthClaim,
-  { clock, address, refusals }: Pick<AuthenticationContext, 'clock' | 'address' | 'refusals'>,
+  { clock, origin, refusals }: Pick<AuthenticationContext, 'clock' | 'origin' | 'refusals'>,
 ): Identity {
   const { reverse, instance, extensions, spreads, inBand, resume, knowsPolicies } = claim
   if (token === undefined || (reverse !== undefined && reverse !== (token.type === 'reverse'))) {
     throw rejected('invalid token')
   }
-  const stranger = strangerTo(token, address)
-  if (stranger !== undefined) {
-    refusals?.refused({ tokenId: stranger.id, reason: 'sources', subject: address })
+  const refusal = strangerTo(token, origin)
+  if (refusal !== undefined) {
+    refusals?.refused(refusal)
     // it must not tell those who guess that they guessed right
     throw rejected('invalid token')
   }

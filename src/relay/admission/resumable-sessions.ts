@@ -2,13 +2,14 @@ import type { ResumableTransport } from '../../mux/resume/resumable-transport.js
 import type { Crypto } from '../../ports.js'
 import { hex } from '../../protocol/hex.js'
 import { UUID_BYTES } from '../../protocol/uuid.js'
+import type { LinkOrigin } from '../clients/relay-client.js'
 import type { Admission } from './authenticate.js'
 
 /** A session that can go on with another WebSocket. */
 export interface ResumableSession extends Pick<Admission, 'token' | 'role' | 'instance'> {
   readonly transport: ResumableTransport
   /** Told the IP text of where its client comes from, when that is back. */
-  readonly cameFrom: (address: string) => void
+  readonly cameFrom: (origin: LinkOrigin) => void
 }
 
 /** Ids of one session that may be good at a time: who never hears of the next one keeps trying with the same. */

@@ -1,6 +1,7 @@
 import { ReplayBudget } from '../../mux/resume/replay-budget.js'
 import { ResumableTransport } from '../../mux/resume/resumable-transport.js'
 import type { Clock, Crypto, MessageTransport } from '../../ports.js'
+import type { LinkOrigin } from '../clients/relay-client.js'
 import type { Admission } from './authenticate.js'
 import { type ResumableSession, ResumableSessions } from './resumable-sessions.js'
 
@@ -38,15 +39,15 @@ export class SessionTransports {
 
   /**
    * Goes on with a session of this peer that lost its WebSocket, or is about to.
-   * @param address IP text of where it comes from now
+   * @param origin where it comes from now
    * @returns whether it did
    */
-  resume(admission: Admission, address: string): boolean {
+  resume(admission: Admission, origin: LinkOrigin): boolean {
     const known = this.#resumable.find(admission)
     if (known === undefined || admission.resume === undefined) return false
     const sessionId = this.#resumable.renew(known)
     const { transport } = known
-    known.cameFrom(address)
+    known.cameFrom(origin)
     const inner = admission.confirm({ sessionId, keepsOrder: true, received: transport.received })
     transport.attach(inner, admission.resume.received)
     return true
@@ -56,7 +57,7 @@ export class SessionTransports {
    * The transport of a new session; it survives its WebSocket if the peer wants that and it is not switched off.
    * @param cameFrom told where it comes from when it goes on
    */
-  open(admission: Admission, cameFrom: (address: string) => void): OpenedTransport {
+  open(admission: Admission, cameFrom: (origin: LinkOrigin) => void): OpenedTransport {
     const { resumeTimeoutMs: timeoutMs, clock } = this.#options
     if (admission.resume === undefined || timeoutMs === 0) {
       return { transport: admission.confirm({ keepsOrder: true }), forget: () => {}, drain: () => {} }

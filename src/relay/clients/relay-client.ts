@@ -14,14 +14,25 @@ export interface ClientIdentity {
   readonly number: number
   readonly role: Role
   readonly tokenId: string
-  /** IP text. */
-  readonly address: string
   /** Unix milliseconds. */
   readonly since: number
   /** Clients of one client instance share it; a secret towards everybody else. */
   readonly group: string
   /** It named its instance, and can come back as the same one. */
   readonly returns: boolean
+}
+
+/** Where a link comes from. */
+export interface LinkOrigin {
+  /** IP text. */
+  readonly address: string
+  /** Of the certificate that its client proved to hold (RFC 4514); `undefined` without one. */
+  readonly subject?: string | undefined
+}
+
+export interface RelayClientTraits extends Pick<RelayClient, 'extensions' | 'drain' | 'policies'> {
+  /** Of its first link. */
+  readonly origin: LinkOrigin
 }
 
 /** One authenticated client of the relay. */
@@ -36,20 +47,16 @@ export class RelayClient {
   readonly drain: () => void
   /** The peer is about to shut down: nothing new for it. */
   draining = false
-  /** IP text of its last link. */
-  address: string
+  /** Where its last link came from. */
+  origin: LinkOrigin
   /** That it asked for, or provides. */
   streams = 0
   #partners: number | undefined
 
-  constructor(
-    identity: ClientIdentity,
-    session: Session,
-    { extensions, drain, policies }: { extensions: boolean; drain: () => void; policies?: SentPolicies | undefined },
-  ) {
+  constructor(identity: ClientIdentity, session: Session, { extensions, drain, policies, origin }: RelayClientTraits) {
     this.policies = policies
+    this.origin = origin
     this.identity = identity
-    this.address = identity.address
     this.session = session
     this.extensions = extensions
     this.drain = drain

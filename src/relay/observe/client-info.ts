@@ -9,6 +9,8 @@ export interface ClientInfo {
   readonly role: Role
   readonly tokenId: string
   readonly address: string
+  /** Of its certificate (RFC 4514). */
+  readonly subject: string | undefined
   /** Unix milliseconds. */
   readonly since: number
   /** A suspended one lost its connection and may come back. */
@@ -29,11 +31,11 @@ export interface RelayTotals {
   readonly sentBytes: number
 }
 
-export function clientInfo({ identity, address, session, streams }: RelayClient): ClientInfo {
+export function clientInfo({ identity, origin: { address, subject }, session, streams }: RelayClient): ClientInfo {
   const { id, number, role, tokenId, since } = identity
   const { receivedBytes, sentBytes, roundTripMs } = session.usage
   const state = session.clock.stopped ? 'suspended' : 'connected'
-  return { id, number, role, tokenId, address, since, state, roundTripMs, streams, receivedBytes, sentBytes }
+  return { id, number, role, tokenId, address, subject, since, state, roundTripMs, streams, receivedBytes, sentBytes }
 }
 
 /** Bytes of all sessions, those that are over included. */

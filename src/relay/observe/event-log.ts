@@ -13,10 +13,13 @@ export type AlarmCode =
   | 'authentication-failures'
   | 'event-loop-delay'
   | 'out-of-descriptors'
+  | 'certificate-not-loaded'
+  | 'certificate-expiring'
+  | 'certificate-not-issued'
 
 export interface AlarmInfo {
   readonly code: AlarmCode
-  /** What it is about: the id of a token, or an address. */
+  /** What it is about: the id of a token, an address, or where a certificate comes from. */
   readonly subject: string | undefined
   readonly message: string
   /** Unix milliseconds. */
@@ -36,6 +39,8 @@ export interface ClientEvent {
   readonly role: Role
   readonly tokenId: string
   readonly address: string
+  /** Of its certificate. */
+  readonly subject?: string | undefined
   readonly reason?: string | undefined
 }
 

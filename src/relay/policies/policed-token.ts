@@ -34,6 +34,7 @@ export const POLICY_REASONS = [
   'connects',
   'hours',
   'sources',
+  'subjects',
   'clients',
   'quota',
 ] as const

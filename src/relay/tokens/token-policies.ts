@@ -1,9 +1,9 @@
 import { LinkSocksError } from '../../errors.js'
 import type { CompiledPolicy } from '../../policy/compiled-policy.js'
 import type { Clock, Timer } from '../../ports.js'
-import type { RelayClient } from '../clients/relay-client.js'
+import type { LinkOrigin, RelayClient } from '../clients/relay-client.js'
 import type { Streams, TrackedStream } from '../observe/streams.js'
-import type { Policed, Refusals } from '../policies/policed-token.js'
+import type { Policed, PolicyRefusal, Refusals } from '../policies/policed-token.js'
 import { policedOf, type Token } from './tokens.js'
 
 /** How often it is looked whether the hours of a token are over. */
@@ -15,9 +15,15 @@ export interface TokenPoliciesOptions {
   readonly refusals: Refusals
 }
 
-/** Whether the policies of `token` let its clients come from `address`. @returns whose does not */
-export function strangerTo(token: Token, address: string): Token | undefined {
-  return (policedOf(token) as readonly Token[]).find(({ traits }) => traits.policy?.sources?.has(address) === false)
+/** Why a link is not taken, as a refusal of a policy. */
+export function strangerTo(token: Token, { address, subject }: LinkOrigin): PolicyRefusal | undefined {
+  const elsewhere = (policedOf(token) as readonly Token[]).find(
+    ({ traits }) => traits.policy?.sources?.has(address) === false,
+  )
+  if (elsewhere !== undefined) return { tokenId: elsewhere.id, reason: 'sources', subject: address }
+  // connectors have certificates of their own: that of a provider binds them to nothing
+  if (token.traits.policy?.clientSubjects?.has(subject) !== false) return undefined
+  return { tokenId: token.id, reason: 'subjects', subject: subject ?? address }
 }
 
 /** Brings what runs to where a policy wants it: when it has changed, and when the hours of a token are over. */
@@ -102,11 +108,12 @@ export class TokenPolicies {
     }
   }
 
-  #endStranger(token: Token, { session, address }: RelayClient): void {
-    const stranger = strangerTo(token, address)
-    if (stranger === undefined) return
-    this.#options.refusals.refused({ tokenId: stranger.id, reason: 'sources', subject: address })
-    void session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'the token may not be used from its address any more'))
+  #endStranger(token: Token, { session, origin }: RelayClient): void {
+    const refusal = strangerTo(token, origin)
+    if (refusal === undefined) return
+    this.#options.refusals.refused(refusal)
+    const what = refusal.reason === 'subjects' ? 'with its certificate' : 'from its address'
+    void session.close(new LinkSocksError('ERR_SHUTTING_DOWN', `the token may not be used ${what} any more`))
   }
 
   #judgeStreams(tokens: readonly Token[]): void {

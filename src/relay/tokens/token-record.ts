@@ -70,6 +70,7 @@ const isPolicy = isObjectOf({
   maxClients: isWhole,
   connectsPerMinute: isWhole,
   sources: isListOf(isText),
+  clientSubjects: isListOf(isText),
   hours: isListOf(isHours),
   rate: isObjectOf(RATE_FIELDS),
   quota: isObjectOf(QUOTA_FIELDS, 'bytes', 'period'),

@@ -131,11 +131,25 @@ describe('--hours', () => {
 describe('linksocks token add with a policy', () => {
   it('asks for all of it at once', async () => {
     const argv = ['--default-deny', '--max-clients', '0', '--connects-per-minute', '1000000000']
-    expect(await policyOf(...argv, '--source', '203.0.113.0/24', '--source', '::1', '--hours', '00:00-24:00')).toEqual({
+    expect(
+      await policyOf(
+        ...argv,
+        '--source',
+        '203.0.113.0/24',
+        '--source',
+        '::1',
+        '--client-subject',
+        'CN=ann,O=Example\\, Ltd',
+        '--client-subject=CN=bob',
+        '--hours',
+        '00:00-24:00',
+      ),
+    ).toEqual({
       egress_default: 'deny',
       max_clients: 0,
       connects_per_minute: 1_000_000_000,
       sources: ['203.0.113.0/24', '::1'],
+      client_subjects: ['CN=ann,O=Example\\, Ltd', 'CN=bob'],
       hours: [{ from: '00:00', to: '24:00' }],
     })
     expect(await policyOf('--default-allow')).toEqual({ egress_default: 'allow' })
@@ -147,6 +161,9 @@ describe('linksocks token add with a policy', () => {
     [['--max-clients', '1000000001'], '--max-clients: must be a number from 0'],
     [['--connects-per-minute', '10M'], '--connects-per-minute: must be a number from 0'],
     [['--source', 'a.example'], '--source: invalid address "a.example"'],
+    [['--client-subject', 'ann'], "--client-subject: 'ann' is no subject such as CN=ann,O=Example"],
+    [['--client-subject', `CN=${'x'.repeat(1_022)}`], '--client-subject: a subject has at most 1024 characters'],
+    [['--no-client-subjects'], '--no-client-subjects: unknown flag'],
     [['--default-allow', '--default-deny'], '--default-deny: cannot be combined with --default-allow'],
     [['--no-policy'], '--no-policy: unknown flag'],
   ])('%j is a usage error', async (argv, line) => {
@@ -220,6 +237,8 @@ describe('linksocks token set with a policy', () => {
       ['--no-max-streams', '--no-max-clients', '--no-connects-per-minute', '--no-sources', '--no-hours'],
       { max_streams: null, max_clients: null, connects_per_minute: null, sources: null, hours: null },
     ],
+    [['--client-subject', 'CN=ann'], { client_subjects: ['CN=ann'] }],
+    [['--no-client-subjects'], { client_subjects: null }],
     [['--max-streams', '5', '--no-max-streams'], { max_streams: null }],
     [['--no-hours', '--hours', '00:00-24:00'], { hours: [{ from: '00:00', to: '24:00' }] }],
     [['--no-policy'], null],
@@ -246,6 +265,11 @@ describe('linksocks token set with a policy', () => {
     [['--no-policy', '--default-deny'], '--no-policy: cannot be combined with --default-deny'],
     [['--deny', 'a', '--no-egress'], '--no-egress: cannot be combined with --deny'],
     [['--source', '::1', '--no-sources'], '--no-sources: cannot be combined with --source'],
+    [
+      ['--no-client-subjects', '--client-subject', 'CN=ann'],
+      '--no-client-subjects: cannot be combined with --client-subject',
+    ],
+    [['--no-policy', '--client-subject', 'CN=ann'], '--no-policy: cannot be combined with --client-subject'],
   ])('%j is a usage error', async (argv, line) => {
     const { code, io, calls } = await tell({}, ['token', 'set', ID, ...argv])
     expect([code, calls, io.err]).toEqual([2, [], expect.stringContaining(`linksocks: ${line}`)])

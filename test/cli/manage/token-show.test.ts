@@ -35,6 +35,7 @@ describe('linksocks token show', () => {
       max_clients: 0,
       connects_per_minute: 600,
       sources: ['198.51.100.0/24', '2001:db8::/32'],
+      client_subjects: ['CN=ann,O=Example\\, Ltd', 'CN=bob'],
       hours: [
         { days: ['mon', 'tue'], from: '08:00', to: '18:00', zone: 'Europe/Berlin' },
         { from: '22:00', to: '24:00' },
@@ -70,6 +71,8 @@ describe('linksocks token show', () => {
         '  max clients        0',
         '  connects a minute  600',
         '  sources            198.51.100.0/24, 2001:db8::/32',
+        '  client subject     CN=ann,O=Example\\, Ltd',
+        '  client subject     CN=bob',
         '  hours              mon,tue 08:00-18:00 Europe/Berlin',
         '  hours              every day 22:00-24:00 UTC',
         '  rate up            10M',
@@ -129,9 +132,13 @@ describe('linksocks token show', () => {
   })
 
   it('shows nothing that a terminal acts on', async () => {
-    const policy = { egress: [{ action: 'deny', hosts: ['a\u202e'] }], sources: ['\u001b[0m'] }
+    const policy = {
+      egress: [{ action: 'deny', hosts: ['a\u202e'] }],
+      sources: ['\u001b[0m'],
+      client_subjects: ['CN=\u009b'],
+    }
     const out = await shown({ policy, username: '\u0007' })
-    for (const char of ['\u202e', '\u001b', '\u0007']) expect(out).not.toContain(char)
+    for (const char of ['\u202e', '\u001b', '\u0007', '\u009b']) expect(out).not.toContain(char)
   })
 
   it('shows the whole token when asked to', async () => {

@@ -157,7 +157,17 @@ describe('linksocks token usage', () => {
     used_up: false,
     resets_at: '2030-02-01T00:00:00.000Z',
   }
-  const REFUSALS = { egress: 0, depends: 0, streams: 3, connects: 0, hours: 0, sources: 0, clients: 0, quota: 12 }
+  const REFUSALS = {
+    egress: 0,
+    depends: 0,
+    streams: 3,
+    connects: 0,
+    hours: 0,
+    sources: 0,
+    subjects: 0,
+    clients: 0,
+    quota: 12,
+  }
   const usageOf = (more: object = {}) => ({
     token_id: ID,
     since: '2030-01-01T00:00:00.000Z',

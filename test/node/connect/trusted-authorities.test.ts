@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import * as tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { trustedAuthorities } from '../../../src/node/connect/trusted-authorities.js'
+import { clientContext, trustedAuthorities } from '../../../src/node/connect/trusted-authorities.js'
+import { madeCertificate } from '../../support/made-certificates.js'
 import { relayHost, TEST_CA } from '../../support/relay-host.js'
 
 /** A stand-in for Node's function, with what it was asked for. */
@@ -61,5 +62,31 @@ describe('trustedAuthorities', () => {
       ['default', 'system'],
       ['default', 'system'],
     ])
+  })
+})
+
+describe('clientContext()', () => {
+  it('is what all connections share for a client with neither an authority nor a certificate of its own', () => {
+    expect(clientContext({})).toBe(trustedAuthorities())
+    expect(clientContext({ ca: undefined, cert: undefined })).toBe(trustedAuthorities())
+  })
+
+  it('is made once for the options of a client, and again for others', async () => {
+    const own = await madeCertificate('client.test')
+    const [one, two] = [{ ca: TEST_CA }, { ca: TEST_CA, ...own }]
+    const contexts = [clientContext(one), clientContext(two)]
+    expect([clientContext(one), clientContext(two)]).toEqual(contexts)
+    expect(clientContext(one)).toBe(contexts[0])
+    expect(new Set([...contexts, clientContext({ ca: TEST_CA }), trustedAuthorities()]).size).toBe(4)
+  })
+
+  it('trusts the given authority, with a certificate of the client and without', async () => {
+    const own = await madeCertificate('client.test')
+    expect(await problemOf(clientContext({ ca: TEST_CA }))).toBeNull()
+    expect(await problemOf(clientContext({ ca: TEST_CA, ...own }))).toBeNull()
+  })
+
+  it('trusts no authority that nobody named, whatever the client shows', async () => {
+    expect(await problemOf(clientContext(await madeCertificate('client.test')))).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
   })
 })

@@ -163,6 +163,15 @@ describe('connectWebSocket', () => {
     expect([code, message]).toEqual(['ERR_CONNECT', `no WebSocket at ws://127.0.0.1:${port}/: ${reason}`])
   })
 
+  it('says what a port may be that ends TLS without a word', async () => {
+    const port = await rawServer((socket) => socket.once('data', () => socket.destroy()))
+    const { code, message } = await failure(connect({ url: `wss://127.0.0.1:${port}/` }))
+    expect([code, message]).toEqual([
+      'ERR_CONNECT',
+      expect.stringMatching(/the connection was closed; perhaps that port does not speak TLS; .* ws:\/\/host:port$/),
+    ])
+  })
+
   it('gives up on a server that does not answer, and ends the connection', async () => {
     const ended = vi.fn()
     const clock = stoppedClock()

@@ -44,6 +44,45 @@ describe('HttpConnections', () => {
     expect(await seen.closed()).toMatchObject({ error: { code: 'ERR_AUTH_TIMEOUT' } })
   })
 
+  it('counts the TLS handshake of a connection for its time, and gives it one place', async () => {
+    const clock = stoppedClock()
+    const connections = new HttpConnections(silentLogger, 2, 200)
+    const [raw, socket, other, third] = [await accepted(), await accepted(), await accepted(), await accepted()]
+    connections.track(raw)
+    clock.advance(150)
+    connections.secured(raw, socket)
+    // as the HTTP server does with each connection that it is given
+    connections.track(socket)
+    connections.track(other)
+    expect([raw.destroyed, socket.destroyed, other.destroyed]).toEqual([false, false, false])
+    const transport = new WsTransport({ socket, head: Buffer.alloc(0) }, 'server')
+    const seen = new TransportRecorder()
+    transport.start(seen)
+    connections.upgraded(transport, '127.0.0.1')
+    clock.advance(49)
+    expect(socket.destroyed).toBe(false)
+    const gone = once(socket, 'close')
+    clock.advance(1)
+    expect(await seen.closed()).toMatchObject({ error: { code: 'ERR_AUTH_TIMEOUT' } })
+    await gone
+    connections.track(third)
+    expect(other.destroyed).toBe(false)
+    connections.destroy()
+    expect([raw.destroyed, other.destroyed, third.destroyed]).toEqual([false, true, true])
+  })
+
+  it('gives the place of a connection free that ends in its handshake', async () => {
+    const connections = new HttpConnections(silentLogger, 1)
+    const [raw, next] = [await accepted(), await accepted()]
+    connections.track(raw)
+    raw.destroy()
+    await once(raw, 'close')
+    connections.track(next)
+    const last = await accepted()
+    connections.track(last)
+    expect([next.destroyed, last.destroyed]).toEqual([true, false])
+  })
+
   it('gives every request on a connection its own time', async () => {
     const clock = stoppedClock()
     const connections = new HttpConnections(silentLogger, undefined, 150)

@@ -34,8 +34,7 @@ async function serve(options: Partial<HttpServerOptions> = {}) {
   const seen: { request: Request; context: RequestContext }[] = []
   const upgrades: { transport: WsTransport; info: UpgradeInfo }[] = []
   const server = await listenHttp({
-    host: '127.0.0.1',
-    port: 0,
+    listen: [{ host: '127.0.0.1', port: 0 }],
     log: silentLogger,
     isSocketPath,
     handle: async (request, context) => {
@@ -49,7 +48,9 @@ async function serve(options: Partial<HttpServerOptions> = {}) {
     ...options,
   })
   servers.push(server)
-  const { port } = server.address
+  const [address] = server.addresses
+  if (address === undefined || !('port' in address)) throw new Error('no port')
+  const { port } = address
   return { server, port, url: `http://127.0.0.1:${port}`, seen, upgrades }
 }
 
@@ -591,7 +592,7 @@ function firstOf(port: number, request: string): Promise<string> {
 describe('HttpServer', () => {
   it('names the port that is in use', async () => {
     const { port } = await serve()
-    await expect(serve({ port })).rejects.toMatchObject({
+    await expect(serve({ listen: [{ host: '127.0.0.1', port }] })).rejects.toMatchObject({
       code: 'ERR_LISTEN',
       message: `port ${port} on 127.0.0.1 is already in use`,
     })
@@ -602,7 +603,7 @@ describe('HttpServer', () => {
     // this one is to be free again, so no other process may be given it
     const port = await freePort()
     const { server, url } = await serve({
-      port,
+      listen: [{ host: '127.0.0.1', port }],
       handle: (request) => {
         if (request.url.endsWith('/hang')) {
           hanging.resolve()
@@ -627,7 +628,7 @@ describe('HttpServer', () => {
     await closing
     expect(await hung).toBe('ended')
     await idleClosed
-    await serve({ port })
+    await serve({ listen: [{ host: '127.0.0.1', port }] })
   })
 
   it('lets a request under way be answered when it closes', async () => {

@@ -38,8 +38,7 @@ const ended = (socket: Socket): Promise<unknown> =>
 async function serve(options: Partial<HttpServerOptions>) {
   const upgrades: { transport: WsTransport; info: UpgradeInfo }[] = []
   const server: HttpServer = await listenHttp({
-    host: '127.0.0.1',
-    port: 0,
+    listen: [{ host: '127.0.0.1', port: 0 }],
     log: silentLogger,
     isSocketPath: (path) => path === '/socket',
     handle: async (_request, { admitted }) => {
@@ -53,7 +52,9 @@ async function serve(options: Partial<HttpServerOptions>) {
     ...options,
   })
   closers.push(() => server.close())
-  return { port: server.address.port, upgrades }
+  const [address] = server.addresses
+  if (address === undefined || !('port' in address)) throw new Error('no port')
+  return { port: address.port, upgrades }
 }
 
 describe('strangers on the HTTP port', () => {

@@ -5,7 +5,7 @@ import { SocketReader } from '../../../src/node/net/socket-reader.js'
 import { KIB, MIB } from '../../../src/protocol/limits.js'
 import { pattern } from '../../contract/pattern.js'
 import { until, untilStill } from '../../support/wait.js'
-import { socketPair } from './sockets.js'
+import { socketPair, tlsPair } from './sockets.js'
 
 interface Reading {
   readonly reader: SocketReader
@@ -15,18 +15,36 @@ interface Reading {
   readonly chunks: Buffer[]
   readonly bytes: () => Buffer
   readonly events: string[]
+  /** Resets the connection from the peer's side. */
+  readonly reset: () => void
 }
 
-interface Setting {
+/** How it is read, and what the socket is. */
+interface Kind {
   readonly fresh: boolean
+  /** Which end of a TLS connection is read. @default no TLS */
+  readonly tls?: 'client' | 'server'
+}
+
+interface Setting extends Kind {
   readonly early?: Uint8Array
   /** Sees the sockets before there is a reader. */
   readonly before?: (own: Socket, peer: Socket) => unknown
   readonly onRead?: (reading: Reading) => void
 }
 
-async function setUp({ fresh, early, before, onRead }: Setting): Promise<Reading> {
-  const [own, peer] = await socketPair()
+async function socketsOf({ tls }: Kind): Promise<[own: Socket, peer: Socket, below: Socket]> {
+  if (tls === undefined) {
+    const [own, peer] = await socketPair()
+    return [own, peer, peer]
+  }
+  const { client, server, raw } = await tlsPair()
+  return tls === 'client' ? [client, server, raw.server] : [server, client, raw.client]
+}
+
+async function setUp({ early, before, onRead, ...kind }: Setting): Promise<Reading> {
+  const { fresh } = kind
+  const [own, peer, below] = await socketsOf(kind)
   onTestFinished(() => {
     own.destroy()
     peer.destroy()
@@ -43,7 +61,8 @@ async function setUp({ fresh, early, before, onRead }: Setting): Promise<Reading
     onRead?.(reading)
   }
   const reader = new SocketReader(own, take, { fresh, early })
-  const reading: Reading = { reader, own, peer, chunks, bytes: () => Buffer.concat(chunks), events }
+  const bytes = (): Buffer => Buffer.concat(chunks)
+  const reading: Reading = { reader, own, peer, chunks, bytes, events, reset: () => void below.resetAndDestroy() }
   return reading
 }
 
@@ -52,12 +71,16 @@ const text = (reading: Reading): string => reading.bytes().toString()
 const whole = (reading: Reading, bytes: Uint8Array): boolean =>
   reading.bytes().byteLength >= bytes.byteLength && Buffer.compare(reading.bytes(), bytes) === 0
 
-describe.each([
-  ['shared', false],
-  ['fresh', true],
-])('SocketReader with %s memory', (_name, fresh) => {
+const KINDS: readonly (readonly [name: string, kind: Kind])[] = [
+  ['shared memory', { fresh: false }],
+  ['fresh memory', { fresh: true }],
+  ['shared memory, of a TLS client', { fresh: false, tls: 'client' }],
+  ['shared memory, of a TLS server', { fresh: false, tls: 'server' }],
+]
+
+describe.each(KINDS)('SocketReader with %s', (_name, kind) => {
   it('reads nothing before resume(), and loses nothing', async () => {
-    const reading = await setUp({ fresh })
+    const reading = await setUp(kind)
     const { reader, peer } = reading
     peer.end('hello')
     await still(reading)
@@ -68,7 +91,7 @@ describe.each([
   })
 
   it('tells of an end that came before resume() only then', async () => {
-    const reading = await setUp({ fresh })
+    const reading = await setUp(kind)
     reading.peer.end()
     await still(reading)
     expect(reading.events).toEqual([])
@@ -78,7 +101,7 @@ describe.each([
 
   it('begins with the early bytes, then what the socket had buffered, then the rest', async () => {
     const reading = await setUp({
-      fresh,
+      ...kind,
       early: Buffer.from('1'),
       before: async (own, peer) => {
         peer.write('2')
@@ -95,7 +118,7 @@ describe.each([
 
   it('keeps the order of bytes and an end that Node had read before', async () => {
     const reading = await setUp({
-      fresh,
+      ...kind,
       early: Buffer.from('1'),
       before: async (own, peer) => {
         peer.end('2')
@@ -112,21 +135,21 @@ describe.each([
 
   it('has the early bytes for itself', async () => {
     const early = Buffer.from('early')
-    const reading = await setUp({ fresh, early })
+    const reading = await setUp({ ...kind, early })
     early.fill(0)
     reading.reader.resume()
     await until(() => text(reading) === 'early')
   })
 
   it('takes bytes that were put back into the socket', async () => {
-    const reading = await setUp({ fresh, before: (own) => own.unshift(Buffer.from('back')) })
+    const reading = await setUp({ ...kind, before: (own) => own.unshift(Buffer.from('back')) })
     reading.reader.resume()
     reading.peer.write(' and on')
     await until(() => text(reading) === 'back and on')
   })
 
   it('stops at pause() and goes on at resume(), from whatever state', async () => {
-    const reading = await setUp({ fresh })
+    const reading = await setUp(kind)
     const { reader, peer } = reading
     const bytes = pattern(3 * MIB)
     reader.pause()
@@ -152,7 +175,7 @@ describe.each([
 
   it('can be paused from within, and gives nothing more, early bytes neither', async () => {
     const reading = await setUp({
-      fresh,
+      ...kind,
       early: Buffer.from('early'),
       before: async (own, peer) => {
         peer.write(pattern(2 * MIB))
@@ -172,9 +195,25 @@ describe.each([
     expect(rounds).toBeGreaterThan(2)
   })
 
+  it('tells of an end after all bytes, though it is paused at the first and they come together', async () => {
+    const reading = await setUp({ ...kind, onRead: ({ reader, chunks }) => void (chunks.length < 3 && reader.pause()) })
+    for (const piece of ['a', 'b', 'c', 'd']) reading.peer.write(piece)
+    reading.peer.end('e')
+    // with TLS each of them is decrypted on its own, and the end with them
+    await still(reading)
+    reading.reader.resume()
+    await until(() => reading.chunks.length > 0)
+    await still(reading)
+    while (reading.events.length === 0) {
+      reading.reader.resume()
+      await still(reading)
+    }
+    expect([text(reading), reading.events[0]]).toEqual(['abcde', 'end after 5'])
+  })
+
   it('can be paused and resumed from within, any number of times', async () => {
     const reading = await setUp({
-      fresh,
+      ...kind,
       early: Buffer.from('early'),
       onRead: ({ reader, chunks }) => {
         reader.pause()
@@ -193,7 +232,7 @@ describe.each([
   })
 
   it('can be destroyed from within, and gives nothing more', async () => {
-    const reading = await setUp({ fresh, onRead: ({ own }) => void own.destroy() })
+    const reading = await setUp({ ...kind, onRead: ({ own }) => void own.destroy() })
     reading.reader.resume()
     reading.peer.write(pattern(MIB))
     await until(() => reading.events.includes('close'))
@@ -207,12 +246,12 @@ describe.each([
 
   it('sees a reset, while it reads and when it goes on', async () => {
     for (const paused of [false, true]) {
-      const reading = await setUp({ fresh })
+      const reading = await setUp(kind)
       reading.reader.resume()
       reading.peer.write('last')
       await until(() => text(reading) === 'last')
       if (paused) reading.reader.pause()
-      reading.peer.resetAndDestroy()
+      reading.reset()
       await still(reading)
       reading.reader.resume()
       await until(() => reading.events.length === 2)
@@ -221,7 +260,7 @@ describe.each([
   })
 
   it('goes on reading and writing when the peer has ended', async () => {
-    const reading = await setUp({ fresh })
+    const reading = await setUp(kind)
     let back = ''
     reading.peer.on('data', (chunk) => {
       back += String(chunk)
@@ -236,7 +275,7 @@ describe.each([
   })
 
   it('keeps 20 connections apart that are read at once', async () => {
-    const readings = await Promise.all(Array.from({ length: 20 }, () => setUp({ fresh })))
+    const readings = await Promise.all(Array.from({ length: 20 }, () => setUp(kind)))
     const sent = readings.map((_, i) => pattern(MIB + i * 10_007, i))
     readings.forEach(({ reader, peer, own }, i) => {
       own.on('end', () => {})
@@ -266,10 +305,11 @@ describe('SocketReader', () => {
     await until(() => reading.events.includes('end after 0'))
   })
 
-  it('reads a plain socket into memory that all of them share', async () => {
+  it('reads sockets into memory that all of them share, with TLS and without', async () => {
     const memory = new Set<ArrayBufferLike>()
-    for (let i = 0; i < 3; i += 1) {
-      const [own, peer] = await socketPair()
+    for (const kind of [{}, {}, { tls: 'client' }, { tls: 'server' }] as const) {
+      const [own, peer] = await socketsOf({ fresh: false, ...kind })
+      peer.on('error', () => {})
       let received = 0
       const reader = new SocketReader(own, (bytes) => {
         memory.add(bytes.buffer)

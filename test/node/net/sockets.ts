@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect as connectTls, createServer as createTlsServer, type SecureVersion, type TLSSocket } from 'node:tls'
 import { TcpStream } from '../../../src/node/net/tcp-stream.js'
 import type { Clock } from '../../../src/ports.js'
 
@@ -31,4 +33,25 @@ export async function socketPair(): Promise<[Socket, Socket]> {
 export async function tcpStreamPair(clock?: Clock): Promise<{ a: TcpStream; b: TcpStream; sockets: [Socket, Socket] }> {
   const sockets = await socketPair()
   return { a: new TcpStream(sockets[0], clock), b: new TcpStream(sockets[1]), sockets }
+}
+
+const tlsFile = (name: string): string => readFileSync(new URL(`../../support/tls/${name}`, import.meta.url), 'utf8')
+
+/** Two ends of one TLS connection, neither read yet: the client's first. */
+export interface TlsPair {
+  readonly client: TLSSocket
+  readonly server: TLSSocket
+  /** The TCP connections below, which can be reset. */
+  readonly raw: { readonly client: Socket; readonly server: Socket }
+}
+
+export async function tlsPair(version: SecureVersion = 'TLSv1.3'): Promise<TlsPair> {
+  const [near, far] = await socketPair()
+  const tlsServer = createTlsServer({ key: tlsFile('server.key'), cert: tlsFile('server.pem'), allowHalfOpen: true })
+  const accepted = new Promise<TLSSocket>((resolve) => tlsServer.once('secureConnection', resolve))
+  tlsServer.emit('connection', far)
+  const client = connectTls({ socket: near, rejectUnauthorized: false, minVersion: version, maxVersion: version })
+  await new Promise<void>((resolve, reject) => client.once('secureConnect', resolve).once('error', reject))
+  client.removeAllListeners('error')
+  return { client: client.pause(), server: (await accepted).pause(), raw: { client: near, server: far } }
 }

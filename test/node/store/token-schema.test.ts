@@ -44,12 +44,12 @@ describe('migrations of the database', () => {
       log,
     })
     expect(lines.filter((line) => line.includes('store.migrated'))).toEqual([
-      expect.stringMatching(/^info store\.migrated path=.*tokens\.db from=4 to=5 copy=.*tokens\.db\.v4-\d{8}T\d{9}Z$/),
+      expect.stringMatching(/^info store\.migrated path=.*tokens\.db from=5 to=6 copy=.*tokens\.db\.v5-\d{8}T\d{9}Z$/),
     ])
     expect(await data.use((store) => store.load(), { migrations })).toHaveLength(4)
     expect(await data.use((store) => store.load(), { migrations })).toHaveLength(4)
     const names = await copies()
-    expect(names).toEqual([expect.stringMatching(/\.v4-/), expect.stringMatching(/\.v5-/)])
+    expect(names).toEqual([expect.stringMatching(/\.v5-/), expect.stringMatching(/\.v6-/)])
     if (process.platform === 'win32') return
     for (const name of names) expect((await stat(join(data.directory, name))).mode & 0o777).toBe(0o600)
   })
@@ -71,7 +71,7 @@ describe('migrations of the database', () => {
     await expect(opening).rejects.toMatchObject({
       code: 'ERR_STORE',
       message: expect.stringMatching(
-        /tokens\.db could not be brought from format 4 to 6 \(no such luck\): it is as it was; a copy is .*tokens\.db\.v4-/,
+        /tokens\.db could not be brought from format 5 to 7 \(no such luck\): it is as it was; a copy is .*tokens\.db\.v5-/,
       ),
     })
     expect((await readFile(data.database)).equals(before)).toBe(true)
@@ -89,8 +89,8 @@ describe('migrations of the database', () => {
     expect(await copies()).toEqual([])
   })
 
-  it.each([1, 2, 3])(
-    'bring a database of format %i to 4 and keep a copy, which that format can use',
+  it.each([1, 2, 3, 4])(
+    'bring a database of format %i to 5 and keep a copy, which that format can use',
     async (format) => {
       const before = knowing(format)
       await data.remove()
@@ -113,14 +113,14 @@ describe('migrations of the database', () => {
     expect(await data.use((store) => store.loadAccess())).toEqual({ dial: record.rules })
   })
 
-  it.each([1, 2, 3])('make version %i refuse a database that it would read without limits', async (format) => {
+  it.each([1, 2, 3, 4])('make version %i refuse a database that it would read without limits', async (format) => {
     const rules = [{ addresses: ['10.0.0.0/8'] }]
     const record = forwardRecord(4, { rules, policy: { egressDefault: 'deny' } })
     await data.use((store) => store.write({ put: [record], access: { dial: rules } }))
     await expect(data.open(knowing(format))).rejects.toMatchObject({
       code: 'ERR_STORE',
       message: expect.stringContaining(
-        `newer version of LinkSocks (it has format 4, and this one knows no later than ${format})`,
+        `newer version of LinkSocks (it has format 5, and this one knows no later than ${format})`,
       ),
     })
     expect(await data.use((store) => store.load())).toEqual([...RECORDS, record])

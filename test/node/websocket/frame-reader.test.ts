@@ -38,6 +38,27 @@ describe('FrameReader', () => {
     ])
   })
 
+  it('leaves alone what is masked with a key of zeros, frame by frame, however it is cut', () => {
+    const [zero, half] = [Buffer.alloc(4), Uint8Array.of(0, 0, 0, 1)]
+    const bytes = Buffer.concat([
+      frame({ opcode: BINARY, payload: 'zero', key: zero }),
+      frame({ opcode: BINARY, payload: 'masked', key: KEY }),
+      frame({ opcode: PING, payload: '?', key: zero }),
+      frame({ opcode: TEXT, payload: 'é'.repeat(70), key: zero }),
+      frame({ opcode: BINARY, fin: false, payload: 'zero, ', key: zero }),
+      frame({ opcode: CONTINUATION, payload: 'not zero', key: half }),
+      frame({ opcode: CLOSE, payload: closePayload(1000, 'bye'), key: zero }),
+    ])
+    const told = [
+      ...[message('zero'), message('masked'), ping('?'), message('é'.repeat(70)), message('zero, not zero')],
+      'close 1000 bye',
+    ]
+    for (let at = 0; at <= bytes.byteLength; at += 1) {
+      expect(read(cutAt(bytes, [at]), { masked: true })).toEqual({ told, status: undefined })
+    }
+    expect(read(pieces(bytes, 1), { masked: true }).told).toEqual(told)
+  })
+
   it('reads the same however the bytes are cut, several frames in one chunk included', () => {
     const key = KEY
     const bytes = Buffer.concat([

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { blockPool } from '../../../src/node/net/block-pool.js'
 import { maskMemory } from '../../../src/node/net/mask-memory.js'
-import { FrameWriter } from '../../../src/node/websocket/frame-writer.js'
+import { type FrameStyle, FrameWriter } from '../../../src/node/websocket/frame-writer.js'
 import { KIB, MIB } from '../../../src/protocol/limits.js'
 import { pattern } from '../../contract/pattern.js'
 import { HeldSocket } from '../net/held-socket.js'
@@ -14,20 +14,25 @@ const PING = 9
 
 /** Around every edge: of length forms, of what is copied into a batch, of what goes out with the header. */
 const SIZES = [0, 1, 125, 126, 127, 4_081, 4_082, 4_083, 4_090, 4_096, 4_097, 65_535, 65_536, 256 * KIB]
-const ROLES = [
-  ['server', false],
-  ['client', true],
-] as const
+const STYLES: readonly (readonly [name: string, style: FrameStyle])[] = [
+  ['server', { masked: false }],
+  ['client', { masked: true }],
+  ['server over TLS', { masked: false, joined: true }],
+  ['client over TLS', { masked: true, joined: true }],
+  ['client that shares TLS', { masked: true, zeroKey: true, joined: true }],
+  ['client with a key of zeros', { masked: true, zeroKey: true }],
+]
+const CLIENT: FrameStyle = { masked: true }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 const turns = async (count = 5): Promise<void> => {
   for (let i = 0; i < count; i += 1) await turn()
 }
 
-function setUp(isMasked: boolean, held = false) {
+function setUp(style: FrameStyle, held = false) {
   const socket = new HeldSocket(held)
   const left: number[] = []
-  const writer: FrameWriter = new FrameWriter(socket.asSocket, isMasked, () => left.push(writer.bufferedAmount))
+  const writer: FrameWriter = new FrameWriter(socket.asSocket, style, () => left.push(writer.bufferedAmount))
   return { socket, writer, left }
 }
 
@@ -48,7 +53,9 @@ function maskBlocks(count: number): Uint8Array[] {
   return blocks
 }
 
-describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
+describe.each(STYLES)('FrameWriter of a %s', (_name, style) => {
+  const { masked: isMasked, zeroKey = false } = style
+
   it.each(SIZES)('writes %d bytes as one frame, in one part, in two, or in many', async (bytes) => {
     const payload = pattern(bytes)
     const split = (at: number): Uint8Array[] => [payload.subarray(0, at), payload.subarray(at)]
@@ -59,20 +66,21 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
       split(bytes),
       [...split(bytes >> 1), payload],
     ]) {
-      const { socket, writer, left } = setUp(isMasked)
+      const { socket, writer, left } = setUp(style)
       let sent = 0
       writer.frame(BINARY, parts, () => (sent += 1))
       await turns()
       const whole = Buffer.concat(parts)
       const head = headerBytes(whole.byteLength, isMasked)
       const key = isMasked ? socket.bytes.subarray(head - 4, head) : undefined
+      if (zeroKey) expect(key).toEqual(Buffer.alloc(4))
       expect(hex(socket.bytes)).toBe(hex(frame({ opcode: BINARY, payload: whole, key })))
       expect([sent, writer.bufferedAmount, left.at(-1)]).toEqual([1, 0, 0])
     }
   })
 
   it('writes what ws and our own reader read, in order, small and large mixed', async () => {
-    const { socket, writer } = setUp(isMasked)
+    const { socket, writer } = setUp(style)
     const payloads = [...SIZES, ...SIZES.toReversed()].map((bytes, i) => pattern(bytes, i))
     for (const [i, payload] of payloads.entries()) {
       writer.frame(BINARY, [payload.subarray(0, 24), payload.subarray(24)])
@@ -91,7 +99,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
   })
 
   it('lets the small frames of one turn leave in one write', async () => {
-    const { socket, writer } = setUp(isMasked)
+    const { socket, writer } = setUp(style)
     for (let i = 0; i < 20; i += 1) writer.frame(BINARY, [Uint8Array.of(i)])
     expect(socket.writes.length).toBe(0)
     await turns()
@@ -109,7 +117,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
         for (let i = 0; i < 9; i += 1) writer.frame(BINARY, [pattern(2_000)])
       },
     ]) {
-      const { socket, writer } = setUp(isMasked, true)
+      const { socket, writer } = setUp(style, true)
       writer.frame(PING, [])
       leave(writer)
       expect(socket.writes[0]?.[0]?.[0]).toBe(0x80 | PING)
@@ -117,7 +125,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
   })
 
   it('never changes what was given to the socket before it has left', async () => {
-    const { socket, writer } = setUp(isMasked, true)
+    const { socket, writer } = setUp(style, true)
     const copies: Buffer[] = []
     for (let i = 0; i < 60; i += 1) {
       writer.frame(BINARY, [pattern([5, 3_000, 6_000, 70_000][i % 4] ?? 0, i)])
@@ -137,7 +145,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
   })
 
   it('counts whole frames in bufferedAmount until they have left, and tells of it', async () => {
-    const { socket, writer, left } = setUp(isMasked, true)
+    const { socket, writer, left } = setUp(style, true)
     const sizes = [10, 10_000, 100_000]
     for (const bytes of sizes) writer.frame(BINARY, [pattern(bytes)])
     const whole = sizes.reduce((sum, bytes) => sum + bytes + headerBytes(bytes, isMasked), 0)
@@ -150,7 +158,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
   })
 
   it('calls sent once for each frame and in their order, whatever is large or small among them', async () => {
-    const { socket, writer } = setUp(isMasked, true)
+    const { socket, writer } = setUp(style, true)
     const sent: number[] = []
     let frames = 0
     const add = (bytes: number): void => {
@@ -177,7 +185,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
 
   it('calls sent for every frame, and counts to zero, when the socket fails or has failed', async () => {
     for (const failedBefore of [false, true]) {
-      const { socket, writer } = setUp(isMasked, true)
+      const { socket, writer } = setUp(style, true)
       socket.on('error', () => {})
       const sent: number[] = []
       if (failedBefore) socket.destroy()
@@ -197,7 +205,7 @@ describe.each(ROLES)('FrameWriter of a %s', (_role, isMasked) => {
 
 describe('FrameWriter', () => {
   it('hands large parts on without copying them, and says when they have left', async () => {
-    const { socket, writer } = setUp(false, true)
+    const { socket, writer } = setUp({ masked: false }, true)
     const body = pattern(MIB)
     let sent = 0
     writer.frame(BINARY, [Uint8Array.of(1), body], () => (sent += 1))
@@ -210,7 +218,7 @@ describe('FrameWriter', () => {
   })
 
   it('masks a copy: what it was given stays as it is, and is free at once', async () => {
-    const { socket, writer } = setUp(true, true)
+    const { socket, writer } = setUp(CLIENT, true)
     const body = pattern(100_000)
     let sent = 0
     writer.frame(BINARY, [body], () => (sent += 1))
@@ -219,6 +227,30 @@ describe('FrameWriter', () => {
     body.fill(0)
     await socket.letGo()
     expect(hex(masked(socket.bytes.subarray(14), socket.bytes.subarray(10, 14)))).toBe(hex(pattern(100_000)))
+  })
+
+  it.each([
+    ['a server over TLS', { masked: false, joined: true }],
+    ['a client that shares TLS', { masked: true, zeroKey: true, joined: true }],
+  ])('writes each large frame of %s as one piece, and is free of what it was given', async (_name, style) => {
+    const { socket, writer } = setUp(style, true)
+    const body = pattern(300_000)
+    let sent = 0
+    writer.frame(BINARY, [Uint8Array.of(1), body], () => (sent += 1))
+    expect(sent).toBe(1)
+    body.fill(0)
+    await turns()
+    expect(socket.writes.map((pieces) => pieces.length)).toEqual([1])
+    await socket.letGo()
+    expect(socket.bytes.subarray(-300_000).equals(pattern(300_000))).toBe(true)
+  })
+
+  it('hands large parts on with a key of zeros too, where nothing joins them', async () => {
+    const { socket, writer } = setUp({ masked: true, zeroKey: true }, true)
+    const body = pattern(100_000)
+    writer.frame(BINARY, [Uint8Array.of(1), body])
+    await turns()
+    expect(socket.writes.flat().some((chunk) => chunk.buffer === body.buffer)).toBe(true)
   })
 
   const COPIES = [
@@ -230,7 +262,7 @@ describe('FrameWriter', () => {
     const blocks = maskBlocks(inUse)
     const give = vi.fn<(view: Uint8Array) => void>()
     vi.spyOn(owner, 'give').mockImplementation(give)
-    const { socket, writer } = setUp(true, true)
+    const { socket, writer } = setUp(CLIENT, true)
     for (let i = 0; i < 3; i += 1) writer.frame(BINARY, [pattern(50_000)])
     await turns()
     expect(give).not.toHaveBeenCalled()
@@ -246,7 +278,7 @@ describe('FrameWriter', () => {
   })
 
   it('masks each frame with another key, over thousands of frames', async () => {
-    const { socket, writer } = setUp(true)
+    const { socket, writer } = setUp(CLIENT)
     const keys = new Set<string>()
     for (let i = 0; i < 3_000; i += 1) writer.frame(BINARY, [])
     await turns()

@@ -27,7 +27,7 @@ const rejections = (world: World) => world.lines.filter(({ event }) => event ===
 /** What the node layer asks before it upgrades, and what came of it. */
 function ask(world: World, token: string, instance: Uint8Array, signal?: AbortSignal) {
   const answers: (boolean | undefined)[] = []
-  const may = world.relay.mayConnect(world.query(token, { instance }), '192.0.2.1', { signal })
+  const may = world.relay.mayConnect(world.query(token, { instance }), { address: '192.0.2.1' }, { signal })
   if (may === undefined) answers.push(undefined)
   else void may.then((given) => answers.push(given))
   return answers
@@ -107,9 +107,9 @@ describe('Relay, a further link of an instance in the URL form', () => {
     expect(ask(world, 'wrong', instance)).toEqual([undefined])
     expect(ask(world, 'tok2', instance)).toEqual([undefined])
     const query = world.query('tok1', { instance, reverse: true })
-    expect(world.relay.mayConnect(query, '192.0.2.1')).toBeUndefined()
-    expect(world.relay.mayConnect(new URLSearchParams('token=short'), '192.0.2.1')).toBeUndefined()
-    expect(world.relay.mayConnect(new URLSearchParams(), '192.0.2.1')).toBeUndefined()
+    expect(world.relay.mayConnect(query, { address: '192.0.2.1' })).toBeUndefined()
+    expect(world.relay.mayConnect(new URLSearchParams('token=short'), { address: '192.0.2.1' })).toBeUndefined()
+    expect(world.relay.mayConnect(new URLSearchParams(), { address: '192.0.2.1' })).toBeUndefined()
     expect(held.far.queuedFrames).toBe(0)
     await world.relay.changeToken(world.relay.tokenId('tok1') ?? '', { enabled: false })
     expect(ask(world, 'tok1', instance)).toEqual([undefined])

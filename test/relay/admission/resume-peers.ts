@@ -15,12 +15,14 @@ export interface ResumeOptions {
   readonly knowsPolicies?: boolean
   /** Where it comes from. @default that of every peer */
   readonly address?: string | undefined
+  /** Of its certificate. @default it has none */
+  readonly subject?: string | undefined
 }
 
 /** A peer that asks for a session that survives its WebSocket, or to go on with one. */
 export async function joinResumable(world: World, token: string, options: ResumeOptions = {}): Promise<Peer> {
-  const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false, knowsPolicies, address } = options
-  const peer = await world.attempt('', address)
+  const { id = NIL_UUID, received, instance = NIL_UUID, reverse = false, knowsPolicies, address, subject } = options
+  const peer = await world.attempt('', address, subject)
   await peer.send(encodeAuth({ token, reverse, instance, trailer: { sessionId: id, received, knowsPolicies } }))
   return peer
 }

@@ -136,10 +136,10 @@ describe('the number of clients of a policy', () => {
     const made = await world(TWO)
     for (let count = 0; count < 2; count += 1) await made.join('forward', { instance: uuid(), extensions: true })
     const query = made.query('forward', { instance: uuid(), extensions: true })
-    expect(made.relay.hasRoom(query, OFFICE)).toBe(false)
-    expect(made.relay.hasRoom(made.query('member', { instance: uuid() }), OFFICE)).toBe(true)
+    expect(made.relay.hasRoom(query, { address: OFFICE })).toBe(false)
+    expect(made.relay.hasRoom(made.query('member', { instance: uuid() }), { address: OFFICE })).toBe(true)
     // what is going to fail may be opened
-    expect(made.relay.hasRoom(made.query('no such token', { instance: uuid() }), OFFICE)).toBe(true)
+    expect(made.relay.hasRoom(made.query('no such token', { instance: uuid() }), { address: OFFICE })).toBe(true)
   })
 
   it('makes room by the client that is suspended longest', async () => {

@@ -144,13 +144,17 @@ describe('what a splice holds', () => {
       number: 1,
       role: 'provider',
       tokenId: 't',
-      address: '',
       since: 0,
       group: 'g',
       returns: false,
     } as const
     const clientOf = (session: unknown) =>
-      new RelayClient(identity, session as Session, { extensions: true, drain: () => {} })
+      new RelayClient(identity, session as Session, {
+        extensions: true,
+        drain: () => {},
+        policies: undefined,
+        origin: { address: '' },
+      })
     const [client, second] = [clientOf(provider), clientOf(other)]
     const clock = new ManualClock()
     const streams = new Streams({ clock, events: new EventLog(clock), statistics: new Statistics() })

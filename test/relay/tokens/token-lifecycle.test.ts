@@ -94,7 +94,7 @@ function clientOf(token: { readonly clients: Set<RelayClient> }): (string | unde
   const close = async (reason?: Error): Promise<void> => {
     reasons.push(reason?.message)
   }
-  token.clients.add({ session: { close } } as unknown as RelayClient)
+  token.clients.add({ session: { close }, origin: { address: '192.0.2.1' } } as unknown as RelayClient)
   return reasons
 }
 

@@ -13,6 +13,7 @@ const WHOLE: TokenPolicy = {
   maxClients: 5,
   connectsPerMinute: 600,
   sources: ['203.0.113.0/24'],
+  clientSubjects: ['CN=ann,O=Example'],
   hours: [{ days: ['mon', 'tue'], from: '08:00', to: '18:00', zone: 'Europe/Berlin' }],
 }
 
@@ -87,6 +88,7 @@ describe('the policy of a token', () => {
       'policy: egress rule 2: there is no list',
     ],
     [{ sources: ['a.example'] }, 'policy: sources: invalid address "a.example"'],
+    [{ clientSubjects: ['ann'] }, "policy: clientSubjects: 'ann' is no subject such as CN=ann,O=Example"],
     [
       { hours: [{ from: '08:00', to: '18:00', zone: 'Mars/Base' }] },
       'policy: hours: there is no time zone "Mars/Base"',

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import {
+  checkListen,
+  checkListenAddress,
+  listenAddresses,
+  MAX_LISTEN_ADDRESSES,
+  needsTls,
+} from '../../src/node/listen-options.js'
+import type { ServerOptions } from '../../src/node/options.js'
+
+const CERTIFICATES = { certificates: [{ certFile: 'c', keyFile: 'k' }] }
+const ACME = { domains: ['a.test'] }
+
+describe('listenAddresses()', () => {
+  it.each<[ServerOptions, readonly object[]]>([
+    [{}, [{ host: '0.0.0.0', port: 8765, tls: false }]],
+    [{ host: '::1', port: 1 }, [{ host: '::1', port: 1, tls: false }]],
+    [{ tls: CERTIFICATES }, [{ host: '0.0.0.0', port: 8765, tls: true }]],
+    [{ acme: ACME }, [{ host: '0.0.0.0', port: 443, tls: true }]],
+    [{ acme: ACME, port: 8443 }, [{ host: '0.0.0.0', port: 8443, tls: true }]],
+    [
+      { listen: ['ws://127.0.0.1:1', 'wss://[::]', 'ws+unix:/run/x'], tls: CERTIFICATES },
+      [{ host: '127.0.0.1', port: 1, tls: false }, { host: '::', port: 443, tls: true }, { path: '/run/x' }],
+    ],
+  ])('of %j', (options, addresses) => {
+    expect(listenAddresses(options)).toEqual(addresses)
+    expect(needsTls(options)).toBe(addresses.some((address) => 'tls' in address && address.tls === true))
+    expect(() => checkListen(options)).not.toThrow()
+  })
+})
+
+describe('checkListen()', () => {
+  it.each<[string, ServerOptions]>([
+    ['listen takes the place of host and port: leave them out', { listen: ['ws://h:1'], port: 1 }],
+    ['listen takes the place of host and port: leave them out', { listen: ['ws://h:1'], host: 'h' }],
+    ['listen must be 1 to 16 addresses', { listen: [] }],
+    ['listen must be 1 to 16 addresses', { listen: new Array(MAX_LISTEN_ADDRESSES + 1).fill('ws://h:1') }],
+    ['listen[1]: must be ws://HOST:PORT', { listen: ['ws://h:1', 'h:2'] }],
+    ['wss:// needs certificates: tls.certificates or acme', { listen: ['wss://h:1'] }],
+    ['certificates are for an address with TLS: wss://', { listen: ['ws://h:1'], tls: CERTIFICATES }],
+    ['certificates are for an address with TLS: wss://', { tls: { clientCaFile: 'ca' } }],
+    ['tls.clientAuth needs tls.clientCaFile', { tls: { ...CERTIFICATES, clientAuth: 'optional' } }],
+  ])('says: %s', (message, options) => {
+    expect(() => checkListen(options)).toThrow(message)
+  })
+
+  it('takes as many addresses as there may be', () => {
+    const listen = Array.from({ length: MAX_LISTEN_ADDRESSES }, (_, index) => `ws://127.0.0.1:${index + 1}`)
+    expect(() => checkListen({ listen })).not.toThrow()
+  })
+})
+
+describe('checkListenAddress()', () => {
+  it('takes what a server can listen on, and nothing else', () => {
+    expect(() => checkListenAddress('wss://[::]:443')).not.toThrow()
+    expect(() => checkListenAddress('https://relay.example.com')).toThrow('must be ws://HOST:PORT, wss://HOST:PORT or')
+  })
+})
