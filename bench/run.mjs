@@ -15,7 +15,7 @@ import { SCENARIOS } from './scenarios/index.mjs'
 import { findSubjects } from './subjects/index.mjs'
 
 /** Those whose failure makes the run fail: an opponent may be unable to do what is asked. */
-const OURS = ['linksocks', 'against', 'relay', 'direct']
+const OURS = ['linksocks', 'against', 'wss', 'relay', 'tlsrelay', 'direct']
 const MODES = /** @type {const} */ (['forward', 'reverse', 'agent'])
 /** Where scenarios take place, those with the same together. */
 const PLACES = /** @type {const} */ ([undefined, 'long-way', 'one-core'])

@@ -1,11 +1,12 @@
 /**
- * What the figures are to show. A floor counts as missed only if the whole interval lies on its wrong side, and as reached if the
+ * What the figures are to show, of LinkSocks unless a goal names another subject. A floor counts as missed only if the whole interval lies on its wrong side, and as reached if the
  * median does, or where a goal says so the whole interval.
  *
  * @typedef {import('./summary.mjs').Figure} Figure
  * @typedef {import('./stats.mjs').Estimate} Estimate
  *
  * @typedef {object} Goal
+ * @property {string} [subject] whose figure it is, if not that of `linksocks`
  * @property {string} mode
  * @property {string} scenario
  * @property {string} metric
@@ -31,6 +32,7 @@ const goals = (mode, scenarios, metric, against, floor, aim) =>
 
 const ONE = ['bulk-down-1', 'bulk-up-1']
 const EIGHT = ['bulk-down-8', 'bulk-up-8']
+const BULK = [...ONE, ...EIGHT]
 const ONE_CORE_ECHO = ['one-core-echo-bulk-1', 'one-core-echo-bulk-8']
 /** Rounds without which nothing counts as missed. */
 const ENOUGH = 3
@@ -64,6 +66,11 @@ const GOALS = [
   ...goals('forward', ['used-channels'], 'mean', undefined, 35, 20),
   ...goals('forward', ['start'], 'rss largest', undefined, 60, 50),
   ...goals('forward', ['rtt100-down', 'rtt100-up'], 'rate', 'direct', 0.9, 1),
+  ...[
+    ...goals('forward', BULK, 'rate', 'tlsrelay', 0.9, 1),
+    ...goals('agent', BULK, 'rate', 'tlsrelay', 0.9, 1),
+    ...goals('forward', BULK, 'rate', 'ssh', 1.2, 1.5),
+  ].map((goal) => ({ ...goal, subject: 'wss' })),
 ]
 
 /**
@@ -74,7 +81,10 @@ export function judge(figures) {
   return GOALS.map((goal) => {
     const figure = figures.find(
       ({ mode, scenario, subject, metric }) =>
-        subject === 'linksocks' && mode === goal.mode && scenario === goal.scenario && metric === goal.metric,
+        subject === (goal.subject ?? 'linksocks') &&
+        mode === goal.mode &&
+        scenario === goal.scenario &&
+        metric === goal.metric,
     )
     const measured = goal.against === undefined ? figure?.estimate : figure?.ratios[goal.against]
     if (figure === undefined || measured === undefined) return { ...goal, verdict: 'not measured' }

@@ -19,7 +19,8 @@ const HELP = `npm run bench -- [flags]
   --only <names>     scenarios whose name holds one of these, such as bulk,echo-idle (in every mode);
                      those on one core by names that hold one-core
   --modes <modes>    of forward,reverse,agent
-  --subjects <names> of linksocks,against,noresume,http,observed,policy,relay,direct,v2ray,ssh,deployed
+  --subjects <names> of linksocks,against,noresume,http,observed,policy,wss,tlsrelay,relay,direct,
+                     v2ray,ssh,deployed
   --rounds <n>       instead of the plan's number
   --json <file>      write all figures
   --against <dir>    measure another checkout, which was built, in the same rounds

@@ -20,7 +20,10 @@ const range = (/** @type {import('./stats.mjs').Estimate} */ { median, low, high
 export function block(mode, scenario, figures, seconds) {
   const subjects = [...new Set(figures.map(({ subject }) => subject))]
   const own = subjects.includes('observed') || subjects.includes('policy') ? ['linksocks'] : []
-  const bases = [scenario.base ?? 'relay', 'against', 'noresume', ...own].filter((base) => subjects.includes(base))
+  const secure = subjects.includes('wss') ? ['tlsrelay', 'ssh'] : []
+  const bases = [scenario.base ?? 'relay', 'against', 'noresume', ...own, ...secure].filter((base) =>
+    subjects.includes(base),
+  )
   const head = [
     '',
     ...scenario.metrics.map(({ name, unit }) => (unit === '' ? name : `${name} ${unit}`)),
@@ -53,11 +56,11 @@ function aligned(/** @type {readonly (readonly string[])[]} */ rows) {
 
 /** What became of the goals, as far as they were measured. */
 export function verdicts(/** @type {ReturnType<typeof import('./goals.mjs').judge>} */ judged) {
-  const rows = judged.flatMap(({ mode, scenario, metric, against, floor, aim, measured, verdict }) =>
-    measured === undefined
-      ? []
-      : [[`${mode} ${scenario} ${metric}`, against ?? '', range(measured), show(floor), show(aim), verdict]],
-  )
+  const rows = judged.flatMap(({ subject, mode, scenario, metric, against, floor, aim, measured, verdict }) => {
+    if (measured === undefined) return []
+    const row = [...(subject === undefined ? [] : [subject]), mode, scenario, metric].join(' ')
+    return [[row, against ?? '', range(measured), show(floor), show(aim), verdict]]
+  })
   const unmeasured = judged.length - rows.length
   return [
     '\ngoals of LinkSocks',

@@ -36,6 +36,8 @@ export const TUNNELS = [
   'http',
   'observed',
   'policy',
+  'wss',
+  'tlsrelay',
   'relay',
   'v2ray',
   'ssh',

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { direct } from './direct.mjs'
-import { byHttp, checkout, deployed, observed } from './linksocks.mjs'
+import { byHttp, byTls, checkout, deployed, observed } from './linksocks.mjs'
 import { policed } from './policed.mjs'
-import { relay } from './relay.mjs'
+import { relay, tlsRelay } from './relay.mjs'
 import { ssh } from './ssh.mjs'
 import { v2ray } from './v2ray.mjs'
 
@@ -23,6 +23,8 @@ export function findSubjects(folder, against, wanted) {
   const http = wanted?.includes('http') ? [byHttp(ROOT)] : []
   const seen = wanted?.includes('observed') ? [observed(ROOT, folder)] : []
   const judged = wanted?.includes('policy') ? [policed(ROOT)] : []
+  const secure = wanted?.includes('wss') ? [byTls(ROOT)] : []
+  const secureRelay = wanted?.includes('tlsrelay') ? [tlsRelay] : []
   const all = [
     checkout(ROOT, 'linksocks'),
     ...other,
@@ -30,6 +32,8 @@ export function findSubjects(folder, against, wanted) {
     ...http,
     ...seen,
     ...judged,
+    ...secure,
+    ...secureRelay,
     relay,
     direct,
     v2ray(folder),

@@ -3,9 +3,31 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort, Program } from '../lib/processes.mjs'
+import { CA_FILE, CERT_FILE, KEY_FILE } from '../lib/tls-files.mjs'
 
 const PYTHON = 'test/interop/.venv/linksocks-1.10.1/bin/python'
 const SHIM = 'test/interop/peers/deployed.py'
+
+/**
+ * @typedef {object} Reach How clients reach the server.
+ * @property {(port: number) => readonly string[]} listen flags of the server
+ * @property {(port: number) => string} url
+ * @property {readonly string[]} trust flags of the clients
+ */
+
+/** @type {Reach} */
+const PLAIN = {
+  listen: (port) => ['-H', '127.0.0.1', '-P', `${port}`],
+  url: (port) => `ws://127.0.0.1:${port}`,
+  trust: [],
+}
+
+/** @type {Reach} */
+const TLS = {
+  listen: (port) => ['--listen', `wss://127.0.0.1:${port}`, '--tls-cert', CERT_FILE, '--tls-key', KEY_FILE],
+  url: (port) => `wss://127.0.0.1:${port}`,
+  trust: ['--ca-file', CA_FILE],
+}
 
 /**
  * The command line is the same whoever wrote the program.
@@ -14,32 +36,24 @@ const SHIM = 'test/interop/peers/deployed.py'
  * @param {readonly string[]} serverFlags
  * @param {readonly string[]} clientFlags
  * @param {RegExp} admitted what a client says once the server let it in
- * @param {{ prepare?: (port: number) => Promise<void>, watch?: (port: number) => Program[] }} [around] prepares the server with this
- *   port before clients come, and starts what looks on at it
+ * @param {{ prepare?: (port: number) => Promise<void>, watch?: (port: number) => Program[], reach?: Reach }} [around] prepares the server
+ *   with this port before clients come, and starts what looks on at it
  * @returns {import('./subject.mjs').Subject['start']}
  */
 export const starter = (command, serverFlags, clientFlags, admitted, around) => async (mode, wires) => {
   const serverPort = await freePort()
   const port = await freePort()
-  const url = async () => `ws://127.0.0.1:${await wires.before(serverPort)}`
+  const { listen, url, trust } = around?.reach ?? PLAIN
   const flags = {
     forward: ['-t', 'F'],
     reverse: ['-r', '-t', 'P', '-p', `${port}`],
     agent: ['-r', '-t', 'P', '-p', `${await freePort()}`, '-c', 'C'],
   }[mode]
-  const server = new Program('server', [
-    ...command,
-    'server',
-    '-H',
-    '127.0.0.1',
-    '-P',
-    `${serverPort}`,
-    ...flags,
-    ...serverFlags,
-  ])
+  const server = new Program('server', [...command, 'server', ...listen(serverPort), ...flags, ...serverFlags])
   const programs = [server]
   const client = async (/** @type {string} */ name, /** @type {readonly string[]} */ args) => {
-    const program = new Program(name, [...command, 'client', '-u', await url(), ...clientFlags, ...args])
+    const to = url(await wires.before(serverPort))
+    const program = new Program(name, [...command, 'client', '-u', to, ...trust, ...clientFlags, ...args])
     programs.push(program)
     await program.says(admitted)
   }
@@ -93,6 +107,18 @@ export function byHttp(folder) {
     udp: false,
     start: async (mode, wires) => ({ ...(await plain.start(mode, wires)), http: true }),
   }
+}
+
+/**
+ * This checkout with TLS on the server, which both ends of each link share.
+ *
+ * @param {string} folder a checkout that was built
+ * @returns {import('./subject.mjs').Subject}
+ */
+export function byTls(folder) {
+  const command = [process.execPath, join(folder, 'bin/linksocks.js')]
+  const start = starter(command, [], [], /link\.up/, { reach: TLS })
+  return { ...checkout(folder, 'wss'), title: 'LinkSocks over TLS', start }
 }
 
 /**

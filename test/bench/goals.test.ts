@@ -4,6 +4,7 @@ import { SCENARIOS } from '../../bench/scenarios/index.mjs'
 
 type Figure = Parameters<typeof judge>[0][number]
 interface Row {
+  readonly subject?: string
   readonly mode?: string
   readonly scenario: string
   readonly metric: string
@@ -12,18 +13,22 @@ interface Row {
 
 /** What became of a row whose median and interval are these, after so many rounds. */
 function verdictOf(row: Row, [median, low, high]: readonly [number, number, number], rounds = 5): string | undefined {
-  const { mode = 'forward', scenario, metric, against } = row
+  const { subject = 'linksocks', mode = 'forward', scenario, metric, against } = row
   const { better } = metricOf(row)
   const estimate = { median, low, high }
   const figure: Figure = {
-    ...{ mode, scenario, subject: 'linksocks', metric, unit: '', better },
+    ...{ mode, scenario, subject, metric, unit: '', better },
     values: new Array<number>(rounds).fill(median),
     estimate,
     ratios: against === undefined ? {} : { [against]: estimate },
   }
   return judge([figure]).find(
     (goal) =>
-      goal.mode === mode && goal.scenario === scenario && goal.metric === metric && goal.against === row.against,
+      (goal.subject ?? 'linksocks') === subject &&
+      goal.mode === mode &&
+      goal.scenario === scenario &&
+      goal.metric === metric &&
+      goal.against === row.against,
   )?.verdict
 }
 
@@ -35,6 +40,7 @@ function metricOf({ scenario, metric }: Row) {
 
 const RATE = { scenario: 'bulk-down-1', metric: 'rate', against: 'relay' }
 const CPU = { scenario: 'bulk-down-1', metric: 'cpu', against: 'relay' }
+const BULK = ['bulk-down-1', 'bulk-up-1', 'bulk-down-8', 'bulk-up-8']
 const BESIDE_8 = { scenario: 'echo-bulk-8', metric: 'p99', against: 'v2ray' }
 
 describe('goals', () => {
@@ -46,7 +52,9 @@ describe('goals', () => {
   })
 
   it('hold each row once', () => {
-    const rows = judge([]).map(({ mode, scenario, metric, against }) => `${mode} ${scenario} ${metric} ${against}`)
+    const rows = judge([]).map((goal) =>
+      [goal.subject, goal.mode, goal.scenario, goal.metric, goal.against ?? ''].join(' '),
+    )
     expect(new Set(rows).size).toBe(rows.length)
   })
 
@@ -84,6 +92,35 @@ describe('goals', () => {
     expect(verdictOf(RATE, [0.5, 0.4, 0.6], 2)).toBe('unclear')
     expect(verdictOf(RATE, [1, 1, 1], 2)).toBe('floor')
     expect(verdictOf(BESIDE_8, [0.1, 0.1, 0.1], 2)).toBe('unclear')
+  })
+
+  it.each(['forward', 'agent'])('have rows over TLS against a relay that speaks it in %s mode', (mode) => {
+    for (const scenario of BULK) {
+      const row = { subject: 'wss', mode, scenario, metric: 'rate', against: 'tlsrelay' }
+      expect(verdictOf(row, [1, 0.9, 1.1])).toBe('aim')
+      expect(verdictOf(row, [0.9, 0.8, 0.95])).toBe('floor')
+      expect(verdictOf(row, [0.8, 0.7, 0.89])).toBe('missed')
+    }
+  })
+
+  it('have rows over TLS against ssh', () => {
+    for (const scenario of BULK) {
+      const row = { subject: 'wss', scenario, metric: 'rate', against: 'ssh' }
+      expect(verdictOf(row, [1.5, 1.4, 1.6])).toBe('aim')
+      expect(verdictOf(row, [1.2, 1.1, 1.3])).toBe('floor')
+      expect(verdictOf(row, [1.1, 1, 1.19])).toBe('missed')
+    }
+  })
+
+  it('over TLS are not measured by anything without it, nor the others by what has it', () => {
+    const row = { scenario: 'bulk-down-1', metric: 'rate' }
+    expect(verdictOf({ ...row, against: 'tlsrelay' }, [1, 1, 1])).toBeUndefined()
+    expect(verdictOf({ ...row, subject: 'wss', against: 'relay' }, [1, 1, 1])).toBeUndefined()
+    const figure = { ...{ mode: 'forward', unit: '', better: 'more', values: [1, 1, 1] }, ...row } as const
+    const one = { median: 1, low: 1, high: 1 }
+    const judged = judge([{ ...figure, subject: 'linksocks', estimate: one, ratios: { tlsrelay: one } }])
+    for (const { subject, verdict } of judged.filter((goal) => goal.subject === 'wss'))
+      expect([subject, verdict]).toEqual(['wss', 'not measured'])
   })
 
   it.each(['relay', 'v2ray'])('have rows on one core against %s', (against) => {
