@@ -35,3 +35,11 @@ environment linksocks-1.10.1 linksocks==1.10.1
 environment linksocks-1.8.9 linksocks==1.8.9
 environment pywssocks pywssocks==1.5.1 websockets==15.0.1
 environment tools websockets==15.0.1 PySocks==1.7.1
+
+# an ACME authority for tests, built from its Go module with the versions that go.sum has
+if command -v go >/dev/null; then
+  (cd pebble && go build -mod=readonly -o ../.venv/pebble/pebble github.com/letsencrypt/pebble/v2/cmd/pebble) ||
+    printf 'could not build pebble: its cases are skipped\n' >&2
+else
+  printf 'Go is not installed: the cases with an ACME authority are skipped\n' >&2
+fi

@@ -13,6 +13,8 @@ export interface CertificateOptions {
   readonly names: readonly string[]
   /** @default 2090 */
   readonly endYear?: number
+  /** Whether an authority in between signs it, whose certificate is in the file too. @default false */
+  readonly chained?: boolean
 }
 
 /** A certificate authority that nobody trusts but who is told to. */
@@ -55,7 +57,16 @@ export async function localCa(scene: Scene, name: string): Promise<LocalCa> {
   const path = (file: string): string => join(folder, file)
   const openssl = (...args: readonly string[]) => run(OPENSSL ?? 'openssl', [...args], { cwd: folder })
   let count = 0
-  const sign = async (subject: string, names: readonly string[], endYear: number, how: readonly string[]) => {
+  interface Signed {
+    readonly key: string
+    readonly made: string
+  }
+  const sign = async (
+    subject: string,
+    { names, endYear = 2090 }: CertificateOptions,
+    signedBy: Signed | undefined,
+    ...how: readonly string[]
+  ): Promise<Signed> => {
     count += 1
     const key = path(`${count}.key`)
     const made = path(`${count}.pem`)
@@ -74,19 +85,25 @@ export async function localCa(scene: Scene, name: string): Promise<LocalCa> {
       path('request'),
     )
     const dates = ['-startdate', '20200101000000Z', '-enddate', `${endYear}0101000000Z`]
-    const signer = how.includes('-selfsign') ? ['-keyfile', key] : ['-keyfile', path('1.key'), '-cert', path('1.pem')]
+    const signer =
+      signedBy === undefined ? ['-selfsign', '-keyfile', key] : ['-keyfile', signedBy.key, '-cert', signedBy.made]
     const rest = ['-notext', '-in', path('request'), '-out', made, ...dates, ...signer, ...how]
     await openssl('ca', '-batch', '-config', path('settings'), ...rest)
     return { key, made }
   }
   writeFileSync(path('index'), '')
-  const { made: file } = await sign(name, ['DNS:authority.invalid'], 2090, ['-selfsign', '-extensions', 'authority'])
+  const names = ['DNS:authority.invalid']
+  const root = await sign(name, { names }, undefined, '-extensions', 'authority')
   return {
-    file,
-    async certificate({ names, endYear = 2090 }) {
-      const { key, made } = await sign('a server', names, endYear, ['-extensions', 'server'])
+    file: root.made,
+    async certificate(options) {
+      const between = options.chained
+        ? await sign('In between', { names }, root, '-extensions', 'authority')
+        : undefined
+      const { key, made } = await sign('a server', options, between ?? root, '-extensions', 'server')
       const bundle = `${made}.bundle`
-      writeFileSync(bundle, readFileSync(made, 'utf8') + readFileSync(key, 'utf8'))
+      const parts = [made, ...(between === undefined ? [] : [between.made]), key]
+      writeFileSync(bundle, parts.map((file) => readFileSync(file, 'utf8')).join(''))
       return bundle
     },
   }

@@ -55,7 +55,14 @@ function readName(message: Buffer): { name: string; end: number } {
 }
 
 function encodeAnswer(query: Buffer, zone: Zone, limit: number): Buffer {
-  const { name } = readName(query)
+  const { name, end } = readName(query)
+  // nothing of another type is there, which is no error
+  if (query.readUInt16BE(end) !== TYPE_A) {
+    return Buffer.concat([
+      u16(query.readUInt16BE(0), RESPONSE_FLAGS, 1, 0, 0, 0),
+      query.subarray(QUERY_HEADER, end + 4),
+    ])
+  }
   const addresses = zone[name] ?? []
   const records = addresses.map((address) =>
     Buffer.concat([u16(SAME_NAME, TYPE_A, CLASS_IN, 0, TTL, 4), Buffer.from(address.split('.').map(Number))]),
