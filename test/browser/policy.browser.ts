@@ -230,6 +230,26 @@ describe('what is saved of a policy', () => {
     ])
   })
 
+  it('has a subject of each line, with the blanks and commas inside', async () => {
+    const relay = await furnished()
+    const { page, dialog } = await visit(relay, 'Build machine')
+    const subjects = dialog.getByRole('textbox', { name: 'Client certificates' })
+    expect(await subjects.inputValue()).toBe('CN=builder-1,OU=Build machines,O=Example Ltd')
+    await subjects.focus()
+    await page.keyboard.press('ControlOrMeta+End')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Enter')
+    await page.keyboard.type('CN=Ann Lovelace,O=Example\\, Ltd ')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    await openPolicy(page, 'Build machine')
+    await subjects.fill('')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    const both = ['CN=builder-1,OU=Build machines,O=Example Ltd', 'CN=Ann Lovelace,O=Example\\, Ltd']
+    expect(changes(relay)).toEqual([{ policy: { client_subjects: both } }, { policy: { client_subjects: null } }])
+  })
+
   it('is nothing when nothing was changed', async () => {
     const relay = await furnished()
     const { dialog } = await visit(relay, 'Build machine')
@@ -270,6 +290,14 @@ describe('what is wrong in a policy', () => {
     relay.refuseNext = new Refused(400, 'policy: hours: there is no time zone "X"')
     await dialog.getByRole('button', { name: 'Save' }).click()
     await dialog.getByRole('region', { name: 'Hours' }).getByRole('alert').getByText('no time zone').waitFor()
+    relay.refuseNext = new Refused(
+      400,
+      "policy: clientSubjects: 'egress rule 3' is no subject such as CN=ann,O=Example",
+    )
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    const certificates = dialog.getByRole('region', { name: 'Client certificates' })
+    await certificates.getByRole('alert').getByText('is no subject').waitFor()
+    await untilPasses(async () => expect(await isFocused(certificates)).toBe(true))
     relay.refuseNext = new Refused(507, 'not stored')
     await dialog.getByRole('button', { name: 'Save' }).click()
     await dialog.locator('.problem').getByText('Refused: not stored').waitFor()
@@ -280,6 +308,25 @@ describe('what is wrong in a policy', () => {
     await dialog.getByLabel('Host and port').fill('www.example.com:443')
     await dialog.getByRole('button', { name: 'Try' }).click()
     await row.getByRole('alert').getByText('egress rule 3').waitFor()
+  })
+
+  it.each([360, 1_280])('is quoted whole beside its field, however long, %d px wide', async (width) => {
+    const relay = await furnished()
+    const page = await scene.open(relay.url, { viewport: { width, height: 740 } })
+    await signIn(page)
+    await goTo(page, 'Tokens')
+    const dialog = await openPolicy(page, 'Build machine')
+    const subject = 'x'.repeat(1_024)
+    await dialog.getByRole('textbox', { name: 'Client certificates' }).fill(`CN=ann\n${subject}`)
+    relay.refuseNext = new Refused(400, `policy: clientSubjects: '${subject}' is no subject such as CN=ann,O=Example`)
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.getByRole('region', { name: 'Client certificates' }).getByRole('alert').getByText(subject).waitFor()
+    const wider = await dialog.evaluate((node) =>
+      [node, ...node.querySelectorAll('.policy-part')]
+        .filter((part) => part.scrollWidth > part.clientWidth)
+        .map((part) => part.textContent.slice(0, 30)),
+    )
+    expect(wider).toEqual([])
   })
 
   it('no longer shows a verdict once the rules are others', async () => {
@@ -358,6 +405,7 @@ describe('a key that may only read', () => {
     const { page, dialog } = await visit(relay, 'Build machine', READER_KEY)
     expect(await dialog.getByLabel('Hosts of rule 1').inputValue()).toBe('@private @metadata')
     expect(await dialog.getByLabel('Amount').inputValue()).toBe('50G')
+    expect(await dialog.getByRole('textbox', { name: 'Client certificates' }).inputValue()).toContain('CN=builder-1')
     const free = await dialog
       .locator('input, textarea, select')
       .evaluateAll((all) => all.filter((one) => !one.matches(':disabled, [readonly]')).length)
@@ -416,6 +464,7 @@ describe('a quota', () => {
     await dialog.getByRole('row', { name: 'In total 3.14 GB 21.7 GB' }).waitFor()
     await dialog.getByRole('row', { name: 'Now 182 kB/s 2.41 MB/s' }).waitFor()
     await dialog.getByText('By a rule about destinations').waitFor()
+    await dialog.getByText('Client with another certificate, or none').waitFor()
     expect(await dialog.getByText('Too many clients').count()).toBe(0)
     relay.state.figures.set(idOf(relay, 'Build machine'), { total: { up: 4_000_000_000, down: 21_700_000_000 } })
     await dialog.getByRole('row', { name: 'In total 4.00 GB 21.7 GB' }).waitFor()

@@ -1,4 +1,4 @@
-import type { BrowserContextOptions, Page } from 'playwright-core'
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
 import { until, untilPasses } from '../support/wait.js'
 import { accessibilityFaults } from './support/axe.js'
@@ -261,11 +261,14 @@ describe('a form', () => {
 describe('a long text', () => {
   const LONG = 'A label that goes on for longer than any column is wide, and then some more of it'
 
+  /** As long as one may be, with nowhere to break it. */
+  const SUBJECT = 'CN='.padEnd(1_024, 'x')
+
   const open = async (options: BrowserContextOptions = {}): Promise<Page> => {
     const relay = await scene.relay()
     const token = relay.state.addToken({ type: 'reverse', label: LONG, token: 'long-token' })
     relay.state.token(token.id).port_error = `port 10000 is not available: ${LONG}`
-    const client = relay.state.addClient(token, '203.0.113.9')
+    const client = relay.state.addClient(token, '203.0.113.9', { subject: SUBJECT })
     relay.state.addStream({ token_id: token.id, provider_id: client.id, mode: 'reverse', target: `${LONG}:80` })
     const page = await scene.open(relay.url, options)
     await signIn(page)
@@ -287,6 +290,8 @@ describe('a long text', () => {
     }
     await goTo(page, 'Tokens')
     await page.locator('.bad[title^="port 10000 is not available"]').waitFor()
+    await goTo(page, 'Clients')
+    await page.locator(`main [title="${SUBJECT}"]`).waitFor()
   })
 
   it('is whole on a phone', async () => {
@@ -298,7 +303,11 @@ describe('a long text', () => {
       expect(await cut.evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).length)).toBe(
         0,
       )
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      expect(wide).toBe(0)
     }
+    await goTo(page, 'Clients')
+    expect(await page.locator('main .tbody').getByText(SUBJECT).isVisible()).toBe(true)
   })
 })
 
@@ -363,7 +372,7 @@ describe('text from others', () => {
     const relay = await scene.relay()
     const nasty = '<img src=x onerror="document.title=1">\u202e<script>document.title=2</script>'
     const token = relay.state.addToken({ type: 'forward', label: nasty, token: 'nasty-token' })
-    const client = relay.state.addClient(token, '203.0.113.9')
+    const client = relay.state.addClient(token, '203.0.113.9', { subject: `CN=${nasty}` })
     relay.state.addStream({ token_id: token.id, client_id: client.id, target: `${nasty}:80` })
     relay.state.raise({ code: nasty, subject: nasty, message: nasty })
     const page = await scene.open(relay.url)
@@ -374,6 +383,38 @@ describe('text from others', () => {
       expect(await page.title()).toBe(`${view} · LinkSocks`)
       expect(await page.locator('main img, main script').count()).toBe(0)
     }
+  })
+
+  it('such as the subject of a certificate turns nothing around it, and is found', async () => {
+    const relay = await scene.relay()
+    const token = relay.state.addToken({ type: 'forward', label: 'Phone', token: 'phone-token' })
+    const page = await scene.open(relay.url)
+    await signIn(page)
+    await page.getByText('Live', { exact: true }).waitFor()
+    const subject = 'CN=\u2069\u202eann,O=\u05d0\u05d1'
+    relay.state.addClient(token, '203.0.113.9', { subject })
+    relay.state.addClient(token, '203.0.113.10')
+    const lines = (row: Locator): Promise<readonly (readonly [string, string])[]> =>
+      row.evaluate((node) =>
+        [...node.querySelectorAll('.two-lines:first-child > *')].map((line) => [
+          line.textContent,
+          getComputedStyle(line).unicodeBidi,
+        ]),
+      )
+    const told = page.getByRole('region', { name: 'Activity' }).getByRole('listitem').filter({ hasText: '203.0.113.9' })
+    await told.getByText('Connected').waitFor()
+    expect(await lines(told)).toEqual([
+      ['Connected', 'isolate'],
+      ['Phone · 203.0.113.9', 'isolate'],
+      [subject, 'isolate'],
+    ])
+    await goTo(page, 'Clients')
+    await rowOf(page, '203.0.113.10').waitFor()
+    expect((await lines(rowOf(page, '203.0.113.9'))).at(-1)).toEqual([subject, 'isolate'])
+    expect(await lines(rowOf(page, '203.0.113.10'))).toHaveLength(2)
+    await page.getByRole('searchbox').fill('ann,o=')
+    await rowOf(page, '203.0.113.10').waitFor({ state: 'detached' })
+    await rowOf(page, '203.0.113.9').waitFor()
   })
 
   it('names what a port serves where that is not all, and finds streams by what they came by', async () => {

@@ -35,7 +35,7 @@ def before_call(context, case, kwargs):
     end = case.body.get("expires_at") if isinstance(case.body, dict) else None
     if isinstance(end, str) and TIME.fullmatch(end) and end < FUTURE:
         case.body["expires_at"] = FUTURE
-    # what an address is, and which end of a pair comes first, JSON Schema can't say either
+    # what an address or a subject is, and which end of a pair comes first, JSON Schema can't say either
     mend_policy(case.body)
     if isinstance(case.body, dict) and isinstance(case.body.get("target"), str) and ":" in case.body["target"]:
         case.body["target"] = "example.com:443"
@@ -61,6 +61,7 @@ def mend_policy(body):
         if isinstance(rule.get("ports"), list):
             rule["ports"] = [sorted(p) if is_pair(p) else p for p in rule["ports"]]
     mend_texts(policy, "sources", "10.0.0.0/8")
+    mend_texts(policy, "client_subjects", "CN=ann,O=Example")
     for hours in dicts_in(policy, "hours"):
         if isinstance(hours.get("zone"), str) and hours["zone"] != "":
             hours["zone"] = "Europe/Berlin"

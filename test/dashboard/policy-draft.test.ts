@@ -21,6 +21,7 @@ const FULL: Policy = {
   max_clients: 0,
   connects_per_minute: 600,
   sources: ['198.51.100.0/24', '2001:db8::/32'],
+  client_subjects: ['CN=ann,O=Example\\, Ltd', 'CN=Bob Builder', 'CN=ends in a blank\\ '],
   hours: [{ days: ['mon', 'sun'], from: '08:00', to: '24:00', zone: 'Europe/Berlin' }],
   rate: { up: 10_000_000, stream_down: 1 },
   quota: { bytes: 50_000_000_000, period: 'month', direction: 'down' },
@@ -40,6 +41,18 @@ describe('a draft', () => {
     expect(readDraft({ ...draftOf(null), rules: [rule] }).policy.egress).toEqual([
       { action: 'allow', hosts: ['a.example', 'b.example', '10.0.0.0/8'], ports: [80, 443, [8000, 8999]] },
     ])
+  })
+
+  it.each([
+    ['CN=ann, x,O=Example\n\n  CN=bob \r\nUID=7', ['CN=ann, x,O=Example', 'CN=bob', 'UID=7']],
+    // what is escaped stays: a blank, not the one behind a backslash that is escaped itself
+    ['CN=a\\ \t', ['CN=a\\ ']],
+    ['CN=a\\\\ ', ['CN=a\\\\']],
+    ['CN=a\\\\\\ ', ['CN=a\\\\\\ ']],
+    ['CN=a\\', ['CN=a\\']],
+    [' \n ', undefined],
+  ])('takes each line for one subject: %j', (clientSubjects, subjects) => {
+    expect(readDraft({ ...draftOf(null), clientSubjects }).policy.client_subjects).toEqual(subjects)
   })
 
   it('takes all seven days for every day', () => {
@@ -70,10 +83,17 @@ describe('changesOf()', () => {
 
   it('names what differs, and clears what is emptied', () => {
     const draft = draftOf(FULL)
-    const emptied = { ...draft, rules: [], sources: ' ', rate: { ...draft.rate, up: '', stream_down: '' } }
+    const emptied = {
+      ...draft,
+      rules: [],
+      sources: ' ',
+      clientSubjects: '\n',
+      rate: { ...draft.rate, up: '', stream_down: '' },
+    }
     expect(changesOf(FULL, { ...emptied, counts: { ...draft.counts, max_streams: '20' } })).toEqual({
       egress: null,
       sources: null,
+      client_subjects: null,
       rate: null,
       max_streams: 20,
     })
@@ -103,6 +123,9 @@ describe('placeOf()', () => {
     ['policy.max_streams must be an integer from 0 to 1000000000', 'max_streams'],
     ['policy: connectsPerMinute must be an integer', 'connects_per_minute'],
     ['policy: sources: invalid address "x"', 'sources'],
+    ["policy: clientSubjects: 'egress rule 3' is no subject such as CN=ann,O=Example", 'client_subjects'],
+    ['policy.client_subjects must be a list of at most 256 subjects', 'client_subjects'],
+    ['unknown field: policy.egress[3].host', 'egress.3'],
     ['policy.hours[1].from must be a time such as 08:00', 'hours.1'],
     ['policy: hours: there is no time zone "X"', 'hours'],
     ['policy.rate.stream_up must be an integer from 1', 'rate.stream_up'],

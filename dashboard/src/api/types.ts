@@ -84,6 +84,8 @@ export interface Policy {
   readonly max_clients?: number
   readonly connects_per_minute?: number
   readonly sources?: readonly string[]
+  /** Whole subjects, as RFC 4514 writes them. */
+  readonly client_subjects?: readonly string[]
   readonly hours?: readonly PolicyHours[]
   readonly rate?: PolicyRate
   readonly quota?: PolicyQuota
@@ -178,6 +180,8 @@ export interface Client {
   readonly role: 'forward' | 'provider' | 'connector'
   readonly token_id: string
   readonly address: string
+  /** Of its certificate, as RFC 4514 writes it; a text of somebody else. */
+  readonly subject: string | null
   readonly since: string
   readonly state: 'connected' | 'suspended'
   readonly rtt_ms: number | null
@@ -223,6 +227,8 @@ export interface Happening {
   readonly client_id?: string
   readonly role?: string
   readonly address?: string
+  /** Of the certificate of a client, or what an alarm is about. */
+  readonly subject?: string | null
   readonly reason?: string
   readonly code?: string
   readonly message?: string

@@ -40,10 +40,12 @@ interface TwoLinesProps {
   readonly second: string
   readonly firstClass?: string
   readonly secondClass?: string
+  /** No line where there is none. */
+  readonly third?: string | null | undefined
 }
 
 /** What has no room is cut off, and in sight under the pointer. */
-export function TwoLines({ first, second, firstClass = '', secondClass = '' }: TwoLinesProps): ReactNode {
+export function TwoLines({ first, second, firstClass = '', secondClass = '', third }: TwoLinesProps): ReactNode {
   return (
     <div className="two-lines">
       <div className={`ellipsis ${firstClass}`} title={first}>
@@ -52,6 +54,11 @@ export function TwoLines({ first, second, firstClass = '', secondClass = '' }: T
       <div className={`ellipsis second ${secondClass}`} title={second}>
         {second}
       </div>
+      {third != null && (
+        <div className="ellipsis second third" title={third}>
+          {third}
+        </div>
+      )}
     </div>
   )
 }

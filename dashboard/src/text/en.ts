@@ -66,6 +66,9 @@ export const en = {
       'authentication-failures': 'Failed authentication',
       'event-loop-delay': 'Server is slow',
       'out-of-descriptors': 'No file descriptor left',
+      'certificate-not-loaded': 'Certificate not loaded',
+      'certificate-expiring': 'Certificate expires',
+      'certificate-not-issued': 'Certificate not issued',
     } as Readonly<Record<string, string>>,
   },
   list: {
@@ -278,6 +281,10 @@ export const en = {
     sources: 'Sources',
     sourcesHint: 'Addresses and networks that clients may come from, separated by blanks or lines.',
     anySource: 'Any address: 198.51.100.0/24 2001:db8::/32',
+    clientSubjects: 'Client certificates',
+    clientSubjectsHint:
+      'Whole subjects of certificates, one a line. Its own clients have to have one of them; the connectors of a reverse token need none.',
+    anyCertificate: 'Any certificate, or none: CN=ann,O=Example',
     hours: 'Hours',
     hoursHint: 'When the token may be used. An end before the beginning is on the next day.',
     noHours: 'No times: always.',
@@ -333,6 +340,7 @@ export const en = {
       connects: 'Too many new streams',
       hours: 'Outside of the hours',
       sources: 'Client from elsewhere',
+      subjects: 'Client with another certificate, or none',
       clients: 'Too many clients',
       quota: 'Quota used up',
     } as Readonly<Record<string, string>>,
@@ -340,7 +348,7 @@ export const en = {
   clients: {
     empty: 'Nobody is connected',
     emptyLead: 'Clients, providers and connectors show up here when they connect.',
-    searchHint: 'Address, token, id',
+    searchHint: 'Address, certificate, token, id',
     who: 'Client',
     role: 'Role',
     token: 'Token',

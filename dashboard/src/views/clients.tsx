@@ -22,7 +22,7 @@ export function Clients(): ReactNode {
   const rows = useMemo(
     () =>
       state.rows.filter((row) =>
-        fits(wanted, [row.address, row.id, row.role, t.roles[row.role], names.token(row.token_id)]),
+        fits(wanted, [row.address, row.subject, row.id, row.role, t.roles[row.role], names.token(row.token_id)]),
       ),
     [state.rows, wanted, names, t],
   )
@@ -79,7 +79,9 @@ function useColumns(leave: ((client: Client) => void) | undefined): readonly Col
       {
         key: 'who',
         title: t.clients.who,
-        cell: ({ address, id }) => <TwoLines first={address} second={id.slice(0, 8)} secondClass="mono" />,
+        cell: ({ address, id, subject }) => (
+          <TwoLines first={address} second={id.slice(0, 8)} secondClass="mono" third={subject} />
+        ),
         compare: (a, b) => a.address.localeCompare(b.address, undefined, { numeric: true }),
       },
       {

@@ -157,7 +157,7 @@ function ActivityFeed({ names }: { names: Names }): ReactNode {
   const locale = useLocale()
   const { live } = useSession()
   const activity = useStore(live.activity)
-  const subject = ({ label, token_id, address, message }: Activity): string => {
+  const about = ({ label, token_id, address, message }: Activity): string => {
     if (message !== undefined) return message
     const token = label ?? (token_id === undefined ? '' : names.token(token_id))
     return [token, address].filter((text) => text !== undefined && text !== '').join(' · ')
@@ -168,7 +168,11 @@ function ActivityFeed({ names }: { names: Names }): ReactNode {
       <ul className="lines">
         {activity.slice(0, ROWS).map((happening) => (
           <li key={happening.key}>
-            <TwoLines first={t.events[happening.event] ?? happening.event} second={subject(happening)} />
+            <TwoLines
+              first={t.events[happening.event] ?? happening.event}
+              second={about(happening)}
+              third={happening.client_id === undefined ? undefined : happening.subject}
+            />
             <time className="num muted" dateTime={happening.time}>
               {clockTime(happening.time, locale)}
             </time>

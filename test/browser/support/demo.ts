@@ -17,6 +17,9 @@ const TARGETS = [
 /** By what streams came to the port of a reverse token. */
 const INBOUND = ['http', 'socks5', 'http', 'socks4'] as const
 
+/** Of the certificate of the build machine. */
+const BUILDER = 'CN=builder-1,OU=Build machines,O=Example Ltd'
+
 const minutesAgo = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString()
 
 /** Policies, and what is used of their quotas. */
@@ -39,6 +42,7 @@ function limit(state: FakeState, phone: Token, ci: Token, office: Token): void {
       max_streams: 200,
       connects_per_minute: 600,
       sources: ['203.0.113.80', '203.0.113.81'],
+      client_subjects: [BUILDER],
       hours: [{ days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '06:00', to: '22:00', zone: 'Europe/Berlin' }],
       rate: { up: 10_000_000, down: 25_000_000 },
       quota: { bytes: 50_000_000_000, period: 'month', direction: 'both' },
@@ -52,7 +56,17 @@ function limit(state: FakeState, phone: Token, ci: Token, office: Token): void {
     rate: { up: 182_000, down: 2_410_000 },
     throttled: { up: 0, down: 64_200_000 },
     dropped_datagrams: 12,
-    refusals: { egress: 37, depends: 0, streams: 0, connects: 4, hours: 2, sources: 0, clients: 0, quota: 0 },
+    refusals: {
+      egress: 37,
+      depends: 0,
+      streams: 0,
+      connects: 4,
+      hours: 2,
+      sources: 0,
+      subjects: 1,
+      clients: 0,
+      quota: 0,
+    },
   })
   state.changeToken(office.id, { policy: { quota: { bytes: 10_000_000_000, period: 'month', direction: 'down' } } })
   state.use(office.id, 8_700_000_000)
@@ -96,15 +110,24 @@ export function furnish(state: FakeState): void {
   state.token(lab.id).port_error = null
   limit(state, phone, ci, office)
 
-  const client = (token: Token, address: string, minutes: number, rtt: number, received: number, sent: number) =>
+  const client = (
+    token: Token,
+    address: string,
+    minutes: number,
+    rtt: number,
+    received: number,
+    sent: number,
+    subject: string | null = null,
+  ) =>
     state.addClient(token, address, {
+      subject,
       since: minutesAgo(minutes),
       rtt_ms: rtt,
       received_bytes: received,
       sent_bytes: sent,
     })
   const asker = client(laptop, '203.0.113.24', 187, 18.4, 48_200_000, 912_400_000)
-  const builder = client(ci, '203.0.113.80', 4_310, 4.2, 3_140_000_000, 21_700_000_000)
+  const builder = client(ci, '203.0.113.80', 4_310, 4.2, 3_140_000_000, 21_700_000_000, BUILDER)
   client(phone, '203.0.113.131', 12, 63.9, 1_830_000, 26_900_000)
   const provider = client(office, '203.0.113.7', 9_840, 9.1, 7_420_000_000, 1_260_000_000)
   const second = client(office, '203.0.113.8', 620, 9.6, 511_000_000, 88_000_000)

@@ -64,7 +64,17 @@ export function usageOf(tokenId: string): Usage {
     rate: nothing,
     throttled: nothing,
     dropped_datagrams: 0,
-    refusals: { egress: 0, depends: 0, streams: 0, connects: 0, hours: 0, sources: 0, clients: 0, quota: 0 },
+    refusals: {
+      egress: 0,
+      depends: 0,
+      streams: 0,
+      connects: 0,
+      hours: 0,
+      sources: 0,
+      subjects: 0,
+      clients: 0,
+      quota: 0,
+    },
     quota: null,
   }
 }

@@ -156,6 +156,7 @@ export class FakeState {
       role,
       token_id: token.id,
       address,
+      subject: null,
       since: now(),
       state: 'connected',
       rtt_ms: 12.5,
@@ -167,8 +168,8 @@ export class FakeState {
     this.clients.set(client.id, client)
     this.token(token.id).clients += 1
     if (role === 'provider') this.token(token.id).listening = true
-    const { token_id } = client
-    this.#emit('client.connected', { time: now(), client_id: client.id, role, token_id, address })
+    const { token_id, subject } = client
+    this.#emit('client.connected', { time: now(), client_id: client.id, role, token_id, address, subject })
     return client
   }
 
@@ -181,8 +182,9 @@ export class FakeState {
     for (const stream of [...this.streams.values()]) {
       if (stream.client_id === clientId || stream.provider_id === clientId) this.removeStream(stream.id)
     }
-    const { role, token_id, address } = client
-    this.#emit('client.closed', { time: now(), client_id: clientId, role, token_id, address, reason: 'disconnected' })
+    const { role, token_id, address, subject } = client
+    const who = { client_id: clientId, role, token_id, address, subject }
+    this.#emit('client.closed', { time: now(), ...who, reason: 'disconnected' })
   }
 
   addStream(part: Partial<Stream> & Pick<Stream, 'token_id' | 'target'>): Mutable<Stream> {

@@ -16,7 +16,7 @@ import { amountText, parseAmount } from '../../text/format.js'
 export const WEEKDAYS: readonly Weekday[] = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
 export const COUNTS = ['max_streams', 'max_clients', 'connects_per_minute'] as const
 export const RATES = ['up', 'down', 'burst', 'stream_up', 'stream_down'] as const
-const FIELDS = ['egress', 'egress_default', ...COUNTS, 'sources', 'hours', 'rate', 'quota'] as const
+const FIELDS = ['egress', 'egress_default', ...COUNTS, 'sources', 'client_subjects', 'hours', 'rate', 'quota'] as const
 
 export interface RuleDraft {
   /** Stays with the rule when it is moved. */
@@ -41,6 +41,8 @@ export interface PolicyDraft {
   readonly egressDefault: Action | ''
   readonly counts: Readonly<Record<(typeof COUNTS)[number], string>>
   readonly sources: string
+  /** One a line: they have blanks and commas inside. */
+  readonly clientSubjects: string
   readonly hours: readonly HoursDraft[]
   readonly rate: Readonly<Record<(typeof RATES)[number], string>>
   readonly quota: { readonly bytes: string; readonly period: QuotaPeriod; readonly direction: QuotaDirection }
@@ -68,7 +70,15 @@ export function newHours(zone: string): HoursDraft {
 }
 
 export function draftOf(policy: Policy | null): PolicyDraft {
-  const { egress = [], egress_default, sources = [], hours = [], rate = {}, quota }: Policy = policy ?? {}
+  const {
+    egress = [],
+    egress_default,
+    sources = [],
+    client_subjects = [],
+    hours = [],
+    rate = {},
+    quota,
+  }: Policy = policy ?? {}
   const countText = (field: (typeof COUNTS)[number]): string => String(policy?.[field] ?? '')
   const rateText = (field: (typeof RATES)[number]): string => {
     const value = rate[field]
@@ -79,6 +89,7 @@ export function draftOf(policy: Policy | null): PolicyDraft {
     egressDefault: egress_default ?? '',
     counts: recordOf(COUNTS, countText),
     sources: sources.join('\n'),
+    clientSubjects: client_subjects.join('\n'),
     hours: hours.map(({ days = WEEKDAYS, from, to, zone = '' }) => ({ key: nextKey(), days, from, to, zone })),
     rate: recordOf(RATES, rateText),
     quota: {
@@ -99,11 +110,13 @@ export function readDraft(draft: PolicyDraft): { readonly policy: Policy; readon
   const unread: Unread[] = []
   const report = (place: string, kind: Unread['kind']): void => void unread.push({ place, kind })
   const sources = wordsOf(draft.sources)
+  const clientSubjects = linesOf(draft.clientSubjects)
   const policy = {
     ...(draft.rules.length > 0 && { egress: draft.rules.map((rule, index) => readRule(rule, index, report)) }),
     ...(draft.egressDefault !== '' && { egress_default: draft.egressDefault }),
     ...readCounts(draft.counts, report),
     ...(sources.length > 0 && { sources }),
+    ...(clientSubjects.length > 0 && { client_subjects: clientSubjects }),
     ...(draft.hours.length > 0 && { hours: draft.hours.map((one, index) => readHours(one, index, report)) }),
     ...readRate(draft.rate, report),
     ...readQuota(draft.quota, report),
@@ -192,15 +205,17 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   maxStreams: 'max_streams',
   maxClients: 'max_clients',
   connectsPerMinute: 'connects_per_minute',
+  clientSubjects: 'client_subjects',
   streamUp: 'stream_up',
   streamDown: 'stream_down',
 }
 
 /** The place of the field that a message of the relay names; `undefined`: none that is known. */
 export function placeOf(message: string): string | undefined {
-  const rule = /\begress rule (\d+)/.exec(message)?.[1]
+  const rule = /^policy: egress rule (\d+)/.exec(message)?.[1]
   if (rule !== undefined) return `egress.${Number(rule) - 1}`
-  const [, name = '', index, part] = /\bpolicy(?:\.|: )(\w+)(?:\[(\d+)\])?(?:\.(\w+))?/.exec(message) ?? []
+  const [, name = '', index, part] =
+    /^(?:unknown field: )?policy(?:\.|: )(\w+)(?:\[(\d+)\])?(?:\.(\w+))?/.exec(message) ?? []
   const field = OTHER_NAMES[name] ?? name
   if (!FIELDS.some((known) => known === field)) return undefined
   const inside = index ?? (field === 'rate' || field === 'quota' ? part : undefined)
@@ -209,6 +224,15 @@ export function placeOf(message: string): string | undefined {
 
 function wordsOf(text: string): readonly string[] {
   return text.split(/[\s,;]+/).filter((word) => word !== '')
+}
+
+/** Lines without blanks around them, but for one at the end that is escaped: a subject may end in it. */
+function linesOf(text: string): readonly string[] {
+  const lines = text.split(/[\r\n]+/).map((line) => {
+    const bare = line.trim()
+    return /\s$/.test(line) && /(?<!\\)(?:\\\\)*\\$/.test(bare) ? `${bare} ` : bare
+  })
+  return lines.filter((line) => line !== '')
 }
 
 function recordOf<Name extends string, Value>(

@@ -12,7 +12,7 @@ import { useMessages } from '../../text/messages.js'
 import { type Fault, Faults, ReadOnly } from './controls.js'
 import { changesOf, draftOf, type PolicyDraft, placeOf, readDraft } from './draft.js'
 import { Hours } from './hours.js'
-import { Counts, Quota, Rates, Sources } from './limits.js'
+import { ClientSubjects, Counts, Quota, Rates, Sources } from './limits.js'
 import { type Edit, Rules } from './rules.js'
 import { Trial } from './trial.js'
 import { UsagePanel } from './usage.js'
@@ -182,6 +182,7 @@ function PolicyParts({ token, draft, edit, trial: { verdict, busy, ask } }: Poli
       <Rates draft={draft} edit={edit} />
       <Quota draft={draft} edit={edit} />
       <Sources draft={draft} edit={edit} />
+      <ClientSubjects draft={draft} edit={edit} />
       <Hours draft={draft} edit={edit} />
     </>
   )

@@ -47,6 +47,22 @@ export function Sources({ draft: { sources }, edit }: PartProps): ReactNode {
   )
 }
 
+/** Certificates that clients have to prove. */
+export function ClientSubjects({ draft: { clientSubjects }, edit }: PartProps): ReactNode {
+  const t = useMessages()
+  return (
+    <Section title={t.policy.clientSubjects} hint={t.policy.clientSubjectsHint} place="client_subjects">
+      <Area
+        label={t.policy.clientSubjects}
+        placeholder={t.policy.anyCertificate}
+        value={clientSubjects}
+        wide={100}
+        onChange={(text) => edit((draft) => ({ ...draft, clientSubjects: text }))}
+      />
+    </Section>
+  )
+}
+
 export function Rates({ draft: { rate }, edit }: PartProps): ReactNode {
   const t = useMessages()
   return (
