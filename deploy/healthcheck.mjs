@@ -3,11 +3,12 @@
  *
  *     node healthcheck.mjs [PID]
  *
- * A relay is asked for /healthz, a client for its proxy port. A provider has no port: while it runs it is well.
+ * A relay is asked for /healthz, at the first of its addresses with a port; a client for its proxy port. A provider has no port: while it runs it is well.
  * PID is that of the program, 1 in a container.
  */
 import { readFileSync } from 'node:fs'
 import { get } from 'node:http'
+import { get as getByTls } from 'node:https'
 import { connect } from 'node:net'
 
 const MODES = ['server', 'client', 'provider', 'connector']
@@ -36,11 +37,47 @@ function end(problem) {
   process.exit(problem === undefined ? 0 : 1)
 }
 
+/** What --listen says, or its variable. */
+function addressesOf(args) {
+  const given = args.flatMap((arg, index) => {
+    if (args[index - 1] === '--listen') return [arg]
+    return arg.startsWith('--listen=') ? [arg.slice('--listen='.length)] : []
+  })
+  return given.length > 0 ? given : (process.env.LINKSOCKS_LISTEN ?? '').split(/[\s,]+/).filter((text) => text !== '')
+}
+
+/** Whether the server has certificates, and speaks TLS where it is told no more than a port. */
+function hasCertificates(args) {
+  const flags = ['--tls-cert', '--acme-domain']
+  if (args.some((arg) => flags.some((flag) => arg === flag || arg.startsWith(`${flag}=`)))) return true
+  return ['LINKSOCKS_TLS_CERT', 'LINKSOCKS_ACME_DOMAIN'].some((name) => process.env[name]?.trim())
+}
+
+/** The first address with a port, or that of -P: with TLS or without. */
+function relayOf(args) {
+  for (const address of addressesOf(args)) {
+    const [, scheme, port] = /^(wss?):\/\/.*?(?::(\d+))?\/?$/i.exec(address.replace(/\[.*\]/, 'host')) ?? []
+    if (scheme === undefined) continue
+    const tls = scheme.toLowerCase() === 'wss'
+    return { tls, port: port ?? (tls ? '443' : '80') }
+  }
+  const tls = hasCertificates(args)
+  const acme = args.some((arg) => arg.startsWith('--acme-domain')) || process.env.LINKSOCKS_ACME_DOMAIN?.trim()
+  return { tls, port: portOf(args, '-P', '--ws-port', 'LINKSOCKS_WEBSOCKET_PORT', acme ? '443' : '8765') }
+}
+
 function askRelay(args) {
-  const port = portOf(args, '-P', '--ws-port', 'LINKSOCKS_WEBSOCKET_PORT', '8765')
-  get({ host: HOST, port, path: '/healthz', agent: false }, ({ statusCode }) => {
-    end(statusCode === 200 ? undefined : `/healthz answers ${statusCode}`)
-  }).on('error', (error) => end(error.message))
+  const { tls, port } = relayOf(args)
+  // it is asked whether it answers, and shows a certificate for its name
+  const options = { host: HOST, port, path: '/healthz', agent: false, rejectUnauthorized: false }
+  const request = (tls ? getByTls : get)(options, ({ statusCode }) => {
+    // with client certificates required this check has none to show
+    end(statusCode === 200 || (tls && statusCode === 403) ? undefined : `/healthz answers ${statusCode}`)
+  })
+  request.on('error', (error) => {
+    // a relay that waits for its first certificate does its work
+    end(/UNRECOGNIZED_NAME/.test(error.code ?? '') ? undefined : error.message)
+  })
 }
 
 function askSocks(args) {

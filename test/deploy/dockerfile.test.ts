@@ -70,6 +70,9 @@ describe('Dockerfile', () => {
   })
 })
 
+/** Certificates for tests. */
+const TLS = join(ROOT, 'test/support/tls')
+
 describe('deploy/healthcheck.mjs', () => {
   const scene = sceneOfTest()
 
@@ -113,6 +116,25 @@ describe('deploy/healthcheck.mjs', () => {
       ...[['-P', port], [`-P${port}`], ['--ws-port', port], [`--ws-port=${port}`]].map((flags) => checkNamed(...flags)),
     ])
     expect(checked).toEqual(new Array(5).fill([0, '']))
+  })
+
+  it('finds a relay well by TLS, as flags or variables say', async () => {
+    const keys = ['--tls-cert', join(TLS, 'server.pem'), '--tls-key', join(TLS, 'server.key')]
+    const server = scene.start(['server', '-t', 'F', '--log-format', 'json', '--listen', 'wss://127.0.0.1:0', ...keys])
+    const { address } = await server.event('server.ready')
+    const port = String(address).split(':').at(-1) ?? ''
+    const env = { LINKSOCKS_MODE: 'server' }
+    const checked = await Promise.all([
+      check(process.pid, { ...env, LINKSOCKS_LISTEN: `ws+unix:/run/x.sock wss://[::]:${port}` }),
+      check(process.pid, { ...env, LINKSOCKS_WEBSOCKET_PORT: port, LINKSOCKS_TLS_CERT: 'server.pem' }),
+      check(process.pid, { ...env, LINKSOCKS_WEBSOCKET_PORT: port }),
+    ])
+    // the last one asks without TLS
+    expect(checked).toEqual([
+      [0, ''],
+      [0, ''],
+      [1, 'unhealthy: /healthz answers 400\n'],
+    ])
   })
 
   it('finds a relay ill that does not answer', async () => {

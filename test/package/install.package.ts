@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { PeerProcess } from '../interop/support/peer-process.js'
@@ -32,6 +33,22 @@ await client.close()
 await server.close()
 target.close()
 `
+
+/** Loaded before a client: says so when a frame with a masking key of 0 is written over TLS (RFC 6455 section 5.2). */
+const ZERO_KEYS = `
+import { TLSSocket } from 'node:tls'
+
+const { write } = TLSSocket.prototype
+TLSSocket.prototype.write = function (chunk, ...rest) {
+  const [first = 0, second = 0] = chunk
+  const at = 2 + ((second & 127) === 126 ? 2 : (second & 127) === 127 ? 8 : 0)
+  const isFrame = (first & 0x80) !== 0 && (second & 0x80) !== 0
+  if (isFrame && chunk.readUInt32BE(at) === 0) console.error('zero key')
+  return write.call(this, chunk, ...rest)
+}
+`
+/** Certificates for tests. */
+const TLS = fileURLToPath(new URL('../support/tls', import.meta.url))
 
 interface Manifest {
   readonly name: string
@@ -83,6 +100,46 @@ describe.each(NODES)('the package, installed into an empty folder with Node %s',
     const origin = await httpOrigin(scene, content)
     const socket = await socksConnect(scene, Number(socks.split(':').at(-1)), ['127.0.0.1', origin])
     expect(await download(socket)).toBe(sha256(content))
+    for (const each of [client, server]) expect(await each.end('SIGTERM')).toBe(0)
+  })
+
+  it('transfers by TLS, without masks', async () => {
+    const start = (...args: readonly string[]): PeerProcess => {
+      const started = new PeerProcess([command, ...args, '--log-format', 'json'], env)
+      scene.own(() => started.end('SIGKILL'))
+      return started
+    }
+    const keys = ['--tls-cert', join(TLS, 'server.pem'), '--tls-key', join(TLS, 'server.key')]
+    const server = start('server', '-t', 'SECRET', '--listen', 'wss://127.0.0.1:0', ...keys)
+    const url = `wss://${await address(server, 'server.ready')}`
+    // sees whether what is sent over TLS is masked
+    const hook = join(folder, 'zero-keys.mjs')
+    writeFileSync(hook, ZERO_KEYS)
+    const env2 = { ...env, NODE_OPTIONS: `--import=${pathToFileURL(hook)}` }
+    const client = new PeerProcess(
+      [
+        command,
+        'client',
+        '-t',
+        'SECRET',
+        '-u',
+        url,
+        '--ca-file',
+        join(TLS, 'ca.pem'),
+        '-p',
+        '0',
+        '--log-format',
+        'json',
+      ],
+      env2,
+    )
+    scene.own(() => client.end('SIGKILL'))
+    const socks = await address(client, 'socks.listening')
+    const content = randomBytes(5_000_000)
+    const origin = await httpOrigin(scene, content)
+    const socket = await socksConnect(scene, Number(socks.split(':').at(-1)), ['127.0.0.1', origin])
+    expect(await download(socket)).toBe(sha256(content))
+    await client.says(/zero key/)
     for (const each of [client, server]) expect(await each.end('SIGTERM')).toBe(0)
   })
 
