@@ -27,8 +27,9 @@ export function tlsProof(socket: Socket, end: TlsEnd): string | undefined {
 /** Whether the peer showed what only the `end` of this very TLS connection can. */
 export function isTlsProof(shown: string | string[] | undefined, socket: Socket, end: TlsEnd): boolean {
   const expected = tlsProof(socket, end)
-  if (expected === undefined || typeof shown !== 'string' || shown.length !== expected.length) return false
-  return timingSafeEqual(Buffer.from(shown, 'latin1'), Buffer.from(expected, 'latin1'))
+  if (expected === undefined || typeof shown !== 'string') return false
+  const [bytes, expectedBytes] = [Buffer.from(shown), Buffer.from(expected)]
+  return bytes.byteLength === expectedBytes.byteLength && timingSafeEqual(bytes, expectedBytes)
 }
 
 function isTls(socket: Socket): socket is TLSSocket {
