@@ -38,9 +38,7 @@ export function readCertificatePair(certificates: string, keyText: string): Cert
   const key = readPrivateKey(keyText)
   if (leaf === undefined || !leaf.checkPrivateKey(key)) {
     const place = found.length > 1 ? 'first certificate' : 'certificate'
-    throw invalid(
-      `the key does not belong to the ${place}: that of the key has to come first, its chain after it`,
-    )
+    throw invalid(`the key does not belong to the ${place}: that of the key has to come first, its chain after it`)
   }
   const { modulusLength = MIN_RSA_BITS } = leaf.publicKey.asymmetricKeyDetails ?? {}
   if (modulusLength < MIN_RSA_BITS) throw unusable(TOO_SHORT)

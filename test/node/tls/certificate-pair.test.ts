@@ -89,8 +89,7 @@ describe('readCertificatePair', () => {
 
 const ENCRYPTED =
   'the key is encrypted: write it without a passphrase (openssl pkey -in KEY -out NEW), readable by its owner alone'
-const FOREIGN =
-  "the key does not belong to the certificate: that of the key has to come first, its chain after it"
+const FOREIGN = 'the key does not belong to the certificate: that of the key has to come first, its chain after it'
 
 /** Cuts the last so many characters off. */
 const cut = (pem: string, characters: number): string => pem.slice(0, -characters)
