@@ -1,9 +1,9 @@
 import { LinkSocksError } from '../errors.js'
-import { isCertifiableName, isMailAddress } from '../node/check-options.js'
+import { isCertifiableName, isDirectoryUrl, isMailAddress } from '../node/check-options.js'
 import { checkListenAddress } from '../node/listen-options.js'
 import type { AcmeOptions, ServerOptions, ServerTlsOptions } from '../node/options.js'
 import { optionError, type Settings } from './settings/environment.js'
-import { type Flag, longName } from './settings/flags.js'
+import { longName } from './settings/flags.js'
 import {
   ACME_DIRECTORY,
   ACME_DOMAIN,
@@ -28,7 +28,7 @@ type ListenPlan = Pick<ServerOptions, 'host' | 'port' | 'listen' | 'tls' | 'acme
 export function readListen(settings: Settings): ListenPlan {
   const acme = readAcme(settings)
   const tls = readTlsFiles(settings)
-  const listen = severalOf(settings, LISTEN, parseListen)
+  const listen = settings.list(LISTEN, parseListen)
   if (listen === undefined) {
     return { host: settings.value(WS_HOST, parseHost), port: settings.value(WS_PORT, parsePort), tls, acme }
   }
@@ -53,8 +53,8 @@ function checkTlsAddress(settings: Settings, listen: readonly string[], hasCerti
 }
 
 function readTlsFiles(settings: Settings): ServerTlsOptions | undefined {
-  const certs = severalOf(settings, TLS_CERT, parseText) ?? []
-  const keys = severalOf(settings, TLS_KEY, parseText) ?? []
+  const certs = settings.list(TLS_CERT, parseText) ?? []
+  const keys = settings.list(TLS_KEY, parseText) ?? []
   const [few, other] = certs.length < keys.length ? [TLS_CERT, TLS_KEY] : [TLS_KEY, TLS_CERT]
   if (certs.length !== keys.length) {
     throw optionError(settings.source(other) ?? '', `needs ${longName(few)} as often, in the same order`)
@@ -74,7 +74,7 @@ function readTlsFiles(settings: Settings): ServerTlsOptions | undefined {
 }
 
 function readAcme(settings: Settings): AcmeOptions | undefined {
-  const domains = severalOf(settings, ACME_DOMAIN, parseDomain)
+  const domains = settings.list(ACME_DOMAIN, parseDomain)
   const others = [ACME_EMAIL, ACME_DIRECTORY, ACME_HTTP_LISTEN]
   if (domains === undefined) {
     const given = others.find((flag) => settings.given(flag))
@@ -108,13 +108,6 @@ export function listenFailure(thrown: unknown, { listen, acme, metricsListen }: 
   return new LinkSocksError(thrown.code, `${longName(flag)}: ${thrown.message}`, { cause: thrown })
 }
 
-/** Each occurrence of the flag, or what the variable holds, separated by spaces or commas. */
-function severalOf<T>(settings: Settings, flag: Flag, parse: (text: string) => T): readonly T[] | undefined {
-  const given = settings.values(flag, parse)
-  if (given.length > 0) return given
-  return settings.value(flag, (text) => text.split(/[\s,]+/).map(parse))
-}
-
 function parseListen(text: string): string {
   checkListenAddress(text)
   return text
@@ -133,7 +126,7 @@ function parseEmail(text: string): string {
 }
 
 function parseDirectory(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.protocol === 'https:' && url.username === '') return url.href
+  if (isDirectoryUrl(text)) return new URL(text).href
+  // it may hold a password, which is not repeated
   throw new LinkSocksError('ERR_OPTION', 'must be an https:// URL')
 }

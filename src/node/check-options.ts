@@ -57,6 +57,12 @@ export function isMailAddress(text: string): boolean {
   return /^[^\s@:/?#]+@[^\s@:/?#]+$/.test(text) && text.length <= 254
 }
 
+/** Whether it can be the URL of an ACME directory: https://, without a user. */
+export function isDirectoryUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url?.protocol === 'https:' && url.username === '' && url.password === ''
+}
+
 /** Names that one server gets certificates for. */
 const MAX_ACME_DOMAINS = 32
 
@@ -73,9 +79,7 @@ function checkAcme({ acme, dataDir }: ServerOptions): void {
   }
   if (new Set(domains).size < domains.length) refuse('acme.domains: each name once')
   if (email !== undefined && !isMailAddress(email)) refuse('acme.email must be a mail address')
-  if (directory !== undefined && !(URL.canParse(directory) && new URL(directory).protocol === 'https:')) {
-    refuse('acme.directory must be an https:// URL')
-  }
+  if (directory !== undefined && !isDirectoryUrl(directory)) refuse('acme.directory must be an https:// URL')
   if (httpListen !== false) checkInteger('acme.httpListen.port', httpListen?.port, 0, MAX_PORT)
 }
 
@@ -252,8 +256,11 @@ function checkProxy(name: string, url: string | undefined): void {
 function checkClientTls(tls: ClientOptions['tls']): void {
   checkCa('tls.ca', tls?.ca)
   checkClientCertificate(['tls.cert', 'tls.key'], tls?.cert, tls?.key)
-  const { pinSha256 = [] } = tls ?? {}
-  if (pinSha256.length > MAX_PINS) throw new LinkSocksError('ERR_OPTION', `tls.pinSha256: at most ${MAX_PINS} keys`)
+  const { pinSha256 } = tls ?? {}
+  if (pinSha256 === undefined) return
+  // an empty list could mean any key, and none
+  if (pinSha256.length === 0 || pinSha256.length > MAX_PINS)
+    throw new LinkSocksError('ERR_OPTION', `tls.pinSha256: 1 to ${MAX_PINS} keys`)
   for (const [index, pin] of pinSha256.entries()) {
     try {
       parseKeyPin(pin)

@@ -7,6 +7,9 @@ export const MAX_LISTEN_ADDRESSES = 16
 /** Port of a server with certificates of its own that is given none: where authorities look. */
 const HTTPS_PORT = 443
 
+/** What a caller without types may miss: anything else would ask for less than it seems to. */
+const CLIENT_AUTH: readonly (string | undefined)[] = [undefined, 'required', 'optional']
+
 type ListenOptions = Pick<ServerOptions, 'host' | 'port' | 'listen' | 'tls' | 'acme'>
 
 /** Where a server with these options listens. @throws {LinkSocksError} ERR_OPTION */
@@ -56,5 +59,6 @@ export function checkListen(options: ListenOptions): void {
   if (hasTls && !hasCertificates) refuse('wss:// needs certificates: tls.certificates or acme')
   if (!hasTls && (hasCertificates || tls?.clientCaFile !== undefined))
     refuse('certificates are for an address with TLS: wss://')
+  if (!CLIENT_AUTH.includes(tls?.clientAuth)) refuse("tls.clientAuth must be 'required' or 'optional'")
   if (tls?.clientAuth !== undefined && tls.clientCaFile === undefined) refuse('tls.clientAuth needs tls.clientCaFile')
 }

@@ -14,6 +14,11 @@ const OPTIONS: readonly (readonly [argv: readonly string[], env: Env, expected: 
   [A, { LINKSOCKS_ACME_DOMAIN: 'b.test' }, { acme: { domains: ['a.test'] } }],
   [[...A, '--acme-email', 'a@b.test'], {}, { acme: { domains: ['a.test'], email: 'a@b.test' } }],
   [[...A, '--acme-directory', 'https://ca.test'], {}, { acme: { domains: ['a.test'], directory: 'https://ca.test/' } }],
+  [
+    D,
+    { LINKSOCKS_ACME_DOMAIN: 'a.test', LINKSOCKS_ACME_EMAIL: 'a@b.test', LINKSOCKS_ACME_DIRECTORY: 'https://ca.test' },
+    { acme: { domains: ['a.test'], email: 'a@b.test', directory: 'https://ca.test/' } },
+  ],
   [[...A, '--acme-http-listen', 'none'], {}, { acme: { domains: ['a.test'], httpListen: false } }],
   [
     [...A, '--acme-http-listen', '[::]:80'],
@@ -59,6 +64,7 @@ describe('linksocks server with certificates by themselves', () => {
   })
 
   it.each([
+    '',
     'a',
     'a.test.',
     '10.0.0.1',

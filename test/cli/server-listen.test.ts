@@ -71,34 +71,11 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: Partial<S
   ],
   [ACME, {}, { acme: { domains: ['relay.example.com'] }, tls: undefined }],
   [[...WSS, ...ACME], {}, { listen: ['wss://0.0.0.0:443'], acme: { domains: ['relay.example.com'] } }],
-  [
-    [...ACME, '--acme-domain', 'B.example.COM', '--acme-email', 'a@b.test', '--acme-directory', 'https://ca.test/dir'],
-    {},
-    { acme: { domains: ['relay.example.com', 'b.example.com'], email: 'a@b.test', directory: 'https://ca.test/dir' } },
-  ],
-  [
-    [...ACME, '--acme-http-listen', '[::]:80'],
-    {},
-    { acme: { domains: ['relay.example.com'], httpListen: { host: '::', port: 80 } } },
-  ],
-  [[...ACME, '--acme-http-listen', 'none'], {}, { acme: { domains: ['relay.example.com'], httpListen: false } }],
-  [
-    [],
-    {
-      LINKSOCKS_ACME_DOMAIN: 'a.test,b.test',
-      LINKSOCKS_DATA_DIR: 'd',
-      LINKSOCKS_ACME_EMAIL: 'a@b.test',
-      LINKSOCKS_ACME_DIRECTORY: 'https://ca.test',
-    },
-    { acme: { domains: ['a.test', 'b.test'], email: 'a@b.test', directory: 'https://ca.test/' } },
-  ],
 ]
 
 const FORM = 'must be ws://HOST:PORT, wss://HOST:PORT or ws+unix:/PATH'
 const NO_CERTIFICATE = 'wss:// needs a certificate: --tls-cert with --tls-key, or --acme-domain'
 const NO_TLS = 'needs an address with TLS: --listen wss://HOST:PORT'
-const NO_DATA = 'needs --data-dir, where account and certificates are kept'
-const NAME = 'must be a host name such as relay.example.com, not'
 
 const REFUSALS: readonly (readonly [argv: string[], env: Env, message: string])[] = [
   [['--listen', 'a:1'], {}, `--listen: ${FORM}, not 'a:1'`],
@@ -120,23 +97,6 @@ const REFUSALS: readonly (readonly [argv: string[], env: Env, message: string])[
   [['--tls-cert', '', '--tls-key', 'k'], {}, '--tls-cert: must not be empty'],
   [[...TLS, '--tls-client-auth', 'optional'], {}, '--tls-client-auth: needs --tls-client-ca'],
   [['--tls-client-ca', 'ca'], {}, '--tls-client-ca: needs TLS: --tls-cert with --tls-key, or --acme-domain'],
-  [['--acme-domain', 'relay.test'], {}, `--acme-domain: ${NO_DATA}`],
-  [[], { LINKSOCKS_ACME_DOMAIN: 'relay.test' }, `LINKSOCKS_ACME_DOMAIN: ${NO_DATA}`],
-  [['--acme-email', 'a@b.test'], {}, '--acme-email: needs --acme-domain'],
-  [['--acme-directory', 'https://a'], {}, '--acme-directory: needs --acme-domain'],
-  [['--acme-http-listen', 'none'], {}, '--acme-http-listen: needs --acme-domain'],
-  [
-    ['--data-dir', 'd', '--acme-domain', '*.a.test'],
-    {},
-    "--acme-domain: must be a host name without a wildcard, which only DNS could validate, not '*.a.test'",
-  ],
-  ...['a', '192.0.2.1', 'a_b.test', '-a.test', 'a.test.', 'a..test', '']
-    .map((name) => [['--data-dir', 'd', '--acme-domain', name], {}, `--acme-domain: ${NAME} '${name}'`] as const)
-    .map(([argv, env, message]): readonly [string[], Env, string] => [[...argv], env, message]),
-  [[...ACME, '--acme-email', 'nobody'], {}, "--acme-email: must be a mail address, not 'nobody'"],
-  [[...ACME, '--acme-directory', 'http://ca.test'], {}, '--acme-directory: must be an https:// URL'],
-  [[...ACME, '--acme-directory', 'https://user@ca.test'], {}, '--acme-directory: must be an https:// URL'],
-  [[...ACME, '--acme-http-listen', '80'], {}, '--acme-http-listen: must be HOST:PORT'],
 ]
 
 describe('where linksocks server listens', () => {

@@ -39,6 +39,11 @@ describe('checkListen()', () => {
     ['wss:// needs certificates: tls.certificates or acme', { listen: ['wss://h:1'] }],
     ['certificates are for an address with TLS: wss://', { listen: ['ws://h:1'], tls: CERTIFICATES }],
     ['certificates are for an address with TLS: wss://', { tls: { clientCaFile: 'ca' } }],
+    [
+      "tls.clientAuth must be 'required' or 'optional'",
+      // as a caller without types may write it
+      { tls: { ...CERTIFICATES, clientCaFile: 'ca', clientAuth: 'require' as 'required' } },
+    ],
     ['tls.clientAuth needs tls.clientCaFile', { tls: { ...CERTIFICATES, clientAuth: 'optional' } }],
   ])('says: %s', (message, options) => {
     expect(() => checkListen(options)).toThrow(message)

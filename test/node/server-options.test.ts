@@ -77,6 +77,10 @@ const BAD: readonly (readonly [ServerOptions, RegExp])[] = [
     { dataDir: 'd', acme: { domains: ['a.test'], directory: 'http://ca' } },
     /^acme.directory must be an https:\/\/ URL$/,
   ],
+  [
+    { dataDir: 'd', acme: { domains: ['a.test'], directory: 'https://ann:secret@ca' } },
+    /^acme.directory must be an https:\/\/ URL$/,
+  ],
   [{ dataDir: 'd', acme: { domains: ['a.test'], directory: 'ca' } }, /^acme.directory must be an https:\/\/ URL$/],
   [
     { dataDir: 'd', acme: { domains: ['a.test'], httpListen: { host: '::', port: 65_536 } } },
@@ -134,7 +138,7 @@ describe('checkClientOptions and tls', () => {
     ['a certificate with its key', { cert, key }],
     ['both in one text', { cert: key + cert, key: key + cert }],
     ['a chain', { cert: cert + tlsFile('ca.pem'), key }],
-    ['no pin', { pinSha256: [] }],
+    ['no pin', { pinSha256: undefined }],
     ['the most pins', { pinSha256: pins(16) }],
   ])('takes %s', (_what, tls) => {
     expect(() => checkClientOptions({ tls })).not.toThrow()
@@ -156,7 +160,8 @@ describe('checkClientOptions and tls', () => {
     ],
     ['an encrypted key', { cert, key: encrypted }, /^tls\.cert and tls\.key: the key is encrypted: write it without/],
     ['a damaged key', { cert, key: key.replace('MIGH', 'AAAA') }, /^tls\.cert and tls\.key: the key can't be read/],
-    ['too many pins', { pinSha256: pins(17) }, /^tls\.pinSha256: at most 16 keys$/],
+    ['too many pins', { pinSha256: pins(17) }, /^tls\.pinSha256: 1 to 16 keys$/],
+    ['a list without a pin', { pinSha256: [] }, /^tls\.pinSha256: 1 to 16 keys$/],
     ['a pin that is none', { pinSha256: [HEX, 'x'] }, /^tls\.pinSha256\[1\] must be the SHA-256 of a public key/],
   ])('refuses %s, and says nothing of the key', (_what, tls, message) => {
     const check = (): void => checkClientOptions({ tls })

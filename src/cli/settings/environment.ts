@@ -50,6 +50,12 @@ export class Settings {
     return this.#texts(flag).map(({ name, text }) => named(name, () => parse(text)))
   }
 
+  /** Every occurrence of a repeatable flag, else what its variable holds, separated by blanks or commas. */
+  list<T>(flag: Flag, parse: (text: string) => T): readonly T[] | undefined {
+    const given = this.values(flag, parse)
+    return given.length > 0 ? given : this.value(flag, (text) => text.split(/[\s,]+/).map(parse))
+  }
+
   /** Every occurrence of several flags, in the order of the command line. @param flags that are {@link Flag.ordered} */
   inOrder<T>(flags: readonly Flag[], parse: (text: string, flag: Flag) => T): readonly T[] {
     const occurrences = (this.#values[IN_ORDER] ?? []) as readonly Occurrence[]

@@ -29,11 +29,8 @@ async function readOwn(settings: Settings): Promise<Pick<TlsOptions, 'cert' | 'k
   return cert === undefined ? {} : { cert, key }
 }
 
-/** Each occurrence of the flag, or what the variable holds, separated by spaces or commas. */
 function readPins(settings: Settings): readonly string[] {
-  const given = settings.values(PIN_SHA256, parsePin)
-  const pins =
-    given.length > 0 ? given : (settings.value(PIN_SHA256, (text) => text.split(/[\s,]+/).map(parsePin)) ?? [])
+  const pins = settings.list(PIN_SHA256, parsePin) ?? []
   if (pins.length > MAX_PINS) throw optionError(nameOf(settings, PIN_SHA256), `at most ${MAX_PINS} keys`)
   return pins
 }
