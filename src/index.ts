@@ -4,7 +4,15 @@ export { defaultEgressPolicy } from './exit/dial/policy.js'
 export { type LogFields, type Logger, silentLogger } from './log.js'
 export { Client } from './node/client.js'
 export type { TlsOptions } from './node/connect/server-socket.js'
-export type { ApiKey, ClientOptions, ServerOptions, SocksListenOptions } from './node/options.js'
+export type {
+  AcmeOptions,
+  ApiKey,
+  CertificateFiles,
+  ClientOptions,
+  ServerOptions,
+  ServerTlsOptions,
+  SocksListenOptions,
+} from './node/options.js'
 export { Server } from './node/server.js'
 export { createLogger, type LogDestination, type LoggerOptions } from './node/system/pino-logger.js'
 export type {

@@ -17,6 +17,7 @@ import type { ListenAddress } from '../net/listen-address.js'
 import { nodeClock } from '../system/clock.js'
 import { TLS_HANDSHAKE } from '../tls/client-hello.js'
 import { clientSubject } from '../tls/client-subject.js'
+import { isTls } from '../tls/shared-tls.js'
 import type { TlsAcceptor, TlsAcceptorOptions } from '../tls/tls-acceptor.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
 import { discardBody } from './http-body.js'
@@ -339,10 +340,6 @@ class NodeHttpServer implements HttpServer {
     if (!this.#local.has(socket)) return clientAddress(socket.remoteAddress ?? '', forwardedFor, trusted)
     return clientAddress(UNIX_PEER, forwardedFor, (address) => address === UNIX_PEER || trusted(address))
   }
-}
-
-function isTls(socket: Duplex): socket is TLSSocket {
-  return 'encrypted' in socket && socket.encrypted === true
 }
 
 /** What reverse proxies leave of a handshake unless they are told to pass it on (RFC 9110 section 15.5.22). */

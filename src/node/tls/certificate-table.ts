@@ -6,6 +6,7 @@ const MAX_REMEMBERED_NAMES = 1_024
 
 /** The certificates of a server, each under the name of where it came from. One that is changed holds for connections that come then. */
 export class CertificateTable {
+  readonly #order: readonly string[]
   readonly #pairs = new Map<string, CertificatePair>()
   readonly #challenges = new Map<string, CertificatePair>()
   readonly #chosen = new Lru<string, CertificatePair>(MAX_REMEMBERED_NAMES)
@@ -14,8 +15,6 @@ export class CertificateTable {
   constructor(sources: readonly string[]) {
     this.#order = sources
   }
-
-  readonly #order: readonly string[]
 
   get(source: string): CertificatePair | undefined {
     return this.#pairs.get(source)

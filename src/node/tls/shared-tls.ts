@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
 /** The field of a WebSocket handshake in which each end proves which TLS connection it speaks on (docs/protocol.md B.5). */
@@ -32,6 +33,7 @@ export function isTlsProof(shown: string | string[] | undefined, socket: Socket,
   return bytes.byteLength === expectedBytes.byteLength && timingSafeEqual(bytes, expectedBytes)
 }
 
-function isTls(socket: Socket): socket is TLSSocket {
+/** Whether TLS is spoken on `socket`, and ends there. */
+export function isTls(socket: Duplex): socket is TLSSocket {
   return 'encrypted' in socket && socket.encrypted === true
 }
