@@ -108,6 +108,14 @@ export class Authority {
   }
 }
 
+/** A certificate that signs itself, of which no authority knows. */
+export async function selfSigned(name: string): Promise<Pick<Issued, 'cert' | 'key'>> {
+  const { publicKey, privateKey } = await keysOf('ec')
+  const subject = `CN=${name}`
+  const signed = await sign({ subject, publicKey, ca: false, names: [name] }, subject, privateKey)
+  return { cert: `${signed.toString('pem')}\n`, key: await pemOf(privateKey) }
+}
+
 interface Wanted extends Omit<IssueOptions, 'key'> {
   readonly subject: Subject
   readonly publicKey: CryptoKey

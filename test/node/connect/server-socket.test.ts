@@ -6,8 +6,8 @@ import { openServerSocket, type TlsOptions } from '../../../src/node/connect/ser
 import { connectWebSocket } from '../../../src/node/connect/ws-connect.js'
 import { keyPin } from '../../../src/node/tls/key-pins.js'
 import { atEnd } from '../../support/at-end.js'
+import { selfSigned } from '../../support/certificates.js'
 import { countListeners } from '../../support/count-listeners.js'
-import { madeCertificate } from '../../support/made-certificates.js'
 import { until } from '../../support/wait.js'
 
 const NAME = 'localhost'
@@ -16,7 +16,7 @@ const TOKEN = 'ab'.repeat(32)
 
 /** A TLS server with a certificate that signs itself, and what it hears from clients. */
 async function setUp(options: ServerOptions = {}) {
-  const { cert, key } = await madeCertificate(NAME)
+  const { cert, key } = await selfSigned(NAME)
   const heard: Buffer[] = []
   const shown: string[] = []
   const sockets = new Set<Socket>()
@@ -120,7 +120,7 @@ describe('openServerSocket() with pins', () => {
 
 describe('openServerSocket() with a certificate of the client', () => {
   it('shows it to a server that asks for one', async () => {
-    const client = await madeCertificate('client.test')
+    const client = await selfSigned('client.test')
     const { ca, open, shown, heard } = await setUp({ requestCert: true, ca: client.cert })
     const socket = await open({ ca, ...client })
     socket.write('hello')
@@ -129,7 +129,7 @@ describe('openServerSocket() with a certificate of the client', () => {
   })
 
   it('shows it each time that it connects, and that of no other client', async () => {
-    const [one, two] = [await madeCertificate('one.test'), await madeCertificate('two.test')]
+    const [one, two] = [await selfSigned('one.test'), await selfSigned('two.test')]
     const { ca, open, shown } = await setUp({ requestCert: true, ca: [one.cert, two.cert] })
     const [first, second] = [
       { ca, ...one },
@@ -143,7 +143,7 @@ describe('openServerSocket() with a certificate of the client', () => {
   })
 
   it('shows it with insecure and a pin, too', async () => {
-    const client = await madeCertificate('client.test')
+    const client = await selfSigned('client.test')
     const { open, shown, pin } = await setUp({ requestCert: true, ca: client.cert })
     await open({ insecure: true, pinSha256: [pin], ...client })
     await until(() => shown.length === 1)
@@ -151,13 +151,13 @@ describe('openServerSocket() with a certificate of the client', () => {
   })
 
   it('shows it without an authority of its own: the server is judged by what the system trusts', async () => {
-    const client = await madeCertificate('client.test')
+    const client = await selfSigned('client.test')
     const { open } = await setUp({ requestCert: true, ca: client.cert })
     await expect(open(client)).rejects.toThrow('the certificate is not trusted')
   })
 
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('is told when the server takes none but others, in %s', async (version) => {
-    const [client, known] = [await madeCertificate('client.test'), await madeCertificate('known.test')]
+    const [client, known] = [await selfSigned('client.test'), await selfSigned('known.test')]
     const { ca, url, heard } = await setUp({
       requestCert: true,
       ca: known.cert,
@@ -174,7 +174,7 @@ describe('openServerSocket() with a certificate of the client', () => {
 
 describe('keys of clients', () => {
   it('are said nothing of in an error of TLS', async () => {
-    const { cert } = await madeCertificate('client.test')
+    const { cert } = await selfSigned('client.test')
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     const { ca, open } = await setUp()

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import * as tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { clientContext, trustedAuthorities } from '../../../src/node/connect/trusted-authorities.js'
-import { madeCertificate } from '../../support/made-certificates.js'
+import { selfSigned } from '../../support/certificates.js'
 import { relayHost, TEST_CA } from '../../support/relay-host.js'
 
 /** A stand-in for Node's function, with what it was asked for. */
@@ -72,7 +72,7 @@ describe('clientContext()', () => {
   })
 
   it('is made once for the options of a client, and again for others', async () => {
-    const own = await madeCertificate('client.test')
+    const own = await selfSigned('client.test')
     const [one, two] = [{ ca: TEST_CA }, { ca: TEST_CA, ...own }]
     const contexts = [clientContext(one), clientContext(two)]
     expect([clientContext(one), clientContext(two)]).toEqual(contexts)
@@ -81,12 +81,12 @@ describe('clientContext()', () => {
   })
 
   it('trusts the given authority, with a certificate of the client and without', async () => {
-    const own = await madeCertificate('client.test')
+    const own = await selfSigned('client.test')
     expect(await problemOf(clientContext({ ca: TEST_CA }))).toBeNull()
     expect(await problemOf(clientContext({ ca: TEST_CA, ...own }))).toBeNull()
   })
 
   it('trusts no authority that nobody named, whatever the client shows', async () => {
-    expect(await problemOf(clientContext(await madeCertificate('client.test')))).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+    expect(await problemOf(clientContext(await selfSigned('client.test')))).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
   })
 })

@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { keyPin, parseKeyPin } from '../../../src/node/tls/key-pins.js'
-import { madeCertificate } from '../../support/made-certificates.js'
+import { selfSigned } from '../../support/certificates.js'
 
 const BYTES = Buffer.from(Array.from({ length: 32 }, (_, index) => 255 - index * 7))
 const BASE64 = BYTES.toString('base64')
@@ -42,7 +42,7 @@ describe('parseKeyPin()', () => {
 
 describe('keyPin()', () => {
   it('is the SHA-256 of the SubjectPublicKeyInfo as it stands in the certificate', async () => {
-    const { cert } = await madeCertificate('relay.test')
+    const { cert } = await selfSigned('relay.test')
     const certificate = new X509Certificate(cert)
     const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
     expect(certificate.raw.includes(spki)).toBe(true)
@@ -51,7 +51,7 @@ describe('keyPin()', () => {
   })
 
   it('differs between keys', async () => {
-    const [one, two] = [await madeCertificate('relay.test'), await madeCertificate('relay.test')]
+    const [one, two] = [await selfSigned('relay.test'), await selfSigned('relay.test')]
     expect(keyPin(new X509Certificate(one.cert))).not.toBe(keyPin(new X509Certificate(two.cert)))
   })
 })

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { type ConnectionOptions, type SecureVersion, connect as tlsConnect } from 'node:tls'
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { CertificatePair } from '../../../src/node/tls/certificate-pair.js'
 import { ACME_PROTOCOL, TLS_HANDSHAKE_TIMEOUT_MS } from '../../../src/node/tls/tls-acceptor.js'
+import { atEnd } from '../../support/at-end.js'
 import { until } from '../../support/wait.js'
 import { accepting, namesOf, received, tcp, tlsClient } from './acceptor-fixture.js'
 import { clientHello, handshake, inRecords, unwrapped } from './hellos.js'
@@ -25,11 +26,10 @@ beforeAll(async () => {
   }
 })
 
-afterEach(() => vi.useRealTimers())
-
 /** Those that the acceptor sets itself; the ones of Node's sockets are others. */
 function fakeTimers(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  atEnd(() => vi.useRealTimers())
 }
 
 /** How a client fails. */
