@@ -73,7 +73,9 @@ const clientFlags = (pebble: Pebble): readonly string[] => [
   NAME,
 ]
 
-describe.skipIf(PEBBLE_MISSING !== undefined)('certificates by themselves', () => {
+const SHOWN = PEBBLE_MISSING === undefined ? '' : ` (${PEBBLE_MISSING})`
+
+describe.skipIf(PEBBLE_MISSING !== undefined)(`certificates by themselves${SHOWN}`, () => {
   it.skipIf(!OWN_NETWORK).each([
     ['README.md', 'TLS'],
     ['docs/tls.md', 'A certificate that renews itself'],
@@ -130,8 +132,9 @@ describe.skipIf(PEBBLE_MISSING !== undefined)('certificates by themselves', () =
     expect(serials.size).toBe(2)
     await expectInteractive(scene, socksPort)
     expect(client.events('link.up')).toHaveLength(1)
-    // no more than the time of each allows
-    expect(pebble.issued()).toBe(server.events('certificate.loaded').length)
+    // no more than the time of each allows; one may be on its way
+    const loaded = server.events('certificate.loaded').length
+    expect(pebble.issued() - loaded).toBeLessThanOrEqual(1)
   })
 
   it('are kept, sealed, and used again after a restart, without the authority', async () => {
