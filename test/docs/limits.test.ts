@@ -20,11 +20,14 @@ async function rows(): Promise<readonly Row[]> {
   })
 }
 
-const UNITS: Readonly<Record<string, number>> = { KiB: KIB, MiB: MIB, s: 1_000, min: 60_000 }
+const DAY_MS = 24 * 3_600_000
+const UNITS: Readonly<Record<string, number>> = { KiB: KIB, MiB: MIB, s: 1_000, min: 60_000, h: 3_600_000, d: DAY_MS }
+/** Names that limits are a multiple of. */
+const FACTORS: Readonly<Record<string, number>> = { KIB, MIB, DAY_MS }
 
 /** Every number in a limit's text, in bytes or milliseconds. */
 function numbersOf(limit: string): readonly number[] {
-  return Array.from(limit.matchAll(/([\d,]+)(?: (KiB|MiB|s|min)\b)?/g), ([, number = '', unit = '']) => {
+  return Array.from(limit.matchAll(/([\d,]+)(?: (KiB|MiB|s|min|h|d)\b)?/g), ([, number = '', unit = '']) => {
     return Number(number.replaceAll(',', '')) * (UNITS[unit] ?? 1)
   })
 }
@@ -33,7 +36,7 @@ function numbersOf(limit: string): readonly number[] {
 function valuesIn(name: string, source: string): readonly number[] {
   const [, expression = ''] = new RegExp(`const ${name}[^=]*= ([^\\n]+)`).exec(source) ?? []
   return Array.from(expression.matchAll(/([\d_]+)(?: \* (\w+))?/g), ([, number = '', factor = '']) => {
-    const times = factor === 'MIB' ? MIB : factor === 'KIB' ? KIB : Number(factor.replaceAll('_', '') || 1)
+    const times = FACTORS[factor] ?? Number(factor.replaceAll('_', '') || 1)
     return Number(number.replaceAll('_', '')) * times
   })
 }
