@@ -235,7 +235,7 @@ class NodeHttpServer implements HttpServer {
       refuseSocket(socket, new Refusal(405, 'method not allowed', { Allow: ALLOWED_METHODS })),
     )
     server.on('clientError', (error: BrokenRequest, socket) => {
-      if (error.code !== 'ECONNRESET') this.#rejected(brokenReason(error), socket)
+      if (error.code !== 'ECONNRESET') this.#rejected(brokenReason(error, socket), socket)
       refuseBroken(error, socket)
     })
     acceptUpgrades(server, {
@@ -354,7 +354,10 @@ function isTlsHello({ rawPacket }: BrokenRequest): boolean {
   return rawPacket?.[0] === TLS_HANDSHAKE
 }
 
-function brokenReason(error: BrokenRequest): string {
+function brokenReason(error: BrokenRequest, socket: Duplex): string {
+  // OpenSSL keeps that error for the next read, at which Node ends the connection, whatever the mode
+  if (isTls(socket) && String(socket.authorizationError) === 'CERT_SIGNATURE_FAILURE')
+    return 'TLS: the certificate of the client is signed by another authority with the name of a known one'
   if (isTlsHello(error)) return 'TLS on a port that has none: use ws:// or http://'
   return error.code ?? error.message
 }

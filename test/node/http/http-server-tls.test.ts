@@ -246,6 +246,16 @@ describe('certificates of clients of an HTTP server', () => {
     expect(upgrades[0]?.info.subject).toBe('CN=ann,O=Example')
   })
 
+  it('end the connection when another authority of the same name signed them, and the log says so', async () => {
+    const { port, log } = await serve({ clientAuth: 'optional' })
+    const double = await (await Authority.create('Clients')).issue({ subject: 'O=Example,CN=ann' })
+    await ask(port, double).catch(() => {})
+    await until(() => log.of('http.rejected').length === 1)
+    expect(log.of('http.rejected')).toMatchObject([
+      { address: HOST, reason: expect.stringContaining('another authority with the name of a known one') },
+    ])
+  })
+
   it('may be missing where they are optional', async () => {
     const { port, upgrades } = await serve({ clientAuth: 'optional' })
     for (const certificate of [undefined, eve, ann]) {
