@@ -1,6 +1,6 @@
 import { LinkSocksError } from '../errors.js'
-import { isCertifiableName, isDirectoryUrl, isMailAddress } from '../node/check-options.js'
-import { checkListenAddress } from '../node/listen-options.js'
+import { isCertifiableName, isDirectoryUrl, isMailAddress, MAX_ACME_DOMAINS } from '../node/check-options.js'
+import { checkListenAddress, MAX_LISTEN_ADDRESSES } from '../node/listen-options.js'
 import type { AcmeOptions, ServerOptions, ServerTlsOptions } from '../node/options.js'
 import { optionError, type Settings } from './settings/environment.js'
 import { longName } from './settings/flags.js'
@@ -31,6 +31,9 @@ export function readListen(settings: Settings): ListenPlan {
   const listen = settings.list(LISTEN, parseListen)
   if (listen === undefined) {
     return { host: settings.value(WS_HOST, parseHost), port: settings.value(WS_PORT, parsePort), tls, acme }
+  }
+  if (listen.length > MAX_LISTEN_ADDRESSES) {
+    throw optionError(settings.source(LISTEN) ?? '', `at most ${MAX_LISTEN_ADDRESSES} addresses`)
   }
   const own = [WS_HOST, WS_PORT].find((flag) => settings.given(flag))
   if (own !== undefined) throw optionError(longName(own), `cannot be combined with ${settings.source(LISTEN)}`)
@@ -87,6 +90,9 @@ function readAcme(settings: Settings): AcmeOptions | undefined {
       `needs ${longName(DATA_DIR)}, where account and certificates are kept`,
     )
   }
+  const source = settings.source(ACME_DOMAIN) ?? ''
+  if (new Set(domains).size < domains.length) throw optionError(source, 'each name once')
+  if (domains.length > MAX_ACME_DOMAINS) throw optionError(source, `at most ${MAX_ACME_DOMAINS} names`)
   return {
     domains,
     email: settings.value(ACME_EMAIL, parseEmail),

@@ -64,7 +64,7 @@ export function isDirectoryUrl(text: string): boolean {
 }
 
 /** Names that one server gets certificates for. */
-const MAX_ACME_DOMAINS = 32
+export const MAX_ACME_DOMAINS = 32
 
 function checkAcme({ acme, dataDir }: ServerOptions): void {
   if (acme === undefined) return

@@ -133,6 +133,8 @@ export class ServerHttp {
   }
 
   stopAccepting(): void {
+    // nothing could be validated any more
+    void this.#acme?.close()
     this.#main.stopAccepting()
   }
 

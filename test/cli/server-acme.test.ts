@@ -30,6 +30,12 @@ const OPTIONS: readonly (readonly [argv: readonly string[], env: Env, expected: 
 const REFUSALS: readonly (readonly [argv: readonly string[], env: Env, line: RegExp])[] = [
   [['--acme-domain', 'a.test'], {}, /^--acme-domain: needs --data-dir, where account and certificates are kept$/],
   [[], { LINKSOCKS_ACME_DOMAIN: 'a.test' }, /^LINKSOCKS_ACME_DOMAIN: needs --data-dir/],
+  [[...A, '--acme-domain', 'A.test'], {}, /^--acme-domain: each name once$/],
+  [
+    [...D, ...Array.from({ length: 33 }, (_, index) => ['--acme-domain', `a${index}.test`]).flat()],
+    {},
+    /^--acme-domain: at most 32 names$/,
+  ],
   [[...D, '--acme-email', 'a@b.test'], {}, /^--acme-email: needs --acme-domain$/],
   [[...D, '--acme-directory', 'https://ca.test'], {}, /^--acme-directory: needs --acme-domain$/],
   [[...D, '--acme-http-listen', 'none'], {}, /^--acme-http-listen: needs --acme-domain$/],

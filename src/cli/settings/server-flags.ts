@@ -72,12 +72,14 @@ export const TLS_CLIENT_CA: Flag = {
   flags: '--tls-client-ca <path>',
   help: 'ask clients for a certificate that an authority in this PEM file signed',
   group: TLS,
+  variable: 'LINKSOCKS_TLS_CLIENT_CA',
 }
 export const TLS_CLIENT_AUTH: Flag = {
   flags: '--tls-client-auth <mode>',
   help: 'whether clients need that certificate: required or optional',
   group: TLS,
   fallback: 'required',
+  variable: 'LINKSOCKS_TLS_CLIENT_AUTH',
   choices: ['required', 'optional'],
 }
 export const ACME_DOMAIN: Flag = {
@@ -105,6 +107,7 @@ export const ACME_HTTP_LISTEN: Flag = {
   help: 'where the authority finds answers by HTTP, which it looks for at port 80; none: it looks at the TLS port alone',
   group: TLS,
   fallback: '0.0.0.0:80, if it is free',
+  variable: 'LINKSOCKS_ACME_HTTP_LISTEN',
 }
 export const API_KEY: Flag = {
   flags: '-k, --api-key <key>',
