@@ -139,6 +139,25 @@ describe('package', () => {
       for (const name of Object.keys(manifest.dependencies)) expect(licences).toMatch(new RegExp(`^${name} \\d`, 'm'))
     })
 
+    it('loads TLS of the server, ACME and the store only where they are asked for', async () => {
+      const folder = join(ROOT, 'dist/command')
+      const loaded = new Set<string>()
+      const load = async (name: string): Promise<void> => {
+        if (loaded.has(name)) return
+        loaded.add(name)
+        const text = await readFile(join(folder, name), 'utf8')
+        for (const [, next = ''] of text.matchAll(/^import .*from "\.\/([^"]+)";$/gm)) await load(next)
+      }
+      // what a server without them loads: it asks for the second one by itself
+      const [http = ''] = readdirSync(folder).filter((name) => name.startsWith('server-http-'))
+      for (const name of ['main.js', 'io.js', http]) await load(name)
+      expect([...loaded].filter((name) => /^(server-tls|server-acme|token-database|store)-/.test(name))).toEqual([])
+      const texts = await Promise.all([...loaded].map((name) => readFile(join(folder, name), 'utf8')))
+      expect(texts.join('')).not.toMatch(/createServer[^;]*from "node:tls"|peculiar/)
+      const others = readdirSync(folder).map((name) => name.replace(/-[\w-]{8}\.js$/, ''))
+      expect(others).toEqual(expect.arrayContaining(['server-tls', 'server-acme', 'token-database', 'store']))
+    })
+
     it('holds the dashboard, with the licences of what is in it', async () => {
       const built = files.map(({ path }) => path).filter((path) => path.startsWith('dist/dashboard/'))
       const named = built.map((path) =>
