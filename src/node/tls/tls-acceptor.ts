@@ -141,20 +141,20 @@ export class TlsAcceptor {
       // judged after the handshake: whoever has none is told so by HTTP. A session that is taken up again would bring none.
       ...(clients && { ca: clients.ca, requestCert: true, rejectUnauthorized: false }),
     })
-    server.on('secureConnection', (socket) => this.#secured(socket))
+    server.on('secureConnection', (socket) => this.#secured(socket, protocol))
     server.on('tlsClientError', (error, socket) => this.#failed(error, socket))
     return server
   }
 
-  #secured(socket: TLSSocket): void {
+  #secured(socket: TLSSocket, protocol: string): void {
     const key = endsOf(socket)
     const raw = this.#handshakes.get(key)?.raw
     // gone meanwhile
     if (raw === undefined) return void socket.destroy()
     this.#settle(key, raw)
     socket.allowHalfOpen = true
-    // the certificate was all that was asked for
-    if (socket.alpnProtocol === ACME_PROTOCOL) return void socket.on('error', () => {}).destroySoon()
+    // the certificate was all that was asked for; what was agreed on does not count: a second ClientHello may ask for another protocol, or none
+    if (protocol === ACME_PROTOCOL) return void socket.on('error', () => {}).destroySoon()
     this.#options.secured(socket, raw)
   }
 

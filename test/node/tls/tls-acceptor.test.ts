@@ -7,8 +7,9 @@ import { ACME_PROTOCOL, TLS_HANDSHAKE_TIMEOUT_MS } from '../../../src/node/tls/t
 import { atEnd } from '../../support/at-end.js'
 import { until } from '../../support/wait.js'
 import { accepting, namesOf, received, tcp, tlsClient } from './acceptor-fixture.js'
-import { clientHello, handshake, inRecords, unwrapped } from './hellos.js'
+import { alpn, clientHello, handshake, inRecords, serverNames, unwrapped } from './hellos.js'
 import { pairOf } from './pairs.js'
+import { secondHello } from './second-hello.js'
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const satisfies readonly SecureVersion[]
 /** The fatal alert unrecognized_name. */
@@ -148,6 +149,17 @@ describe.each(VERSIONS)('TlsAcceptor with %s', (version) => {
     expect(secured.length).toBe(1)
     await until(() => accepted.filter((raw) => raw.destroyed).length === 4)
   })
+})
+
+it('serves nothing to a client that asks for a validation and then for something else', async () => {
+  const { port, secured, certificates, accepted } = await accepting({ pairs })
+  certificates.putChallenge('ec.test', pairs.ec)
+  const names = serverNames([0, 'ec.test'])
+  const asking = { first: [names, alpn(ACME_PROTOCOL)], text: 'question' }
+  expect(await secondHello(port, { ...asking, second: [names, alpn(ACME_PROTOCOL)] })).toBe('')
+  expect(await secondHello(port, { ...asking, second: [names] })).toBe('')
+  await until(() => accepted.filter((raw) => raw.destroyed).length === 2)
+  expect(secured).toEqual([])
 })
 
 /** Whether a second connection takes up the session of a first one. */
