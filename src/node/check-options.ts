@@ -255,6 +255,7 @@ function checkProxy(name: string, url: string | undefined): void {
 
 function checkClientTls(tls: ClientOptions['tls']): void {
   checkCa('tls.ca', tls?.ca)
+  checkText('tls.serverName', tls?.serverName, 1)
   checkClientCertificate(['tls.cert', 'tls.key'], tls?.cert, tls?.key)
   const { pinSha256 } = tls ?? {}
   if (pinSha256 === undefined) return

@@ -53,7 +53,7 @@ export class ServerTls {
     const clients = asks ? () => this.#clients : undefined
     return {
       createAcceptor: (options) => new TlsAcceptor({ ...options, certificates: this.table, clients }),
-      needsClientCertificate: asks && clientAuth === 'required',
+      needsClientCertificate: asks && clientAuth !== 'optional',
     }
   }
 

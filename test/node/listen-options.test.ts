@@ -29,6 +29,12 @@ describe('listenAddresses()', () => {
   })
 })
 
+/** As JavaScript may give it. */
+const otherAuth = (clientAuth: unknown): ServerOptions['tls'] => ({
+  ...{ ...CERTIFICATES, clientCaFile: 'ca.pem' },
+  clientAuth: clientAuth as 'required',
+})
+
 describe('checkListen()', () => {
   it.each<[string, ServerOptions]>([
     ['listen takes the place of host and port: leave them out', { listen: ['ws://h:1'], port: 1 }],
@@ -39,11 +45,8 @@ describe('checkListen()', () => {
     ['wss:// needs certificates: tls.certificates or acme', { listen: ['wss://h:1'] }],
     ['certificates are for an address with TLS: wss://', { listen: ['ws://h:1'], tls: CERTIFICATES }],
     ['certificates are for an address with TLS: wss://', { tls: { clientCaFile: 'ca' } }],
-    [
-      "tls.clientAuth must be 'required' or 'optional'",
-      // as a caller without types may write it
-      { tls: { ...CERTIFICATES, clientCaFile: 'ca', clientAuth: 'require' as 'required' } },
-    ],
+    ["tls.clientAuth must be 'required' or 'optional'", { tls: otherAuth('Required') }],
+    ["tls.clientAuth must be 'required' or 'optional'", { tls: otherAuth(null) }],
     ['tls.clientAuth needs tls.clientCaFile', { tls: { ...CERTIFICATES, clientAuth: 'optional' } }],
   ])('says: %s', (message, options) => {
     expect(() => checkListen(options)).toThrow(message)
