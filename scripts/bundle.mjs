@@ -62,8 +62,9 @@ const { output } = await bundle.write({
   // each file more costs time and memory at the start: what several need is in one
   codeSplitting: {
     groups: [
+      // a group takes along what it needs: this one comes first, for what that one needs is needed everywhere
+      { name: 'shared', test: (module) => !ON_DISK.test(module), minShareCount: 2, priority: 2 },
       { name: 'store', test: ON_DISK, priority: 1 },
-      { name: 'shared', minShareCount: 2 },
     ],
   },
 })
