@@ -5,6 +5,8 @@ export const MAX_CLIENT_SUBJECT_CHARACTERS = 1_024
 
 /** Begins with the name of an attribute, or its number (RFC 4514 section 2.3). */
 const SUBJECT = /^(?:[a-z][a-z0-9-]*|\d+(?:\.\d+)+)=/i
+/** What `openssl x509 -subject` writes in front of it. */
+const LABEL = /^subject=/i
 
 /** Subjects of certificates, each compared as a whole (RFC 4514). */
 export class SubjectList {
@@ -21,6 +23,7 @@ export class SubjectList {
       if (subject.length > MAX_CLIENT_SUBJECT_CHARACTERS) {
         return `a subject has at most ${MAX_CLIENT_SUBJECT_CHARACTERS} characters`
       }
+      if (LABEL.test(subject)) return `'${subject}': leave out 'subject=', which openssl writes before the subject`
       if (!SUBJECT.test(subject)) return `'${subject}' is no subject such as CN=ann,O=Example`
     }
     return new SubjectList(subjects)

@@ -48,6 +48,12 @@ describe('SubjectList', () => {
     },
   )
 
+  it.each(['subject=CN=ann', 'subject= CN=ann', 'Subject=CN=ann'])('refuses %j, a line of openssl', (subject) => {
+    expect(SubjectList.of([subject])).toBe(
+      `'${subject}': leave out 'subject=', which openssl writes before the subject`,
+    )
+  })
+
   it(`has ${MAX_CLIENT_SUBJECTS} subjects at most`, () => {
     const subjects = Array.from({ length: MAX_CLIENT_SUBJECTS }, (_, index) => `CN=${index}`)
     expect((SubjectList.of(subjects) as SubjectList).has(`CN=${MAX_CLIENT_SUBJECTS - 1}`)).toBe(true)
