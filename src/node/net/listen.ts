@@ -75,6 +75,10 @@ export async function closeServers(servers: readonly Server[]): Promise<void> {
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))))
 }
 
+/** The first port that any user may take, where the system has not set another one. */
+const UNPRIVILEGED = 1_024
+const PRIVILEGE = ': ports below 1024 are for root, and for programs with CAP_NET_BIND_SERVICE'
+
 /** Why `port` on `host` could not be bound, as ERR_LISTEN in plain words; for any kind of server. */
 export function listenError(thrown: unknown, host: string, port: number): LinkSocksError {
   return new LinkSocksError('ERR_LISTEN', listenErrorText(errorCode(thrown), host, port), { cause: thrown })
@@ -86,7 +90,7 @@ function listenErrorText(code: string, host: string, port: number): string {
       return `port ${port} on ${host} is already in use`
     case 'EACCES':
     case 'EPERM':
-      return `no permission to listen on port ${port} on ${host}`
+      return `no permission to listen on port ${port} on ${host}${port < UNPRIVILEGED ? PRIVILEGE : ''}`
     case 'EADDRNOTAVAIL':
       return `${host} is not an address of this machine`
     case 'ENOTFOUND':

@@ -1,6 +1,6 @@
 import { connect, createServer } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type BoundPort, closeServers, listen } from '../../../src/node/net/listen.js'
+import { type BoundPort, closeServers, listen, listenError } from '../../../src/node/net/listen.js'
 import { listenTcp } from '../../../src/node/net/tcp-listener.js'
 import { freePort } from '../../support/ports.js'
 import { until } from '../../support/wait.js'
@@ -89,5 +89,18 @@ describe('listenTcp() on localhost', () => {
     await listener.close()
     expect(families).toEqual(hosts)
     for (const host of hosts) expect(await answers(host, port)).toBe(false)
+  })
+})
+
+describe('listenError', () => {
+  it.each([
+    [443, ': ports below 1024 are for root, and for programs with CAP_NET_BIND_SERVICE'],
+    [1_023, ': ports below 1024 are for root, and for programs with CAP_NET_BIND_SERVICE'],
+    [1_024, ''],
+  ])('says of port %i why there is no permission', (port, why) => {
+    const refused = Object.assign(new Error('refused'), { code: 'EACCES' })
+    expect(listenError(refused, '0.0.0.0', port).message).toBe(
+      `no permission to listen on port ${port} on 0.0.0.0${why}`,
+    )
   })
 })
