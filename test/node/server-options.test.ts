@@ -147,7 +147,7 @@ describe('checkClientOptions and tls', () => {
   it.each<[string, TlsOptions, RegExp]>([
     ['a certificate alone', { cert }, /^tls\.cert needs tls\.key$/],
     ['a key alone', { key }, /^tls\.key needs tls\.cert$/],
-    ['an empty key', { cert, key: '' }, /^tls\.cert and tls\.key: it holds no PEM private key$/],
+    ['an empty key', { cert, key: '' }, /^tls\.cert and tls\.key: the key is no PEM private key$/],
     [
       'a key of another certificate',
       { cert, key: other },

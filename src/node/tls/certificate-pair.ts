@@ -85,7 +85,7 @@ export function readPrivateKey(pem: string): KeyObject {
   const [text] = PRIVATE_KEY.exec(pem) ?? []
   if (text === undefined) {
     const half = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)
-    throw invalid(half ? 'the key has no end: the file is not whole' : 'it holds no PEM private key')
+    throw invalid(half ? 'the key has no end: the file is not whole' : 'the key is no PEM private key')
   }
   try {
     return createPrivateKey(text)

@@ -73,7 +73,7 @@ const REFUSALS: readonly (readonly [what: string, argv: readonly string[], env: 
   ],
   ['an empty path', ['--client-cert', '', '--client-key', key], {}, '--client-cert: must not be empty'],
   ['a key for a certificate', own(KEY, KEY), {}, `${BOTH}it holds no PEM certificate`],
-  ['a certificate for a key', own(CERT, CERT), {}, `${BOTH}it holds no PEM private key`],
+  ['a certificate for a key', own(CERT, CERT), {}, `${BOTH}the key is no PEM private key`],
   [
     'a key of another certificate',
     own(CERT, OTHER_KEY),
