@@ -26,11 +26,11 @@ export class ServerTls {
   #clients: ClientAuthentication | undefined
 
   private constructor(setup: ServerTlsSetup) {
-    const { certificates = [], domains = [], alarms } = setup
+    const { certificates = [], domains = [], alarms, log } = setup
     this.#setup = setup
     this.#sources = [...certificates.map(({ certFile }) => certFile), ...domains]
     this.table = new CertificateTable(this.#sources)
-    this.#expiry = new CertificateExpiry({ pairs: () => this.#pairs(), clock: nodeClock, alarms })
+    this.#expiry = new CertificateExpiry({ pairs: () => this.#pairs(), clock: nodeClock, alarms, log })
   }
 
   /** @throws {LinkSocksError} ERR_OPTION, which names the file */

@@ -109,12 +109,15 @@ describe('ServerTls', () => {
   })
 
   it('takes an expired one at first, and warns', async () => {
-    const { clock, certFile, raised, issue, putPair, open } = await setUp()
+    const { clock, certFile, log, raised, issue, putPair, open } = await setUp()
     const notAfter = new Date(clock.wallTime() - DAY)
     await putPair(await issue(['a.test'], { notBefore: new Date(clock.wallTime() - 60 * DAY), notAfter }))
     await open()
     expect(raised()).toEqual([
       `certificate-expiring ${certFile}: the certificate has expired (${notAfter.toISOString()}): replace it`,
+    ])
+    expect(log.of('certificate.expiring')).toEqual([
+      { source: certFile, reason: `the certificate has expired (${notAfter.toISOString()})` },
     ])
   })
 

@@ -1,3 +1,4 @@
+import type { Logger } from '../../log.js'
 import type { Clock, Timer } from '../../ports.js'
 import type { AlarmCode } from '../../relay/observe/event-log.js'
 import type { CertificatePair } from './certificate-pair.js'
@@ -32,6 +33,7 @@ export interface CertificateExpiryOptions {
   readonly pairs: () => Iterable<readonly [source: string, pair: CertificatePair]>
   readonly clock: Clock
   readonly alarms: AlarmBoard
+  readonly log: Logger
 }
 
 /** Warns of certificates that end soon, until they are replaced. */
@@ -61,7 +63,7 @@ export class CertificateExpiry {
   }
 
   #judge(source: string, pair: CertificatePair): void {
-    const { clock, alarms } = this.#options
+    const { clock, alarms, log } = this.#options
     const level = expiryLevel(pair, clock.wallTime())
     const found = `${level} ${pair.notAfter}`
     if (found === this.#known.get(source)) return
@@ -70,6 +72,7 @@ export class CertificateExpiry {
     if (level === 0) return
     const date = new Date(pair.notAfter).toISOString()
     const message = level > WARNINGS.length ? `the certificate has expired (${date})` : `the certificate ends ${date}`
+    log.warn('certificate.expiring', { source, reason: message })
     alarms.raise('certificate-expiring', source, `${message}: replace it`)
   }
 }

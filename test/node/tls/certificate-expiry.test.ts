@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { silentLogger } from '../../../src/log.js'
 import { CertificateExpiry, EXPIRY_LOOK_MS, expiryLevel } from '../../../src/node/tls/certificate-expiry.js'
 import type { CertificatePair } from '../../../src/node/tls/certificate-pair.js'
 import { ManualClock } from '../../support/manual-clock.js'
@@ -37,6 +38,7 @@ function setUp(now: number) {
   const expiry = new CertificateExpiry({
     pairs: () => pairs,
     clock,
+    log: silentLogger,
     alarms: {
       raise: (code, subject, message) => said.push(`${code} ${subject}: ${message}`),
       clear: (code, subject) => said.push(`${code} ${subject} cleared`),
