@@ -108,6 +108,17 @@ describe('a client', () => {
     expect(plain.process.events('link.rejected')).toEqual([])
   })
 
+  it('is needed by the commands for running servers as well, which show theirs by the same flags', async () => {
+    const { secure } = await start()
+    const access = ['-u', secure, '-k', 'key of the tests', '--ca-file', scene.file(authority.pem)]
+    const without = scene.start(['status', ...access])
+    expect(await without.end()).toBe(3)
+    expect(without.stderr).toContain('--client-cert: a client certificate is needed here, and you showed none')
+    const status = scene.start(['status', ...access, ...shown(ann)])
+    expect(await status.end()).toBe(0)
+    expect(status.stdout).toContain('key       default (full)')
+  })
+
   it('says nothing to a server with another key than the pinned one', async () => {
     const { plain, secure } = await start('--tls-client-auth', 'optional')
     const { code, said } = await failure(secure, '--insecure', '--pin-sha256', '00'.repeat(32), ...shown(ann))

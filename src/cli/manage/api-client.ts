@@ -36,6 +36,9 @@ export interface ApiAnswer {
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
+/** So begins the refusal of a server that asks for a certificate, before it looks at any key. */
+const NEEDS_CERTIFICATE = 'a client certificate is needed'
+
 /** Speaks to the HTTP API of a running server. */
 export class ApiClient {
   readonly #access: ApiAccess
@@ -149,7 +152,10 @@ export class ApiClient {
     const error = readError(answer.body)
     const said = error === undefined ? '' : remoteText(error)
     if (status === 401) return new LinkSocksError('ERR_AUTH_REJECTED', `${keySource}: ${url} refuses this API key`)
-    if (status === 403 && error !== undefined) return new LinkSocksError('ERR_AUTH_REJECTED', `${keySource}: ${said}`)
+    if (status === 403 && error !== undefined) {
+      const missing = error.startsWith(NEEDS_CERTIFICATE) ? '--client-cert' : keySource
+      return new LinkSocksError('ERR_AUTH_REJECTED', `${missing}: ${said}`)
+    }
     if (status >= 300 && status < 400) return new LinkSocksError('ERR_HTTP', redirected(url, answer.location))
     if (error === undefined) return this.foreign(answer)
     return new LinkSocksError('ERR_HTTP', refused(url, status, said))

@@ -140,10 +140,16 @@ const ACCESS: readonly Flag[] = [
   API_URL,
   API_KEY,
   API_KEY_FILE,
-  ...[client.SERVER_PROXY, client.NO_ENV_PROXY, client.CA_FILE, client.SERVER_NAME, client.INSECURE].map((flag) => ({
-    ...flag,
-    group: SERVER,
-  })),
+  ...[
+    client.SERVER_PROXY,
+    client.NO_ENV_PROXY,
+    client.CA_FILE,
+    client.SERVER_NAME,
+    client.INSECURE,
+    client.CLIENT_CERT,
+    client.CLIENT_KEY,
+    client.PIN_SHA256,
+  ].map((flag) => ({ ...flag, group: SERVER })),
   TIMEOUT,
 ]
 
