@@ -246,6 +246,7 @@ Examples (linksocks token list shows the ids):
   linksocks token set 0123456789abcdef01234567 --enable --expires-in 12h --label "Ada's laptop"
   linksocks token set 0123456789abcdef01234567 --deny @private --allow '*.example.com:443' --max-streams 100
   linksocks token set 0123456789abcdef01234567 --rate-down 1.5M --rate-up none --quota 50G/month
+  linksocks token set 0123456789abcdef01234567 --client-subject 'CN=ann,O=Example'
   linksocks token set 0123456789abcdef01234567 --no-policy
 ${END}`
 

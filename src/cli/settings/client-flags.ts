@@ -189,6 +189,9 @@ Examples:
   Keep the token out of the process list
     linksocks client --token-file ./token -u wss://relay.example.com
 
+  Show a certificate of its own, to a server whose key is known
+    linksocks client -t SECRET -u wss://relay.example.com --client-cert ann.pem --client-key ann.key --pin-sha256 HASH
+
   Through a company's proxy
     linksocks client -t SECRET -u wss://relay.example.com --server-proxy http://proxy.example.com:8080
 ${COMMON_END}`,
