@@ -110,8 +110,11 @@ export class WatchedFiles<Content> {
     return (await Promise.all(found)).join()
   }
 
-  #texts(): Promise<readonly string[]> {
-    return Promise.all(this.#options.paths.map(readPem))
+  /** One after the other: of several that can't be read the first is named. */
+  async #texts(): Promise<readonly string[]> {
+    const texts: string[] = []
+    for (const path of this.#options.paths) texts.push(await readPem(path))
+    return texts
   }
 }
 
