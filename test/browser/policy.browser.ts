@@ -348,6 +348,8 @@ describe('changes that are not saved', () => {
     await streams.fill('7')
     const question = page.getByRole('alertdialog', { name: 'Discard the changes?' })
     const leave = async (): Promise<void> => {
+      // the dialog takes Escape again once what changed before has been drawn
+      await settled(page)
       if (way === 'Escape') await page.keyboard.press('Escape')
       else if (way === 'Back') await page.evaluate(() => history.back())
       else await dialog.getByRole('button', { name: way }).click()
@@ -355,6 +357,7 @@ describe('changes that are not saved', () => {
       await focusIn(question)
     }
     await leave()
+    await settled(page)
     await page.keyboard.press('Escape')
     await question.waitFor({ state: 'detached' })
     // before that, the dialog below takes no Escape
