@@ -65,11 +65,11 @@ function readTlsFiles(settings: Settings): ServerTlsOptions | undefined {
   const clientCaFile = settings.value(TLS_CLIENT_CA, parseText)
   const clientAuth = settings.value(TLS_CLIENT_AUTH, (text) => parseChoice(text, ['required', 'optional'] as const))
   if (clientAuth !== undefined && clientCaFile === undefined) {
-    throw optionError(longName(TLS_CLIENT_AUTH), `needs ${longName(TLS_CLIENT_CA)}`)
+    throw optionError(settings.source(TLS_CLIENT_AUTH) ?? '', `needs ${longName(TLS_CLIENT_CA)}`)
   }
   const hasTls = certs.length > 0 || settings.source(ACME_DOMAIN) !== undefined
   if (clientCaFile !== undefined && !hasTls) {
-    throw optionError(longName(TLS_CLIENT_CA), 'needs TLS: --tls-cert with --tls-key, or --acme-domain')
+    throw optionError(settings.source(TLS_CLIENT_CA) ?? '', 'needs TLS: --tls-cert with --tls-key, or --acme-domain')
   }
   if (certs.length === 0 && clientCaFile === undefined) return undefined
   const certificates = certs.map((certFile, index) => ({ certFile, keyFile: keys[index] ?? '' }))

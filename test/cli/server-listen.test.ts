@@ -97,6 +97,12 @@ const REFUSALS: readonly (readonly [argv: string[], env: Env, message: string])[
   [['--tls-cert', '', '--tls-key', 'k'], {}, '--tls-cert: must not be empty'],
   [[...TLS, '--tls-client-auth', 'optional'], {}, '--tls-client-auth: needs --tls-client-ca'],
   [['--tls-client-ca', 'ca'], {}, '--tls-client-ca: needs TLS: --tls-cert with --tls-key, or --acme-domain'],
+  [
+    [],
+    { LINKSOCKS_TLS_CLIENT_CA: 'ca' },
+    'LINKSOCKS_TLS_CLIENT_CA: needs TLS: --tls-cert with --tls-key, or --acme-domain',
+  ],
+  [TLS, { LINKSOCKS_TLS_CLIENT_AUTH: 'optional' }, 'LINKSOCKS_TLS_CLIENT_AUTH: needs --tls-client-ca'],
 ]
 
 describe('where linksocks server listens', () => {
