@@ -3,6 +3,7 @@
  * one contract suite in `test/contract` that all of them pass.
  */
 import type { LinkSocksError } from './errors.js'
+import type { Handover, UsageCounts } from './handover.js'
 import type { TokenPolicy } from './policy-fields.js'
 
 /** Options of anything that waits. */
@@ -323,15 +324,10 @@ export interface TokenRecord {
   readonly policy?: TokenPolicy | undefined
 }
 
-/** Bytes of payload that went through a token, as pairs: towards destinations, and from them. Days and months are in UTC. */
-export interface TokenUsage {
+/** What a token used. */
+export interface TokenUsage extends UsageCounts {
   /** When counting began, in Unix milliseconds. */
   readonly since: number
-  readonly total: readonly [up: number, down: number]
-  /** By names such as 2030-01-31. */
-  readonly days: Readonly<Record<string, readonly [up: number, down: number]>>
-  /** By names such as 2030-01. */
-  readonly months: Readonly<Record<string, readonly [up: number, down: number]>>
 }
 
 /** The access rules of a whole server; an absent side limits nothing. */
@@ -352,6 +348,8 @@ export interface TokenChanges {
   readonly access?: ServerAccessRules | undefined
   /** By ids of tokens; what a removed token used goes with it. */
   readonly usage?: Readonly<Record<string, TokenUsage>> | undefined
+  /** Name of the {@link LeftGrowth} that `usage` includes: it is not found again. */
+  readonly taken?: string | undefined
 }
 
 /** Keeps tokens. One server at a time has it open. */
@@ -378,6 +376,8 @@ export interface TokenStore {
    * @throws {LinkSocksError} ERR_NOT_STORED (nothing changed; a later write may succeed), ERR_STORE (after close())
    */
   write(changes: TokenChanges): Promise<void>
+  /** @returns `undefined` for a store that does not outlive the process. @throws {LinkSocksError} ERR_STORE */
+  handover(): Promise<Handover | undefined>
   /** Lets the writes that were called before finish. Idempotent. */
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 /** The server itself: its greeting, status, counts and alarms, and whether it is well. */
 import * as v from 'valibot'
+import type { DrainingProcess } from '../handover.js'
 import type { RelayTotals } from '../relay/observe/client-info.js'
 import type { AlarmInfo } from '../relay/observe/event-log.js'
 import type { TokenStatus } from '../relay/tokens/token-spec.js'
@@ -88,12 +89,23 @@ const alarmSchema = v.object({
   since: time,
 })
 
+/** One that had the data directory before, and lets its streams come to their end. */
+const drainingProcessSchema = v.object({
+  pid: count,
+  version: v.string(),
+  since: time,
+  until: time,
+  clients: count,
+  streams: count,
+})
+
 const serverSchema = v.object({
   version: v.string(),
   started_at: time,
   key: v.object({ name: v.string(), role: v.picklist(['full', 'read-only']) }),
   durable: v.boolean(),
   draining: v.boolean(),
+  draining_processes: v.array(drainingProcessSchema),
   ...totalsFields,
   alarms: v.array(alarmSchema),
 })
@@ -106,17 +118,24 @@ export function serverRoute({ admin, version, startedAt }: RouteContext): Route 
     summary: 'The server, the key that asks, counts and alarms',
     query: noQuery,
     answer: { status: 200, schema: serverSchema },
-    handle: ({ key }) =>
-      json({
+    handle: async ({ key }) => {
+      const others = await admin.drainingProcesses()
+      return json({
         version,
         started_at: formatTime(startedAt),
         key: { name: key?.name, role: key?.role },
         durable: admin.durable,
         draining: admin.draining,
+        draining_processes: others.map(drainingView),
         ...totalsView(admin.totals()),
         alarms: admin.alarms.active.map(alarmView),
-      }),
+      })
+    },
   }
+}
+
+function drainingView({ since, until, ...process }: DrainingProcess): v.InferOutput<typeof drainingProcessSchema> {
+  return { ...process, since: formatTime(since), until: formatTime(until) }
 }
 
 export function totalsView({ tokens, clients, streams, receivedBytes, sentBytes }: RelayTotals) {

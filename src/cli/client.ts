@@ -19,6 +19,7 @@ import {
 import { checkDirectMode, deployedNotices } from './settings/deployed-flags.js'
 import { type Environment, optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
+import { NOTHING_PASSED, type PassedSockets, replacedBySockets } from './settings/passed-sockets.js'
 import {
   ignoredIfGiven,
   type Notice,
@@ -46,14 +47,15 @@ import {
 export async function planClient(
   command: ClientCommand,
   settings: Settings,
-  env: Environment,
+  { env, passed }: { readonly env: Environment; readonly passed?: PassedSockets | undefined },
 ): Promise<Plan<ClientOptions>> {
   const reverse = command === 'provider' || settings.enabled(REVERSE)
   if (!reverse && settings.given(CONNECTOR_TOKEN)) {
     throw optionError('--connector-token', 'is for providers (-r); a connector gives its token by --token')
   }
   checkDirectMode(settings)
-  const socks = await readSocks(settings)
+  checkPassed(reverse, passed)
+  const socks = await readSocks(settings, passed)
   const tls = await readTls(settings)
   const exitProxy = await settings.secret(flags.UPSTREAM_PROXY, parseProxy)
   const udpTimeoutMs = settings.value(flags.UDP_TIMEOUT, (text) => parseDuration(text, 1_000))
@@ -77,7 +79,25 @@ export async function planClient(
     allowOwnPorts: reverse ? settings.enabled(flags.ALLOW_OWN_PORTS) : undefined,
     ...(reverse ? { exitProxy, udpTimeoutMs, dialRules: rules } : { socks, entryRules: rules }),
   }
-  return { options, notices: noticesOf(settings, reverse, tls) }
+  return { options, notices: [...passedNotices(settings, passed), ...noticesOf(settings, reverse, tls)] }
+}
+
+/** Of a mistake nobody would hear otherwise. @throws {LinkSocksError} ERR_OPTION */
+function checkPassed(reverse: boolean, { sockets }: PassedSockets = NOTHING_PASSED): void {
+  if (reverse && sockets.length > 0)
+    throw optionError('LISTEN_FDS', 'a provider has no proxy port, and takes no socket')
+  const other = sockets.find(({ name }) => name !== 'socks' && name !== 'main')
+  if (other === undefined) return
+  throw optionError(
+    'LISTEN_FDNAMES',
+    `${other.name} is for servers: the socket of a client is named socks, or not at all`,
+  )
+}
+
+/** Flags and variables in whose place a socket was passed. */
+function passedNotices(settings: Settings, { sockets, notices }: PassedSockets = NOTHING_PASSED): readonly Notice[] {
+  const replaced = sockets.length > 0 ? [flags.SOCKS_HOST, flags.SOCKS_PORT] : []
+  return [...notices, ...replacedBySockets(settings, replaced)]
 }
 
 /** Each occurrence of the flag, or what the variable holds, separated by spaces. */
@@ -87,10 +107,11 @@ function readUrls(settings: Settings): string | readonly string[] | undefined {
   return urls?.length === 1 ? urls[0] : urls
 }
 
-async function readSocks(settings: Settings): Promise<SocksListenOptions> {
+async function readSocks(settings: Settings, { sockets }: PassedSockets = NOTHING_PASSED): Promise<SocksListenOptions> {
+  const host = settings.value(flags.SOCKS_HOST, parseHost)
+  const port = settings.value(flags.SOCKS_PORT, parsePort)
   return {
-    host: settings.value(flags.SOCKS_HOST, parseHost),
-    port: settings.value(flags.SOCKS_PORT, parsePort),
+    ...(sockets.length > 0 ? { sockets: sockets.map(({ fd }) => fd) } : { host, port }),
     ...(await readCredentials(settings)),
     nowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
     ...readProxyPort(settings),

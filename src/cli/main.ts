@@ -11,9 +11,11 @@ import { asFailure, EXIT, exitCodeOf, failureText } from './outcome.js'
 import { planServer } from './server.js'
 import { hasApi } from './server-api.js'
 import { listenFailure } from './server-listen.js'
+import type { Notify } from './service-notify.js'
 import type { ClientCommand } from './settings/client-flags.js'
 import { type Environment, Settings } from './settings/environment.js'
 import { type CliIo, processIo } from './settings/io.js'
+import { type PassedSockets, passedFailure } from './settings/passed-sockets.js'
 import { type Notice, readDrain } from './settings/plan.js'
 
 /**
@@ -47,14 +49,16 @@ export async function main(
     }
     const settings = new Settings(invocation.values, env)
     logging = openLog(settings, invocation, env, io)
+    const { logger } = logging
+    const notify = await openNotify(env, logger)
+    const passed = await passedSockets(env, io)
     const { service, started } =
       command === 'server'
-        ? await prepareServer(settings, logging, loadLibrary)
-        : await prepareClient(command, settings, env, logging, loadLibrary)
-    const { logger } = logging
+        ? await prepareServer(settings, passed, logging, notify, loadLibrary)
+        : await prepareClient(command, settings, { env, passed }, logging, loadLibrary)
     const limited = limitedLog(logger, () => performance.now())
     io.onFailure((thrown) => limited.error('process.failure', failureFields(thrown)))
-    const error = await runUntilEnded(service, io, logger, started)
+    const error = await runUntilEnded(notifying(service, notify), io, logger, started)
     return error === undefined ? EXIT.ended : fail(error, io, logging, invocation)
   } catch (thrown) {
     return fail(asFailure(thrown), io, logging, invocation)
@@ -65,6 +69,30 @@ function isRun(command: CommandName): command is RunCommand {
   return RUN_COMMANDS.some((known) => known === command)
 }
 
+/** How the service manager is told, where there is one that wants to know; it is loaded for nothing else. */
+async function openNotify(env: Environment, logger: Logger): Promise<Notify> {
+  if ((env.NOTIFY_SOCKET ?? '') === '') return () => {}
+  const { ServiceNotifier } = await import('./service-notify.js')
+  return new ServiceNotifier(env, logger).notify
+}
+
+/** Says when the service runs and when it begins to end. */
+function notifying(service: Service, notify: Notify): Service {
+  let closing = false
+  return {
+    ...service,
+    start: async () => {
+      await service.start()
+      if (!closing) notify({ ready: true })
+    },
+    close: (drainMs) => {
+      closing = true
+      notify({ stopping: true, status: drainMs > 0 ? 'draining' : 'closing' })
+      return service.close(drainMs)
+    },
+  }
+}
+
 /** Something ready to run; nothing is open yet. */
 interface Running {
   readonly service: Service
@@ -72,9 +100,24 @@ interface Running {
   readonly started?: () => void
 }
 
-async function prepareServer(settings: Settings, log: Logging, loadLibrary: () => Promise<Library>): Promise<Running> {
+/** Few processes are passed sockets: the others don't load what reads it. */
+async function passedSockets(env: Environment, { pid, forgetVariables }: CliIo): Promise<PassedSockets | undefined> {
+  if (env.LISTEN_PID === undefined || pid === undefined) return undefined
+  const { LISTEN_VARIABLES, readPassedSockets } = await import('./settings/listen-fds.js')
+  const passed = readPassedSockets(env, pid)
+  forgetVariables?.(LISTEN_VARIABLES)
+  return passed
+}
+
+async function prepareServer(
+  settings: Settings,
+  passed: PassedSockets | undefined,
+  log: Logging,
+  notify: Notify,
+  loadLibrary: () => Promise<Library>,
+): Promise<Running> {
   const { logger, traceMessages } = log
-  const { options, notices, announcements } = await planServer(settings)
+  const { options, notices, announcements } = await planServer(settings, passed)
   const { Server } = await loadLibrary()
   report(logger, notices)
   const server = new Server({ ...options, logger, traceMessages })
@@ -82,13 +125,14 @@ async function prepareServer(settings: Settings, log: Logging, loadLibrary: () =
   const start = async (): Promise<void> => {
     address = addressText(
       await server.listen().catch((thrown) => {
-        throw listenFailure(thrown, options)
+        throw listenFailure(thrown, options, passed)
       }),
     )
   }
   const started = (): void => {
     const listen = server.addresses.join(' ')
     logger.info('server.ready', { address, api: hasApi(options), listen })
+    notify({ status: `listening on ${listen}` })
     report(logger, announcements)
   }
   const { drainMs, drainIdleMs } = readDrain(settings)
@@ -103,20 +147,23 @@ async function prepareServer(settings: Settings, log: Logging, loadLibrary: () =
 async function prepareClient(
   command: ClientCommand,
   settings: Settings,
-  env: Environment,
+  { env, passed }: { readonly env: Environment; readonly passed: PassedSockets | undefined },
   log: Logging,
   loadLibrary: () => Promise<Library>,
 ): Promise<Running> {
   const { logger, traceMessages } = log
-  const { options, notices } = await planClient(command, settings, env)
+  const { options, notices } = await planClient(command, settings, { env, passed })
   const { Client } = await loadLibrary()
   report(logger, notices)
   const client = new Client({ ...options, logger, traceMessages })
   const { drainMs, drainIdleMs } = readDrain(settings)
   return {
     service: {
-      start: () => client.start(),
-      ended: client.closed,
+      start: () =>
+        client.start().catch((thrown) => {
+          throw passedFailure(thrown, passed)
+        }),
+      ended: client.closed.then((error) => passedFailure(error, passed)),
       drainMs,
       close: (limitMs) => client.close({ drainMs: limitMs, drainIdleMs }),
     },

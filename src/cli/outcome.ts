@@ -46,6 +46,7 @@ function flagOf({ code, message, cause }: LinkSocksError, command: CommandName):
       // the API's clients name where the key came from
       return isManage(command) ? undefined : '--token'
     case 'ERR_LISTEN':
+      if (/\bdescriptor \d/.test(message)) return undefined
       return listenFlag(command === 'server' ? 'ws' : 'socks', message)
     case 'ERR_PORT_UNAVAILABLE':
       return cause instanceof Error ? listenFlag('socks', cause.message) : '--socks-port'

@@ -2,6 +2,7 @@ import { LinkSocksError } from '../errors.js'
 import { checkApiKeys, checkDataKey } from '../node/check-options.js'
 import type { ApiKey, ServerOptions } from '../node/options.js'
 import { optionError, type Settings } from './settings/environment.js'
+import { longName } from './settings/flags.js'
 import { ignored, ignoredIfGiven, type Notice } from './settings/plan.js'
 import {
   ACME_DOMAIN,
@@ -9,19 +10,21 @@ import {
   API_KEY_FILE,
   API_KEYS_FILE,
   DATA_DIR,
+  DATA_DIR_WAIT,
   DATA_KEY,
   DATA_KEY_FILE,
   METRICS_KEY,
   METRICS_KEY_FILE,
   METRICS_LISTEN,
   NAMED_API_KEY,
+  TAKE_OVER,
 } from './settings/server-flags.js'
-import { parseApiKey, parseHostPort, parseText } from './settings/values.js'
+import { parseApiKey, parseDuration, parseHostPort, parseText } from './settings/values.js'
 
 /** Options of the HTTP API, its tokens' directory and metrics. */
 export type ApiOptions = Pick<
   ServerOptions,
-  'apiKey' | 'apiKeys' | 'dataDir' | 'dataKey' | 'metricsKey' | 'metricsListen'
+  'apiKey' | 'apiKeys' | 'dataDir' | 'dataDirWaitMs' | 'takeOver' | 'dataKey' | 'metricsKey' | 'metricsListen'
 >
 
 /** Whether any key switches the API on. */
@@ -38,10 +41,21 @@ export async function readApiOptions(settings: Settings): Promise<ApiOptions> {
     apiKey,
     apiKeys: await readNamedKeys(settings, apiKey),
     dataDir,
+    ...readTaking(settings, dataDir),
     dataKey: dataDir === undefined ? undefined : dataKey,
     metricsKey: await settings.secret(METRICS_KEY, parseApiKey, METRICS_KEY_FILE),
     metricsListen: settings.value(METRICS_LISTEN, parseHostPort),
   }
+}
+
+/** How it gets a data directory that another process has. */
+function readTaking(settings: Settings, dataDir: string | undefined): Pick<ApiOptions, 'dataDirWaitMs' | 'takeOver'> {
+  const dataDirWaitMs = settings.value(DATA_DIR_WAIT, (text) => parseDuration(text, 0))
+  const takeOver = settings.enabled(TAKE_OVER)
+  const given = takeOver ? TAKE_OVER : DATA_DIR_WAIT
+  if (dataDir === undefined && (takeOver || dataDirWaitMs !== undefined))
+    throw optionError(settings.source(given) ?? longName(given), `needs ${longName(DATA_DIR)}`)
+  return { dataDirWaitMs, takeOver }
 }
 
 /** What the server's user should know before tokens are lost, or kept for nothing. */

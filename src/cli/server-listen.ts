@@ -1,9 +1,11 @@
 import { LinkSocksError } from '../errors.js'
 import { isCertifiableName, isDirectoryUrl, isMailAddress, MAX_ACME_DOMAINS } from '../node/check-options.js'
-import { checkListenAddress, MAX_LISTEN_ADDRESSES } from '../node/listen-options.js'
+import { checkListenAddress, MAX_LISTEN_ADDRESSES, MAX_SOCKS_SOCKETS } from '../node/listen-options.js'
 import type { AcmeOptions, ServerOptions, ServerTlsOptions } from '../node/options.js'
 import { optionError, type Settings } from './settings/environment.js'
 import { longName } from './settings/flags.js'
+import { type PassedSockets, passedFailure, replacedBySockets, type SocketName } from './settings/passed-sockets.js'
+import type { Notice } from './settings/plan.js'
 import {
   ACME_DIRECTORY,
   ACME_DOMAIN,
@@ -25,25 +27,69 @@ import { invalid, parseChoice, parseHost, parseHostPort, parsePort, parseText } 
 type ListenPlan = Pick<ServerOptions, 'host' | 'port' | 'listen' | 'tls' | 'acme'>
 
 /** @throws {LinkSocksError} ERR_OPTION naming the flag or variable */
-export function readListen(settings: Settings): ListenPlan {
-  const acme = readAcme(settings)
+export function readListen(settings: Settings, passed?: PassedSockets): ListenPlan {
+  const acme = readAcme(settings, passed)
   const tls = readTlsFiles(settings)
-  const listen = settings.list(LISTEN, parseListen)
-  if (listen === undefined) {
+  const hasCertificates = (tls?.certificates ?? []).length > 0 || acme !== undefined
+  const sockets = mainSockets(passed, hasCertificates)
+  const given = settings.list(LISTEN, (text) => parseListen(text, passed))
+  if (given === undefined && sockets.length === 0) {
     return { host: settings.value(WS_HOST, parseHost), port: settings.value(WS_PORT, parsePort), tls, acme }
   }
+  const source = settings.source(LISTEN)
+  const listen = [...sockets, ...(given ?? [])]
   if (listen.length > MAX_LISTEN_ADDRESSES) {
-    throw optionError(settings.source(LISTEN) ?? '', `at most ${MAX_LISTEN_ADDRESSES} addresses`)
+    throw optionError(source ?? 'LISTEN_FDS', `at most ${MAX_LISTEN_ADDRESSES} addresses`)
   }
   const own = [WS_HOST, WS_PORT].find((flag) => settings.given(flag))
-  if (own !== undefined) throw optionError(longName(own), `cannot be combined with ${settings.source(LISTEN)}`)
+  if (own !== undefined && source !== undefined) throw optionError(longName(own), `cannot be combined with ${source}`)
   checkTlsAddress(settings, listen, tls !== undefined || acme !== undefined)
   return { listen, tls, acme }
 }
 
+/** Those of HTTP and WebSockets, as --listen would name them. */
+function mainSockets(passed: PassedSockets | undefined, hasCertificates: boolean): readonly string[] {
+  return (passed?.sockets ?? []).flatMap(({ fd, name }) => {
+    if (name === 'tls' && !hasCertificates) {
+      throw optionError('LISTEN_FDNAMES', 'tls needs a certificate: --tls-cert with --tls-key, or --acme-domain')
+    }
+    if (name !== 'http' && name !== 'tls' && name !== 'main') return []
+    const isSecure = name === 'tls' || (name === 'main' && hasCertificates)
+    return [`${isSecure ? 'wss' : 'ws'}+fd:${fd}`]
+  })
+}
+
+/** The sockets for what else a server opens. @throws {LinkSocksError} ERR_OPTION */
+export function passedPorts(passed?: PassedSockets): Pick<ServerOptions, 'metricsListen' | 'socksSockets'> {
+  if (passed === undefined) return {}
+  const socks = passed.sockets.filter(({ name }) => name === 'socks').map(({ fd }) => fd)
+  if (socks.length > MAX_SOCKS_SOCKETS)
+    throw optionError('LISTEN_FDNAMES', `socks: at most ${MAX_SOCKS_SOCKETS} sockets`)
+  const metrics = onlySocket(passed, 'metrics')
+  return { ...(metrics && { metricsListen: metrics }), ...(socks.length > 0 && { socksSockets: socks }) }
+}
+
+function onlySocket(passed: PassedSockets | undefined, name: SocketName): { readonly fd: number } | undefined {
+  const [socket, another] = (passed?.sockets ?? []).filter((one) => one.name === name)
+  if (another !== undefined) throw optionError('LISTEN_FDNAMES', `${name}: one socket at most`)
+  return socket && { fd: socket.fd }
+}
+
+/** Flags and variables in whose place a socket was passed. */
+export function socketNotices(settings: Settings, passed?: PassedSockets): readonly Notice[] {
+  if (passed === undefined) return []
+  const has = (...names: readonly SocketName[]): boolean => passed.sockets.some(({ name }) => names.includes(name))
+  const replaced = [
+    ...(has('http', 'tls', 'main') ? [WS_HOST, WS_PORT] : []),
+    ...(has('metrics') ? [METRICS_LISTEN] : []),
+    ...(has('acme') ? [ACME_HTTP_LISTEN] : []),
+  ]
+  return [...passed.notices, ...replacedBySockets(settings, replaced)]
+}
+
 /** A listening address with TLS and certificates go together. */
 function checkTlsAddress(settings: Settings, listen: readonly string[], hasCertificates: boolean): void {
-  const isSecure = listen.some((address) => /^wss:/i.test(address))
+  const isSecure = listen.some((address) => /^wss[:+]/i.test(address))
   if (isSecure && !hasCertificates) {
     throw optionError(
       settings.source(LISTEN) ?? '',
@@ -76,12 +122,14 @@ function readTlsFiles(settings: Settings): ServerTlsOptions | undefined {
   return { certificates, clientCaFile, clientAuth }
 }
 
-function readAcme(settings: Settings): AcmeOptions | undefined {
+function readAcme(settings: Settings, passed: PassedSockets | undefined): AcmeOptions | undefined {
   const domains = settings.list(ACME_DOMAIN, parseDomain)
   const others = [ACME_EMAIL, ACME_DIRECTORY, ACME_HTTP_LISTEN]
   if (domains === undefined) {
     const given = others.find((flag) => settings.given(flag))
+    const socket = onlySocket(passed, 'acme')
     if (given !== undefined) throw optionError(longName(given), `needs ${longName(ACME_DOMAIN)}`)
+    if (socket !== undefined) throw optionError('LISTEN_FDNAMES', `acme needs ${longName(ACME_DOMAIN)}`)
     return undefined
   }
   if (settings.source(DATA_DIR) === undefined) {
@@ -97,25 +145,37 @@ function readAcme(settings: Settings): AcmeOptions | undefined {
     domains,
     email: settings.value(ACME_EMAIL, parseEmail),
     directory: settings.value(ACME_DIRECTORY, parseDirectory),
-    httpListen: settings.value(ACME_HTTP_LISTEN, (text) => (text === 'none' ? false : parseHostPort(text))),
+    httpListen:
+      onlySocket(passed, 'acme') ??
+      settings.value(ACME_HTTP_LISTEN, (text) => (text === 'none' ? false : parseHostPort(text))),
   }
 }
 
 /** What a server threw that could not listen, with the flag that named the address, where it is not that of -H and -P. */
-export function listenFailure(thrown: unknown, { listen, acme, metricsListen }: ServerOptions): unknown {
+export function listenFailure(
+  thrown: unknown,
+  { listen, acme, metricsListen }: ServerOptions,
+  passed?: PassedSockets,
+): unknown {
   if (!(thrown instanceof LinkSocksError) || thrown.code !== 'ERR_LISTEN') return thrown
+  const failure = passedFailure(thrown, passed)
+  if (failure !== thrown) return failure
   const others = [
     [METRICS_LISTEN, metricsListen],
     [ACME_HTTP_LISTEN, acme?.httpListen || undefined],
   ] as const
-  const other = others.find(([, at]) => at !== undefined && thrown.message.includes(`port ${at.port} on ${at.host}`))
+  const isAt = (at: (typeof others)[number][1]): boolean =>
+    at !== undefined && 'port' in at && thrown.message.includes(`port ${at.port} on ${at.host}`)
+  const other = others.find(([, at]) => isAt(at))
   const flag = other?.[0] ?? (listen === undefined ? undefined : LISTEN)
   if (flag === undefined) return thrown
   return new LinkSocksError(thrown.code, `${longName(flag)}: ${thrown.message}`, { cause: thrown })
 }
 
-function parseListen(text: string): string {
+function parseListen(text: string, passed: PassedSockets | undefined): string {
   checkListenAddress(text)
+  const socket = passed?.sockets.find(({ fd }) => Number(/\+fd:(?:\/\/)?(\d+)$/.exec(text)?.[1]) === fd)
+  if (socket !== undefined) throw invalid('another address: this socket is one of LISTEN_FDS', text)
   return text
 }
 

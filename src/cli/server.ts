@@ -5,10 +5,11 @@ import type { AccessRule } from '../ports.js'
 import type { TokenSpec } from '../relay/tokens/token-spec.js'
 import { generateToken } from '../relay/tokens/token-text.js'
 import { apiNotices, hasApi, readApiOptions } from './server-api.js'
-import { readListen } from './server-listen.js'
+import { passedPorts, readListen, socketNotices } from './server-listen.js'
 import { deployedNotices } from './settings/deployed-flags.js'
 import { optionError, type Settings } from './settings/environment.js'
 import * as flags from './settings/flags.js'
+import type { PassedSockets } from './settings/passed-sockets.js'
 import {
   type CredentialSettings,
   ignored,
@@ -63,15 +64,16 @@ export interface ServerPlan extends Plan<ServerOptions> {
 }
 
 /** @throws {LinkSocksError} ERR_OPTION naming the flag or variable */
-export async function planServer(settings: Settings): Promise<ServerPlan> {
+export async function planServer(settings: Settings, passed?: PassedSockets): Promise<ServerPlan> {
   const api = await readApiOptions(settings)
   const wanted = await readTokenSettings(settings, hasApi(api))
   checkTokenSettings(settings, wanted)
   const { specs, announcements } = planTokens(wanted)
   const options: ServerOptions = {
-    ...readListen(settings),
+    ...readListen(settings, passed),
     tokens: specs,
     ...api,
+    ...passedPorts(passed),
     socksHost: settings.value(flags.SOCKS_HOST, parseHost),
     socksNowait: settings.enabled(flags.SOCKS_NOWAIT) || settings.enabled(flags.SOCKS_NO_WAIT),
     ...readProxyPort(settings),
@@ -86,7 +88,8 @@ export async function planServer(settings: Settings): Promise<ServerPlan> {
     allowOwnPorts: settings.enabled(flags.ALLOW_OWN_PORTS),
     dialRules: wanted.reverse ? undefined : wanted.rules,
   }
-  return { options, notices: [...noticesOf(settings, wanted), ...apiNotices(settings, api)], announcements }
+  const notices = [...socketNotices(settings, passed), ...noticesOf(settings, wanted), ...apiNotices(settings, api)]
+  return { options, notices, announcements }
 }
 
 /** In the deployed words. */

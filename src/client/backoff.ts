@@ -12,6 +12,9 @@ export const REFUSAL_MAY_PASS_MS = 60_000
 /** A link that lived this long was a success: the next failure starts from the beginning. */
 export const STABLE_AFTER_MS = 10_000
 
+/** A server that was told to end this long after it admitted a client, or later, has a successor: the client goes there at once. */
+export const DRAINED_AFTER_MS = 1_000
+
 /**
  * Delays between attempts to connect: none before the first, then uniformly random below a ceiling that doubles up to
  * {@link MAX_DELAY_MS} (full jitter), so that the clients of a restarted server don't come all at once.

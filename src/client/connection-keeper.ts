@@ -1,7 +1,7 @@
 import { LinkSocksError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { Clock, Crypto, WatchWake } from '../ports.js'
-import { Backoff, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from './backoff.js'
+import { Backoff, DRAINED_AFTER_MS, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from './backoff.js'
 
 /** One session while it lives on a connection. */
 export interface LiveSession {
@@ -78,7 +78,8 @@ export class ConnectionKeeper {
       const error = await session.gone
       this.#live = undefined
       this.#lastUp = clock.now()
-      if (clock.now() - since >= STABLE_AFTER_MS) this.#backoff.reset()
+      const isDrained = error?.code === 'ERR_SHUTTING_DOWN'
+      if (clock.now() - since >= (isDrained ? DRAINED_AFTER_MS : STABLE_AFTER_MS)) this.#backoff.reset()
       else if (session.useful()) this.#backoff.forgive()
       return error ?? new LinkSocksError('ERR_LINK_LOST', 'the server closed the link')
     } catch (thrown) {

@@ -11,6 +11,7 @@ import type {
   ProxyProtocol,
   SocketAddress,
 } from '../ports.js'
+import type { Departure } from './departure.js'
 import type { Verdict } from './failed-attempts.js'
 import { PendingConnections } from './pending-connections.js'
 import type { ServeHttp } from './serve-http.js'
@@ -43,6 +44,8 @@ export interface InboundPortOptions {
   readonly udpStrictPort?: boolean | undefined
   /** UDP associations at a time. @default 1_024 */
   readonly maxAssociations?: number | undefined
+  /** Shared by the ports of one server. @default nobody waits for what comes on this port */
+  readonly departure?: Departure | undefined
 }
 
 /** What the connections of one port share: serves each, and bounds those without a request and all UDP associations. */
@@ -65,10 +68,25 @@ export class InboundPort {
 
   /** Serves one connection, from its first byte until it is gone. */
   accept(stream: AcceptedStream, localAddress: () => LocalAddress, remoteAddress: SocketAddress): void {
-    const { dialer, clock, log, credentials, unauthorized, protocols, serveHttp, handshakeTimeoutMs, udpStrictPort } =
-      this.#options
+    const {
+      dialer,
+      clock,
+      log,
+      credentials,
+      unauthorized,
+      protocols,
+      serveHttp,
+      handshakeTimeoutMs,
+      udpStrictPort,
+      departure,
+    } = this.#options
     const { host } = remoteAddress
     const pending = this.#pending.add(host, () => stream.terminate(crowded()))
+    departure?.expected.add(stream)
+    const settled = (): void => {
+      pending.settled()
+      departure?.expected.delete(stream)
+    }
     const served = serveInbound(stream, {
       dialer,
       clock,
@@ -82,9 +100,10 @@ export class InboundPort {
       bindDatagrams: this.#bind,
       localAddress,
       remoteAddress,
-      requested: () => pending.settled(),
+      departure,
+      requested: settled,
     })
-    void served.then(() => pending.settled())
+    void served.then(settled)
   }
 }
 

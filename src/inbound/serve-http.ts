@@ -1,5 +1,6 @@
 import type { Logger } from '../log.js'
 import type { ByteStream, Clock, Credentials, Dialer, ProxyProtocol, SocketAddress } from '../ports.js'
+import type { Departure } from './departure.js'
 import type { Verdict } from './failed-attempts.js'
 
 /** A connection of a proxy port whose client speaks HTTP, from its first byte on. */
@@ -24,6 +25,8 @@ export interface HttpClient {
   readonly headTimeoutMs: number
   /** Called when the head of a request has come from a client that may make one. */
   readonly requested: () => void
+  /** Once it has begun, the connection is not kept for another request. */
+  readonly departure?: Departure | undefined
   /** Called when the connection is gone, whoever had its stream last. */
   readonly gone: () => void
 }

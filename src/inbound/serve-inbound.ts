@@ -13,6 +13,7 @@ import {
 import { readSocks4 } from '../socks/read-socks4.js'
 import { readSocks5 } from '../socks/read-socks5.js'
 import { HandshakeStream } from '../streams/handshake-stream.js'
+import type { Departure } from './departure.js'
 import type { Verdict } from './failed-attempts.js'
 import { recognise } from './recognise.js'
 import { refuseHttp, refuseSocks4, refuseSocks5 } from './refusals.js'
@@ -34,6 +35,8 @@ export interface ServeInboundOptions extends Omit<ServeSocksOptions, 'unauthoriz
   readonly protocols?: readonly ProxyProtocol[] | undefined
   /** @default HTTP is refused */
   readonly serveHttp?: ServeHttp | undefined
+  /** Once it has begun, no connection is kept for another request. */
+  readonly departure?: Departure | undefined
 }
 
 /** What a port serves unless it is told otherwise. */
@@ -153,7 +156,7 @@ async function handOver(connection: InboundConnection): Promise<InboundRequest> 
 }
 
 function httpClientOf({ handshake, inbound, options, since, closed }: InboundConnection): HttpClient {
-  const { dialer, clock, log, credentials, localAddress, remoteAddress, requested, unauthorized } = inbound
+  const { dialer, clock, log, credentials, localAddress, remoteAddress, requested, unauthorized, departure } = inbound
   const { handshakeTimeoutMs = SOCKS_HANDSHAKE_TIMEOUT_MS, protocols = PROXY_PROTOCOLS } = inbound
   return {
     stream: handshake.release(),
@@ -168,6 +171,7 @@ function httpClientOf({ handshake, inbound, options, since, closed }: InboundCon
     source: sourceOf(options),
     headTimeoutMs: Math.max(0, since + handshakeTimeoutMs - clock.now()),
     requested: () => requested?.(),
+    departure,
     gone: () => closed?.(),
   }
 }

@@ -55,6 +55,8 @@ export class Keepalive {
   #question: Question | undefined
   /** Since when it was asked by `ask()` and has sent nothing. */
   #askedAt: number | undefined
+  /** Each waits for the answer to a ping of its own, or to a later one. */
+  readonly #trips = new Set<(answered: boolean) => void>()
 
   constructor(options: KeepaliveOptions) {
     this.#options = options
@@ -76,6 +78,7 @@ export class Keepalive {
     if (this.#pingedAt === undefined) return
     this.#roundTripMs = this.#options.clock.now() - this.#pingedAt
     this.#pingedAt = undefined
+    this.#endTrips(true)
   }
 
   /** Pings, unless something came lately or it is asked already; {@link owes} tells what comes of it. */
@@ -140,6 +143,23 @@ export class Keepalive {
     return question.answer
   }
 
+  /**
+   * Pings now. @returns whether the peer answers that ping within `limitMs`: it has received all that was sent before; `false` at once
+   * when it is stopped meanwhile
+   */
+  passes(limitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (answered: boolean): void => {
+        timer.cancel()
+        this.#trips.delete(settle)
+        resolve(answered)
+      }
+      const timer = this.#options.clock.after(limitMs, () => settle(false))
+      this.#trips.add(settle)
+      this.#sendPing()
+    })
+  }
+
   /** We stopped reading: the peer's silence proves nothing until `resume()`. */
   pause(): void {
     this.#askedAt = undefined
@@ -164,11 +184,16 @@ export class Keepalive {
 
   stop(): void {
     this.giveUp()
+    this.#endTrips(false)
     this.#askedAt = undefined
     this.#pingedAt = undefined
     this.#pingTimer?.cancel()
     this.#pingTimer = undefined
     this.#deadlineTimer?.cancel()
+  }
+
+  #endTrips(answered: boolean): void {
+    for (const settle of [...this.#trips]) settle(answered)
   }
 
   #begin(firstPingMs: number): void {

@@ -163,6 +163,14 @@ export class Session implements ChannelHost {
     return this.available ? this.#keepalive.answers(limitMs) : Promise.resolve(false)
   }
 
+  /**
+   * Settles when the peer has received all that was sent so far, as its answer to a ping shows; when nothing comes of that, for the
+   * connection is lost or the session ends; or after `limitMs`.
+   */
+  async passed(limitMs: number): Promise<void> {
+    if (this.available) await this.#keepalive.passes(limitMs)
+  }
+
   /** Asks the peer for a frame, where none came lately: it is about to be given work. */
   ask(): void {
     if (this.available) this.#keepalive.ask()

@@ -9,7 +9,7 @@ import type { AccessRule } from '../ports.js'
 import { MAX_CONNECTOR_TOKENS_PER_INSTANCE, MAX_STR8_BYTES } from '../protocol/limits.js'
 import { encodeUtf8 } from '../protocol/text.js'
 import { MIN_PING_MS, MIN_RESUME_MS, type PingOptions, pingTimes } from './link-options.js'
-import { checkListen } from './listen-options.js'
+import { checkDescriptors, checkListen, checkSocketList } from './listen-options.js'
 import { type ClientOptions, MAX_DURATION_MS, type ProxyPortOptions, type ServerOptions } from './options.js'
 import { DATA_KEY_FORMS, dataKeyEncoding } from './store/key-form.js'
 import { readCertificatePair } from './tls/certificate-pair.js'
@@ -28,6 +28,7 @@ export function checkServerOptions(options: ServerOptions): void {
   checkInteger('port', port, 0, MAX_PORT)
   checkListen(options)
   checkAcme(options)
+  checkDescriptors(options)
   if (portRange !== undefined) {
     const [first, last] = portRange
     checkInteger('portRange[0]', first, 1, MAX_PORT)
@@ -80,7 +81,7 @@ function checkAcme({ acme, dataDir }: ServerOptions): void {
   if (new Set(domains).size < domains.length) refuse('acme.domains: each name once')
   if (email !== undefined && !isMailAddress(email)) refuse('acme.email must be a mail address')
   if (directory !== undefined && !isDirectoryUrl(directory)) refuse('acme.directory must be an https:// URL')
-  if (httpListen !== false) checkInteger('acme.httpListen.port', httpListen?.port, 0, MAX_PORT)
+  if (httpListen && 'port' in httpListen) checkInteger('acme.httpListen.port', httpListen.port, 0, MAX_PORT)
 }
 
 /** Names that one port answers to. */
@@ -138,8 +139,10 @@ export function checkApiKeys(option: string, apiKeys: readonly ApiKey[] = [], ap
   }
 }
 
-function checkData({ dataDir, dataKey }: ServerOptions): void {
+function checkData({ dataDir, dataKey, dataDirWaitMs, takeOver }: ServerOptions): void {
   if (dataDir === '') throw new LinkSocksError('ERR_OPTION', 'dataDir must not be empty')
+  checkDuration('dataDirWaitMs', dataDirWaitMs, 0)
+  if (dataDir === undefined && takeOver === true) throw new LinkSocksError('ERR_OPTION', 'takeOver needs dataDir')
   if (dataKey === undefined) return
   if (dataDir === undefined) throw new LinkSocksError('ERR_OPTION', 'dataKey needs dataDir')
   checkDataKey('dataKey', dataKey)
@@ -155,8 +158,9 @@ function checkMetrics({ metricsKey, metricsListen }: ServerOptions): void {
   if (metricsKey !== undefined && !isApiKey(metricsKey)) {
     throw new LinkSocksError('ERR_OPTION', `metricsKey must be ${API_KEY_FORM}`)
   }
-  if (metricsListen?.host === '') throw new LinkSocksError('ERR_OPTION', 'metricsListen.host must not be empty')
-  checkInteger('metricsListen.port', metricsListen?.port, 0, MAX_PORT)
+  if (metricsListen === undefined || 'fd' in metricsListen) return
+  if (metricsListen.host === '') throw new LinkSocksError('ERR_OPTION', 'metricsListen.host must not be empty')
+  checkInteger('metricsListen.port', metricsListen.port, 0, MAX_PORT)
 }
 
 /** @throws {LinkSocksError} ERR_OPTION, naming the option */
@@ -207,6 +211,10 @@ function checkSocks({ socks, reverse = false }: ClientOptions): void {
     throw new LinkSocksError('ERR_OPTION', 'socks.username and socks.password go together: give both or neither')
   }
   checkInteger('socks.port', socks.port, 0, MAX_PORT)
+  checkSocketList('socks.sockets', socks.sockets)
+  if (socks.sockets !== undefined && (socks.host !== undefined || socks.port !== undefined)) {
+    throw new LinkSocksError('ERR_OPTION', 'socks.sockets take the place of socks.host and socks.port: leave them out')
+  }
   checkProxyPort('socks.', socks)
   if (socks.username !== undefined && socks.proxyProtocols?.every((protocol) => protocol === 'socks4')) {
     throw new LinkSocksError('ERR_OPTION', 'socks.proxyProtocols: SOCKS4 has no password, add socks5 or http')

@@ -7,11 +7,12 @@ import { AccessDialer } from '../exit/access-dialer.js'
 import { accessList } from '../exit/dial/access-rules.js'
 import { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, silentLogger } from '../log.js'
-import type { AbortOptions, Dialer, SocketAddress } from '../ports.js'
+import type { AbortOptions, Dialer, SocketAddress, Timer } from '../ports.js'
 import { checkClientOptions } from './check-options.js'
 import { variablesAt } from './connect/server-proxy.js'
 import { connectWebSocket } from './connect/ws-connect.js'
 import { exitDialers } from './exit-dialers.js'
+import type { InheritedPort } from './inherited-sockets.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
 import { nodeResolve } from './net/resolve.js'
 import { toDuplex } from './net/stream-duplex.js'
@@ -20,10 +21,11 @@ import {
   type ClientOptions,
   type CloseOptions,
   DEFAULT_SERVER_URL,
+  DEFAULT_SOCKS_HOST,
   DEFAULT_SOCKS_PORT,
   type SocksListenOptions,
 } from './options.js'
-import { listenSocks, warnIfUnprotected } from './socks-listener.js'
+import { listenSocks, socksListening, warnIfUnprotected } from './socks-listener.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
@@ -31,6 +33,11 @@ import { packageVersion } from './system/package-version.js'
 import { watchWake } from './system/wake.js'
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1
+/** How long connections to a port whose socket was passed wait for the first link. */
+export const PASSED_WAIT_MS = 10_000
+
+/** What a client has of its proxy port. */
+type Listener = Pick<TcpListener, 'address' | 'stopAccepting' | 'close'>
 
 /**
  * The client side in any role: forward client, connector, or (with `reverse`) provider.
@@ -45,9 +52,11 @@ export class Client implements AsyncDisposable {
   readonly #options: ClientOptions
   readonly #log: Logger
   readonly #tunnel: Tunnel
-  readonly #proxyEnv: ClientOptions['proxyEnv']
-  #listening: Promise<TcpListener> | undefined
-  #listener: TcpListener | undefined
+  #proxyEnv: ClientOptions['proxyEnv']
+  /** That of the sockets that were passed to it. */
+  #inherited: InheritedPort | undefined
+  #listening: Promise<Listener> | undefined
+  #listener: Listener | undefined
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
   /** Settles when the client ended for good: with the error that ended it, or `undefined` after `close()`. */
@@ -133,7 +142,12 @@ export class Client implements AsyncDisposable {
     const alive = setInterval(() => {}, LONGEST_TIMER_MS)
     void this.closed.then(() => clearInterval(alive))
     const { socks } = this.#options
+    let wait: Timer | undefined
     try {
+      if (socks?.sockets !== undefined) {
+        await this.#takeSockets(socks.sockets)
+        wait = nodeClock.after(PASSED_WAIT_MS, () => void this.#listen(socks).catch(() => {}))
+      }
       if (socks?.nowait) await this.#listen(socks)
       await this.#tunnel.start()
       if (socks !== undefined) await this.#listen(socks)
@@ -141,14 +155,36 @@ export class Client implements AsyncDisposable {
       const error = LinkSocksError.from(thrown, 'ERR_CONNECT')
       await this.#end(error)
       throw (await this.closed) ?? error
+    } finally {
+      wait?.cancel()
     }
+  }
+
+  /** Held from here on: what can't be used is said at once, and what comes in waits in the queue. */
+  async #takeSockets(fds: readonly number[]): Promise<void> {
+    // few clients have any
+    const { takePort } = await import('./inherited-sockets.js')
+    if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
+    this.#inherited = takePort(fds)
+    this.#proxyEnv = withoutOwnPort(this.#options, this.#log, this.#inherited.address)
   }
 
   async #listen(socks: SocksListenOptions): Promise<void> {
     if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
     if (this.#listener !== undefined) return
+    this.#listening ??= this.#openPort(socks)
+    const listener = await this.#listening
+    // closed meanwhile: whoever closes waits for the port and closes it
+    if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
+    if (this.#listener !== undefined) return
+    this.#listener = listener
+    warnIfUnprotected(this.#log, this.#inherited?.address?.host ?? socks.host ?? DEFAULT_SOCKS_HOST, socks.username)
+    this.#log.info('socks.listening', { host: listener.address.host, port: listener.address.port })
+  }
+
+  async #openPort(socks: SocksListenOptions): Promise<Listener> {
     const {
-      host = '127.0.0.1',
+      host = DEFAULT_SOCKS_HOST,
       port = DEFAULT_SOCKS_PORT,
       username,
       password,
@@ -159,23 +195,25 @@ export class Client implements AsyncDisposable {
     const credentials = username === undefined || password === undefined ? undefined : { username, password }
     const dialer = this.#entry()
     const attempts = new FailedAttempts(nodeClock)
-    this.#listening = listenSocks({
+    const options = {
       host,
       port,
       credentials: () => credentials,
       dialer,
       log: this.#log,
-      unauthorized: (address) => attempts.note(address, 'socks'),
+      unauthorized: (address: string) => attempts.note(address, 'socks'),
       protocols: proxyProtocols,
       pacHosts,
       udpStrictPort,
-    })
-    const listener = await this.#listening
-    // closed meanwhile: whoever closes waits for the port and closes it
-    if (this.#closing !== undefined) throw new LinkSocksError('ERR_CANCELLED', 'the client was closed')
-    this.#listener = listener
-    warnIfUnprotected(this.#log, host, username)
-    this.#log.info('socks.listening', { host: listener.address.host, port: listener.address.port })
+    }
+    const inherited = this.#inherited
+    if (inherited === undefined) return listenSocks(options)
+    const open = await inherited.open(socksListening(options))
+    return {
+      address: inherited.address ?? { host, port },
+      stopAccepting: () => inherited.release(),
+      close: () => open.close(),
+    }
   }
 
   /** What the proxy port dials through. */
@@ -201,11 +239,13 @@ export class Client implements AsyncDisposable {
   async #close(reason: LinkSocksError | undefined, { drainMs = 0, drainIdleMs }: CloseOptions): Promise<void> {
     if (drainMs > 0) {
       this.#listener?.stopAccepting()
+      this.#inherited?.release()
       await this.#tunnel.drain({ limitMs: drainMs, idleMs: drainIdleMs })
     }
     await this.#tunnel.close(reason)
     const listener = await this.#listening?.catch(() => undefined)
     this.#listener = undefined
+    this.#inherited?.release()
     await listener?.close()
   }
 
@@ -217,10 +257,16 @@ export class Client implements AsyncDisposable {
 }
 
 /** A proxy variable for all programs may lead to the very port that this client opens. */
-function withoutOwnPort({ proxyEnv, serverProxy, socks }: ClientOptions, log: Logger): ClientOptions['proxyEnv'] {
+function withoutOwnPort(
+  { proxyEnv, serverProxy, socks }: ClientOptions,
+  log: Logger,
+  inherited?: SocketAddress,
+): ClientOptions['proxyEnv'] {
   if (proxyEnv === undefined || serverProxy !== undefined || socks === undefined) return proxyEnv
-  const { host = '127.0.0.1', port = DEFAULT_SOCKS_PORT } = socks
-  const own = variablesAt({ host, port }, proxyEnv)
+  // where it is is known later
+  if (socks.sockets !== undefined && inherited === undefined) return proxyEnv
+  const { host = DEFAULT_SOCKS_HOST, port = DEFAULT_SOCKS_PORT } = socks
+  const own = variablesAt(inherited ?? { host, port }, proxyEnv)
   for (const variable of own) {
     log.warn('proxy.ignored', { variable, reason: 'it leads to the proxy port of this client' })
   }

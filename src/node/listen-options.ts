@@ -1,9 +1,11 @@
 import { LinkSocksError } from '../errors.js'
-import { type ListenAddress, parseListenAddress } from './net/listen-address.js'
+import { descriptorProblem, type ListenAddress, parseListenAddress } from './net/listen-address.js'
 import { DEFAULT_PORT, type ServerOptions } from './options.js'
 
 /** Addresses that one server listens on. */
 export const MAX_LISTEN_ADDRESSES = 16
+/** Sockets for proxy ports that one server or client is passed. */
+export const MAX_SOCKS_SOCKETS = 128
 /** Port of a server with certificates of its own that is given none: where authorities look. */
 const HTTPS_PORT = 443
 
@@ -33,6 +35,59 @@ export function checkListenAddress(text: string): void {
 /** Whether any of its addresses speaks TLS. */
 export function needsTls(options: ListenOptions): boolean {
   return listenAddresses(options).some((address) => 'tls' in address && address.tls === true)
+}
+
+type DescriptorOptions = Pick<ServerOptions, 'listen' | 'metricsListen' | 'acme' | 'socksSockets'>
+
+/** Of all sockets that were passed to a server with these options. */
+export function inheritedDescriptors(options: DescriptorOptions): readonly number[] {
+  return namedDescriptors(options).map(([, fd]) => fd)
+}
+
+/** Each after the option that names it. */
+function namedDescriptors(options: DescriptorOptions): readonly (readonly [string, number])[] {
+  const { listen = [], metricsListen, acme, socksSockets = [] } = options
+  const main = listen.map(parseListenAddress)
+  const httpListen = acme?.httpListen || undefined
+  return [
+    ...main.flatMap((address, index) => ('fd' in address ? [[`listen[${index}]`, address.fd] as const] : [])),
+    ...(metricsListen !== undefined && 'fd' in metricsListen ? [['metricsListen', metricsListen.fd] as const] : []),
+    ...(httpListen !== undefined && 'fd' in httpListen ? [['acme.httpListen', httpListen.fd] as const] : []),
+    ...named('socksSockets', socksSockets),
+  ]
+}
+
+/** @throws {LinkSocksError} ERR_OPTION, naming the option */
+export function checkDescriptors(options: DescriptorOptions): void {
+  checkEach('socksSockets', options.socksSockets, namedDescriptors(options))
+}
+
+/** @throws {LinkSocksError} ERR_OPTION, naming the option */
+export function checkSocketList(name: string, fds: readonly number[] | undefined): void {
+  if (fds?.length === 0) throw new LinkSocksError('ERR_OPTION', `${name}: at least one`)
+  checkEach(name, fds, named(name, fds))
+}
+
+function named(name: string, fds: readonly number[] = []): readonly (readonly [string, number])[] {
+  return fds.map((fd, index) => [`${name}[${index}]`, fd])
+}
+
+/** @param list of sockets for proxy ports */
+function checkEach(
+  name: string,
+  list: readonly number[] | undefined,
+  descriptors: readonly (readonly [string, number])[],
+): void {
+  if (list !== undefined && list.length > MAX_SOCKS_SOCKETS) {
+    throw new LinkSocksError('ERR_OPTION', `${name}: at most ${MAX_SOCKS_SOCKETS}`)
+  }
+  const owners = new Map<number, string>()
+  for (const [name, fd] of descriptors) {
+    const owner = owners.get(fd)
+    const problem = owner === undefined ? descriptorProblem(fd) : `descriptor ${fd} is that of ${owner}`
+    if (problem !== undefined) throw new LinkSocksError('ERR_OPTION', `${name}: ${problem}`)
+    owners.set(fd, name)
+  }
 }
 
 /** @throws {LinkSocksError} ERR_OPTION, naming the option */

@@ -11,6 +11,8 @@ export type { ApiKey } from '../api/keys.js'
 export const DEFAULT_PORT = 8_765
 /** Port of a SOCKS5 listener that is given none. */
 export const DEFAULT_SOCKS_PORT = 9_870
+/** Address of a SOCKS5 listener that is given none. */
+export const DEFAULT_SOCKS_HOST = '127.0.0.1'
 /** Where a client connects that is given no server. */
 export const DEFAULT_SERVER_URL = `ws://localhost:${DEFAULT_PORT}`
 /** Longest time an option or a flag takes: 24 h. */
@@ -74,8 +76,11 @@ export interface AcmeOptions {
   readonly email?: string | undefined
   /** Of the authority. @default Let's Encrypt */
   readonly directory?: string | undefined
-  /** Where names are validated by HTTP (HTTP-01); `false`: by TLS alone (TLS-ALPN-01). @default 0.0.0.0:80, if it is free */
-  readonly httpListen?: { readonly host: string; readonly port: number } | false | undefined
+  /**
+   * Where names are validated by HTTP (HTTP-01), by its address or by the descriptor of a socket that was passed; `false`: by TLS alone
+   * (TLS-ALPN-01). @default 0.0.0.0:80, if it is free
+   */
+  readonly httpListen?: { readonly host: string; readonly port: number } | { readonly fd: number } | false | undefined
 }
 
 export interface ServerOptions extends CommonOptions, ProxyPortOptions {
@@ -84,8 +89,10 @@ export interface ServerOptions extends CommonOptions, ProxyPortOptions {
   /** 0 lets the system pick. @default 8765, with `acme` 443 */
   readonly port?: number | undefined
   /**
-   * Addresses in place of `host` and `port`: `ws://HOST:PORT`, `wss://HOST:PORT` with TLS, `ws+unix:/PATH`. Peers of a Unix socket
-   * count as trusted proxies. @default that of `host` and `port`, with TLS where there are certificates
+   * Addresses in place of `host` and `port`: `ws://HOST:PORT`, `wss://HOST:PORT` with TLS, `ws+unix:/PATH`, and `ws+fd:3` or `wss+fd:3`
+   * for the descriptor of a listening TCP or Unix stream socket that was passed to this process. Peers of a Unix socket count as trusted
+   * proxies. The server closes the descriptors that it is given, at the latest with itself. @default that of `host` and `port`, with TLS
+   * where there are certificates
    */
   readonly listen?: readonly string[] | undefined
   /** @default no TLS, or with `acme` alone */
@@ -100,14 +107,26 @@ export interface ServerOptions extends CommonOptions, ProxyPortOptions {
   readonly apiKeys?: readonly ApiKey[] | undefined
   /** Directory that keeps the API's tokens across restarts; made if it is not there. @default none: tokens are kept in memory only */
   readonly dataDir?: string | undefined
+  /** Milliseconds that another process may keep the data directory before that is an error. @default 0; 90_000 with `takeOver`, and where sockets are passed */
+  readonly dataDirWaitMs?: number | undefined
+  /**
+   * Asks the process that has the data directory to end, as SIGTERM does, once this one is ready to go on in its place: it drains, while this
+   * one serves. Linux only. @default false
+   */
+  readonly takeOver?: boolean | undefined
   /** 32 bytes as 64 hex digits or base64, under which secrets are encrypted. @default the file `data.key` in the data directory, made with the first start */
   readonly dataKey?: string | undefined
   /** What `/metrics` asks for, besides the API keys. @default none */
   readonly metricsKey?: string | undefined
-  /** An address of its own for `/metrics`, without a key. @default none */
-  readonly metricsListen?: { readonly host: string; readonly port: number } | undefined
+  /** An address of its own for `/metrics`, without a key, or the descriptor of a socket that was passed. @default none */
+  readonly metricsListen?: { readonly host: string; readonly port: number } | { readonly fd: number } | undefined
   /** Address of the proxy ports of reverse tokens. @default '127.0.0.1' */
   readonly socksHost?: string | undefined
+  /**
+   * Descriptors of listening TCP sockets that were passed to this process, each for the reverse token whose port it is bound to, at the
+   * address that it is bound to. Connections wait in its queue until the first provider, but not longer than 10 s. @default none
+   */
+  readonly socksSockets?: readonly number[] | undefined
   /**
    * What the proxy ports of reverse tokens without rules of their own let through, UDP included. A side that is given here or by
    * `dialRules` is there again at each start, whatever the API changed meanwhile. @default none: no limit
@@ -146,6 +165,12 @@ export interface SocksListenOptions extends ProxyPortOptions {
   readonly host?: string | undefined
   /** 0 lets the system pick. @default 9870 */
   readonly port?: number | undefined
+  /**
+   * Descriptors of listening TCP sockets that were passed to this process, in place of `host` and `port`: several for one port at
+   * several addresses. Connections wait in their queues until the first link, but not longer than 10 s. The client closes them, at the latest with
+   * itself. @default none
+   */
+  readonly sockets?: readonly number[] | undefined
   /** Both or neither. */
   readonly username?: string | undefined
   readonly password?: string | undefined

@@ -4,6 +4,7 @@ import type { Logger } from '../log.js'
 import { AcmeCertificates } from './acme/acme-certificates.js'
 import { AcmeStore } from './acme/acme-store.js'
 import { HttpChallenges } from './acme/http-challenges.js'
+import type { InheritedSocket } from './net/inherited-socket.js'
 import type { AcmeOptions } from './options.js'
 import type { ServerTls } from './server-tls.js'
 import { parseDataKey, readKeyFile } from './store/data-key.js'
@@ -21,6 +22,8 @@ export interface ServerAcmeSetup extends AcmeOptions {
   readonly tls: ServerTls
   readonly log: Logger
   readonly alarms: AlarmBoard
+  /** The socket of a descriptor that `httpListen` names. */
+  readonly inherited?: ((fd: number) => InheritedSocket | undefined) | undefined
 }
 
 /** Certificates that a server gets and renews by itself, with the port for validations by HTTP. */
@@ -78,11 +81,11 @@ async function dataKeyOf({ dataDir, dataKey }: ServerAcmeSetup) {
 }
 
 /** Names can be validated at the TLS port alone: where nobody asked for this one, it may be taken. */
-async function openHttp({ httpListen, log }: ServerAcmeSetup): Promise<HttpChallenges> {
+async function openHttp({ httpListen, log, inherited }: ServerAcmeSetup): Promise<HttpChallenges> {
   const http = new HttpChallenges()
   if (httpListen === false) return http
   try {
-    await http.open(httpListen ?? HTTP_ADDRESS, log)
+    await http.open(httpListen ?? HTTP_ADDRESS, { log, inherited })
   } catch (thrown) {
     if (httpListen !== undefined) throw thrown
     const { message } = LinkSocksError.from(thrown, 'ERR_LISTEN')

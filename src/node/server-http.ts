@@ -8,10 +8,17 @@ import type { AbortOptions, SocketAddress } from '../ports.js'
 import { isSocketPath } from '../protocol/handshake.js'
 import type { Relay } from '../relay/relay.js'
 import type { DashboardFiles } from './http/dashboard-files.js'
-import { type HttpServer, listenHttp, type UpgradeInfo, type UpgradeRequest } from './http/http-server.js'
+import {
+  type HttpServer,
+  type HttpServerOptions,
+  listenHttp,
+  type UpgradeInfo,
+  type UpgradeRequest,
+} from './http/http-server.js'
 import type { TrustedProxies } from './http/trusted-proxy.js'
 import { listenAddresses, needsTls } from './listen-options.js'
 import type { Metrics, MetricsOptions } from './metrics.js'
+import type { InheritedSocket } from './net/inherited-socket.js'
 import { type ListenAddress, listenText } from './net/listen-address.js'
 import type { ServerOptions } from './options.js'
 import type { ServerAcme } from './server-acme.js'
@@ -32,7 +39,18 @@ export interface ServerHttpOptions extends ServerOptions {
   readonly attempts: FailedAttempts
   readonly log: Logger
   readonly trusted: TrustedProxies
+  /** The socket of a descriptor that the options name. */
+  readonly inherited?: ((fd: number) => InheritedSocket | undefined) | undefined
   readonly upgrade: (transport: WsTransport, info: UpgradeInfo) => void
+}
+
+/** What is served, before anything listens: all that may fail but for the data directory and the ports. */
+interface Parts {
+  readonly options: ServerHttpOptions
+  readonly api: Api
+  readonly metrics: Metrics | undefined
+  readonly tls: ServerTls | undefined
+  readonly handle: HttpServerOptions['handle']
 }
 
 interface OpenParts {
@@ -42,6 +60,16 @@ interface OpenParts {
   readonly tls: ServerTls | undefined
   readonly acme: ServerAcme | undefined
   readonly unwatch: () => void
+  /** Whether another process serves at the same sockets, or will. */
+  readonly shared: boolean
+}
+
+/** A server that is ready to listen once it has its tokens. */
+export interface PreparedHttp {
+  /** @throws {LinkSocksError} ERR_LISTEN, ERR_STORE */
+  open(): Promise<ServerHttp>
+  /** In place of open(), or after it failed. Idempotent. */
+  discard(): void
 }
 
 /** What a server serves by HTTP: the API with the WebSockets on one port, and the metrics, on request, on another. */
@@ -52,19 +80,24 @@ export class ServerHttp {
   readonly #tls: ServerTls | undefined
   readonly #acme: ServerAcme | undefined
   readonly #unwatch: () => void
+  readonly #shared: boolean
 
-  private constructor({ api, main, metrics, tls, acme, unwatch }: OpenParts) {
+  private constructor({ api, main, metrics, tls, acme, unwatch, shared }: OpenParts) {
     this.#api = api
     this.#main = main
     this.#metrics = metrics
     this.#tls = tls
     this.#acme = acme
     this.#unwatch = unwatch
+    this.#shared = shared
   }
 
-  /** @throws {LinkSocksError} ERR_LISTEN, ERR_OPTION (a certificate that can't be used) */
-  static async open(options: ServerHttpOptions): Promise<ServerHttp> {
-    const { relay, attempts, log, trusted, upgrade } = options
+  /**
+   * Done before the data directory is waited for: what fails by itself fails without a process having been asked to end.
+   * @throws {LinkSocksError} ERR_OPTION (a certificate that can't be used)
+   */
+  static async prepare(options: ServerHttpOptions): Promise<PreparedHttp> {
+    const { relay, attempts, log } = options
     const version = packageVersion()
     const wanted = options.metricsKey !== undefined || options.metricsListen !== undefined
     const eventReaders = (): number => api.eventReaders
@@ -77,16 +110,23 @@ export class ServerHttp {
     const dashboard = keysOf(options).length > 0 ? await openDashboard() : undefined
     const handle = (request: Request, context: ApiContext): Promise<Response> =>
       dashboard?.(request, context.rawPath) ?? api.handle(request, context)
-    const checkUpgrade = (request: UpgradeRequest, options: AbortOptions) => refusalOf(relay, request, options)
     const tls = needsTls(options) ? await openTls(options) : undefined
+    return {
+      open: () => ServerHttp.#open({ options, api, metrics, tls, handle }),
+      discard: () => tls?.close(),
+    }
+  }
+
+  static async #open({ options, api, metrics, tls, handle }: Parts): Promise<ServerHttp> {
+    const { relay, log, trusted, inherited, upgrade } = options
+    const checkUpgrade = (request: UpgradeRequest, options: AbortOptions) => refusalOf(relay, request, options)
     const serving = { log, trusted, handle, isSocketPath, checkUpgrade, upgrade, tls: tls?.http }
     let acme: ServerAcme | undefined
     let main: HttpServer
     try {
       acme = tls && (await openAcme(options, tls))
-      main = await listenHttp({ listen: listenAddresses(options), ...serving })
+      main = await listenHttp({ listen: listenAddresses(options), inherited, ...serving })
     } catch (thrown) {
-      tls?.close()
       await acme?.close()
       throw thrown
     }
@@ -102,16 +142,15 @@ export class ServerHttp {
     }
     try {
       const own = metrics && (await listenForMetrics(options, metrics))
-      return new ServerHttp({ api, main, metrics: own, tls, acme, unwatch })
+      return new ServerHttp({ api, main, metrics: own, tls, acme, unwatch, shared: inherited !== undefined })
     } catch (error) {
       unwatch()
-      tls?.close()
       await Promise.all([acme?.close(), main.close()])
       throw error
     }
   }
 
-  /** Of the first address with a port; where there is none, the path of the first Unix socket, with port 0. */
+  /** Of the first address with a port; where there is none, the path or the descriptor of the first Unix socket, with port 0. */
   get address(): SocketAddress {
     return addressOf(this.#main.addresses)
   }
@@ -136,6 +175,23 @@ export class ServerHttp {
     // nothing could be validated any more
     void this.#acme?.close()
     this.#main.stopAccepting()
+    // the next process needs its port
+    this.#metrics?.stopAccepting()
+  }
+
+  /** Whether all requests are answered that have come or are about to. */
+  get isQuiet(): boolean {
+    return this.#main.isQuiet
+  }
+
+  /**
+   * Closes connections that wait for another request, and streams of events where another process serves their readers.
+   * Settles when nothing of it writes into the data directory any more.
+   */
+  async rest(): Promise<void> {
+    this.#main.closeIdle()
+    if (this.#shared) this.#api.close()
+    await this.#acme?.close()
   }
 
   async close(): Promise<void> {
@@ -175,10 +231,10 @@ async function openTls({ tls, acme, relay, log }: ServerHttpOptions): Promise<Se
 }
 
 async function openAcme(options: ServerHttpOptions, tls: ServerTls): Promise<ServerAcme | undefined> {
-  const { acme, dataDir, dataKey, relay, log } = options
+  const { acme, dataDir, dataKey, relay, log, inherited } = options
   if (acme === undefined || dataDir === undefined) return undefined
   const { ServerAcme } = await import('./server-acme.js')
-  return ServerAcme.open({ ...acme, dataDir, dataKey, tls, alarms: relay.alarms, log })
+  return ServerAcme.open({ ...acme, dataDir, dataKey, tls, alarms: relay.alarms, log, inherited })
 }
 
 async function openDashboard(): Promise<DashboardFiles> {
@@ -189,7 +245,8 @@ async function openDashboard(): Promise<DashboardFiles> {
 function addressOf(addresses: readonly ListenAddress[]): SocketAddress {
   for (const address of addresses) if ('port' in address) return { host: address.host, port: address.port }
   const [first] = addresses
-  return { host: first !== undefined && 'path' in first ? first.path : '', port: 0 }
+  if (first === undefined) return { host: '', port: 0 }
+  return { host: 'path' in first ? first.path : listenText(first), port: 0 }
 }
 
 function keysOf({ apiKey, apiKeys = [] }: ServerOptions): readonly ApiKey[] {
@@ -198,7 +255,7 @@ function keysOf({ apiKey, apiKeys = [] }: ServerOptions): readonly ApiKey[] {
 
 /** Nothing but `/metrics`, without a key. */
 async function listenForMetrics(
-  { metricsListen, log }: ServerHttpOptions,
+  { metricsListen, log, inherited }: ServerHttpOptions,
   metrics: Metrics,
 ): Promise<HttpServer | undefined> {
   if (metricsListen === undefined) return undefined
@@ -210,6 +267,7 @@ async function listenForMetrics(
   }
   return listenHttp({
     listen: [metricsListen],
+    inherited,
     log,
     handle,
     isSocketPath: () => false,

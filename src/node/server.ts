@@ -11,11 +11,13 @@ import { checkServerOptions } from './check-options.js'
 import { exitDialers } from './exit-dialers.js'
 import type { UpgradeInfo } from './http/http-server.js'
 import { type TrustedProxies, trustedProxies } from './http/trusted-proxy.js'
+import type { InheritedSockets, OpenPort } from './inherited-sockets.js'
 import { pingTimes, resumeTimeout } from './link-options.js'
+import { inheritedDescriptors } from './listen-options.js'
 import { nodeResolve } from './net/resolve.js'
-import type { CloseOptions, ServerOptions } from './options.js'
-import type { ServerHttp } from './server-http.js'
-import { listenSocks, warnIfUnprotected } from './socks-listener.js'
+import { type CloseOptions, DEFAULT_SOCKS_HOST, type ServerOptions } from './options.js'
+import type { PreparedHttp, ServerHttp } from './server-http.js'
+import { listenSocks, type SocksListenerOptions, socksListening, warnIfUnprotected } from './socks-listener.js'
 import { LazyTokenStore } from './store/lazy-token-store.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
@@ -24,8 +26,9 @@ import { packageVersion } from './system/package-version.js'
 import { limitInbound } from './websocket/limit-inbound.js'
 import type { WsTransport } from './websocket/ws-transport.js'
 
-const DEFAULT_SOCKS_HOST = '127.0.0.1'
 const DEFAULT_PORT_RANGE = [10_000, 19_999] as const
+/** How long the process before may keep the data directory, unless told otherwise. */
+export const TAKE_OVER_WAIT_MS = 90_000
 /** How long an alarm about wrong tokens and keys stays when no more of them come. */
 const CROWDED_MS = 60_000
 /** Room for one Auth message with its WebSocket framing, and a control frame or two. */
@@ -45,6 +48,10 @@ export class Server implements AsyncDisposable {
   readonly #relay: Relay
   readonly #trusted: TrustedProxies
   readonly #attempts: FailedAttempts
+  /** Ends the wait for a data directory. */
+  readonly #ended = new AbortController()
+  /** What was passed to it. */
+  #inherited: InheritedSockets | undefined
   #http: ServerHttp | undefined
   #listening: Promise<SocketAddress> | undefined
   #closing: Promise<void> | undefined
@@ -76,7 +83,8 @@ export class Server implements AsyncDisposable {
       createExitDialer: exitDialers(options, log, access.dial),
       resolve: nodeResolve,
       access,
-      openPort: (port) => listenSocks({ ...ports, ...port }),
+      openPort: (port) => this.#openPort({ ...ports, ...port }),
+      handedPorts: () => this.#inherited?.socks,
       portRange: options.portRange ?? DEFAULT_PORT_RANGE,
       proxyProtocols: options.proxyProtocols,
       socksNowait: options.socksNowait ?? false,
@@ -87,7 +95,7 @@ export class Server implements AsyncDisposable {
       version: packageVersion(),
       resumeTimeoutMs: resumeTimeout(options),
       attempts,
-      store: storeOf(options, log),
+      store: storeOf(options, log, this.#ended.signal),
     })
     this.#relay.events.subscribe(({ event }) => {
       if (event.type === 'token.added' || event.type === 'token.changed') this.#onToken(event.tokenId)
@@ -116,7 +124,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * Adds the tokens of the options and opens the port. All callers share one promise.
-   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened), ERR_OPTION (a certificate can't be used), ERR_STORE (the data directory can't be used),
+   * @throws {LinkSocksError} ERR_LISTEN (the port can't be opened, or a socket that was passed can't be used), ERR_OPTION (a certificate can't be used), ERR_STORE (the data directory can't be used),
    *   ERR_SHUTTING_DOWN (closed meanwhile or before), and as addToken()
    */
   listen(): Promise<SocketAddress> {
@@ -160,20 +168,26 @@ export class Server implements AsyncDisposable {
 
   async #listen(): Promise<SocketAddress> {
     this.#checkOpen()
+    let prepared: PreparedHttp | undefined
     try {
-      await this.#relay.restore(this.#options.tokens ?? [])
+      this.#inherited = await takeInherited(this.#options)
       // clients do without
       const { ServerHttp } = await import('./server-http.js')
-      this.#http = await ServerHttp.open({
+      prepared = await ServerHttp.prepare({
         ...this.#options,
         relay: this.#relay,
         attempts: this.#attempts,
         log: this.#log,
         trusted: this.#trusted,
+        inherited: this.#inherited && ((fd) => this.#inherited?.get(fd)),
         upgrade: (transport, info) => this.#accept(transport, info),
       })
+      await this.#relay.restore(this.#options.tokens ?? [])
+      this.#http = await prepared.open()
     } catch (error) {
+      prepared?.discard()
       await this.#relay.close()
+      this.#inherited?.close()
       throw error
     }
     // close() waits for all of this, and closes the port
@@ -185,7 +199,13 @@ export class Server implements AsyncDisposable {
   #onToken(id: string): void {
     const reverse = this.#relay.tokenInfo(id)?.reverse
     if (reverse?.port === undefined) return
-    warnIfUnprotected(this.#log, this.#options.socksHost ?? DEFAULT_SOCKS_HOST, reverse.username)
+    const { address } = this.#inherited?.socks.get(reverse.port) ?? {}
+    warnIfUnprotected(this.#log, address?.host ?? this.#options.socksHost ?? DEFAULT_SOCKS_HOST, reverse.username)
+  }
+
+  #openPort(options: SocksListenerOptions): Promise<OpenPort> {
+    const inherited = this.#inherited?.socks.get(options.port)
+    return inherited === undefined ? listenSocks(options) : inherited.open(socksListening(options))
   }
 
   #crowded(address: string): void {
@@ -207,10 +227,13 @@ export class Server implements AsyncDisposable {
   }
 
   async #close({ drainMs = 0, drainIdleMs }: CloseOptions): Promise<void> {
+    this.#ended.abort(new LinkSocksError('ERR_SHUTTING_DOWN', 'the server was closed'))
     await this.#listening?.catch(() => {})
     if (drainMs > 0) {
-      this.#http?.stopAccepting()
-      await this.#relay.drain({ limitMs: drainMs, idleMs: drainIdleMs })
+      const http = this.#http
+      http?.stopAccepting()
+      const surroundings = { isQuiet: () => http?.isQuiet !== false, quieted: async () => http?.rest() }
+      await this.#relay.drain({ limitMs: drainMs, idleMs: drainIdleMs }, surroundings)
     }
     await this.#relay.close()
     const http = this.#http
@@ -219,11 +242,23 @@ export class Server implements AsyncDisposable {
   }
 }
 
-function storeOf({ dataDir: directory, dataKey: key }: ServerOptions, log: Logger): TokenStore {
+/** What few servers have is loaded where it is wanted. */
+async function takeInherited(options: ServerOptions): Promise<InheritedSockets | undefined> {
+  if (inheritedDescriptors(options).length === 0) return undefined
+  const { InheritedSockets } = await import('./inherited-sockets.js')
+  return InheritedSockets.take(options)
+}
+
+function storeOf(options: ServerOptions, log: Logger, signal: AbortSignal): TokenStore {
+  const { dataDir: directory, dataKey: key, takeOver = false } = options
   if (directory === undefined) return new MemoryTokenStore()
+  const takesTurns = takeOver || inheritedDescriptors(options).length > 0
+  const waitMs = options.dataDirWaitMs ?? (takesTurns ? TAKE_OVER_WAIT_MS : 0)
   const open = async (): Promise<TokenStore> => {
     const { openTokenDatabase } = await import('./store/token-database.js')
-    return openTokenDatabase({ directory, key, log })
+    const { openWhenFree } = await import('./store/open-when-free.js')
+    const opened = (): Promise<TokenStore> => openTokenDatabase({ directory, key, log })
+    return openWhenFree(opened, { directory, waitMs, takeOver, log, clock: nodeClock, signal })
   }
   return new LazyTokenStore(open, true)
 }

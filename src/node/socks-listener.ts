@@ -2,7 +2,7 @@ import { isLoopback } from '../address.js'
 import { InboundPort, type InboundPortOptions } from '../inbound/inbound-port.js'
 import type { ServeHttp } from '../inbound/serve-http.js'
 import type { Logger } from '../log.js'
-import { listenTcp, type TcpListener } from './net/tcp-listener.js'
+import { listenTcp, type TcpListener, type TcpListenOptions } from './net/tcp-listener.js'
 import { bindDatagrams } from './net/udp-socket.js'
 import { nodeClock } from './system/clock.js'
 
@@ -18,14 +18,19 @@ export interface SocksListenerOptions extends Omit<InboundPortOptions, 'bindData
  * Opens a proxy port whose requests go out through `dialer`.
  * @throws {LinkSocksError} ERR_LISTEN
  */
-export function listenSocks({ host, port, pacHosts = [], ...options }: SocksListenerOptions): Promise<TcpListener> {
+export function listenSocks(options: SocksListenerOptions): Promise<TcpListener> {
+  return listenTcp(socksListening(options))
+}
+
+/** What a listener does that is to be such a port. */
+export function socksListening({ host, port, pacHosts = [], ...options }: SocksListenerOptions): TcpListenOptions {
   const inbound = new InboundPort({ ...options, bindDatagrams, clock: nodeClock, serveHttp: lazyHttp(pacHosts) })
-  return listenTcp({
+  return {
     host,
     port,
     logger: options.log,
     onConnection: (stream, { localAddress, remoteAddress }) => inbound.accept(stream, localAddress, remoteAddress),
-  })
+  }
 }
 
 /** Ports that no HTTP client comes to do without it. */

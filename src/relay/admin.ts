@@ -1,5 +1,6 @@
 /** What operators may do with a running relay: the HTTP API and the library stand on this. */
 
+import type { DrainingProcess } from '../handover.js'
 import type { ServerAccessRules } from '../ports.js'
 import type { Alarms } from './observe/alarms.js'
 import type { ClientInfo, RelayTotals } from './observe/client-info.js'
@@ -30,6 +31,8 @@ export interface RelayAdmin extends TokenAdmin {
   readonly alarms: Pick<Alarms, 'active'>
   /** Takes nothing new any more. */
   readonly draining: boolean
+  /** Other processes that drain, and had the store before. Never rejects. */
+  drainingProcesses(): Promise<readonly DrainingProcess[]>
   /** Whether tokens outlive the process. */
   readonly durable: boolean
   totals(): RelayTotals

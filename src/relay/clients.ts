@@ -1,11 +1,11 @@
-import type { LinkSocksError } from '../errors.js'
+import { LinkSocksError } from '../errors.js'
 import type { AccessSource } from '../exit/dial/access-rules.js'
 import { type Logger, limitedLog, logWith, peerLog, remoteLog, remoteText } from '../log.js'
 import type { HostEnvironment } from '../mux/channel/channel-host.js'
 import { type HeldLimits, HeldTotals, RECEIVED_LIMITS } from '../mux/flow/held-totals.js'
 import type { PingTimes } from '../mux/keepalive.js'
 import { Session, type SessionHandler } from '../mux/session.js'
-import type { Dialer, Resolve } from '../ports.js'
+import type { Dialer, Resolve, Timer } from '../ports.js'
 import { MIB } from '../protocol/limits.js'
 import type { Admission } from './admission/authenticate.js'
 import { takeRoom } from './admission/client-limit.js'
@@ -24,6 +24,12 @@ import type { InstanceTokens } from './tokens/instance-tokens.js'
 import { tellPartners } from './tokens/partners.js'
 import { newId } from './tokens/token-text.js'
 import type { Token } from './tokens/tokens.js'
+
+/** How long a relay that drains waits for forward clients and connectors to have read that, before it tells providers. */
+export const DRAIN_READ_MS = 1_000
+
+/** How often it looks whether those that it can't tell have no channel any more. */
+export const UNTOLD_LOOK_MS = 50
 
 /** What the clients of a relay brought and their partners have not taken yet. */
 export const SPLICED_LIMITS: HeldLimits = { sessionBytes: 128 * MIB, totalBytes: 512 * MIB }
@@ -65,7 +71,10 @@ export class Clients {
   /** Bytes that wait for what the relay itself opened. */
   readonly received = new HeldTotals(RECEIVED_LIMITS)
   #last = 0
-  #draining = false
+  /** Who is told that the relay is about to end. */
+  #told: 'nobody' | 'askers' | 'all' = 'nobody'
+  /** For those that can't be told. */
+  #look: Timer | undefined
 
   constructor(options: ClientsOptions, around: ClientsSurroundings) {
     this.#options = options
@@ -75,8 +84,7 @@ export class Clients {
     this.held = new HeldLinks(clock)
     const { instances, streams, gate } = around
     const { spliced } = this
-    const draining = (): boolean => this.#draining
-    this.#rights = { clock, createExitDialer, resolve, connectorWaitMs, instances, streams, gate, spliced, draining }
+    this.#rights = { clock, createExitDialer, resolve, connectorWaitMs, instances, streams, gate, spliced }
   }
 
   /** Living and suspended ones, in the order in which they came. */
@@ -97,11 +105,36 @@ export class Clients {
     return this.#transports.replayBytes
   }
 
-  /** Refuses new channels, and tells the peers. */
-  drain(): void {
-    this.#draining = true
+  /**
+   * Tells the peers that the relay is about to end. Providers are told last: one that was told ends its session as soon as it has no
+   * channel, and others may ask for one until they have read it. The session of a peer that would not understand ends by this end as
+   * soon as it has no channel: it comes back to the next server.
+   */
+  async drain(): Promise<void> {
     this.held.refuseAll()
-    for (const client of this.#clients.values()) client.drain()
+    this.#told = 'askers'
+    const told = [...this.#clients.values()].filter((client) => this.#tell(client))
+    await Promise.all(told.map(({ session }) => session.passed(DRAIN_READ_MS)))
+    this.#told = 'all'
+    for (const client of this.#clients.values()) if (client.identity.role === 'provider') this.#tell(client)
+    this.#endUntold()
+  }
+
+  #endUntold(): void {
+    const untold = [...this.#clients.values()].filter(({ drain }) => drain === undefined)
+    for (const { session } of untold) {
+      if (session.channels === 0)
+        void session.close(new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down'))
+    }
+    this.#look?.cancel()
+    this.#look = untold.length === 0 ? undefined : this.#options.clock.after(UNTOLD_LOOK_MS, () => this.#endUntold())
+  }
+
+  /** @returns whether `client` has been told now, where its turn has come */
+  #tell({ identity: { role }, drain }: RelayClient): boolean {
+    if (this.#told === 'nobody' || (this.#told === 'askers' && role === 'provider')) return false
+    drain?.()
+    return drain !== undefined
   }
 
   /** Lets a peer in that has authenticated, or go on with the session it had. */
@@ -148,7 +181,8 @@ export class Clients {
     this.#emit('client.connected', client)
     session.start(handler)
     place?.ask()
-    if (this.#draining) client.drain()
+    if (!this.#tell(client) && this.#told === 'all')
+      this.#look ??= this.#options.clock.after(UNTOLD_LOOK_MS, () => this.#endUntold())
   }
 
   #identityOf({ token, role, instance }: Admission): ClientIdentity {
@@ -181,7 +215,7 @@ export class Clients {
         this.#around.statistics.sessionsResumed[role] += 1
         this.#came(token, client)
         this.#emit('client.resumed', client)
-        if (this.#draining) client.drain()
+        this.#tell(client)
       },
       draining: () => this.#peerDrains(token, client),
       close: (error) => {

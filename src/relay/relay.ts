@@ -1,12 +1,16 @@
 import { LinkSocksError } from '../errors.js'
+import type { DrainingProcess } from '../handover.js'
+import { Departure } from '../inbound/departure.js'
 import type { FailedAttempts } from '../inbound/failed-attempts.js'
 import { type Logger, limitedLog } from '../log.js'
 import { type DrainLimits, drained } from '../mux/drained.js'
+import type { Session } from '../mux/session.js'
 import type { AbortOptions, ProxyProtocol, ServerAccessRules, TokenStore } from '../ports.js'
 import type { RelayAdmin } from './admin.js'
 import { authenticate, type ConnectionAttempt, type Identity, identifyQuery } from './admission/authenticate.js'
 import { crowdedToken } from './admission/client-limit.js'
 import { limitedInstance } from './admission/held-links.js'
+import { LateTokens } from './admission/late-tokens.js'
 import type { LinkOrigin } from './clients/relay-client.js'
 import { Clients, type ClientsOptions } from './clients.js'
 import { Alarms } from './observe/alarms.js'
@@ -19,11 +23,14 @@ import { Statistics } from './observe/statistics.js'
 import type { StreamInfo, StreamQuery } from './observe/streams.js'
 import { Streams } from './observe/streams.js'
 import { PolicyGate } from './policies/policy-gate.js'
+import { quiet } from './quiet.js'
 import type { OpenSocksPort } from './reverse/reverse-port.js'
 import { type DryRun, type DryRunResult, dryRun } from './tokens/dry-run.js'
+import type { HandedPorts } from './tokens/handed-ports.js'
 import { InstanceTokens } from './tokens/instance-tokens.js'
 import type { ServerAccess, ServerAccessChange } from './tokens/server-access.js'
 import { SocksPorts } from './tokens/socks-ports.js'
+import { StoreHandover } from './tokens/store-handover.js'
 import { TokenDesk } from './tokens/token-desk.js'
 import { TokenLifecycle } from './tokens/token-lifecycle.js'
 import { TokenPolicies } from './tokens/token-policies.js'
@@ -41,6 +48,8 @@ const ONE_LINK = 'its client has a living link, and may have one only'
 
 export interface RelayOptions extends ClientsOptions {
   readonly openPort: OpenSocksPort
+  /** Asked from `restore()` on. @default no sockets were handed over */
+  readonly handedPorts?: (() => HandedPorts | undefined) | undefined
   /** Where SOCKS ports are allocated, both ends included. */
   readonly portRange: readonly [number, number]
   /** Open SOCKS ports with their token instead of with the first provider. */
@@ -54,6 +63,14 @@ export interface RelayOptions extends ClientsOptions {
   readonly access: ServerAccess
 }
 
+/** What a server has besides its relay. */
+export interface DrainSurroundings {
+  /** Whether all requests to the server are answered. @default they are */
+  readonly isQuiet?: (() => boolean) | undefined
+  /** Called then. Settles when nothing else writes into the data directory. */
+  readonly quieted?: (() => Promise<void>) | undefined
+}
+
 /** The relay server's core: admits clients, and lets operators see and change what there is. */
 export class Relay implements RelayAdmin {
   readonly events: EventLog
@@ -63,12 +80,19 @@ export class Relay implements RelayAdmin {
   readonly #options: RelayOptions
   readonly #tokens: TokenTable
   readonly #streams: Streams
+  readonly #ports: SocksPorts
   readonly #lifecycle: TokenLifecycle
   readonly #desk: TokenDesk
   readonly #instances: InstanceTokens
   readonly #refusals: PolicyRefusals
   readonly #usage: UsageKeeper
+  readonly #handover: StoreHandover
   readonly #attemptsLog: Logger
+  readonly #late: LateTokens
+  /** Of the proxy ports. */
+  readonly #departure: Departure
+  /** What was under way at the beginning is answered: what comes now is for the next process. */
+  #draining = false
   #closed = false
 
   constructor(options: RelayOptions) {
@@ -82,7 +106,9 @@ export class Relay implements RelayAdmin {
     const streams = new Streams({ clock, events, statistics })
     this.#refusals = new PolicyRefusals({ clock, log, events, statistics })
     const gate = new PolicyGate(clock, this.#refusals)
-    const ports = new SocksPorts(this.#tokens, { ...options, alarms, streams, gate })
+    this.#departure = new Departure(clock)
+    this.#late = new LateTokens(this.#tokens, clock)
+    const ports = new SocksPorts(this.#tokens, { ...options, departure: this.#departure, alarms, streams, gate })
     const policies = new TokenPolicies({ clock, streams, refusals: this.#refusals })
     const usedUp = (token: Token): void => policies.usedUp(token)
     const forgotten = (id: string): void => this.#refusals.forget(id)
@@ -92,7 +118,10 @@ export class Relay implements RelayAdmin {
     })
     const lifecycle = new TokenLifecycle(this.#tokens, { ...options, ports, alarms, events, policies, usage })
     this.#streams = streams
+    this.#ports = ports
     this.#usage = usage
+    const state = () => ({ clients: this.clientTable.size, streams: streams.size })
+    this.#handover = new StoreHandover({ clock, log, store: options.store, usage, state })
     this.#lifecycle = lifecycle
     this.#instances = new InstanceTokens(this.#tokens, { clock, crypto, lifecycle })
     this.#desk = new TokenDesk(this.#tokens, { ...options, ports, alarms, lifecycle, usage })
@@ -100,7 +129,7 @@ export class Relay implements RelayAdmin {
   }
 
   get draining(): boolean {
-    return this.#lifecycle.draining
+    return this.#draining
   }
 
   get durable(): boolean {
@@ -111,8 +140,16 @@ export class Relay implements RelayAdmin {
    * Begins with `specs` and with what the store has; called once.
    * @throws {LinkSocksError} ERR_STORE, and as addToken()
    */
-  restore(specs: readonly TokenSpec[]): Promise<void> {
-    return this.#desk.restore(specs)
+  async restore(specs: readonly TokenSpec[]): Promise<void> {
+    await this.#desk.restore(specs)
+    await this.#handover.begin()
+    this.#ports.start()
+    if (this.#options.handedPorts?.() !== undefined) this.#late.start()
+  }
+
+  /** Other processes that drain, and had the store before. Never rejects. */
+  drainingProcesses(): Promise<readonly DrainingProcess[]> {
+    return this.#handover.draining()
   }
 
   tokens(): readonly TokenStatus[] {
@@ -251,7 +288,7 @@ export class Relay implements RelayAdmin {
   async accept(attempt: ConnectionAttempt, origin: LinkOrigin): Promise<void> {
     const { clock, attempts } = this.#options
     try {
-      const context = { tokens: this.#tokens, clock, attempts, origin, refusals: this.#refusals }
+      const context = { tokens: this.#tokens, clock, attempts, origin, late: this.#late, refusals: this.#refusals }
       const admission = await authenticate(attempt, context)
       // between the look-up and here the token may have gone
       const { token } = admission
@@ -282,12 +319,35 @@ export class Relay implements RelayAdmin {
     return true
   }
 
-  /** Takes nothing new, and lets what is under way come to its end, within `limits`. */
-  async drain(limits: DrainLimits): Promise<void> {
-    const tokens = [...this.#tokens.all()]
+  /**
+   * Takes nothing new, and lets what is under way come to its end, within `limits`: first the requests to the server itself, then the
+   * streams of clients. In between the store is given to the next process: from there on changes are refused (ERR_SHUTTING_DOWN).
+   */
+  async drain(
+    { limitMs, idleMs }: DrainLimits,
+    { isQuiet = () => true, quieted }: DrainSurroundings = {},
+  ): Promise<void> {
+    const { clock } = this.#options
+    const end = clock.now() + limitMs
     this.#lifecycle.drain()
-    this.clientTable.drain()
-    await drained(() => tokens.flatMap((token) => sessionsOf(token)), limits, this.#options.clock)
+    this.#departure.begin()
+    this.clientTable.held.refuseAll()
+    await quiet(() => isQuiet() && !this.#asked(), limitMs, clock)
+    await quieted?.()
+    this.#draining = true
+    await this.#handover.release(Math.max(0, end - clock.now()), (last) => this.#desk.close(last))
+    await this.clientTable.drain()
+    const sessions = (): Session[] => [...this.#tokens.all()].flatMap((token) => sessionsOf(token))
+    await drained(sessions, { limitMs: Math.max(0, end - clock.now()), idleMs }, clock)
+  }
+
+  /** Whether a client of a proxy port may be about to ask, or its request has not been passed on to a provider. */
+  #asked(): boolean {
+    if (this.#departure.expected.some) return true
+    for (const token of this.#tokens.all()) {
+      if (token.type === 'reverse' && token.providers.size > 0 && token.use.waiting > 0) return true
+    }
+    return false
   }
 
   /** Ends every client and port, and closes the store. */
@@ -297,8 +357,10 @@ export class Relay implements RelayAdmin {
     this.#instances.close()
     this.#refusals.close()
     const ended = this.#lifecycle.close()
+    await this.#handover.stopTaking()
     // what the last sessions used is written as well
     await this.#desk.close(() => ended.then(() => this.#usage.close()))
+    await this.#handover.end()
   }
 
   #takes(token: Token): boolean {

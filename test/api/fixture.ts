@@ -4,6 +4,7 @@ import { type Api, createApi } from '../../src/api/api.js'
 import type { ApiKey } from '../../src/api/keys.js'
 import type { MetricsSource } from '../../src/api/metrics-route.js'
 import { LinkSocksError } from '../../src/errors.js'
+import type { DrainingProcess } from '../../src/handover.js'
 import { FailedAttempts } from '../../src/inbound/failed-attempts.js'
 import type { LogFields, Logger } from '../../src/log.js'
 import type { ServerAccessRules } from '../../src/ports.js'
@@ -45,6 +46,7 @@ export class FakeAdmin implements RelayAdmin {
   failure: unknown
   readonly events: EventLog
   draining = false
+  drainingOthers: readonly DrainingProcess[] = []
   durable = false
   infos: TokenInfo[] = []
   clientInfos: readonly ClientInfo[] = []
@@ -58,6 +60,10 @@ export class FakeAdmin implements RelayAdmin {
   readonly disconnected: string[] = []
   usages: TokenUsageInfo[] = []
   readonly resets: string[] = []
+
+  async drainingProcesses(): Promise<readonly DrainingProcess[]> {
+    return this.drainingOthers
+  }
 
   constructor(clock: ManualClock) {
     this.events = new EventLog(clock)

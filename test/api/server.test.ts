@@ -117,6 +117,8 @@ describe('GET /api/server', () => {
     const { call, admin, clock } = createFixture()
     admin.infos = [tokenInfo({})]
     admin.durable = true
+    const draining = { pid: 12, version: '1.2.2', clients: 1, streams: 3 }
+    admin.drainingOthers = [{ ...draining, since: 1_500, until: 1_500 }]
     admin.alarmInfos = [
       { code: 'port-unavailable', subject: TOKEN, message: 'port 80 is in use', since: 1_500 },
       { code: 'not-stored', subject: undefined, message: 'disk full', since: 1_500 },
@@ -126,6 +128,7 @@ describe('GET /api/server', () => {
       ...{ version: '1.2.3', started_at: '2026-01-01T00:00:00.000Z', key: { name: 'default', role: 'full' } },
       ...{ durable: true, draining: false, tokens: 1, clients: 0, streams: 0 },
       ...{ received_bytes: 1_000, sent_bytes: 2_000 },
+      draining_processes: [{ ...draining, since: TIME, until: TIME }],
       alarms: [
         { code: 'port-unavailable', subject: TOKEN, message: 'port 80 is in use', since: TIME },
         { code: 'not-stored', subject: null, message: 'disk full', since: TIME },

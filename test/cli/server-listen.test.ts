@@ -73,7 +73,7 @@ const OPTIONS: readonly (readonly [argv: string[], env: Env, expected: Partial<S
   [[...WSS, ...ACME], {}, { listen: ['wss://0.0.0.0:443'], acme: { domains: ['relay.example.com'] } }],
 ]
 
-const FORM = 'must be ws://HOST:PORT, wss://HOST:PORT or ws+unix:/PATH'
+const FORM = 'must be ws://HOST:PORT, wss://HOST:PORT, ws+unix:/PATH or ws+fd:NUMBER'
 const NO_CERTIFICATE = 'wss:// needs a certificate: --tls-cert with --tls-key, or --acme-domain'
 const NO_TLS = 'needs an address with TLS: --listen wss://HOST:PORT'
 

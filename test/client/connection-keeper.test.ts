@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from '../../src/client/backoff.js'
+import { DRAINED_AFTER_MS, REFUSAL_MAY_PASS_MS, REFUSED_DELAY_MS, STABLE_AFTER_MS } from '../../src/client/backoff.js'
 import { ConnectionKeeper, type ConnectionKeeperOptions, type LiveSession } from '../../src/client/connection-keeper.js'
 import { type ErrorCode, LinkSocksError } from '../../src/errors.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
@@ -92,6 +92,18 @@ describe('ConnectionKeeper', () => {
     stage.link.lose()
     await stage.clock.advanceAsync(0)
     expect(stage.attempts.at(-1)).toBe(stage.clock.now())
+  })
+
+  it('goes to the successor of a server that drains at once, unless that drained within a second', async () => {
+    const stage = await new Stage().run()
+    stage.link.lose(failure('ERR_SHUTTING_DOWN'))
+    await stage.clock.advanceAsync(0)
+    for (const livedMs of [DRAINED_AFTER_MS, DRAINED_AFTER_MS, DRAINED_AFTER_MS - 1]) {
+      await stage.clock.advanceAsync(livedMs)
+      stage.link.lose(failure('ERR_SHUTTING_DOWN'))
+      await stage.clock.advanceAsync(0)
+    }
+    expect(stage.log.of('link.retry').map(({ delayMs }) => delayMs)).toEqual([0, 0, 0, 500])
   })
 
   it('goes on backing off while links don’t live', async () => {

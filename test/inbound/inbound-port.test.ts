@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../src/errors.js'
+import { Departure } from '../../src/inbound/departure.js'
 import { type AcceptedStream, InboundPort, type InboundPortOptions } from '../../src/inbound/inbound-port.js'
 import { SOCKS_HANDSHAKE_TIMEOUT_MS } from '../../src/inbound/serve-inbound.js'
 import { FakeDialer, FakeSocket, MemoryLog } from '../socks/fixture.js'
@@ -133,5 +134,19 @@ describe('InboundPort', () => {
       return client.read(2)
     })
     expect((await Promise.all(answers)).map(toHex)).toEqual(['0500', '05ff'])
+  })
+
+  it('expects a request of each client until it has come, or the client is gone', async () => {
+    const departure = new Departure(new ManualClock())
+    const port = new Port({ departure })
+    const [asking, leaving] = [port.connect(), port.connect()]
+    expect(departure.expected.some).toBe(true)
+    leaving.abort(reason)
+    await leaving.untilClosed()
+    await settle()
+    expect(departure.expected.some).toBe(true)
+    asking.write(CONNECT)
+    await settle()
+    expect([departure.expected.some, port.dialer.dialled.length]).toEqual([false, 1])
   })
 })

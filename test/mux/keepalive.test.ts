@@ -52,6 +52,30 @@ describe('Keepalive', () => {
     expect(keepalive.roundTripMs).toBe(30)
   })
 
+  it('tells whether the peer has received all that was sent before', async () => {
+    const { clock, frames, keepalive } = setUp()
+    const told: boolean[] = []
+    const ask = (): void => void keepalive.passes(500).then((answered) => told.push(answered))
+    ask()
+    ask()
+    expect(frames).toEqual(['ping', 'ping'])
+    keepalive.activity()
+    await settle()
+    expect(told).toEqual([])
+    keepalive.pong()
+    await settle()
+    expect(told).toEqual([true, true])
+    ask()
+    await clock.advanceAsync(499)
+    expect(told).toHaveLength(2)
+    await clock.advanceAsync(1)
+    expect(told).toEqual([true, true, false])
+    ask()
+    keepalive.stop()
+    await settle()
+    expect([told, clock.pending]).toEqual([[true, true, false, false], 0])
+  })
+
   it('does not take the answer on a new connection for the one to a ping on the old', () => {
     const { clock, keepalive } = setUp()
     clock.advance(1_000)

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import {
+  checkDescriptors,
   checkListen,
   checkListenAddress,
+  checkSocketList,
+  inheritedDescriptors,
   listenAddresses,
   MAX_LISTEN_ADDRESSES,
+  MAX_SOCKS_SOCKETS,
   needsTls,
 } from '../../src/node/listen-options.js'
 import type { ServerOptions } from '../../src/node/options.js'
@@ -58,9 +62,56 @@ describe('checkListen()', () => {
   })
 })
 
+describe('descriptors', () => {
+  it('are those of all sockets that the options name, and of TLS where they say so', () => {
+    const options: ServerOptions = {
+      ...{ listen: ['ws+fd:3', 'wss+fd:4', 'ws://h:1'], tls: CERTIFICATES, metricsListen: { fd: 5 } },
+      ...{ acme: { ...ACME, httpListen: { fd: 6 } }, socksSockets: [7, 8] },
+    }
+    expect(inheritedDescriptors(options)).toEqual([3, 4, 5, 6, 7, 8])
+    expect(() => checkDescriptors(options)).not.toThrow()
+    expect([needsTls(options), needsTls({ listen: ['ws+fd:3'] })]).toEqual([true, false])
+    expect(listenAddresses({ listen: ['wss+fd:4'] })).toEqual([{ fd: 4, tls: true }])
+  })
+
+  it('are none elsewhere', () => {
+    const metricsListen = { host: 'h', port: 1 }
+    for (const options of [
+      {},
+      { listen: ['ws://h:1'], metricsListen },
+      { acme: { ...ACME, httpListen: false as const } },
+    ]) {
+      expect(inheritedDescriptors(options)).toEqual([])
+    }
+  })
+
+  it.each<[string, ServerOptions]>([
+    ['metricsListen: descriptor 3 is that of listen[1]', { listen: ['ws://h:1', 'ws+fd:3'], metricsListen: { fd: 3 } }],
+    ['listen[1]: descriptor 3 is that of listen[0]', { listen: ['ws+fd:3', 'wss+fd:3'] }],
+    ['socksSockets[1]: descriptor 3 is that of socksSockets[0]', { socksSockets: [3, 3] }],
+    ['socksSockets[0]: a descriptor is a number from 3 to 1048575', { socksSockets: [2] }],
+    ['metricsListen: a descriptor is a number from 3 to 1048575', { metricsListen: { fd: 1.5 } }],
+    ['acme.httpListen: a descriptor is a number from 3', { acme: { ...ACME, httpListen: { fd: -1 } } }],
+    [
+      'socksSockets: at most 128',
+      { socksSockets: Array.from({ length: MAX_SOCKS_SOCKETS + 1 }, (_, index) => index + 3) },
+    ],
+  ])('are refused: %s', (message, options) => {
+    expect(() => checkDescriptors(options)).toThrow(message)
+  })
+
+  it('of proxy ports are as many as there may be', () => {
+    const socksSockets = Array.from({ length: MAX_SOCKS_SOCKETS }, (_, index) => index + 3)
+    expect(() => checkDescriptors({ socksSockets })).not.toThrow()
+    expect(() => checkSocketList('socks.sockets', socksSockets)).not.toThrow()
+    expect(() => checkSocketList('socks.sockets', [])).toThrow('socks.sockets: at least one')
+    expect(() => checkSocketList('socks.sockets', [...socksSockets, 500])).toThrow('socks.sockets: at most 128')
+  })
+})
+
 describe('checkListenAddress()', () => {
   it('takes what a server can listen on, and nothing else', () => {
     expect(() => checkListenAddress('wss://[::]:443')).not.toThrow()
-    expect(() => checkListenAddress('https://relay.example.com')).toThrow('must be ws://HOST:PORT, wss://HOST:PORT or')
+    expect(() => checkListenAddress('https://relay.example.com')).toThrow('must be ws://HOST:PORT, wss://HOST:PORT,')
   })
 })

@@ -48,6 +48,8 @@ interface Packed {
 /** Everything `npm install linksocks` brings, the package itself and what is for one platform not counted. */
 const MAX_PRODUCTION_PACKAGES = 45
 const MAX_PACKAGE_BYTES = 8 * 1024 * 1024
+/** Pieces of the command that few processes load. */
+const UNASKED = /^(server-tls|server-acme|token-database|store|inherited-sockets|listen-fds)-/
 const LICENCES = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'Apache-2.0', 'BlueOak-1.0.0']
 const DOCUMENTS = ['CHANGELOG.md', 'LICENSE', 'README.md', 'README.zh-CN.md', 'SECURITY.md']
 
@@ -139,7 +141,7 @@ describe('package', () => {
       for (const name of Object.keys(manifest.dependencies)) expect(licences).toMatch(new RegExp(`^${name} \\d`, 'm'))
     })
 
-    it('loads TLS of the server, ACME and the store only where they are asked for', async () => {
+    it('loads TLS of the server, ACME, the store and what sockets that are passed need only where they are asked for', async () => {
       const folder = join(ROOT, 'dist/command')
       const loaded = new Set<string>()
       const load = async (name: string): Promise<void> => {
@@ -151,11 +153,20 @@ describe('package', () => {
       // what a server without them loads: it asks for the second one by itself
       const [http = ''] = readdirSync(folder).filter((name) => name.startsWith('server-http-'))
       for (const name of ['main.js', 'io.js', http]) await load(name)
-      expect([...loaded].filter((name) => /^(server-tls|server-acme|token-database|store)-/.test(name))).toEqual([])
+      expect([...loaded].filter((name) => UNASKED.test(name))).toEqual([])
       const texts = await Promise.all([...loaded].map((name) => readFile(join(folder, name), 'utf8')))
       expect(texts.join('')).not.toMatch(/createServer[^;]*from "node:tls"|peculiar/)
       const others = readdirSync(folder).map((name) => name.replace(/-[\w-]{8}\.js$/, ''))
-      expect(others).toEqual(expect.arrayContaining(['server-tls', 'server-acme', 'token-database', 'store']))
+      expect(others).toEqual(
+        expect.arrayContaining([
+          'server-tls',
+          'server-acme',
+          'token-database',
+          'store',
+          'inherited-sockets',
+          'listen-fds',
+        ]),
+      )
     })
 
     it('holds the dashboard, with the licences of what is in it', async () => {

@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { silentLogger } from '../../src/log.js'
 import type { ByteStream, Dialer } from '../../src/ports.js'
 import { encodeConnectResponse, MessageType } from '../../src/protocol/messages.js'
 import { REVERSE_WAIT_MS } from '../../src/relay/reverse/reverse-dialer.js'
 import type { SocksPort } from '../../src/relay/reverse/reverse-port.js'
-import { PORT_RETRY_MS, ReversePort } from '../../src/relay/reverse/reverse-port.js'
+import {
+  PORT_QUICK_RETRIES_MS,
+  PORT_QUICK_RETRY_MS,
+  PORT_RETRY_MS,
+  ReversePort,
+} from '../../src/relay/reverse/reverse-port.js'
+import { LogRecorder } from '../client/fixture.js'
 import { Calls } from '../exit/fakes.js'
 import { countListeners } from '../support/count-listeners.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
@@ -108,13 +113,14 @@ describe('the port of a reverse token', () => {
 })
 
 describe('ReversePort', () => {
-  function port(): { port: ReversePort; opens: Calls<unknown, SocksPort>; clock: ManualClock } {
+  function port() {
     const opens = new Calls<unknown, SocksPort>()
     const clock = new ManualClock()
     const dialer: Dialer = { dial: () => new Promise(() => {}), associate: () => new Promise(() => {}) }
     const asked = { port: 1, credentials: () => undefined, dialer, protocols: [] }
-    const options = { ...asked, openPort: opens.call, clock, log: silentLogger }
-    return { port: new ReversePort(options), opens, clock }
+    const log = new LogRecorder()
+    const options = { ...asked, openPort: opens.call, clock, log }
+    return { port: new ReversePort(options), opens, clock, log }
   }
 
   it('opens once however often it is asked', async () => {
@@ -142,6 +148,38 @@ describe('ReversePort', () => {
     expect(subject.listening).toBe(false)
     await subject.open()
     expect(opens.asked).toHaveLength(1)
+  })
+
+  it('is tried again every 100 ms for 10 s, then every 5 s, and says so every 5 s', async () => {
+    const { port: subject, opens, clock, log } = port()
+    void subject.open()
+    const tries: number[] = []
+    const fail = async (): Promise<void> => {
+      for (const pending of opens.pending.slice(tries.length)) {
+        tries.push(clock.now())
+        pending.reject(new Error('in use'))
+        await settle()
+      }
+    }
+    const start = clock.now()
+    await fail()
+    for (let at = 0; at < 25_000; at += 100) {
+      await clock.advanceAsync(100)
+      await fail()
+    }
+    const quick = PORT_QUICK_RETRIES_MS / PORT_QUICK_RETRY_MS
+    const times = tries.map((at) => at - start)
+    expect(times.slice(0, 3)).toEqual([0, 100, 200])
+    expect(times.slice(quick)).toEqual([10_000, 15_000, 20_000, 25_000])
+    const failures = log.of('socks.listen.failed').map(({ retryMs }) => retryMs)
+    expect(failures).toEqual([100, 100, 5_000, 5_000, 5_000, 5_000])
+    // once it was open, all begins anew
+    await clock.advanceAsync(PORT_RETRY_MS)
+    opens.at(tries.length).resolve({ stopAccepting: () => {}, close: async () => {} })
+    await settle()
+    expect(subject.listening).toBe(true)
+    await subject.close()
+    expect(clock.pending).toBe(0)
   })
 
   it('closed while it waits to try again, tries no more', async () => {

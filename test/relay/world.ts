@@ -1,4 +1,5 @@
 import { LinkSocksError } from '../../src/errors.js'
+import type { Departure } from '../../src/inbound/departure.js'
 import { FailedAttempts } from '../../src/inbound/failed-attempts.js'
 import type { LogFields, Logger } from '../../src/log.js'
 import { Session, type SessionHandler } from '../../src/mux/session.js'
@@ -83,6 +84,7 @@ export interface OpenPort {
   readonly port: number
   readonly dialer: Dialer
   readonly credentials: () => unknown
+  readonly departure?: Departure | undefined
 }
 
 /** A relay on a clock that stands still, with links in memory. */

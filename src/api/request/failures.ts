@@ -19,9 +19,14 @@ const FAILURES: ReadonlyMap<ErrorCode, readonly [status: number, text?: string]>
   ['ERR_SHUTTING_DOWN', [503, 'server is shutting down']],
 ])
 
+/** Seconds until a change that a process refuses which drains may be tried with the one that took over. */
+const RETRY_AFTER_S = '1'
+
 /** The answer for `thrown`; `undefined` when it is not of the caller's making. */
 export function refusalFor(thrown: unknown): Refusal | undefined {
   if (!(thrown instanceof LinkSocksError)) return undefined
   const failure = FAILURES.get(thrown.code)
-  return failure && new Refusal(failure[0], failure[1] ?? thrown.message)
+  if (failure === undefined) return undefined
+  const [status, text = thrown.message] = failure
+  return new Refusal(status, text, thrown.code === 'ERR_SHUTTING_DOWN' ? { 'Retry-After': RETRY_AFTER_S } : {})
 }

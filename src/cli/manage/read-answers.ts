@@ -20,6 +20,9 @@ const serverSchema = v.object({
   key: v.object({ name: text, role: text }),
   durable: v.boolean(),
   draining: v.boolean(),
+  draining_processes: v.nullish(
+    v.array(v.object({ pid: count, version: text, since: text, until: text, clients: count, streams: count })),
+  ),
   tokens: count,
   clients: count,
   streams: count,

@@ -10,9 +10,11 @@ import {
   readServer,
   type ServerAnswer,
 } from './read-answers.js'
-import { ageText, bytesText, cell, jsonText, NONE, renderTable } from './table.js'
+import { ageText, bytesText, cell, durationText, jsonText, NONE, renderTable } from './table.js'
 import type { Task } from './task.js'
 import { oldTokens, tokenOf, tokenTable } from './token-list.js'
+
+type DrainingAnswer = NonNullable<ServerAnswer['draining_processes']>[number]
 
 const HEADINGS = ['TOKEN', 'ROLE', 'ADDRESS', 'STATE', 'SINCE', 'RTT', 'STREAMS', 'RECEIVED', 'SENT', 'CLIENT ID']
 
@@ -55,12 +57,13 @@ function clientOf(api: ApiClient, item: unknown): ListedClient {
 }
 
 function serverText(url: string, server: ServerAnswer): string {
-  const { draining, key, durable, alarms } = server
+  const { draining, draining_processes: others, key, durable, alarms } = server
   const facts = [
     [
       'up',
       `${ageText(server.started_at, Date.now())} (since ${cell(server.started_at)})${draining ? ', draining' : ''}`,
     ],
+    ...(others ?? []).map((other, index) => [index === 0 ? 'draining' : '', drainingText(other)]),
     ['key', `${cell(key.name)} (${cell(key.role)})`],
     ['tokens', `${server.tokens}, ${durable ? 'kept on disk' : 'those of the API in memory only'}`],
     ['clients', String(server.clients)],
@@ -72,6 +75,14 @@ function serverText(url: string, server: ServerAnswer): string {
   ]
   const lines = facts.map(([name = '', value]) => `${name.padEnd(10)}${value}`)
   return `LinkSocks ${remoteText(server.version)} at ${url}\n${lines.join('\n')}\n`
+}
+
+/** A process that had the data directory before. */
+function drainingText({ pid, version, since, until, clients, streams }: DrainingAnswer): string {
+  const now = Date.now()
+  const end = Date.parse(until)
+  const left = Number.isNaN(end) ? cell(until) : durationText(end - now)
+  return `process ${pid} (LinkSocks ${remoteText(version)}), ${streams} streams of ${clients} clients, for ${ageText(since, now)}, ${left} left at most`
 }
 
 function alarmText({ code, subject, message, since }: ServerAnswer['alarms'][number]): string {

@@ -23,6 +23,10 @@ export interface CliIo {
   onSignal(listener: (signal: string) => void): () => void
   /** Calls `listener` at each request to read files again (SIGHUP, where it is no request to end) until the returned function is called. */
   onReload?(listener: () => void): () => void
+  /** Number of this process. @default none: no sockets were passed to it */
+  readonly pid?: number | undefined
+  /** Takes variables out of the environment of the processes that this one starts. */
+  forgetVariables?(names: readonly string[]): void
   /** Calls `listener` with what was thrown and caught by nobody, in place of ending the process. For good. */
   onFailure(listener: (thrown: unknown) => void): void
 }
@@ -46,6 +50,10 @@ export function processIo(endingSignals: readonly NodeJS.Signals[] = ENDING_SIGN
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
       if (failure !== undefined) throw failure
+    },
+    pid: process.pid,
+    forgetVariables(names) {
+      for (const name of names) delete process.env[name]
     },
     onSignal(listener) {
       for (const signal of endingSignals) process.on(signal, listener)

@@ -142,6 +142,19 @@ export const DATA_DIR: Flag = {
   fallback: 'none: they are gone after a restart',
   variable: 'LINKSOCKS_DATA_DIR',
 }
+export const DATA_DIR_WAIT: Flag = {
+  flags: '--data-dir-wait <duration>',
+  help: 'wait so long while another process has --data-dir',
+  group: RELAY,
+  fallback: '0s; 90s with --take-over, and where listening sockets were passed',
+  variable: 'LINKSOCKS_DATA_DIR_WAIT',
+}
+export const TAKE_OVER: Flag = {
+  flags: '--take-over',
+  help: 'once this server is ready, ask the one that has --data-dir to drain, and go on in its place (Linux)',
+  group: RELAY,
+  variable: 'LINKSOCKS_TAKE_OVER',
+}
 export const DATA_KEY_FILE: Flag = {
   flags: '--data-key-file <path>',
   help: 'read the key that encrypts secrets in --data-dir from this file: 32 bytes as 64 hex digits or base64',
@@ -227,6 +240,8 @@ export const SERVER_FLAGS: readonly Flag[] = [
   NAMED_API_KEY,
   API_KEYS_FILE,
   DATA_DIR,
+  DATA_DIR_WAIT,
+  TAKE_OVER,
   DATA_KEY_FILE,
   METRICS_KEY,
   METRICS_KEY_FILE,

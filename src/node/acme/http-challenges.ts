@@ -1,6 +1,5 @@
-import type { Logger } from '../../log.js'
-import type { SocketAddress } from '../../ports.js'
-import { type HttpServer, listenHttp } from '../http/http-server.js'
+import { type HttpServer, type HttpServerOptions, listenHttp } from '../http/http-server.js'
+import type { ListenAddress } from '../net/listen-address.js'
 
 const PATH = '/.well-known/acme-challenge/'
 
@@ -10,9 +9,9 @@ export class HttpChallenges {
   #server: HttpServer | undefined
 
   /** @throws {LinkSocksError} ERR_LISTEN */
-  async open(address: SocketAddress, log: Logger): Promise<void> {
+  async open(address: ListenAddress, options: Pick<HttpServerOptions, 'log' | 'inherited'>): Promise<void> {
     this.#server = await listenHttp({
-      ...{ listen: [address], log, isSocketPath: () => false, upgrade: (transport) => transport.abort() },
+      ...{ ...options, listen: [address], isSocketPath: () => false, upgrade: (transport) => transport.abort() },
       handle: async ({ method }, { rawPath }) => this.#answer(method, rawPath),
     })
   }

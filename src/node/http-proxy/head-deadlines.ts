@@ -20,6 +20,7 @@ export class HeadDeadlines {
   readonly #options: HeadDeadlinesOptions
   #timer: Timer | undefined
   #idle = false
+  #leaving = false
 
   constructor(options: HeadDeadlinesOptions) {
     this.#options = options
@@ -28,8 +29,17 @@ export class HeadDeadlines {
 
   /** All requests are answered: the connection may rest until a byte of the next one comes. */
   rest(): void {
+    if (this.#leaving) return this.#options.idle()
     this.#idle = true
     this.#limit(PROXY_IDLE_MS)
+  }
+
+  /** From here on the connection does not rest: `idle` is called instead, at once where it does already. */
+  leave(): void {
+    this.#leaving = true
+    if (!this.#idle) return
+    this.stop()
+    this.#options.idle()
   }
 
   bytesCame(): void {

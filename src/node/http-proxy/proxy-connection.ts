@@ -71,6 +71,10 @@ export class ProxyConnection {
     this.socket.on('error', () => {})
     this.socket.once('close', () => this.#closed())
     limitHalfClosed(this.socket, client.clock)
+    const { departure } = client
+    const unlisten = departure?.onBegun(() => this.#deadlines.leave())
+    if (departure?.begun === true) this.#deadlines.leave()
+    if (unlisten !== undefined) void this.over.then(unlisten)
   }
 
   /** A request has come, other than CONNECT. */
@@ -148,6 +152,8 @@ export class ProxyConnection {
     this.#enqueue(async () => {
       const closed = new Promise((resolve) => response.once('close', resolve))
       this.#answering = response
+      // what has come already is answered before
+      if (this.#client.departure?.begun === true && this.#last === message) response.shouldKeepAlive = false
       await serve()
       if (!response.closed) await closed
     })

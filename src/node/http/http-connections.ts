@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { socketIp } from '../../address.js'
 import { LinkSocksError } from '../../errors.js'
+import { ExpectedRequests } from '../../inbound/expected-requests.js'
 import { type PendingConnection, PendingConnections } from '../../inbound/pending-connections.js'
 import type { Logger } from '../../log.js'
 import { nodeClock } from '../system/clock.js'
@@ -14,6 +15,7 @@ export class HttpConnections {
   readonly #sockets = new Set<Socket>()
   readonly #pendingConnections: PendingConnections
   readonly #timeoutMs: number
+  readonly #expected = new ExpectedRequests(nodeClock)
   /** Since when each is pending. */
   readonly #places = new WeakMap<Socket, { readonly pending: PendingConnection; since: number }>()
 
@@ -30,10 +32,12 @@ export class HttpConnections {
     // a request that is read again on its connection
     if (this.#sockets.has(socket)) return
     this.#sockets.add(socket)
+    if (!this.#places.has(socket)) this.#expected.add(socket)
     // one that was secured has its place since it was accepted
     if (!this.#places.has(socket)) this.setPending(socket)
     socket.once('close', () => {
       this.#sockets.delete(socket)
+      this.#expected.delete(socket)
       this.accept(socket)
     })
   }
@@ -44,7 +48,18 @@ export class HttpConnections {
     this.#places.delete(raw)
     this.#sockets.delete(raw)
     if (place !== undefined) this.#places.set(socket, place)
+    this.#expected.replace(raw, socket)
     this.track(socket)
+  }
+
+  /** A request has come on it. */
+  asked(socket: Socket): void {
+    this.#expected.delete(socket)
+  }
+
+  /** Whether the first request is still to come on a connection that was accepted lately, or a WebSocket to be opened. */
+  get someExpected(): boolean {
+    return this.#expected.some
   }
 
   /** Whoever is behind `socket` has (again) proven nothing. Ignored for a WebSocket. */
@@ -70,6 +85,7 @@ export class HttpConnections {
   upgraded(transport: WsTransport, remoteAddress: string): () => void {
     const { socket } = transport
     this.#sockets.delete(socket)
+    this.#expected.delete(socket)
     const place = this.#places.get(socket)
     place?.pending.moveTo(remoteAddress)
     const now = nodeClock.now()

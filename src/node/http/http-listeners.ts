@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '../../log.js'
+import type { InheritedSocket } from '../net/inherited-socket.js'
 import { closeServers, listen } from '../net/listen.js'
 import type { ListenAddress } from '../net/listen-address.js'
 import { listenUnix } from '../net/listen-unix.js'
@@ -15,6 +16,8 @@ export interface HttpListenersOptions {
   readonly log: Logger
   /** Takes a connection that was accepted; with `tls` nothing of it was read. */
   readonly connected: (socket: Socket, by: CameBy) => void
+  /** The socket of a descriptor among `addresses`. @default none may be given */
+  readonly inherited?: ((fd: number) => InheritedSocket | undefined) | undefined
   /** Connections at a time. @default {@link MAX_CONNECTIONS} */
   readonly maxConnections?: number | undefined
 }
@@ -67,9 +70,18 @@ export class HttpListeners {
       await listenUnix(server, address.path)
       return address
     }
+    if ('fd' in address) return this.#listenOn(address)
     const by = address.tls === true ? 'tls' : 'tcp'
     const bound = await listen(this.#create(by), address, () => this.#create(undefined))
     return { ...bound.address, tls: address.tls === true }
+  }
+
+  async #listenOn({ fd, tls = false }: Extract<ListenAddress, { fd: number }>): Promise<ListenAddress> {
+    const socket = this.#options.inherited?.(fd)
+    if (socket === undefined) throw new TypeError(`descriptor ${fd} was not taken`)
+    const { address } = socket
+    await socket.listen(this.#create(address === undefined ? 'unix' : tls ? 'tls' : 'tcp'))
+    return address === undefined ? { fd, tls } : { ...address, tls }
   }
 
   /** @param by `undefined` for one whose connections another one is given */

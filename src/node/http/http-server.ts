@@ -13,13 +13,14 @@ import { Refusal } from '../../api/request/answers.js'
 import { type Logger, limitedLog, remoteText } from '../../log.js'
 import type { AbortOptions } from '../../ports.js'
 import { MAX_HTTP_HEADER_BYTES } from '../../protocol/limits.js'
+import type { InheritedSocket } from '../net/inherited-socket.js'
 import type { ListenAddress } from '../net/listen-address.js'
 import { nodeClock } from '../system/clock.js'
-import { TLS_HANDSHAKE } from '../tls/client-hello.js'
 import { clientSubject } from '../tls/client-subject.js'
 import { isTls } from '../tls/shared-tls.js'
 import type { TlsAcceptor, TlsAcceptorOptions } from '../tls/tls-acceptor.js'
 import type { WsTransport } from '../websocket/ws-transport.js'
+import { type BrokenRequest, brokenReason, refuseBroken } from './broken-request.js'
 import { discardBody } from './http-body.js'
 import { HttpConnections } from './http-connections.js'
 import { ALLOWED_METHODS, type RawTarget, rawTarget, toRequest, writeResponse } from './http-exchange.js'
@@ -45,6 +46,9 @@ const GOING_AWAY = 1001
 
 /** Whom a connection of a Unix socket comes from, where its proxy does not say. */
 const UNIX_PEER = 'unix'
+
+/** Answers of this type last as long as their readers. */
+const EVENTS = 'text/event-stream'
 
 export interface RequestContext {
   /** Path as on the wire, without the query: a parsed URL has swallowed segments such as `%2e%2e`. */
@@ -81,6 +85,8 @@ export interface HttpTls {
 export interface HttpServerOptions {
   /** At least one. */
   readonly listen: readonly ListenAddress[]
+  /** The socket of a descriptor among these. @default none may be given */
+  readonly inherited?: ((fd: number) => InheritedSocket | undefined) | undefined
   /** For addresses with TLS. @default none may be given */
   readonly tls?: HttpTls | undefined
   readonly log: Logger
@@ -107,6 +113,10 @@ export interface HttpServer {
   readonly addresses: readonly ListenAddress[]
   /** Stops accepting connections; WebSockets and requests under way go on. Idempotent. */
   stopAccepting(): void
+  /** Whether all requests are answered, and none is about to come on a connection that was accepted lately. */
+  readonly isQuiet: boolean
+  /** Closes connections that wait for another request. */
+  closeIdle(): void
   /**
    * Stops accepting, closes the WebSockets (1001), gives requests under way a second, then ends every connection.
    * All callers share one promise.
@@ -138,6 +148,8 @@ class NodeHttpServer implements HttpServer {
   readonly #local = new WeakSet<Duplex>()
   #closing: Promise<void> | undefined
   #stopped = false
+  /** Requests that are not answered, those for events left out: these are never done. */
+  #answering = 0
 
   constructor(options: HttpServerOptions) {
     this.#options = options
@@ -156,8 +168,9 @@ class NodeHttpServer implements HttpServer {
     }
     this.#server = createServer(settings)
     this.#server.maxHeadersCount = MAX_HEADER_FIELDS
-    const { listen: addresses, log, tls } = options
-    this.#listeners = new HttpListeners({ addresses, log, connected: (socket, by) => this.#connected(socket, by) })
+    const { listen: addresses, inherited, log, tls } = options
+    const connected = (socket: Socket, by: CameBy): void => this.#connected(socket, by)
+    this.#listeners = new HttpListeners({ addresses, inherited, log, connected })
     this.#acceptor = tls?.createAcceptor({
       secured: (socket, raw) => this.#secured(socket, raw),
       plain: (raw) => this.#refusePlain(raw),
@@ -180,6 +193,14 @@ class NodeHttpServer implements HttpServer {
   stopAccepting(): void {
     this.#stopped = true
     this.#listeners.stop()
+  }
+
+  get isQuiet(): boolean {
+    return this.#answering === 0 && !this.#connections.someExpected
+  }
+
+  closeIdle(): void {
+    this.#server.closeIdleConnections()
   }
 
   close(): Promise<void> {
@@ -295,6 +316,8 @@ class NodeHttpServer implements HttpServer {
     out.on('close', () => gone.abort())
     // a connection that fails shows as 'close'
     out.on('error', () => {})
+    this.#connections.asked(message.socket)
+    const answered = this.#countAnswering()
     let bodyComes = !expectsContinue
     const onRead = (): void => {
       if (!bodyComes && !out.headersSent) out.writeContinue()
@@ -304,6 +327,7 @@ class NodeHttpServer implements HttpServer {
       const request = toRequest(message, { signal: gone.signal, onRead })
       if (request instanceof Request) this.#hold(request, out)
       const response = request instanceof Request ? await this.#answer(request, message) : request
+      if (response instanceof Response && response.headers.get('content-type')?.startsWith(EVENTS) === true) answered()
       const last = !message.complete || message.headers.upgrade !== undefined || this.#stopped
       if (last) out.setHeader('Connection', 'close')
       if (response instanceof Response) await writeResponse(response, out)
@@ -316,6 +340,18 @@ class NodeHttpServer implements HttpServer {
     } catch (thrown) {
       this.#options.log.error('http.response.failed', { error: remoteText(String(thrown)) })
       out.destroy()
+    } finally {
+      answered()
+    }
+  }
+
+  /** @returns what is called when the request is answered, or is not waited for any more */
+  #countAnswering(): () => void {
+    let counts = true
+    this.#answering += 1
+    return () => {
+      if (counts) this.#answering -= 1
+      counts = false
     }
   }
 
@@ -346,30 +382,4 @@ class NodeHttpServer implements HttpServer {
 function noHandshake(): Refusal {
   const error = 'here a WebSocket is opened: a reverse proxy in between must pass on the Upgrade and Connection headers'
   return new Refusal(426, error, { Upgrade: 'websocket', Connection: 'Upgrade, close' })
-}
-
-type BrokenRequest = NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }
-
-function isTlsHello({ rawPacket }: BrokenRequest): boolean {
-  return rawPacket?.[0] === TLS_HANDSHAKE
-}
-
-function brokenReason(error: BrokenRequest, socket: Duplex): string {
-  // OpenSSL keeps that error for the next read, at which Node ends the connection, whatever the mode
-  if (isTls(socket) && String(socket.authorizationError) === 'CERT_SIGNATURE_FAILURE')
-    return 'TLS: the certificate of the client is signed by another authority with the name of a known one'
-  if (isTlsHello(error)) return 'TLS on a port that has none: use ws:// or http://'
-  return error.code ?? error.message
-}
-
-/** Answers what the HTTP parser refused, unless an answer is already under way. */
-function refuseBroken(error: BrokenRequest, socket: Duplex): void {
-  const answering = (socket as { _httpMessage?: ServerResponse | null })._httpMessage
-  if (answering?.headersSent || error.code === 'ECONNRESET' || isTlsHello(error)) {
-    socket.destroy()
-    return
-  }
-  if (error.code === 'HPE_HEADER_OVERFLOW') return refuseSocket(socket, new Refusal(431, 'request header too large'))
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return refuseSocket(socket, new Refusal(408, 'request timed out'))
-  refuseSocket(socket, new Refusal(400, 'malformed request'))
 }

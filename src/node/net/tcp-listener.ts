@@ -37,19 +37,24 @@ export interface TcpListenOptions {
  * @throws {LinkSocksError} ERR_LISTEN, in words that name host and port
  */
 export async function listenTcp(options: TcpListenOptions): Promise<TcpListener> {
-  const make = (): Server => {
-    const server = createServer({
-      allowHalfOpen: true,
-      pauseOnConnect: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_MS,
-    })
-    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
-    return server
-  }
+  const make = (): Server => createTcpServer(options)
   const server = make()
   return new TcpListener(server, await listen(server, options, make), options)
+}
+
+/** A server whose connections are for a {@link TcpListener}. */
+export function createTcpServer({
+  maxConnections = MAX_CONNECTIONS,
+}: Pick<TcpListenOptions, 'maxConnections'> = {}): Server {
+  const server = createServer({
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+  })
+  server.maxConnections = maxConnections
+  return server
 }
 
 /** A bound port and the connections that came in on it. */
@@ -65,7 +70,7 @@ export class TcpListener {
   #closing: Promise<void> | undefined
   #fullLoggedAt = Number.NEGATIVE_INFINITY
 
-  /** For listenTcp(): `server` listens already, on `address`. */
+  /** `server` listens already, on `address`, or is given its connections by others: then `servers` are none. */
   constructor(server: Server, { address, servers }: BoundPort, options: TcpListenOptions) {
     this.#server = server
     this.#servers = servers

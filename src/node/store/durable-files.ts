@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../system/error-code.js'
 
 /** For the owner alone. */
-const FILE_MODE = 0o600
+export const FILE_MODE = 0o600
 const DIRECTORY_MODE = 0o700
 /** Read by the group or by all. */
 const OTHERS_READ = 0o044
@@ -120,6 +120,13 @@ export async function removeUnfinished(...paths: readonly [string, ...string[]])
     if (UNFINISHED.test(name) && prefixes.some((prefix) => name.startsWith(prefix))) {
       await rm(join(directory, name), { force: true })
     }
+  }
+}
+
+/** Removes what was left unfinished for files of `directory` with names of this form. */
+export async function removeUnfinishedLike(directory: string, form: RegExp): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (UNFINISHED.test(name) && form.test(name)) await rm(join(directory, name), { force: true })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Handover } from '../../handover.js'
 import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../ports.js'
 
 /** A store that is opened when it is first asked for something: a server is made before it may wait. */
@@ -26,6 +27,10 @@ export class LazyTokenStore implements TokenStore {
 
   async write(changes: TokenChanges): Promise<void> {
     await (await this.#opened()).write(changes)
+  }
+
+  async handover(): Promise<Handover | undefined> {
+    return (await this.#opened()).handover()
   }
 
   /** One that was never opened, or could not be, has nothing to close. */

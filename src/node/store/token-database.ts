@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { LinkSocksError } from '../../errors.js'
+import type { Handover } from '../../handover.js'
 import type { Logger } from '../../log.js'
 import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../ports.js'
 import { decodeAccess, decodeRecord, encodeAccess, encodeRecord } from '../../relay/tokens/token-record.js'
@@ -13,10 +14,13 @@ import {
   makeDirectory,
   readableByOthers,
   removeUnfinished,
+  removeUnfinishedLike,
   sizeOf,
 } from './durable-files.js'
+import { FileHandover, HANDOVER_FILES } from './file-handover.js'
 import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
-import { damaged, storeError } from './store-errors.js'
+import { damaged, isInUse, storeError } from './store-errors.js'
+import { nameOwner, readOwner, removeOwner } from './store-owner.js'
 import type { TokenRow } from './token-contents.js'
 import { TokenRows } from './token-rows.js'
 import { CONNECTION, checkFile, createDatabase, MIGRATIONS, type Migration, migrate } from './token-schema.js'
@@ -64,10 +68,12 @@ export async function openTokenDatabase(options: TokenDatabaseOptions): Promise<
     const database = await openDatabase(path, seal, options)
     // what is left does no harm
     await removeUnfinished(path, join(directory, KEY_FILE)).catch(() => {})
+    await removeUnfinishedLike(directory, HANDOVER_FILES).catch(() => {})
+    await nameOwner(directory)
     options.log.info('store.opened', { path })
     return database
   } catch (thrown) {
-    throw storeError(path, thrown)
+    throw storeError(path, thrown, isInUse(thrown) ? await readOwner(directory) : undefined)
   }
 }
 
@@ -101,6 +107,7 @@ async function warnOfReaders(log: Logger, paths: readonly string[]): Promise<voi
 }
 
 async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabaseOptions): Promise<TokenDatabase> {
+  const directory = dirname(path)
   const { migrations = MIGRATIONS, log, maxPages } = options
   const schema = { path, migrations, log }
   const database = await Sqlite.open(path)
@@ -112,7 +119,7 @@ async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabas
     checkWritable(database)
     await migrate(database, schema)
     if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`)
-    return new TokenDatabase(database, path, seal)
+    return new TokenDatabase(database, { path, directory, seal })
   } catch (thrown) {
     database.close()
     throw thrown
@@ -142,23 +149,33 @@ function checkKey(database: Sqlite, path: string, seal: TokenSeal): void {
   throw new LinkSocksError('ERR_STORE', `the key does not fit ${path}, which was made with another one: ${advice}`)
 }
 
+interface DatabasePlace {
+  readonly path: string
+  readonly directory: string
+  readonly seal: TokenSeal
+}
+
 /** Tokens in an SQLite database: each record is sealed, and only its id and its place can be read. */
 class TokenDatabase implements TokenStore {
   readonly durable = true
   readonly #database: Sqlite
   readonly #path: string
+  readonly #directory: string
   readonly #seal: TokenSeal
   readonly #rows: TokenRows
+  readonly #handover: Handover
   readonly #identity: string | undefined
   #closed = false
 
   /** @throws {LinkSocksError} ERR_STORE */
-  constructor(database: Sqlite, path: string, seal: TokenSeal) {
+  constructor(database: Sqlite, { path, directory, seal }: DatabasePlace) {
     this.#database = database
     this.#path = path
+    this.#directory = directory
     this.#seal = seal
     this.#identity = fileIdentity(path)
     this.#rows = this.#read(() => new TokenRows(database, (row) => this.#check(row)))
+    this.#handover = new FileHandover({ directory, seal, taken: () => this.#rows.taken })
   }
 
   async load(): Promise<readonly TokenRecord[]> {
@@ -180,7 +197,7 @@ class TokenDatabase implements TokenStore {
     return new Map(rows.map((row) => [row.id.slice(USAGE_PREFIX.length), this.#unseal(row, decodeUsage)]))
   }
 
-  async write({ put = [], remove = [], access, usage = {} }: TokenChanges): Promise<void> {
+  async write({ put = [], remove = [], access, usage = {}, taken }: TokenChanges): Promise<void> {
     this.#checkOpen()
     const rows = put.map((record) => ({ id: record.id, bytes: encodeRecord(record).bytes }))
     if (access !== undefined) rows.push({ id: ACCESS_ID, bytes: encodeAccess(access) })
@@ -193,7 +210,7 @@ class TokenDatabase implements TokenStore {
       const added = new Set(put.map(({ id }) => id))
       const stays = (id: string): boolean => added.has(id) || (!remove.includes(id) && this.#rows.has(id))
       const wanted = sealed.filter(({ id }) => !id.startsWith(USAGE_PREFIX) || stays(id.slice(USAGE_PREFIX.length)))
-      this.#rows.write(wanted, removed)
+      this.#rows.write(wanted, removed, taken)
       // it may have gone meanwhile
       this.#checkInPlace()
     } catch (cause) {
@@ -201,9 +218,15 @@ class TokenDatabase implements TokenStore {
     }
   }
 
+  async handover(): Promise<Handover> {
+    return this.#handover
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    // before the lock: the next process has its own name there
+    await removeOwner(this.#directory)
     try {
       this.#rows.settle()
     } catch {

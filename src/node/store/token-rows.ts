@@ -1,5 +1,7 @@
-import { bytesOf, type Sqlite, type SqlRow } from './sqlite.js'
+import { bytesOf, isBytes, type Sqlite, type SqlRow } from './sqlite.js'
 import { TokenContents, type TokenRow } from './token-contents.js'
+
+const TAKE = 'INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value'
 
 /** A row that has no place yet. */
 export type SealedRecord = Omit<TokenRow, 'seq'>
@@ -43,14 +45,23 @@ export class TokenRows {
     return this.#find(id) !== undefined
   }
 
-  /** @throws what SQLite says; nothing is changed */
-  write(put: readonly SealedRecord[], remove: readonly string[]): void {
+  /** What was given to the last write that named something; `undefined` before. @throws what SQLite says */
+  get taken(): string | undefined {
+    const value = this.#database.value("SELECT value FROM meta WHERE name = 'taken'")
+    return isBytes(value) ? Buffer.from(bytesOf(value)).toString() : undefined
+  }
+
+  /** @param taken is kept with the change. @throws what SQLite says; nothing is changed */
+  write(put: readonly SealedRecord[], remove: readonly string[], taken?: string): void {
     this.settle()
     const ids = [...new Set([...remove, ...put.map(({ id }) => id)])]
     const rows = ids.flatMap((id) => this.#find(id) ?? [])
     const after = this.#contents.copy()
     try {
-      this.#database.transaction(() => this.#change(after, put, remove))
+      this.#database.transaction(() => {
+        this.#change(after, put, remove)
+        if (taken !== undefined) this.#database.run(TAKE, 'taken', Buffer.from(taken))
+      })
     } catch (thrown) {
       this.#doubt = { after, ids, rows }
       this.#trySettle()

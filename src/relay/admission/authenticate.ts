@@ -12,6 +12,7 @@ import type { LinkOrigin, Role } from '../clients/relay-client.js'
 import type { Refusals } from '../policies/policed-token.js'
 import { strangerTo } from '../tokens/token-policies.js'
 import { stateOf, type Token, type TokenTable } from '../tokens/tokens.js'
+import type { LateTokens } from './late-tokens.js'
 
 /** A WebSocket that asks to be admitted. */
 export interface ConnectionAttempt {
@@ -37,6 +38,8 @@ export interface AuthenticationContext {
   readonly attempts: FailedAttempts
   /** Whom a failure is counted against, by its address. */
   readonly origin: LinkOrigin
+  /** Where a token may be about to come with its provider. @default it is there or it is not */
+  readonly late?: LateTokens | undefined
   /** Hears of those that come from elsewhere than they may. @default nobody */
   readonly refusals?: Refusals | undefined
 }
@@ -70,7 +73,8 @@ export interface Admission extends Identity {
 }
 
 interface AuthClaim {
-  readonly token: Token | undefined
+  /** Of what it shows, as far as there is one now. */
+  readonly find: () => Token | undefined
   readonly reverse: boolean | undefined
   readonly instance: Uint8Array
   readonly extensions: boolean
@@ -97,7 +101,8 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
       handshake.form === 'query'
         ? claimOf(handshake, tokens)
         : await readAuth(transport, tokens, clock, handshake.extensions)
-    const identity = identify(claim, context)
+    const token = claim.find() ?? (await context.late?.wait(claim.find, { signal: transport.gone }))
+    const identity = identify(claim, token, context)
     attempt.admitted?.()
     return {
       ...identity,
@@ -131,7 +136,8 @@ export function identifyQuery(
   const handshake = parseHandshake(query)
   if (handshake.form !== 'query') return undefined
   try {
-    return identify(claimOf(handshake, context.tokens), context)
+    const claim = claimOf(handshake, context.tokens)
+    return identify(claim, claim.find(), context)
   } catch {
     return undefined
   }
@@ -140,8 +146,8 @@ export function identifyQuery(
 function claimOf(handshake: Extract<Handshake, { form: 'query' }>, tokens: TokenTable): AuthClaim {
   const { tokenHash, reverse, instance, extensions, resumable, knowsPolicies } = handshake
   const resume = resumable ? { id: undefined, received: 0 } : undefined
-  const token = tokens.findByHash(tokenHash)
-  return { token, reverse, instance, extensions, spreads: !extensions, inBand: false, resume, knowsPolicies }
+  const find = (): Token | undefined => tokens.findByHash(tokenHash)
+  return { find, reverse, instance, extensions, spreads: !extensions, inBand: false, resume, knowsPolicies }
 }
 
 /** Who holds a token that is not to be used guesses nothing: it is told at once. */
@@ -180,7 +186,7 @@ async function readAuth(
   const message = decodeAuth(raw)
   const shown = extensions || message.trailer !== undefined
   return {
-    token: tokens.find(message.token),
+    find: () => tokens.find(message.token),
     reverse: message.reverse,
     instance: message.instance,
     extensions: shown,
@@ -208,7 +214,8 @@ function resumeWish(trailer: Trailer | undefined): ResumeWish | undefined {
 }
 
 function identify(
-  { token, ...claim }: AuthClaim,
+  claim: AuthClaim,
+  token: Token | undefined,
   { clock, origin, refusals }: Pick<AuthenticationContext, 'clock' | 'origin' | 'refusals'>,
 ): Identity {
   const { reverse, instance, extensions, spreads, inBand, resume, knowsPolicies } = claim

@@ -45,8 +45,6 @@ export interface RightsContext {
   readonly gate: PolicyGate
   /** Bounds what is on its way from one client to another. */
   readonly spliced: HeldTotals
-  /** The relay takes nothing new any more. */
-  readonly draining: () => boolean
 }
 
 /** Where what one client does is logged. */
@@ -90,7 +88,7 @@ function forwardRights(token: ForwardToken, client: RelayClient, logs: ClientLog
   })
   return {
     ...commonRights(client, context),
-    connect: (message) => unlessDraining(client, message, context, () => exit.connect(client.session, message)),
+    connect: (message) => exit.connect(client.session, message),
     control: (message) => onControl(client, message, logs, managesNothing),
   }
 }
@@ -140,9 +138,7 @@ function connectorRights(token: ConnectorToken, client: RelayClient, logs: Clien
   return {
     ...commonRights(client, context),
     connect: (message, raw) =>
-      unlessDraining(client, message, context, () =>
-        splice(token, client, { connect: message, raw }, { judgeOf, shaping, log: logs.used }, context),
-      ),
+      splice(token, client, { connect: message, raw }, { judgeOf, shaping, log: logs.used }, context),
     control: (message) => onControl(client, message, logs, managesNothing),
   }
 }
@@ -164,16 +160,6 @@ function commonRights(client: RelayClient, { clock }: RightsContext): Pick<Right
       if (answer !== undefined) client.session.control(answer)
     },
   }
-}
-
-function unlessDraining(
-  { session }: RelayClient,
-  { channelId }: ConnectMessage,
-  { draining }: RightsContext,
-  open: () => void,
-): void {
-  if (!draining()) return open()
-  session.control(encodeRefusal(channelId, new LinkSocksError('ERR_SHUTTING_DOWN', 'the server is shutting down')))
 }
 
 function splice(

@@ -17,8 +17,8 @@ export interface OpenedTransport {
   readonly transport: MessageTransport
   /** The session is over. */
   readonly forget: () => void
-  /** Tells the peer that the relay is about to shut down, where it would understand. */
-  readonly drain: () => void
+  /** Tells the peer that the relay is about to shut down; `undefined` for one that would not understand. */
+  readonly drain: (() => void) | undefined
 }
 
 /** Answers who has authenticated: with a session of its own, or with the one it had. */
@@ -60,7 +60,7 @@ export class SessionTransports {
   open(admission: Admission, cameFrom: (origin: LinkOrigin) => void): OpenedTransport {
     const { resumeTimeoutMs: timeoutMs, clock } = this.#options
     if (admission.resume === undefined || timeoutMs === 0) {
-      return { transport: admission.confirm({ keepsOrder: true }), forget: () => {}, drain: () => {} }
+      return { transport: admission.confirm({ keepsOrder: true }), forget: () => {}, drain: undefined }
     }
     const { token, role, instance } = admission
     const sessionId = this.#resumable.newId()

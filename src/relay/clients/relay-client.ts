@@ -43,8 +43,8 @@ export class RelayClient {
   readonly extensions: boolean
   /** What it was told to judge by; only providers that can. */
   readonly policies: SentPolicies | undefined
-  /** Tells the peer that the relay is about to shut down, where it would understand. */
-  readonly drain: () => void
+  /** Tells the peer that the relay is about to shut down; `undefined` for one that would not understand. */
+  readonly drain: (() => void) | undefined
   /** The peer is about to shut down: nothing new for it. */
   draining = false
   /** Where its last link came from. */

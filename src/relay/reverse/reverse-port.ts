@@ -1,9 +1,14 @@
 import { LinkSocksError } from '../../errors.js'
+import type { Departure } from '../../inbound/departure.js'
 import type { Logger } from '../../log.js'
 import type { Clock, Credentials, Dialer, ProxyProtocol, Timer } from '../../ports.js'
 
-/** How often a port that could not be opened is tried again. */
+/** How often a port that could not be opened is tried again, and how often that is logged. */
 export const PORT_RETRY_MS = 5_000
+/** How often at first: the server before this one may be about to close it. */
+export const PORT_QUICK_RETRY_MS = 100
+/** How long that is, from the first failure on. */
+export const PORT_QUICK_RETRIES_MS = 10_000
 
 /** An open SOCKS5 listener. */
 export interface SocksPort {
@@ -24,6 +29,7 @@ export type OpenSocksPort = (options: {
   readonly dialer: Dialer
   /** What it serves. */
   readonly protocols: readonly ProxyProtocol[]
+  readonly departure: Departure | undefined
 }) => Promise<SocksPort>
 
 export interface ReversePortOptions {
@@ -33,6 +39,8 @@ export interface ReversePortOptions {
   readonly protocols: readonly ProxyProtocol[]
   /** Called when it could not be opened, and without an error when it could be. */
   readonly changed?: ((error?: string) => void) | undefined
+  /** @default nobody waits for what comes on the port */
+  readonly departure?: Departure | undefined
   readonly openPort: OpenSocksPort
   readonly clock: Clock
   readonly log: Logger
@@ -45,6 +53,8 @@ export class ReversePort {
   #open: SocksPort | undefined
   #opening: Promise<void> | undefined
   #retry: Timer | undefined
+  /** Of the failures since it was last open. */
+  #failures: { readonly since: number; loggedAt: number } | undefined
   #error: string | undefined
   #closed = false
 
@@ -82,7 +92,7 @@ export class ReversePort {
     }
   }
 
-  /** Opens the port; a failure is logged, shown and tried again every {@link PORT_RETRY_MS}. Idempotent. */
+  /** Opens the port; a failure is logged, shown and tried again, often at first, then every {@link PORT_RETRY_MS}. Idempotent. */
   open(): Promise<void> {
     if (this.#closed || this.#open !== undefined) return Promise.resolve()
     this.#opening ??= this.#tryOpen().finally(() => {
@@ -115,6 +125,7 @@ export class ReversePort {
       if (this.#closed) return await open.close()
       this.#open = open
       this.#error = undefined
+      this.#failures = undefined
       this.#options.changed?.()
       log.info('socks.listening', { port: this.port })
     } catch (thrown) {
@@ -122,13 +133,25 @@ export class ReversePort {
       if (this.#closed) return
       this.#error = LinkSocksError.from(thrown, 'ERR_LISTEN').message
       this.#options.changed?.(this.#error)
-      log.error('socks.listen.failed', { port: this.port, reason: this.#error, retryMs: PORT_RETRY_MS })
-      this.#retry = clock.after(PORT_RETRY_MS, () => void this.open())
+      const retryMs = this.#failed(clock.now(), this.#error)
+      this.#retry = clock.after(retryMs, () => void this.open())
     }
   }
 
+  /** @returns after how long to try again */
+  #failed(now: number, reason: string): number {
+    this.#failures ??= { since: now, loggedAt: Number.NEGATIVE_INFINITY }
+    const isQuick = now - this.#failures.since < PORT_QUICK_RETRIES_MS
+    const retryMs = isQuick ? PORT_QUICK_RETRY_MS : PORT_RETRY_MS
+    if (now - this.#failures.loggedAt >= PORT_RETRY_MS) {
+      this.#failures.loggedAt = now
+      this.#options.log.error('socks.listen.failed', { port: this.port, reason, retryMs })
+    }
+    return retryMs
+  }
+
   #bind(): Promise<SocksPort> {
-    const { openPort, port, credentials, dialer, protocols } = this.#options
-    return openPort({ port, credentials, dialer, protocols })
+    const { openPort, port, credentials, dialer, protocols, departure } = this.#options
+    return openPort({ port, credentials, dialer, protocols, departure })
   }
 }

@@ -41,6 +41,8 @@ export class MemoryTokenStore implements TokenStore {
     this.#access = kept ?? this.#access
   }
 
+  async handover(): Promise<undefined> {}
+
   async close(): Promise<void> {
     this.#closed = true
   }

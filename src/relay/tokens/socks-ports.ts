@@ -1,9 +1,10 @@
 import { LinkSocksError } from '../../errors.js'
 import { AccessDialer } from '../../exit/access-dialer.js'
 import type { AccessList } from '../../exit/dial/access-rules.js'
+import type { Departure } from '../../inbound/departure.js'
 import { PROXY_PROTOCOLS } from '../../inbound/serve-inbound.js'
 import type { Logger } from '../../log.js'
-import type { Clock, ProxyProtocol, Resolve } from '../../ports.js'
+import type { Clock, ProxyProtocol, Resolve, Timer } from '../../ports.js'
 import type { Alarms } from '../observe/alarms.js'
 import type { Streams } from '../observe/streams.js'
 import { trafficOf } from '../policies/policed-token.js'
@@ -14,6 +15,7 @@ import { type OpenSocksPort, ReversePort } from '../reverse/reverse-port.js'
 import { Shaping } from '../traffic/shaping.js'
 import { ShapingDialer } from '../traffic/shaping-dialer.js'
 import type { NamedPorts } from './dormant-tokens.js'
+import type { HandedPorts } from './handed-ports.js'
 import type { ServerAccess } from './server-access.js'
 import { policedOf, type ReverseToken, type TokenTable } from './tokens.js'
 
@@ -21,6 +23,8 @@ export interface SocksPortsOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly openPort: OpenSocksPort
+  /** Shared by all of them. @default nobody waits for what comes on a port */
+  readonly departure?: Departure | undefined
   /** Both ends included. */
   readonly portRange: readonly [number, number]
   /** What the ports serve. @default all */
@@ -33,7 +37,12 @@ export interface SocksPortsOptions {
   readonly gate: PolicyGate
   /** Where a port that cannot be opened is told of. */
   readonly alarms: Alarms
+  /** Asked when the first token comes. @default the relay was handed no sockets */
+  readonly handedPorts?: (() => HandedPorts | undefined) | undefined
 }
+
+/** How long, from the start on, connections to a port that was handed over wait for the first provider of its token. */
+export const HANDED_WAIT_MS = 10_000
 
 const NO_PORTS: ReadonlySet<number> = new Set()
 
@@ -42,6 +51,10 @@ export class SocksPorts {
   readonly #tokens: TokenTable
   readonly #options: SocksPortsOptions
   readonly #protocols: readonly ProxyProtocol[]
+  #wait: Timer | undefined
+  /** Connections to ports that were handed over are not left to wait any more. */
+  #waited = false
+  #released = false
 
   constructor(tokens: TokenTable, options: SocksPortsOptions) {
     const { proxyProtocols = PROXY_PROTOCOLS } = options
@@ -50,9 +63,27 @@ export class SocksPorts {
     this.#protocols = PROXY_PROTOCOLS.filter((protocol) => proxyProtocols.includes(protocol))
   }
 
+  /** The tokens of the start are there: from here on {@link HANDED_WAIT_MS} count. */
+  start(): void {
+    if (this.#released || this.#options.handedPorts?.() === undefined) return
+    this.#wait = this.#options.clock.after(HANDED_WAIT_MS, () => this.#endWait())
+  }
+
+  /** Whether a port opens with its token, for connections to it come in anyway. */
+  opensAtOnce({ port }: ReversePort): boolean {
+    return this.#waited && this.#isHanded(port)
+  }
+
+  /** Gives up the sockets that were handed over, for good. */
+  release(): void {
+    this.#released = true
+    this.#wait?.cancel()
+    this.#options.handedPorts?.()?.release()
+  }
+
   /** A port for `token` that is not tried out before it is wanted. */
   create(token: ReverseToken, port: number): ReversePort {
-    const { openPort, clock, log, fastOpen, streams, resolve, access, gate } = this.#options
+    const { openPort, departure, clock, log, fastOpen, streams, resolve, access, gate } = this.#options
     const tokens = policedOf(token)
     const providers = new ReverseDialer(token.providers, { fastOpen, streams, tokenId: token.id, tokens })
     const rules = (): AccessList | undefined => token.traits.access ?? access.entry()
@@ -64,6 +95,7 @@ export class SocksPorts {
       credentials: () => token.traits.credentials,
       dialer,
       protocols: this.#protocols,
+      departure,
       openPort,
       clock,
       log,
@@ -85,7 +117,7 @@ export class SocksPorts {
       if (taken.has(each)) continue
       const candidate = this.create(token, each)
       try {
-        await candidate.prove()
+        if (!this.#isTakenOver(token, port) && !this.#isHanded(each)) await candidate.prove()
         return candidate
       } catch (thrown) {
         failure = LinkSocksError.from(thrown, 'ERR_PORT_UNAVAILABLE')
@@ -101,6 +133,31 @@ export class SocksPorts {
       for (let port = first; port <= end; port += 1) {
         if (!without.has(port) && last.has(port) === turn) yield port
       }
+    }
+  }
+
+  #isHanded(port: number): boolean {
+    return this.#options.handedPorts?.()?.ports.has(port) === true
+  }
+
+  /** Whether the server before this one may have the port still: it is going to be opened, and tried again, when it is wanted. */
+  #isTakenOver({ source }: ReverseToken, asked: number | undefined): boolean {
+    return asked !== undefined && source === 'command-line' && this.#options.handedPorts?.() !== undefined
+  }
+
+  /** What comes in is answered from here on, also where no provider has come. */
+  #endWait(): void {
+    this.#waited = true
+    const handed = this.#options.handedPorts?.()
+    for (const number of handed?.ports ?? []) {
+      const token = [...this.#tokens.all()].find((each) => each.type === 'reverse' && each.port?.port === number)
+      const port = token?.type === 'reverse' ? token.port : undefined
+      if (port === undefined) {
+        const reason = 'no token has the port of this socket: connections to it are ended at once'
+        this.#options.log.warn('socks.unused', { port: number, reason })
+      }
+      if (port === undefined || port.closed) handed?.refuse(number)
+      else void port.open()
     }
   }
 

@@ -50,11 +50,12 @@ export class TokenLifecycle {
     // what providers add is logged as what they asked for, and lasts as long as they do
     if (token.source === 'provider') return this.#emit('token.added', token)
     const port = portOf(token)
+    if (this.#draining) port?.stopAccepting()
     this.#options.log.info('token.added', { type: token.type, token: token.id, port: port?.port })
     this.#emit('token.added', token)
     this.#options.policies.changed(token)
     void this.reconsider(token)
-    if (this.#options.socksNowait && !this.#closed) await port?.open()
+    if (port !== undefined && this.#opensAtOnce(port) && !this.#closed) await port.open()
   }
 
   /** An operator has given a token other traits. Settles when its port is open, if it opens with its token. */
@@ -73,14 +74,14 @@ export class TokenLifecycle {
 
   /** Brings what runs with a token to where it belongs now: its traits are new, its time is over, or somebody comes with it. */
   async reconsider(token: Token): Promise<void> {
-    const { clock, ports, socksNowait } = this.#options
+    const { clock, ports } = this.#options
     this.#expiry.watch(token)
     const state = stateOf(token, clock.wallTime())
     if (state !== 'active') return this.#shut(token, `the token ${state === 'expired' ? 'has expired' : 'is disabled'}`)
     // those of a relay that takes nothing new are closed for good
     if (token.type !== 'reverse' || token.port?.closed !== true || this.#draining) return
     token.port = ports.create(token, token.port.port)
-    if (socksNowait) await token.port.open()
+    if (this.#opensAtOnce(token.port)) await token.port.open()
   }
 
   /** Takes a token and all that hangs on it out of the table, and ends it. Settles when its port is free. */
@@ -102,6 +103,7 @@ export class TokenLifecycle {
   drain(): void {
     this.#draining = true
     for (const token of this.#tokens.all()) portOf(token)?.stopAccepting()
+    this.#options.ports.release()
   }
 
   /** Ends every session and port; tokens stay in the table. */
@@ -110,6 +112,7 @@ export class TokenLifecycle {
     this.#closed = true
     this.#expiry.close()
     this.#options.policies.close()
+    this.#options.ports.release()
     const tokens = [...this.#tokens.all()]
     const sessions = tokens.flatMap((token) => sessionsOf(token)).map((session) => session.close())
     await Promise.all([...sessions, ...tokens.map((token) => portOf(token)?.close())])
@@ -123,6 +126,10 @@ export class TokenLifecycle {
     void portOf(token)?.close()
     this.#options.alarms.clear('port-unavailable', token.id)
     this.#options.log.info('token.shut', { token: token.id, reason })
+  }
+
+  #opensAtOnce(port: ReversePort): boolean {
+    return this.#options.socksNowait || this.#options.ports.opensAtOnce(port)
   }
 
   #emit(type: TokenEvent['type'], { id, type: tokenType, traits }: Token): void {

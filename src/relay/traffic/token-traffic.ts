@@ -1,3 +1,4 @@
+import type { UsageGrowth } from '../../handover.js'
 import { momentText } from '../../policy/opening-hours.js'
 import { DEFAULT_BURST_BYTES } from '../../policy/traffic-limits.js'
 import type { PolicyQuota, PolicyRate, QuotaDirection, QuotaPeriod } from '../../policy-fields.js'
@@ -33,8 +34,8 @@ export interface TrafficLimits {
 
 /** One hears of all tokens, each by its id. */
 export interface TrafficEvents {
-  /** Counters are no longer as they were written last. */
-  counted(id: string): void
+  /** Counters are no longer as they were written last. @param bytes that passed, if that is why */
+  counted(id: string, direction?: Direction, bytes?: number): void
   /** Bytes of a stream have to wait, for one rate or several. */
   delayed(direction: Direction, bytes: number): void
   /** A datagram was over a rate or a quota, or over several. */
@@ -124,6 +125,13 @@ export class TokenTraffic {
   /** Goes on with what was counted before. */
   restore(usage: TokenUsage): void {
     this.#usage = new Usage(this.#clock.wallTime(), usage)
+    this.#review()
+  }
+
+  /** Adds what another process counted. */
+  grow(growth: UsageGrowth[string]): void {
+    this.usage.grow(growth)
+    this.#events?.counted(this.#id)
     this.#review()
   }
 
@@ -222,7 +230,7 @@ export class TokenTraffic {
     this.usage.add(direction, bytes, this.#clock.wallTime())
     this.#meters ??= { up: new RateMeter(this.#clock), down: new RateMeter(this.#clock) }
     this.#meters[direction].add(bytes)
-    this.#events?.counted(this.#id)
+    this.#events?.counted(this.#id, direction, bytes)
     if (this.#counts(direction)) this.#review()
   }
 

@@ -1,3 +1,4 @@
+import type { UsageGrowth } from '../../handover.js'
 import type { QuotaPeriod } from '../../policy-fields.js'
 import type { TokenUsage } from '../../ports.js'
 import { utcPeriods } from './utc-periods.js'
@@ -41,6 +42,14 @@ export class Usage {
     this.#total[direction] += bytes
     this.#days.at(day)[direction] += bytes
     this.#months.at(month)[direction] += bytes
+  }
+
+  /** Adds what was counted elsewhere. */
+  grow({ total: [up, down], days, months }: UsageGrowth[string]): void {
+    this.#total.up += up
+    this.#total.down += down
+    this.#days.grow(days)
+    this.#months.grow(months)
   }
 
   /** What was used in the period that `time` lies in. */
@@ -87,6 +96,15 @@ class Periods {
       this.#name = name
     }
     return this.#bytes
+  }
+
+  grow(record: TokenUsage['days']): void {
+    for (const name of Object.keys(record).sort()) {
+      const [up, down] = record[name] ?? [0, 0]
+      const bytes = this.at(name)
+      bytes.up += up
+      bytes.down += down
+    }
   }
 
   clear(): void {

@@ -109,7 +109,7 @@ describe.each(present)('linksocks completion %s', (shell) => {
   })
 
   it('completes the flags of the command in question', () => {
-    expect(complete('server', '--data')).toEqual(['--data-dir', '--data-key-file'])
+    expect(complete('server', '--data')).toEqual(['--data-dir', '--data-dir-wait', '--data-key-file'])
     expect(complete('token', 'add', '--ex')).toEqual(['--expires-at', '--expires-in'])
     expect(complete('token', 'add', '--type', 'forward', '--la')).toEqual(['--label'])
     expect(complete('token', 'set', '--rate')).toEqual(['--rate-burst', '--rate-down', '--rate-up'])

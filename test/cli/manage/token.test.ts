@@ -317,6 +317,22 @@ describe('linksocks status', () => {
     ]),
   }
 
+  it('shows processes that drain beside the one that took over', async () => {
+    const moment = (ms: number): string => new Date(Date.now() + ms).toISOString()
+    const first = { pid: 12, version: '1.0.0', since: moment(-65_500), until: moment(600_500), clients: 2, streams: 3 }
+    const second = { ...first, pid: 13, version: '1\u001b[2J', until: 'soon' }
+    const body = serverOf({ draining_processes: [first, second] })
+    const { code, io } = await tell({ ...table, 'GET /api/server': { body } }, ['status'])
+    expect([code, io.err]).toEqual([0, ''])
+    const lines = io.out.split('\n').filter((line) => line.includes('process 1'))
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^draining {2}process 12 \(LinkSocks 1\.0\.0\), 3 streams of 2 clients, for 1 min \d+ s, (10 min|9 min 5\d s) left at most$/,
+      ),
+      expect.stringMatching(/^ {10}process 13 \(LinkSocks 1\\u\{1b\}\[2J\), .*, soon left at most$/),
+    ])
+  })
+
   it('shows the server, its alarms, and clients beside their tokens', async () => {
     const { code, io } = await tell(table, ['status'])
     expect([code, io.err]).toEqual([0, ''])

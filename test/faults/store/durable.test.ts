@@ -188,7 +188,7 @@ describe('a data directory', () => {
     const server = await DurableServer.start(scene)
     const second = scene.start(['server', '-H', '127.0.0.1', '-P', '0', ...server.args])
     expect(await second.end()).toBe(1)
-    expect(second.stderr).toMatch(/data\/tokens\.db is in use by another process: stop it, or give each server/)
+    expect(second.stderr).toMatch(/data\/tokens\.db is in use by process \d+ on .*: stop it, or give each server/)
     expect((await server.ask('POST', 'token', { type: 'forward' })).status).toBe(200)
     await server.kill()
     await server.restart()

@@ -74,10 +74,10 @@ describe('the token database of a process that is killed', { timeout: 60_000 }, 
     expect(await lines.next()).toMatchObject({ value: 'open' })
     await expect(data.open()).rejects.toMatchObject({
       code: 'ERR_STORE',
-      message: expect.stringMatching(/in use by another process/),
+      message: expect.stringMatching(/in use by process \d+ on /),
     })
     const second = writer(0, 1)
-    expect((await second.lines.next()).value).toMatch(/^ERR_STORE .*tokens\.db is in use by another process: stop it/)
+    expect((await second.lines.next()).value).toMatch(/^ERR_STORE .*tokens\.db is in use by process \d+ on .*: stop it/)
     const exit = once(child, 'exit')
     child.kill('SIGKILL')
     await exit

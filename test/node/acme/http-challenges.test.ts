@@ -4,6 +4,7 @@ import { HttpChallenges } from '../../../src/node/acme/http-challenges.js'
 import { atEnd } from '../../support/at-end.js'
 import { freePort, isFree } from '../../support/ports.js'
 import { rawHttp } from '../../support/raw-http.js'
+import { FakeSocket } from '../fake-socket.js'
 
 const HOST = '127.0.0.1'
 const PATH = '/.well-known/acme-challenge/'
@@ -13,7 +14,7 @@ async function setUp() {
   const http = new HttpChallenges()
   atEnd(() => http.close())
   const port = await freePort()
-  await http.open({ host: HOST, port }, silentLogger)
+  await http.open({ host: HOST, port }, { log: silentLogger })
   const ask = (path: string, method = 'GET', more = '') =>
     rawHttp(port, `${method} ${path} HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n${more}\r\n`)
   return { http, port, ask }
@@ -30,6 +31,18 @@ describe('HttpChallenges', () => {
     withdraw()
     expect((await ask(`${PATH}a-token`)).status).toBe(404)
     withdraw()
+  })
+
+  it('serves on a socket that was passed', async () => {
+    const http = new HttpChallenges()
+    atEnd(() => http.close())
+    const socket = new FakeSocket(80)
+    await http.open({ fd: 3 }, { log: silentLogger, inherited: () => socket as never })
+    http.put('a-token', ANSWER)
+    const text = `GET ${PATH}a-token HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n\r\n`
+    expect((await rawHttp(socket.port, text)).body).toBe(ANSWER)
+    await http.close()
+    expect(socket.isOpen).toBe(false)
   })
 
   it('serves several at a time, and withdraws one alone', async () => {
@@ -96,7 +109,7 @@ describe('HttpChallenges', () => {
     await closed.close()
     const { http, port } = await setUp()
     expect(http.isOpen).toBe(true)
-    await expect(new HttpChallenges().open({ host: HOST, port }, silentLogger)).rejects.toMatchObject({
+    await expect(new HttpChallenges().open({ host: HOST, port }, { log: silentLogger })).rejects.toMatchObject({
       code: 'ERR_LISTEN',
     })
     await http.close()

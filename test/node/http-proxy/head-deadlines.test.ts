@@ -65,4 +65,21 @@ describe('HeadDeadlines', () => {
     deadlines.bytesCame()
     expect([said, clock.pending]).toEqual([[], 0])
   })
+
+  it('lets no connection rest that is to leave, and ends one at rest at once', () => {
+    const { clock, said, deadlines } = fixture()
+    deadlines.rest()
+    deadlines.leave()
+    expect([said, clock.pending]).toEqual([['idle'], 0])
+    deadlines.rest()
+    expect([said, clock.pending]).toEqual([['idle', 'idle'], 0])
+  })
+
+  it('waits for the first head of one that is to leave', () => {
+    const { clock, said, deadlines } = fixture()
+    deadlines.leave()
+    expect(said).toEqual([])
+    clock.advance(5_000)
+    expect(said).toEqual(['late'])
+  })
 })

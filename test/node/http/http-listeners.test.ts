@@ -2,23 +2,33 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { type CameBy, HttpListeners, MAX_CONNECTIONS } from '../../../src/node/http/http-listeners.js'
+import {
+  type CameBy,
+  HttpListeners,
+  type HttpListenersOptions,
+  MAX_CONNECTIONS,
+} from '../../../src/node/http/http-listeners.js'
 import type { ListenAddress } from '../../../src/node/net/listen-address.js'
 import { LogRecorder } from '../../client/fixture.js'
 import { atEnd } from '../../support/at-end.js'
 import { freePort } from '../../support/ports.js'
 import { until } from '../../support/wait.js'
+import { FakeSocket } from '../fake-socket.js'
 import { isOpen } from '../library-fixture.js'
 import { socketPath } from '../net/unix-folder.js'
 
 const HOST = '127.0.0.1'
 
-function setUp(addresses: readonly ListenAddress[], maxConnections?: number) {
+function setUp(
+  addresses: readonly ListenAddress[],
+  maxConnections?: number,
+  inherited?: HttpListenersOptions['inherited'],
+) {
   const came: CameBy[] = []
   const sockets: Socket[] = []
   const log = new LogRecorder()
   const listeners = new HttpListeners({
-    ...{ addresses, log, maxConnections },
+    ...{ addresses, log, maxConnections, inherited },
     connected: (socket, by) => {
       socket.on('error', () => {})
       came.push(by)
@@ -44,6 +54,30 @@ const portOf = (address: ListenAddress | undefined): number =>
   address !== undefined && 'port' in address ? address.port : 0
 
 describe('HttpListeners', () => {
+  it('says the same of sockets that were passed, and where those are', async () => {
+    const sockets = [new FakeSocket(1, 3), new FakeSocket(2, 4), new FakeSocket(3, 5)] as const
+    Object.assign(sockets[2], { address: undefined })
+    const given = [{ fd: 3 }, { fd: 4, tls: true }, { fd: 5 }]
+    const { listeners, came } = setUp(given, undefined, (fd) => sockets[fd - 3] as never)
+    await listeners.open()
+    expect(listeners.addresses).toEqual([
+      { host: HOST, port: 1, tls: false },
+      { host: HOST, port: 2, tls: true },
+      { fd: 5, tls: false },
+    ])
+    for (const [index, socket] of sockets.entries()) {
+      await client({ port: socket.port })
+      await until(() => came.length === index + 1)
+    }
+    expect(came).toEqual(['tcp', 'tls', 'unix'])
+    listeners.stop()
+    expect(sockets.map(({ isOpen }) => isOpen)).toEqual([false, false, false])
+  })
+
+  it('does not open a descriptor that nobody took', async () => {
+    await expect(setUp([{ fd: 3 }]).listeners.open()).rejects.toThrow('descriptor 3 was not taken')
+  })
+
   it('says by what each connection came, and which ports the system picked', async () => {
     const path = socketPath()
     const { listeners, came } = setUp([{ host: HOST, port: 0 }, { host: HOST, port: 0, tls: true }, { path }])

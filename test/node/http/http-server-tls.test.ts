@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { EXPECTED_REQUEST_MS } from '../../../src/inbound/expected-requests.js'
 import {
   type HttpServerOptions,
   listenHttp,
@@ -24,6 +25,7 @@ import { Authority, type Issued } from '../../support/certificates.js'
 import { parseAnswer, type RawAnswer } from '../../support/raw-http.js'
 import { until } from '../../support/wait.js'
 import { socketPath } from '../net/unix-folder.js'
+import { stoppedClock } from '../stopped-clock.js'
 import { clientHello } from '../tls/hellos.js'
 import { pairOf } from '../tls/pairs.js'
 
@@ -157,6 +159,24 @@ describe('listenHttp with TLS', () => {
     await answerOn(socket)
     expect(await (await fetch(`http://${HOST}:${portOf(plain)}/3`)).text()).toBe('fine')
     expect(contexts.map(({ rawPath }) => rawPath)).toEqual(['/1', '/2', '/3'])
+  })
+
+  it('is not quiet from the accept of a connection to the answer of its first request', async () => {
+    const clock = stoppedClock()
+    const { server, port } = await serve()
+    const raw = await tcp(port)
+    await until(() => !server.isQuiet)
+    raw.destroy()
+    await until(() => server.isQuiet)
+    const socket = await secure(port)
+    expect(server.isQuiet).toBe(false)
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+    await once(socket, 'data')
+    await until(() => server.isQuiet)
+    const silent = await secure(port)
+    expect(server.isQuiet).toBe(false)
+    clock.advance(EXPECTED_REQUEST_MS)
+    expect([server.isQuiet, silent.destroyed]).toEqual([true, false])
   })
 
   it('answers plain HTTP with 400 and says what to speak', async () => {

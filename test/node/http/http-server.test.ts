@@ -21,6 +21,7 @@ import { freePort } from '../../support/ports.js'
 import { parseAnswer, rawHttp } from '../../support/raw-http.js'
 import { until, untilPasses, untilStill } from '../../support/wait.js'
 import { isOpen } from '../library-fixture.js'
+import { stoppedClock } from '../stopped-clock.js'
 
 const servers: HttpServer[] = []
 
@@ -650,6 +651,69 @@ describe('HttpServer', () => {
     await closing
     expect(await answer).toBe('late')
   })
+
+  it('is quiet when every request is answered that has come or is about to', async () => {
+    stoppedClock()
+    const [asked, goOn] = [deferred(), deferred()]
+    const { server, port } = await serve({
+      handle: async () => {
+        asked.resolve()
+        await goOn.promise
+        return new Response('fine')
+      },
+    })
+    expect(server.isQuiet).toBe(true)
+    const socket = connect(port, '127.0.0.1')
+      .on('error', () => {})
+      .resume()
+    await until(() => !server.isQuiet)
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+    await asked.promise
+    expect(server.isQuiet).toBe(false)
+    goOn.resolve()
+    await until(() => server.isQuiet)
+    expect(socket.destroyed).toBe(false)
+    server.closeIdle()
+    await until(() => socket.destroyed)
+  })
+
+  it('is quiet while events are read, and when a connection is gone that asked for nothing', async () => {
+    stoppedClock()
+    const body = new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode('data: one\n\n')) })
+    const { server, url, port } = await serve({
+      handle: async () => new Response(body, { headers: { 'content-type': 'text/event-stream' } }),
+    })
+    const answer = await fetch(url)
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    await until(() => server.isQuiet)
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    await until(() => !server.isQuiet)
+    socket.destroy()
+    await until(() => server.isQuiet)
+    await reader?.cancel()
+  })
+
+  it('is not quiet before a WebSocket is opened that was asked for', async () => {
+    stoppedClock()
+    const [asked, goOn] = [deferred(), deferred()]
+    const { server, port, upgrades } = await serve({
+      checkUpgrade: async () => {
+        asked.resolve()
+        await goOn.promise
+        return undefined
+      },
+    })
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`)
+    socket.on('error', () => {})
+    await asked.promise
+    expect(server.isQuiet).toBe(false)
+    goOn.resolve()
+    await until(() => upgrades.length === 1)
+    expect(server.isQuiet).toBe(true)
+    socket.terminate()
+  })
+
   it('ends a connection with the answer that was under way when it stopped accepting', async () => {
     const [asked, stopped] = [deferred(), deferred()]
     const { server, port } = await serve({

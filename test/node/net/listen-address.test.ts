@@ -15,6 +15,8 @@ describe('parseListenAddress', () => {
     ['ws+unix:/run/a.sock', { path: '/run/a.sock' }],
     ['ws+unix:///run/a b@:.sock', { path: '/run/a b@:.sock' }],
     [`ws+unix:${LONGEST_PATH}`, { path: LONGEST_PATH }],
+    ['ws+fd:3', { fd: 3, tls: false }],
+    ['WSS+FD://1048575', { fd: 1_048_575, tls: true }],
   ])('reads %s', (text, address) => {
     expect(parseListenAddress(text)).toEqual(address)
   })
@@ -38,10 +40,21 @@ describe('parseListenAddress', () => {
     'wss+unix:/run/a.sock',
     'ws+unix:a.sock',
     ' ws://host:80',
+    'ws+fd:',
+    'ws+fd:-3',
+    'ws+fd:0x3',
+    'wss+fd:3/',
+    'ws+fd:1234567890',
   ])('refuses %j, and says which forms there are', (text) => {
     expect(() => parseListenAddress(text)).toThrow(
-      `must be ws://HOST:PORT, wss://HOST:PORT or ws+unix:/PATH, not '${text}'`,
+      `must be ws://HOST:PORT, wss://HOST:PORT, ws+unix:/PATH or ws+fd:NUMBER, not '${text}'`,
     )
+  })
+
+  it('refuses descriptors that nobody passes', () => {
+    for (const fd of ['0', '2', '1048576', '999999999']) {
+      expect(() => parseListenAddress(`ws+fd:${fd}`), fd).toThrow('a descriptor is a number from 3 to 1048575')
+    }
   })
 
   it('refuses ports and paths beyond their limits', () => {
@@ -55,9 +68,12 @@ describe('parseListenAddress', () => {
 })
 
 describe('listenText', () => {
-  it.each(['ws://0.0.0.0:8765', 'wss://[::]:443', 'ws+unix:/run/a.sock'])('writes %s as it is read', (text) => {
-    expect(listenText(parseListenAddress(text))).toBe(text)
-  })
+  it.each(['ws://0.0.0.0:8765', 'wss://[::]:443', 'ws+unix:/run/a.sock', 'ws+fd:3', 'wss+fd:4'])(
+    'writes %s as it is read',
+    (text) => {
+      expect(listenText(parseListenAddress(text))).toBe(text)
+    },
+  )
 
   it('writes the port that is the usual one, and no TLS where none is named', () => {
     expect(listenText(parseListenAddress('wss://relay.test'))).toBe('wss://relay.test:443')

@@ -78,7 +78,11 @@ describe('openTokenDatabase()', () => {
     for (let attempt = 0; attempt < 3; attempt += 1) {
       await expect(data.open()).rejects.toMatchObject({
         code: 'ERR_STORE',
-        message: `${data.database} is in use by another process: stop it, or give each server a data directory of its own`,
+        message: expect.stringMatching(
+          new RegExp(
+            `^${data.database} is in use by process ${process.pid} on \\S+ \\(LinkSocks \\S+, since \\S+Z\\): stop it, or`,
+          ),
+        ),
       })
     }
     await first.write({ put: [forwardRecord(2)] })

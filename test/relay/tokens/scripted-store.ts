@@ -1,6 +1,8 @@
 import { LinkSocksError } from '../../../src/errors.js'
+import type { Handover } from '../../../src/handover.js'
 import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../../src/ports.js'
 import type { TokenInfo } from '../../../src/relay/tokens/token-spec.js'
+import { MemoryHandover } from '../../support/memory-handover.js'
 import { World } from '../world.js'
 
 /** A store that fails or waits when the test says so, and whose records outlive it. */
@@ -10,6 +12,8 @@ export class ScriptedStore implements TokenStore {
   /** What was asked of it, in order, whether it failed or not. */
   readonly asked: TokenChanges[] = []
   failing = false
+  /** What processes tell each other beside it. */
+  files: Handover | undefined
   closed = 0
   #held: (() => void)[] | undefined
 
@@ -33,7 +37,11 @@ export class ScriptedStore implements TokenStore {
 
   /** What a server finds that starts after this one. */
   restarted(): ScriptedStore {
-    return new ScriptedStore(this.records.values(), this.access, this.usage)
+    const next = new ScriptedStore(this.records.values(), this.access, this.usage)
+    next.files = this.files
+    next.taken = this.taken
+    if (this.files instanceof MemoryHandover) this.files.taken = () => next.taken
+    return next
   }
 
   /** Writes wait until they are let go. */
@@ -58,6 +66,9 @@ export class ScriptedStore implements TokenStore {
     return new Map(this.usage)
   }
 
+  /** Name of what was taken in last. */
+  taken: string | undefined
+
   async write(changes: TokenChanges): Promise<void> {
     if (this.closed > 0) throw new LinkSocksError('ERR_STORE', 'the token store is closed')
     this.asked.push(changes)
@@ -68,8 +79,13 @@ export class ScriptedStore implements TokenStore {
       this.usage.delete(id)
     }
     this.access = changes.access ?? this.access
+    this.taken = changes.taken ?? this.taken
     for (const record of changes.put ?? []) this.records.set(record.id, record)
     for (const [id, used] of Object.entries(changes.usage ?? {})) if (this.records.has(id)) this.usage.set(id, used)
+  }
+
+  async handover(): Promise<Handover | undefined> {
+    return this.files
   }
 
   async close(): Promise<void> {

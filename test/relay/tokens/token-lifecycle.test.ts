@@ -287,6 +287,15 @@ describe('TokenLifecycle.drain()', () => {
     expect([token.port?.closed, opens.asked.length]).toEqual([true, 1])
   })
 
+  it('opens no port for a token that is added then', async () => {
+    const { lifecycle, reverse, opens } = setUp({ socksNowait: true })
+    lifecycle.drain()
+    const token = reverse()
+    await lifecycle.added(token)
+    await token.port?.open()
+    expect([token.port?.closed, opens.asked.length]).toEqual([true, 0])
+  })
+
   it('still ends what an operator removes', async () => {
     const { lifecycle, reverse } = setUp()
     const token = reverse()

@@ -81,8 +81,9 @@ describe.each([true, false])('the port of a reverse token, opened without a prov
     const draining = world.relay.drain({ limitMs: 60_000 })
     await settle()
     const before = world.openPorts.get(10_000)
-    await change(world, { label: 'late' })
-    await change(world, { enabled: true })
+    for (const late of [{ label: 'late' }, { enabled: true }]) {
+      await expect(change(world, late)).rejects.toMatchObject({ code: 'ERR_SHUTTING_DOWN' })
+    }
     expect(world.openPorts.get(10_000)).toBe(before)
     provider.transport.abort()
     await world.clock.advanceAsync(60_000)

@@ -3,12 +3,22 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { patience, within } from '../wait.js'
 
-const PROGRAM = fileURLToPath(new URL('../../../bin/linksocks.js', import.meta.url))
+export const PROGRAM = fileURLToPath(new URL('../../../bin/linksocks.js', import.meta.url))
 /** Last lines of a log that a failure shows. */
 const SHOWN_LINES = 25
 
 /** One line of a log in JSON form. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string; readonly level: string }
+
+/** Sockets for a process. */
+export interface Passing {
+  readonly passed?: readonly number[] | undefined
+  /** Whether it begins with `go()`; it has the sockets before. */
+  readonly waits?: boolean | undefined
+}
+
+/** A shell that becomes the program, and knows its own number. */
+const BECOME = '[ "$LISTEN_PID" ] || export LISTEN_PID=$$; exec "$0" "$@"'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -17,6 +27,21 @@ const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+
+type StartProgram = (args: readonly string[], env: Readonly<Record<string, string | undefined>>) => ChildProcess
+
+function passedTo({ passed = [], waits = false }: Passing): StartProgram {
+  return (args, env) => {
+    const program = [process.execPath, PROGRAM, ...args]
+    // LISTEN_PID is known to the process itself, which becomes the program
+    const [file = '', ...words] =
+      passed.length === 0 ? program : ['sh', '-c', `${waits ? 'read line && ' : ''}${BECOME}`, ...program]
+    return spawn(file, words, {
+      env: { ...(passed.length > 0 && { LISTEN_FDS: `${passed.length}` }), ...env },
+      stdio: [waits ? 'pipe' : 'ignore', 'pipe', 'pipe', ...passed],
+    })
+  }
+}
 
 /** The program, run as its user runs it. */
 export class LinksocksProcess {
@@ -31,18 +56,23 @@ export class LinksocksProcess {
   #ended = false
   #rest = ''
 
-  /** @param env replaces nothing but variables of the same name; those of this program and of proxies are never inherited */
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const child = spawn(process.execPath, [PROGRAM, ...args], {
-      env: { ...cleanEnvironment(), ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+  /**
+   * @param env replaces nothing but variables of the same name; those of this program and of proxies are never inherited
+   * @param passing descriptors that it gets from 3 on, as a supervisor passes them; or what starts it
+   */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    passing: Passing | StartProgram = {},
+  ) {
+    const start = typeof passing === 'function' ? passing : passedTo(passing)
+    const child = start(args, { ...cleanEnvironment(), ...env })
     this.#child = child
     running.add(child)
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text
     })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => this.#read(text))
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
     this.exited = new Promise((resolve, reject) => {
       child.on('error', reject)
       child.on('close', (code, signal) => {
@@ -72,6 +102,11 @@ export class LinksocksProcess {
   /** The end of standard error. */
   get tail(): string {
     return this.stderr.split('\n').slice(-SHOWN_LINES).join('\n')
+  }
+
+  /** One that waits begins. */
+  go(): void {
+    this.#child.stdin?.end('\n')
   }
 
   kill(signal: NodeJS.Signals): void {

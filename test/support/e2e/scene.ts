@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach } from 'vitest'
-import { LinksocksProcess } from './process.js'
+import { LinksocksProcess, type Passing } from './process.js'
 
 export interface ServerProcess {
   readonly process: LinksocksProcess
@@ -18,7 +18,7 @@ export interface ListenerProcess {
   readonly socksPort: number
 }
 
-export type ProcessOptions = Readonly<{ env?: Readonly<Record<string, string>> }>
+export type ProcessOptions = Passing & Readonly<{ env?: Readonly<Record<string, string>> }>
 
 /** Everything a test started; gone when it ends, however it ends. */
 export class Scene {
@@ -30,8 +30,8 @@ export class Scene {
   }
 
   /** Runs the program; the caller sees to `--log-format json` if it wants to wait for events. */
-  start(args: readonly string[], { env = {} }: ProcessOptions = {}): LinksocksProcess {
-    const started = new LinksocksProcess(args, env)
+  start(args: readonly string[], { env = {}, ...passing }: ProcessOptions = {}): LinksocksProcess {
+    const started = new LinksocksProcess(args, env, passing)
     this.own(() => {
       started.kill('SIGKILL')
       return started.exited.catch(() => {})
@@ -70,11 +70,16 @@ export class Scene {
     return socket
   }
 
-  /** The path of a new file. */
-  file(content: string): string {
+  /** The path of a new folder. */
+  folder(): string {
     const folder = mkdtempSync(join(tmpdir(), 'linksocks-'))
     this.own(() => rmSync(folder, { recursive: true }))
-    const path = join(folder, 'file')
+    return folder
+  }
+
+  /** The path of a new file. */
+  file(content: string): string {
+    const path = join(this.folder(), 'file')
     writeFileSync(path, content)
     return path
   }

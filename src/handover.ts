@@ -1,0 +1,67 @@
+/** What processes that have a store one after the other tell each other beside it. */
+
+/** Bytes of payload that went through a token, as pairs: towards destinations, and from them. Days and months are in UTC. */
+export interface UsageCounts {
+  readonly total: readonly [up: number, down: number]
+  /** By names such as 2030-01-31. */
+  readonly days: Readonly<Record<string, readonly [up: number, down: number]>>
+  /** By names such as 2030-01. */
+  readonly months: Readonly<Record<string, readonly [up: number, down: number]>>
+}
+
+/** What counters grew by in a while, by ids of tokens. */
+export type UsageGrowth = Readonly<Record<string, UsageCounts>>
+
+/** What a process that drains still carries. */
+export interface DrainState {
+  readonly clients: number
+  readonly streams: number
+}
+
+/** A process that drains while another one may have the store already. */
+export interface DrainingProcess extends DrainState {
+  readonly pid: number
+  /** Of its program. */
+  readonly version: string
+  /** When it began to drain, in Unix milliseconds. */
+  readonly since: number
+  /** When it ends at the latest, in Unix milliseconds. */
+  readonly until: number
+}
+
+/** What a process writes that drains and has given the store away. */
+export interface DrainRecord {
+  /**
+   * Brings to the disk what counters grew by since the call before, for the process that has the store.
+   * @param last whether it is the last call, which has room in any case
+   * @throws {LinkSocksError} ERR_NOT_STORED: nothing of it is kept
+   */
+  leave(growth: UsageGrowth, last: boolean): Promise<void>
+  /** Lets others see how far it is. Never rejects. */
+  show(state: DrainState): Promise<void>
+  /** The drain is over. Never rejects. */
+  end(): Promise<void>
+}
+
+/** What counters grew by in a process that drains, or drained. */
+export interface LeftGrowth {
+  readonly name: string
+  /** @throws {LinkSocksError} ERR_STORE: it is damaged, and was put aside */
+  read(): Promise<UsageGrowth>
+  /** Never rejects: what stays is not found again. */
+  remove(): Promise<void>
+}
+
+/** What processes that have a store one after the other tell each other beside it. */
+export interface Handover {
+  /**
+   * Called before the store is closed, so that the next process sees it.
+   * @param until when the drain ends at the latest, in Unix milliseconds
+   * @throws {LinkSocksError} ERR_NOT_STORED
+   */
+  beginDrain(until: number, state: DrainState): Promise<DrainRecord>
+  /** Those that drain now, the oldest first. Never rejects. */
+  draining(): Promise<readonly DrainingProcess[]>
+  /** What was left and not taken yet, in the order in which it was left. @throws {LinkSocksError} ERR_STORE */
+  left(): Promise<readonly LeftGrowth[]>
+}

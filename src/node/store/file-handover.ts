@@ -1,0 +1,217 @@
+import { randomBytes } from 'node:crypto'
+import { open, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LinkSocksError } from '../../errors.js'
+import type { DrainingProcess, DrainRecord, DrainState, Handover, LeftGrowth, UsageGrowth } from '../../handover.js'
+import { MIB } from '../../protocol/limits.js'
+import { decodeGrowth, encodeGrowth } from '../../relay/tokens/usage-record.js'
+import { packageVersion } from '../system/package-version.js'
+import { putInPlace, replaceFile, unfinishedName, writeNewFile } from './durable-files.js'
+import type { TokenSeal } from './token-seal.js'
+
+/** Files of counters that one process leaves while it drains; what comes after that is left at its end. */
+export const MAX_LEFT_FILES = 1_000
+/** A larger one is none of ours. */
+export const MAX_LEFT_BYTES = 64 * MIB
+/** Of the record of one process that drains. */
+const MAX_DRAIN_BYTES = 4_096
+/** Processes that are shown. */
+export const MAX_DRAINING = 64
+/** So long after its end a process that says that it drains was killed. */
+export const DRAIN_OVERDUE_MS = 60_000
+
+const DRAINING = /^draining-([\da-f]{16})\.json$/
+const LEFT = /^usage-[\da-f]{16}-\d{6}\.sealed$/
+/** What these are made of. */
+export const HANDOVER_FILES = /^(?:draining|usage|owner)\b/
+
+export interface FileHandoverOptions {
+  readonly directory: string
+  readonly seal: TokenSeal
+  /** Name of what was taken last. */
+  readonly taken: () => string | undefined
+}
+
+/** What processes that have a data directory one after the other tell each other, in files of that directory (docs/data-directory.md). */
+export class FileHandover implements Handover {
+  readonly #options: FileHandoverOptions
+  /** File of this process, once it drains. */
+  #own: string | undefined
+
+  constructor(options: FileHandoverOptions) {
+    this.#options = options
+  }
+
+  async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
+    const record = new DrainFiles(this.#options, until)
+    try {
+      await record.write(state)
+    } catch (cause) {
+      throw notStored(this.#options.directory, cause)
+    }
+    this.#own = record.name
+    return record
+  }
+
+  async draining(): Promise<readonly DrainingProcess[]> {
+    const names = await this.#names(DRAINING).catch(() => [])
+    const found: DrainingProcess[] = []
+    for (const name of names.filter((each) => each !== this.#own).slice(0, MAX_DRAINING)) {
+      const path = join(this.#options.directory, name)
+      const bytes = await readBounded(path, MAX_DRAIN_BYTES).catch(() => undefined)
+      const draining = bytes && drainingOf(bytes)
+      if (draining !== undefined && draining.until + DRAIN_OVERDUE_MS > Date.now()) found.push(draining)
+      // one that was killed, or damage
+      else if (bytes !== undefined) await rm(path, { force: true }).catch(() => {})
+    }
+    return found.sort((one, other) => one.since - other.since)
+  }
+
+  async left(): Promise<readonly LeftGrowth[]> {
+    const { directory, taken } = this.#options
+    try {
+      const names = await this.#names(LEFT)
+      const last = taken()
+      // it was taken, and the process ended before it could remove it
+      if (last !== undefined && names.includes(last)) await rm(join(directory, last), { force: true })
+      return names.filter((name) => name !== last).map((name) => this.#growth(name))
+    } catch (cause) {
+      throw new LinkSocksError('ERR_STORE', `can't read ${directory}: ${reasonOf(cause)}`, { cause })
+    }
+  }
+
+  #growth(name: string): LeftGrowth {
+    const { directory, seal } = this.#options
+    const path = join(directory, name)
+    return {
+      name,
+      read: async () => {
+        const sealed = await readBounded(path, MAX_LEFT_BYTES).catch((cause) => {
+          throw new LinkSocksError('ERR_STORE', `can't read ${path}: ${reasonOf(cause)}`, { cause })
+        })
+        try {
+          return decodeGrowth(seal.unseal(sealed, name))
+        } catch {
+          // no cause: it may repeat what was read
+          const aside = `${path}.damaged`
+          await rename(path, aside).catch(() => {})
+          throw new LinkSocksError('ERR_STORE', `${path} is damaged: it is left out, and kept as ${aside}`)
+        }
+      },
+      remove: () => rm(path, { force: true }).catch(() => {}),
+    }
+  }
+
+  async #names(form: RegExp): Promise<readonly string[]> {
+    return (await readdir(this.#options.directory)).filter((name) => form.test(name)).sort()
+  }
+}
+
+/** The files of one process that drains. */
+class DrainFiles implements DrainRecord {
+  readonly #options: FileHandoverOptions
+  readonly #id = randomBytes(8).toString('hex')
+  readonly #since = Date.now()
+  readonly #until: number
+  /** Changes of the record, one after the other. */
+  #last: Promise<void> = Promise.resolve()
+  #count = 0
+  #ended = false
+
+  constructor(options: FileHandoverOptions, until: number) {
+    this.#options = options
+    // times of the clock have fractions
+    this.#until = Math.ceil(until)
+  }
+
+  async leave(growth: UsageGrowth, last: boolean): Promise<void> {
+    const { directory, seal } = this.#options
+    if (this.#count >= MAX_LEFT_FILES && !last)
+      throw new LinkSocksError(
+        'ERR_NOT_STORED',
+        `this drain has left ${MAX_LEFT_FILES} files: the rest comes at its end`,
+      )
+    const name = `usage-${this.#id}-${String(this.#count).padStart(6, '0')}.sealed`
+    const path = join(directory, name)
+    const unfinished = unfinishedName(path)
+    try {
+      await writeNewFile(unfinished, seal.seal(encodeGrowth(growth), name))
+      await putInPlace(unfinished, path)
+      this.#count += 1
+    } catch (cause) {
+      throw notStored(directory, cause)
+    } finally {
+      await rm(unfinished, { force: true }).catch(() => {})
+    }
+  }
+
+  /** @throws what the system says */
+  write({ clients, streams }: DrainState): Promise<void> {
+    const draining: DrainingProcess = {
+      ...{ pid: process.pid, version: packageVersion(), since: this.#since, until: this.#until },
+      ...{ clients, streams },
+    }
+    return this.#inTurn(async () => {
+      if (!this.#ended) await replaceFile(this.#path, Buffer.from(`${JSON.stringify(draining)}\n`))
+    })
+  }
+
+  show(state: DrainState): Promise<void> {
+    return this.write(state).catch(() => {})
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true
+    await this.#inTurn(() => rm(this.#path, { force: true })).catch(() => {})
+  }
+
+  get name(): string {
+    return `draining-${this.#id}.json`
+  }
+
+  get #path(): string {
+    return join(this.#options.directory, this.name)
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(action)
+    this.#last = done.catch(() => {})
+    return done
+  }
+}
+
+function notStored(directory: string, cause: unknown): LinkSocksError {
+  return new LinkSocksError('ERR_NOT_STORED', `can't write to ${directory}: ${reasonOf(cause)}`, { cause })
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes`)
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}
+
+function drainingOf(bytes: Uint8Array): DrainingProcess | undefined {
+  try {
+    const { pid, version, since, until, clients, streams } = JSON.parse(Buffer.from(bytes).toString()) as Record<
+      keyof DrainingProcess,
+      unknown
+    >
+    if (typeof version !== 'string' || !isCount(pid) || !isCount(clients) || !isCount(streams)) return undefined
+    return isCount(since) && isCount(until) ? { pid, version, since, until, clients, streams } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}

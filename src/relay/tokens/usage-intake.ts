@@ -1,0 +1,91 @@
+import { LinkSocksError } from '../../errors.js'
+import type { Handover, LeftGrowth } from '../../handover.js'
+import type { Logger } from '../../log.js'
+import type { Clock, Timer } from '../../ports.js'
+import type { UsageKeeper } from './usage-keeper.js'
+
+/** How often the counters of processes that drain are looked for, while there are any. */
+export const LEFT_LOOK_MS = 1_000
+
+export interface UsageIntakeOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly handover: Handover
+  readonly usage: Pick<UsageKeeper, 'takeIn'>
+}
+
+/** Takes in what counters grew by in processes that had the store before: what they left, and what they leave while they drain. */
+export class UsageIntake {
+  readonly #options: UsageIntakeOptions
+  /** Added and not written yet. */
+  readonly #added = new Set<string>()
+  /** Of which it was said that they could not be taken. */
+  readonly #told = new Set<string>()
+  #timer: Timer | undefined
+  #looking: Promise<void> | undefined
+  #closed = false
+
+  constructor(options: UsageIntakeOptions) {
+    this.#options = options
+  }
+
+  /** Takes what is there, and goes on while a process drains. Settles after the first look; never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  /** Settles when nothing is being taken any more. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#timer?.cancel()
+    await this.#looking
+  }
+
+  async #look(): Promise<void> {
+    const { handover, clock } = this.#options
+    // in this order: one that ends meanwhile has left all it leaves
+    const draining = (await handover.draining()).length > 0
+    const isDone = await this.#takeAll()
+    if (this.#closed || (isDone && !draining)) return
+    this.#timer = clock.after(LEFT_LOOK_MS, () => void this.look())
+  }
+
+  /** @returns whether nothing is left that may be taken later */
+  async #takeAll(): Promise<boolean> {
+    const { handover, log } = this.#options
+    let isDone = true
+    try {
+      for (const left of await handover.left()) {
+        if (this.#closed) return false
+        isDone = (await this.#take(left)) && isDone
+      }
+    } catch (thrown) {
+      const { code, message } = LinkSocksError.from(thrown, 'ERR_STORE')
+      log.error('usage.not-taken', { code, reason: message })
+    }
+    return isDone
+  }
+
+  async #take(left: LeftGrowth): Promise<boolean> {
+    const { usage, log } = this.#options
+    const { name } = left
+    // one that is damaged is put aside, and not found by the next look
+    try {
+      const growth = this.#added.has(name) ? undefined : await left.read()
+      this.#added.add(name)
+      await usage.takeIn(name, growth)
+      await left.remove()
+      this.#added.delete(name)
+      log.info('usage.taken', { file: name })
+      return true
+    } catch (thrown) {
+      const { code, message } = LinkSocksError.from(thrown, 'ERR_NOT_STORED')
+      if (!this.#told.has(name)) log.error('usage.not-taken', { file: name, code, reason: message })
+      this.#told.add(name)
+      return false
+    }
+  }
+}

@@ -1,0 +1,203 @@
+import { createSecretKey, randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { UsageGrowth } from '../../../src/handover.js'
+import {
+  DRAIN_OVERDUE_MS,
+  FileHandover,
+  MAX_DRAINING,
+  MAX_LEFT_BYTES,
+  MAX_LEFT_FILES,
+} from '../../../src/node/store/file-handover.js'
+import { TokenSeal } from '../../../src/node/store/token-seal.js'
+import { packageVersion } from '../../../src/node/system/package-version.js'
+import { memoryFolder } from '../../support/memory-folder.js'
+
+const seal = new TokenSeal(createSecretKey(randomBytes(32)))
+const IDLE = { clients: 0, streams: 0 }
+const LATER = Date.now() + 3_600_000
+
+let directory = ''
+beforeEach(async () => {
+  directory = await mkdtemp(join(memoryFolder(), 'linksocks-handover-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const handover = (taken?: string): FileHandover => new FileHandover({ directory, seal, taken: () => taken })
+const growthOf = (up: number): UsageGrowth => ({ ab: { total: [up, 0], days: {}, months: { '2030-01': [up, 0] } } })
+const names = async (): Promise<readonly string[]> => (await readdir(directory)).sort()
+
+describe('the record of a process that drains', () => {
+  it('is seen by others and not by itself, with what it carries, until it ends', async () => {
+    const [old, next] = [handover(), handover()]
+    const record = await old.beginDrain(LATER, { clients: 1, streams: 2 })
+    expect(await next.draining()).toEqual([
+      {
+        ...{ pid: process.pid, version: packageVersion(), clients: 1, streams: 2 },
+        ...{ since: expect.any(Number), until: LATER },
+      },
+    ])
+    expect(await old.draining()).toEqual([])
+    await record.show({ clients: 0, streams: 1 })
+    expect(await next.draining()).toMatchObject([{ clients: 0, streams: 1 }])
+    await Promise.all([record.show(IDLE), record.end(), record.show(IDLE), record.end()])
+    expect([await next.draining(), await names()]).toEqual([[], []])
+  })
+
+  it('may end between two milliseconds', async () => {
+    await handover().beginDrain(LATER + 0.25, IDLE)
+    expect(await handover().draining()).toMatchObject([{ until: LATER + 1 }])
+  })
+
+  it('is removed when its process must have been killed, or when it is none', async () => {
+    await handover().beginDrain(Date.now() - DRAIN_OVERDUE_MS - 1, IDLE)
+    const sound = { pid: 1, version: '1', since: 1, until: LATER, ...IDLE }
+    const wrong = [
+      ...['', '{}', 'null', '[]', '"x"', '{'],
+      ...Object.keys(sound).map((field) => JSON.stringify({ ...sound, [field]: undefined })),
+      ...[-1, 1.5, 2 ** 60, '1'].map((streams) => JSON.stringify({ ...sound, streams })),
+    ]
+    for (const [index, text] of wrong.entries()) await writeFile(drainFile(index), text)
+    expect(await handover().draining()).toEqual([])
+    expect(await names()).toEqual([])
+  })
+
+  it('is passed over where it is too long or can not be read', async () => {
+    await writeFile(drainFile(1), `{}${' '.repeat(5_000)}`)
+    await mkdir(drainFile(2))
+    expect(await handover().draining()).toEqual([])
+    expect(await names()).toHaveLength(2)
+  })
+
+  it('is one of so many at most that are shown, the oldest first', async () => {
+    const sound = { pid: 1, version: '1', until: LATER, ...IDLE }
+    for (let each = 0; each <= MAX_DRAINING; each += 1)
+      await writeFile(drainFile(each), JSON.stringify({ ...sound, since: 1_000 - each }))
+    const shown = await handover().draining()
+    expect(shown).toHaveLength(MAX_DRAINING)
+    expect(shown.map(({ since }) => since)).toEqual(shown.map(({ since }) => since).sort((a, b) => a - b))
+  })
+
+  it('can not begin where nothing can be written', async () => {
+    await rm(directory, { recursive: true })
+    await expect(handover().beginDrain(LATER, IDLE)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+    expect(await handover().draining()).toEqual([])
+  })
+})
+
+describe('what counters grew by in a process that drains', () => {
+  it('is found in the order in which it was left, each until it is removed', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    for (const up of [1, 2, 3]) await record.leave(growthOf(up), false)
+    const left = await handover().left()
+    expect(await Promise.all(left.map((each) => each.read()))).toEqual([1, 2, 3].map(growthOf))
+    await left[0]?.remove()
+    await left[0]?.remove()
+    expect((await handover().left()).map(({ name }) => name)).toEqual(left.slice(1).map(({ name }) => name))
+  })
+
+  it('can be read by nobody without the key', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    await record.leave(growthOf(12_345), true)
+    const [name = ''] = (await names()).filter((each) => each.startsWith('usage'))
+    expect((await readFile(join(directory, name))).includes('total')).toBe(false)
+  })
+
+  it('is not found again once it was taken, and its file is removed', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    await record.leave(growthOf(1), false)
+    await record.leave(growthOf(2), false)
+    const [first, second] = await handover().left()
+    const after = await handover(first?.name).left()
+    expect(after.map(({ name }) => name)).toEqual([second?.name])
+    expect(await names()).not.toContain(first?.name)
+  })
+
+  it('is put aside where it is damaged, cut, of another name or of another key', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    for (const up of [1, 2, 3, 4]) await record.leave(growthOf(up), false)
+    const [one, two, three, four] = (await handover().left()).map(({ name }) => join(directory, name))
+    const bytes = await readFile(one ?? '')
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+    await writeFile(one ?? '', bytes)
+    await truncate(two ?? '', 10)
+    await rename(three ?? '', four ?? '')
+    const other = new FileHandover({
+      directory,
+      seal: new TokenSeal(createSecretKey(randomBytes(32))),
+      taken: () => undefined,
+    })
+    const last = await handover().beginDrain(LATER, IDLE)
+    await last.leave(growthOf(5), false)
+    for (const left of await other.left()) {
+      await expect(left.read()).rejects.toMatchObject({
+        code: 'ERR_STORE',
+        message: expect.stringMatching(/is damaged: it is left out, and kept as .*\.damaged$/),
+      })
+    }
+    expect(await other.left()).toEqual([])
+    expect((await names()).filter((name) => name.endsWith('.damaged'))).toHaveLength(4)
+  })
+
+  it('is refused where what is sealed is no growth', async () => {
+    const texts = [
+      'null',
+      '[]',
+      '{"ab":1}',
+      '{"ab":{"total":[1],"days":{},"months":{}}}',
+      '{"ab":{"total":[1,-1],"days":{},"months":{}}}',
+    ]
+    for (const [index, text] of texts.entries()) {
+      const name = `usage-${'0'.repeat(16)}-${String(index).padStart(6, '0')}.sealed`
+      await writeFile(join(directory, name), seal.seal(Buffer.from(text), name))
+    }
+    const left = await handover().left()
+    expect(left).toHaveLength(texts.length)
+    for (const each of left) await expect(each.read()).rejects.toMatchObject({ code: 'ERR_STORE' })
+  })
+
+  it('is not read beyond its size, and stays', async () => {
+    const name = `usage-${'0'.repeat(16)}-000000.sealed`
+    await writeFile(join(directory, name), '')
+    await truncate(join(directory, name), MAX_LEFT_BYTES + 1)
+    const [left] = await handover().left()
+    await expect(left?.read()).rejects.toMatchObject({ code: 'ERR_STORE' })
+    expect(await names()).toEqual([name])
+  })
+
+  it('is told not to be kept where the directory is gone', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    await rm(directory, { recursive: true })
+    await expect(record.leave(growthOf(1), true)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+    await expect(handover().left()).rejects.toMatchObject({ code: 'ERR_STORE' })
+    await record.show(IDLE)
+    await record.end()
+  })
+
+  it('is left in so many files at most, and at the end in one more', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    for (let each = 0; each < MAX_LEFT_FILES; each += 1) await record.leave(growthOf(1), false)
+    await expect(record.leave(growthOf(2), false)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+    await record.leave(growthOf(2), true)
+    const left = await handover().left()
+    expect(left).toHaveLength(MAX_LEFT_FILES + 1)
+    expect(await left.at(-1)?.read()).toEqual(growthOf(2))
+  })
+
+  it('leaves other files alone', async () => {
+    const others = [
+      'usage-1.sealed',
+      'usage-x-000000.sealed',
+      'draining.json',
+      'usage-0000000000000000-000000.sealed.damaged',
+    ]
+    for (const name of others) await writeFile(join(directory, name), 'other')
+    expect([await handover().left(), await handover().draining()]).toEqual([[], []])
+    expect(await names()).toEqual([...others].sort())
+  })
+})
+
+function drainFile(n: number): string {
+  return join(directory, `draining-${n.toString(16).padStart(16, '0')}.json`)
+}

@@ -1,0 +1,83 @@
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { nameOwner, OWNER_FILE, ownerText, readOwner, removeOwner } from '../../../src/node/store/store-owner.js'
+import { packageVersion } from '../../../src/node/system/package-version.js'
+import { ownIdentity } from '../../../src/node/system/process-identity.js'
+import { memoryFolder } from '../../support/memory-folder.js'
+
+let directory = ''
+beforeEach(async () => {
+  directory = await mkdtemp(join(memoryFolder(), 'linksocks-owner-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const put = (text: string): Promise<void> => writeFile(join(directory, OWNER_FILE), text)
+const SOUND = { pid: 12, host: 'elsewhere', version: '1.0.0', since: '2030-01-31T08:00:00.000Z' }
+
+describe('the name of the process that has a data directory', () => {
+  it('is there until it is removed, and written anew by the next one', async () => {
+    expect(await readOwner(directory)).toBeUndefined()
+    await nameOwner(directory)
+    await nameOwner(directory)
+    const owner = await readOwner(directory)
+    expect(owner).toMatchObject({ ...ownIdentity(), version: packageVersion() })
+    expect(ownerText(owner ?? raise())).toMatch(
+      new RegExp(`^process ${process.pid} on ${hostname()} \\(LinkSocks \\S+, since \\S+Z\\)$`),
+    )
+    await removeOwner(directory)
+    await removeOwner(directory)
+    expect(await readOwner(directory)).toBeUndefined()
+  })
+
+  it('is not told of a process that is gone, or whose number another one has', async () => {
+    const { start = '' } = ownIdentity()
+    await put(JSON.stringify({ ...SOUND, pid: process.pid, start: `${start}0` }))
+    expect(await readOwner(directory)).toBeUndefined()
+    await put(JSON.stringify({ ...SOUND, pid: 2 ** 30, start }))
+    expect(await readOwner(directory)).toBeUndefined()
+  })
+
+  it('is told of a process in another place, which can not be looked at', async () => {
+    await put(JSON.stringify({ ...SOUND, start: 'another-boot pid:[1] 5' }))
+    expect(await readOwner(directory)).toMatchObject(SOUND)
+  })
+
+  it('is passed over where the file holds something else', async () => {
+    const wrong = [
+      ...['', '{', 'null', '[]', '12', '{"pid":1}'],
+      ...[0, -1, 1.5, 2 ** 60, '7', null].map((pid) => JSON.stringify({ ...SOUND, pid })),
+      JSON.stringify({ ...SOUND, host: 7 }),
+      JSON.stringify({ ...SOUND, version: 'v'.repeat(4_096) }),
+    ]
+    for (const text of wrong) {
+      await put(text)
+      expect(await readOwner(directory), text).toBeUndefined()
+    }
+  })
+
+  it('is shown without what a terminal would act on', () => {
+    expect(ownerText({ ...SOUND, host: '\u001b[2J' })).toContain('\\u{1b}[2J')
+  })
+
+  it('takes the place of a link, and leaves alone what that names', async () => {
+    const other = join(directory, 'other')
+    await writeFile(other, 'other')
+    await symlink(other, join(directory, OWNER_FILE))
+    await nameOwner(directory)
+    expect((await readOwner(directory))?.pid).toBe(process.pid)
+    await removeOwner(directory)
+    await expect(rm(other)).resolves.toBeUndefined()
+  })
+
+  it('is left out where it can not be written', async () => {
+    await nameOwner(join(directory, 'missing'))
+    await removeOwner(join(directory, 'missing'))
+    expect(await readOwner(join(directory, 'missing'))).toBeUndefined()
+  })
+})
+
+function raise(): never {
+  throw new Error('no owner')
+}

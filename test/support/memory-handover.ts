@@ -1,0 +1,52 @@
+import { LinkSocksError } from '../../src/errors.js'
+import type { DrainingProcess, DrainRecord, DrainState, Handover, LeftGrowth, UsageGrowth } from '../../src/handover.js'
+
+/** What processes tell each other, in memory; it fails when the test says so. */
+export class MemoryHandover implements Handover {
+  readonly drains: (DrainingProcess & { ended: boolean })[] = []
+  readonly files = new Map<string, UsageGrowth>()
+  /** Calls of `leave()`, and of `beginDrain()`, that fail from now on. */
+  failing = false
+  /** Files can't be removed, as of a process that ends before. */
+  keeping = false
+  /** What the store says was taken last. */
+  taken: () => string | undefined = () => undefined
+  #count = 0
+
+  async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
+    this.#check()
+    const drain = { pid: this.drains.length + 1, version: '1', since: 0, until, ended: false, ...state }
+    this.drains.push(drain)
+    return {
+      leave: async (growth) => {
+        this.#check()
+        this.#count += 1
+        this.files.set(`usage-${String(this.#count).padStart(6, '0')}`, structuredClone(growth))
+      },
+      show: async (now) => void Object.assign(drain, now),
+      end: async () => {
+        drain.ended = true
+      },
+    }
+  }
+
+  async draining(): Promise<readonly DrainingProcess[]> {
+    return this.drains.filter(({ ended }) => !ended)
+  }
+
+  async left(): Promise<readonly LeftGrowth[]> {
+    const last = this.taken()
+    if (last !== undefined) this.files.delete(last)
+    return [...this.files.keys()].map((name) => ({
+      name,
+      read: async () => this.files.get(name) ?? {},
+      remove: async () => {
+        if (!this.keeping) this.files.delete(name)
+      },
+    }))
+  }
+
+  #check(): void {
+    if (this.failing) throw new LinkSocksError('ERR_NOT_STORED', 'the disk is full')
+  }
+}
