@@ -13,7 +13,7 @@ RUN npm run build \
  && mkdir -p /opt/linksocks \
  && npm pack --ignore-scripts --pack-destination /opt \
  && tar -xzf /opt/linksocks-*.tgz -C /opt/linksocks --strip-components=1 \
- && cp package-lock.json deploy/healthcheck.mjs /opt/linksocks/ \
+ && cp package-lock.json deploy/healthcheck.mjs deploy/supervise.pl /opt/linksocks/ \
  && rm -rf /opt/linksocks/docs
 # and the packages it needs, as the lock has them; `npm ci --omit=dev` would leave a tool there that one of them can do with
 WORKDIR /opt/linksocks

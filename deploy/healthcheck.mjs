@@ -37,9 +37,11 @@ function end(problem) {
   process.exit(problem === undefined ? 0 : 1)
 }
 
-/** What --listen says, or its variable. */
+/** What supervise.pl listens on, what --listen says, or its variable. */
 function addressesOf(args) {
   const given = args.flatMap((arg, index) => {
+    const [, name, address] = args[index - 1] === '--socket' ? (/^(http|tls)=(?!unix:)(.+)$/.exec(arg) ?? []) : []
+    if (name !== undefined) return [`${name === 'tls' ? 'wss' : 'ws'}://${address}`]
     if (args[index - 1] === '--listen') return [arg]
     return arg.startsWith('--listen=') ? [arg.slice('--listen='.length)] : []
   })

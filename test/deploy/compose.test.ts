@@ -1,15 +1,25 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { PeerProcess } from '../interop/support/peer-process.js'
 import { ROOT, readText, run } from '../project/support.js'
 import { type Scene, sceneOfTest, sha256 } from '../support/e2e/scene.js'
 import { socksConnect } from '../support/e2e/socks.js'
 import { download, httpOrigin } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
-import { eventually } from '../support/wait.js'
+import { eventually, until } from '../support/wait.js'
 import { type Compose, interpolate, readCompose, type Service, variablesIn } from './support/compose.js'
+import { instructions, readDockerfile } from './support/dockerfile.js'
+import { Probes } from './support/probes.js'
 import { drainMs, VARIABLES, variablesNamed } from './support/variables.js'
+
+/** What the supervised relay has of its own. */
+interface Supervised {
+  readonly entrypoint: readonly string[]
+  readonly volumes: readonly string[]
+}
 
 const SECRETS = '/run/secrets/'
 
@@ -90,6 +100,63 @@ describe('processes with the environment of deploy/compose.yaml', () => {
   })
 })
 
+describe('deploy/compose.supervised.yaml', () => {
+  const scene = sceneOfTest()
+  let relay: Supervised
+  beforeAll(async () => {
+    const { services } = parse(await readText('deploy/compose.supervised.yaml'))
+    expect(Object.keys(services)).toEqual(['relay'])
+    relay = services.relay
+  })
+
+  it('runs a program that is not part of the image, with what the image has to run it', async () => {
+    expect(relay.volumes).toEqual(['./program:/opt/program:ro'])
+    expect(relay.entrypoint.slice(0, 2)).toEqual(['perl', '/opt/linksocks/supervise.pl'])
+    const [build] = await readDockerfile()
+    expect(instructions(build, 'RUN').join(' ')).toMatch(/cp [^&]*deploy\/supervise\.pl \/opt\/linksocks\//)
+    expect(await readText('Dockerfile')).toContain('ARG NODE_IMAGE=node:22-slim\n')
+    const ignored = await run('git', ['check-ignore', 'deploy/program/current'])
+    expect(ignored.code).toBe(0)
+  })
+
+  it.skipIf(process.platform !== 'linux' || !existsSync('/usr/bin/perl'))(
+    'goes over to the program that `current` leads to then, and is healthy for the check of the image',
+    async () => {
+      const { services } = await readCompose()
+      const stage = await Stage.open(scene)
+      const folder = dirname(scene.file(''))
+      for (const version of ['1', '2']) {
+        mkdirSync(join(folder, version, 'bin'), { recursive: true })
+        const script = `#!/bin/sh\nexec ${process.execPath} ${join(ROOT, 'bin/linksocks.js')} "$@"\n`
+        writeFileSync(join(folder, version, 'bin/linksocks.js'), script, { mode: 0o755 })
+      }
+      const current = join(folder, 'current')
+      symlinkSync('1', current)
+      const command = [...relay.entrypoint, ...(services.relay?.command ?? [])].map((word) =>
+        word
+          .replace('/opt/linksocks/', `${ROOT}/deploy/`)
+          .replace('/opt/program', folder)
+          .replace('0.0.0.0:8765', `127.0.0.1:${stage.port}`),
+      )
+      const supervised = new PeerProcess([...command, '--socks-port', '0'], stage.environment(services.relay))
+      scene.own(async () => {
+        await supervised.end('SIGTERM')
+      })
+      await supervised.says('server.ready')
+      const probes = new Probes(`http://127.0.0.1:${stage.port}/api/status`, { 'X-API-Key': stage.secret('api-key') })
+      await until(() => probes.count > 10)
+      rmSync(current)
+      symlinkSync('2', current)
+      process.kill(supervised.pid, 'SIGHUP')
+      await supervised.says('generation 1 ended with exit code 0: generation 2 runs')
+      expect(await probes.stop()).toEqual(['200'])
+      const check = await run(process.execPath, [join(ROOT, 'deploy/healthcheck.mjs'), `${supervised.pid}`])
+      expect([check.code, check.stderr]).toEqual([0, ''])
+      expect(await supervised.end('SIGTERM')).toBe(0)
+    },
+  )
+})
+
 /** What containers would have, on ports and in folders of the test. */
 class Stage {
   readonly port: number
@@ -115,10 +182,14 @@ class Stage {
 
   /** @param more flags, for what a container has for itself and a test has not */
   start(service: Service | undefined, ...more: readonly string[]) {
-    const filled = Object.entries(service?.environment ?? {}).map(([name, text]) => [name, this.#fill(name, text)])
     return this.#scene.start([...(service?.command ?? []), ...more, '--log-format', 'json'], {
-      env: Object.fromEntries(filled),
+      env: this.environment(service),
     })
+  }
+
+  environment(service: Service | undefined): Readonly<Record<string, string>> {
+    const filled = Object.entries(service?.environment ?? {}).map(([name, text]) => [name, this.#fill(name, text)])
+    return Object.fromEntries(filled)
   }
 
   #fill(name: string, text: string): string {

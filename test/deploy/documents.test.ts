@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -8,11 +8,12 @@ import { type Block, type Document, readMarkdown } from '../docs/markdown.js'
 import { ROOT, readText } from '../project/support.js'
 import { type Scene, sceneOfTest } from '../support/e2e/scene.js'
 import { readCompose } from './support/compose.js'
+import { SOCKET, unitPath } from './support/units.js'
 import { VARIABLES, variablesNamed } from './support/variables.js'
 
 const execute = promisify(execFile)
 /** Programs of which it is enough to know how they are called. */
-const STAND_INS = ['caddy', 'curl', 'docker', 'linksocks', 'nginx', 'systemctl']
+const STAND_INS = ['caddy', 'curl', 'docker', 'linksocks', 'nginx', 'perl', 'systemctl']
 
 describe('docs/deployment.md', () => {
   const scene = sceneOfTest()
@@ -72,11 +73,75 @@ describe('docs/deployment.md', () => {
       }
     }
     expect(machine.mode('etc/linksocks/metrics-key')).toBe(0o600)
+    expect(machine.read('etc/systemd/system/linksocks-server.socket')).toBe(await readText(SOCKET))
+    // the instance that takes over has the same unit and the same settings
+    const instance = 'etc/systemd/system/linksocks-server@.service'
+    expect(machine.read(instance)).toBe(await readText(unitPath('server')))
+    expect(machine.read(`${instance}.d/metrics.conf`)).toContain('LINKSOCKS_METRICS_KEY_FILE=')
     expect(machine.calls().filter((call) => call !== 'systemctl daemon-reload')).toEqual([
-      'systemctl enable --now linksocks-server',
+      'systemctl enable linksocks-server.socket linksocks-server.service',
+      'systemctl restart linksocks-server',
       'systemctl enable --now linksocks-provider',
       'systemctl restart linksocks-server',
     ])
+  })
+
+  it('gives the ports of a certificate of its own to units of sockets, which the service names', async () => {
+    const machine = new Machine(scene)
+    await follow(machine, 'A certificate of its own')
+    const folder = 'etc/systemd/system'
+    const [, named = ''] = /^Sockets=(.+)$/m.exec(machine.read(`${folder}/linksocks-server.service.d/tls.conf`)) ?? []
+    const names = named.split(' ').map((unit) => {
+      const text = machine.read(`${folder}/${unit}`)
+      expect(text).toContain('\nService=linksocks-server.service\n')
+      return /^FileDescriptorName=(\w+)$/m.exec(text)?.[1]
+    })
+    expect(names).toEqual(['tls', 'acme'])
+    expect(machine.calls()).toContain(`systemctl enable ${named}`)
+  })
+
+  it.each([
+    ['service', 0, 'linksocks-server@next'],
+    ['instance', 3, 'linksocks-server'],
+  ])('upgrades with systemd where the %s runs', async (_, isActive, started) => {
+    const machine = new Machine(scene)
+    machine.answers('systemctl', `[ "$1" != is-active ] || exit ${isActive}`)
+    await follow(machine, 'With systemd')
+    expect(machine.calls().at(-1)).toBe(`systemctl start ${started}`)
+  })
+
+  it('starts the supervisor with a relay that takes over', async () => {
+    const machine = new Machine(scene)
+    await follow(machine, 'With the supervisor')
+    expect(machine.calls()).toEqual([
+      expect.stringMatching(/^perl deploy\/supervise\.pl --socket http=\S+ -- linksocks server --take-over /),
+    ])
+    const flags = machine
+      .calls()
+      .join()
+      .split(' -- ')[1]
+      ?.match(/--[\w-]+/g)
+    expect(flags?.filter((flag) => !SERVER_FLAGS.some((known) => known.flags.includes(flag)))).toEqual([])
+  })
+
+  it('replaces the program of a container by a link', async () => {
+    const machine = new Machine(scene)
+    machine.answers('docker', '[ "$1" != create ] || echo 0123456789ab')
+    await follow(machine, 'In a container')
+    const calls = machine.calls()
+    const version = /^docker cp 0123456789ab:\/opt\/linksocks program\/(\d{14})$/.exec(calls[2] ?? '')?.[1] ?? 'none'
+    expect(machine.link('deploy/program/current')).toBe(version)
+    const compose = 'docker compose --file compose.yaml --file compose.supervised.yaml --profile relay'
+    expect(calls.slice(-2)).toEqual([`${compose} up --detach`, `${compose} kill --signal HUP relay`])
+    expect(machine.has('deploy/compose.supervised.yaml')).toBe(true)
+  })
+
+  it('gives systemd more time than the relay takes, and keeps to forms that both know', async () => {
+    const machine = new Machine(scene)
+    await follow(machine, 'More time for streams')
+    const text = machine.read('etc/systemd/system/linksocks-server.service.d/drain.conf')
+    const [, hours, minutes] = /--drain-timeout (\d+)h [\s\S]*TimeoutStopSec=(\d+)min/.exec(text) ?? []
+    expect(Number(minutes) * 60).toBeGreaterThan(Number(hours) * 3_600 + 10)
   })
 
   it('leaves no name of an example in what proxies read, and starts a relay with flags that it has', async () => {
@@ -108,11 +173,11 @@ class Machine {
     this.#root = dirname(scene.file(''))
     cpSync(join(ROOT, 'deploy'), join(this.#root, 'deploy'), {
       recursive: true,
-      filter: (path) => !/\/(secrets|\.env)$/.test(path),
+      filter: (path) => !/\/(secrets|program|\.env)$/.test(path),
     })
     for (const folder of ['bin', 'etc/systemd/system', 'etc/nginx/conf.d', 'etc/caddy'])
       mkdirSync(join(this.#root, folder), { recursive: true })
-    for (const name of STAND_INS) this.#program(name, `echo "${name} $*" >> "${this.#root}/calls"`)
+    for (const name of STAND_INS) this.answers(name, ':')
     this.#program('openssl', '[ "$*" = "rand -hex 24" ] && echo 0123456789abcdef0123456789abcdef0123456789abcdef')
     writeFileSync(join(this.#root, 'token'), 'PROVIDER-SECRET\n')
     writeFileSync(join(this.#root, 'calls'), '')
@@ -122,6 +187,11 @@ class Machine {
     const PATH = [join(this.#root, 'bin'), process.env.PATH].join(delimiter)
     const script = text.replaceAll(/(?<=[\s>])\/etc\//g, `${this.#root}/etc/`)
     await execute('sh', ['-euc', script], { cwd: this.#root, env: { PATH } })
+  }
+
+  /** Lets a program that writes down how it was called do something too, as a line of a shell. */
+  answers(name: string, line: string): void {
+    this.#program(name, `echo "${name} $*" >> "${this.#root}/calls"\n${line}`)
   }
 
   calls(): readonly string[] {
@@ -134,6 +204,10 @@ class Machine {
 
   read(path: string): string {
     return readFileSync(join(this.#root, path), 'utf8')
+  }
+
+  link(path: string): string {
+    return readlinkSync(join(this.#root, path))
   }
 
   mode(path: string): number {

@@ -27,8 +27,9 @@ describe('what linters say', () => {
     expect([code, stdout + stderr]).toEqual([0, ''])
   })
 
-  it.skipIf(!existsSync(CHECK_SCHEMA))('about compose.yaml: that it is one', async () => {
-    const { code, stdout } = await run(CHECK_SCHEMA, ['--builtin-schema', 'vendor.compose-spec', 'deploy/compose.yaml'])
+  it.skipIf(!existsSync(CHECK_SCHEMA))('about files of Compose: that they are such', async () => {
+    const files = ['deploy/compose.yaml', 'deploy/compose.supervised.yaml']
+    const { code, stdout } = await run(CHECK_SCHEMA, ['--builtin-schema', 'vendor.compose-spec', ...files])
     expect([code, stdout]).toEqual([0, 'ok -- validation done\n'])
   })
 })

@@ -9,7 +9,7 @@ import { type Scene, sceneOfSuite, sceneOfTest, sha256 } from '../support/e2e/sc
 import { socksConnect } from '../support/e2e/socks.js'
 import { download, httpOrigin } from '../support/e2e/targets.js'
 import { freePort } from '../support/ports.js'
-import { readUnit, settings, UNITS, unitPath } from './support/units.js'
+import { readUnit, SOCKET, settings, UNITS, unitPath } from './support/units.js'
 
 const ANALYZE = findProgram('systemd-analyze')
 const PYTHON = '/usr/bin/python3'
@@ -22,14 +22,20 @@ const MAX_EXPOSURE = 15
 /** The units as they are but for the program, which is where this checkout has it. */
 async function unitsIn(scene: Scene): Promise<readonly string[]> {
   const folder = folderOf(scene)
-  return await Promise.all(
-    UNITS.map(async (name) => {
-      const path = join(folder, `linksocks-${name}.service`)
-      const text = await readText(unitPath(name))
-      writeFileSync(path, text.replace('/usr/local/bin/linksocks', PROGRAM))
-      return path
-    }),
+  const services = await Promise.all(
+    UNITS.map(async (name) => [`linksocks-${name}.service`, await readText(unitPath(name))] as const),
   )
+  const [[, server = ''] = []] = services
+  const all = [
+    ...services,
+    ['linksocks-server@next.service', server],
+    ['linksocks-server.socket', await readText(SOCKET)],
+  ]
+  return all.map(([name = '', text = '']) => {
+    const path = join(folder, name)
+    writeFileSync(path, text.replace('/usr/local/bin/linksocks', PROGRAM))
+    return path
+  })
 }
 
 describe.skipIf(ANALYZE === undefined)('units, for systemd', () => {
@@ -42,7 +48,7 @@ describe.skipIf(ANALYZE === undefined)('units, for systemd', () => {
   })
 
   it('leave little that a program taken over could do', async () => {
-    for (const path of await unitsIn(scene)) {
+    for (const path of (await unitsIn(scene)).filter((path) => path.endsWith('.service'))) {
       const judged = await run(ANALYZE ?? '', ['security', '--offline=true', `--threshold=${MAX_EXPOSURE}`, path])
       expect(judged.code, judged.stdout).toBe(0)
     }

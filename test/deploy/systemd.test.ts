@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { SERVER_FLAGS } from '../../src/cli/settings/server-flags.js'
 import { readText } from '../project/support.js'
-import { readUnit, settings, UNITS, unitPath } from './support/units.js'
+import { readSettings, readUnit, SOCKET, settings, UNITS, unitPath } from './support/units.js'
 import { drainMs, VARIABLES, variablesNamed } from './support/variables.js'
 
 describe.each(UNITS)('deploy/systemd/linksocks-%s.service', (name) => {
@@ -41,8 +42,35 @@ describe.each(UNITS)('deploy/systemd/linksocks-%s.service', (name) => {
   it('is hardened as the others are', async () => {
     const hardening = async (each: (typeof UNITS)[number]) => {
       const text = await readText(unitPath(each))
-      return text.slice(text.indexOf('# What the program may do'))
+      // which --take-over can't have
+      return text.slice(text.indexOf('# What the program may do')).replace('PrivateUsers=yes\n', '')
     }
     expect(await hardening(name)).toBe(await hardening('server'))
+  })
+})
+
+describe('deploy/systemd/linksocks-server.socket', () => {
+  it('has the port that the service opens without it, under a name that the program knows', async () => {
+    const [socket, service] = await Promise.all([readSettings(SOCKET), readUnit('server')])
+    const variables = settings(service, 'Environment').join(' ')
+    const [, host, port] = /LINKSOCKS_WEBSOCKET_HOST=(\S+) LINKSOCKS_WEBSOCKET_PORT=(\d+)/.exec(variables) ?? []
+    expect(settings(socket, 'ListenStream')).toEqual([`${host}:${port}`])
+    expect(settings(socket, 'FileDescriptorName')).toEqual(['http'])
+    // each connection as a process of its own, else
+    expect(settings(socket, 'Accept')).toEqual([])
+  })
+
+  it('is for the service and for the instance that takes over from it', async () => {
+    const service = await readUnit('server')
+    expect(settings(service, 'Sockets')).toEqual(['linksocks-server.socket'])
+    expect(settings(service, 'ExecStart').join()).toMatch(/ server --take-over /)
+    expect(settings(service, 'User')).toEqual(['linksocks-server'])
+    expect([settings(service, 'Type'), settings(service, 'NotifyAccess')]).toEqual([['notify'], ['all']])
+  })
+
+  it('leaves the instance longer to start than it may wait for the data directory', async () => {
+    const fallback = SERVER_FLAGS.find(({ flags }) => flags.startsWith('--data-dir-wait'))?.fallback ?? ''
+    const waited = Number(/(\d+)s with --take-over/.exec(fallback)?.[1])
+    expect(Number.parseInt(settings(await readUnit('server'), 'TimeoutStartSec')[0] ?? '', 10)).toBeGreaterThan(waited)
   })
 })
