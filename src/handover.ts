@@ -39,6 +39,8 @@ export interface DrainRecord {
   leave(growth: UsageGrowth, last: boolean): Promise<void>
   /** Lets others see how far it is. Never rejects. */
   show(state: DrainState): Promise<void>
+  /** Ids of tokens that were removed or switched off since the drain began, each once. Never rejects. */
+  ended(): Promise<readonly string[]>
   /** The drain is over. Never rejects. */
   end(): Promise<void>
 }
@@ -62,6 +64,14 @@ export interface Handover {
   beginDrain(until: number, state: DrainState): Promise<DrainRecord>
   /** Those that drain now, the oldest first. Never rejects. */
   draining(): Promise<readonly DrainingProcess[]>
+  /**
+   * Lets those that drain end what runs with tokens.
+   * @param tokens Unix milliseconds at which each was removed or switched off, by its id; takes the place of what was given before
+   * @throws {LinkSocksError} ERR_NOT_STORED
+   */
+  end(tokens: ReadonlyMap<string, number>): Promise<void>
+  /** Nobody drains any more, who would want to know. Never rejects. */
+  forgetEnded(): Promise<void>
   /** What was left and not taken yet, in the order in which it was left. @throws {LinkSocksError} ERR_STORE */
   left(): Promise<readonly LeftGrowth[]>
 }

@@ -121,7 +121,15 @@ export class Relay implements RelayAdmin {
     this.#ports = ports
     this.#usage = usage
     const state = () => ({ clients: this.clientTable.size, streams: streams.size })
-    this.#handover = new StoreHandover({ clock, log, store: options.store, usage, state })
+    const ended = (id: string): void => {
+      const token = this.#tokens.byId(id)
+      if (token !== undefined) lifecycle.end(token)
+    }
+    this.#handover = new StoreHandover({ clock, log, store: options.store, usage, state, ended })
+    events.subscribe(({ event }) => {
+      if (event.type === 'token.removed' || (event.type === 'token.changed' && !this.#isActive(event.tokenId)))
+        this.#handover.tokenEnded(event.tokenId)
+    })
     this.#lifecycle = lifecycle
     this.#instances = new InstanceTokens(this.#tokens, { clock, crypto, lifecycle })
     this.#desk = new TokenDesk(this.#tokens, { ...options, ports, alarms, lifecycle, usage })
@@ -310,6 +318,11 @@ export class Relay implements RelayAdmin {
     } catch (thrown) {
       this.#rejected(origin.address, LinkSocksError.from(thrown, 'ERR_AUTH_REJECTED'))
     }
+  }
+
+  #isActive(id: string): boolean {
+    const token = this.#tokens.byId(id)
+    return token !== undefined && stateOf(token, this.#options.clock.wallTime()) === 'active'
   }
 
   #isCrowded(identity: Identity, remoteAddress: string): boolean {

@@ -80,6 +80,15 @@ describe.runIf(isLinux)('linksocks server --take-over', () => {
     expect(readdirSync(folder).filter((name) => /^(usage|draining)/.test(name))).toEqual([])
   })
 
+  it('ends streams of a token that is removed, at the process before as well', async () => {
+    const { folder, old, id, stream } = await begin(scene)
+    const next = await scene.server([...argsOf(folder), '--take-over'])
+    const cut = errorOf(stream)
+    expect((await api(next, 'DELETE', `tokens/${id}`)).status).toBe(204)
+    expect(await cut).toMatchObject({ code: 'ECONNRESET' })
+    expect(await old.process.exited).toBe(0)
+  })
+
   it('loses nothing that was acknowledged, and no more than the slack of counters, when the one before is killed', async () => {
     const { folder, old, id, stream, say } = await begin(scene)
     const next = await scene.server([...argsOf(folder), '--take-over'])

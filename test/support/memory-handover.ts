@@ -11,6 +11,8 @@ export class MemoryHandover implements Handover {
   keeping = false
   /** What the store says was taken last. */
   taken: () => string | undefined = () => undefined
+  ended = new Map<string, number>()
+  told = new Map<string, number>()
   #count = 0
 
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
@@ -23,11 +25,25 @@ export class MemoryHandover implements Handover {
         this.#count += 1
         this.files.set(`usage-${String(this.#count).padStart(6, '0')}`, structuredClone(growth))
       },
+      ended: async () => {
+        const since = this.told
+        this.told = new Map(this.ended)
+        return [...this.ended].filter(([id, time]) => since.get(id) !== time).map(([id]) => id)
+      },
       show: async (now) => void Object.assign(drain, now),
       end: async () => {
         drain.ended = true
       },
     }
+  }
+
+  async end(tokens: ReadonlyMap<string, number>): Promise<void> {
+    this.#check()
+    this.ended = new Map(tokens)
+  }
+
+  async forgetEnded(): Promise<void> {
+    this.ended.clear()
   }
 
   async draining(): Promise<readonly DrainingProcess[]> {

@@ -80,7 +80,7 @@ export async function syncFile(path: string): Promise<void> {
 }
 
 /** Brings names that came or went in `directory` to the disk. */
-async function syncDirectory(directory: string): Promise<void> {
+export async function syncDirectory(directory: string): Promise<void> {
   // Windows has no such call and keeps names in its journal
   if (process.platform === 'win32') return
   const handle = await open(directory, 'r')

@@ -6,13 +6,15 @@ import type { DrainingProcess, DrainRecord, DrainState, Handover, LeftGrowth, Us
 import { MIB } from '../../protocol/limits.js'
 import { decodeGrowth, encodeGrowth } from '../../relay/tokens/usage-record.js'
 import { packageVersion } from '../system/package-version.js'
-import { putInPlace, replaceFile, unfinishedName, writeNewFile } from './durable-files.js'
+import { putInPlace, replaceFile, syncDirectory, unfinishedName, writeNewFile } from './durable-files.js'
 import type { TokenSeal } from './token-seal.js'
 
 /** Files of counters that one process leaves while it drains; what comes after that is left at its end. */
 export const MAX_LEFT_FILES = 1_000
 /** A larger one is none of ours. */
 export const MAX_LEFT_BYTES = 64 * MIB
+/** Of one list of tokens that ended. */
+export const MAX_ENDED_BYTES = 8 * MIB
 /** Of the record of one process that drains. */
 const MAX_DRAIN_BYTES = 4_096
 /** Processes that are shown. */
@@ -21,25 +23,41 @@ export const MAX_DRAINING = 64
 export const DRAIN_OVERDUE_MS = 60_000
 
 const DRAINING = /^draining-([\da-f]{16})\.json$/
+const ENDED = /^ended-[\da-f]{16}\.sealed$/
 const LEFT = /^usage-[\da-f]{16}-\d{6}\.sealed$/
 /** What these are made of. */
-export const HANDOVER_FILES = /^(?:draining|usage|owner)\b/
+export const HANDOVER_FILES = /^(?:draining|ended|usage|owner)\b/
 
 export interface FileHandoverOptions {
   readonly directory: string
   readonly seal: TokenSeal
-  /** Name of what was taken last. */
-  readonly taken: () => string | undefined
+  /** Names of what was taken before, as they were written with it. */
+  readonly taken: readonly string[]
 }
 
 /** What processes that have a data directory one after the other tell each other, in files of that directory (docs/data-directory.md). */
 export class FileHandover implements Handover {
   readonly #options: FileHandoverOptions
+  /** For the list of tokens that ended here. */
+  readonly #id = randomBytes(8).toString('hex')
   /** File of this process, once it drains. */
   #own: string | undefined
+  /** What was taken and may be there still: a removal can fail, or be undone by a power cut. */
+  readonly #taken: Set<string>
 
   constructor(options: FileHandoverOptions) {
     this.#options = options
+    this.#taken = new Set(options.taken)
+  }
+
+  /** What is to be written with what is taken next. */
+  takenWith(name: string): readonly string[] {
+    return [...this.#taken, name]
+  }
+
+  /** That is written. */
+  noteTaken(name: string): void {
+    this.#taken.add(name)
   }
 
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
@@ -54,7 +72,7 @@ export class FileHandover implements Handover {
   }
 
   async draining(): Promise<readonly DrainingProcess[]> {
-    const names = await this.#names(DRAINING).catch(() => [])
+    const names = await namesLike(this.#options.directory, DRAINING).catch(() => [])
     const found: DrainingProcess[] = []
     for (const name of names.filter((each) => each !== this.#own).slice(0, MAX_DRAINING)) {
       const path = join(this.#options.directory, name)
@@ -67,14 +85,29 @@ export class FileHandover implements Handover {
     return found.sort((one, other) => one.since - other.since)
   }
 
-  async left(): Promise<readonly LeftGrowth[]> {
-    const { directory, taken } = this.#options
+  async end(tokens: ReadonlyMap<string, number>): Promise<void> {
+    const { directory, seal } = this.#options
+    const name = `ended-${this.#id}.sealed`
     try {
-      const names = await this.#names(LEFT)
-      const last = taken()
-      // it was taken, and the process ended before it could remove it
-      if (last !== undefined && names.includes(last)) await rm(join(directory, last), { force: true })
-      return names.filter((name) => name !== last).map((name) => this.#growth(name))
+      await replaceFile(join(directory, name), seal.seal(Buffer.from(JSON.stringify(Object.fromEntries(tokens))), name))
+    } catch (cause) {
+      throw notStored(directory, cause)
+    }
+  }
+
+  async forgetEnded(): Promise<void> {
+    const { directory } = this.#options
+    for (const name of await namesLike(directory, ENDED).catch(() => []))
+      await rm(join(directory, name), { force: true }).catch(() => {})
+  }
+
+  async left(): Promise<readonly LeftGrowth[]> {
+    const { directory } = this.#options
+    try {
+      const names = (await namesLike(directory, LEFT)).filter((name) => !this.#taken.has(name))
+      // the process ended before it could remove them
+      for (const name of [...this.#taken]) await this.#remove(name)
+      return names.map((name) => this.#growth(name))
     } catch (cause) {
       throw new LinkSocksError('ERR_STORE', `can't read ${directory}: ${reasonOf(cause)}`, { cause })
     }
@@ -98,12 +131,19 @@ export class FileHandover implements Handover {
           throw new LinkSocksError('ERR_STORE', `${path} is damaged: it is left out, and kept as ${aside}`)
         }
       },
-      remove: () => rm(path, { force: true }).catch(() => {}),
+      remove: () => this.#remove(name),
     }
   }
 
-  async #names(form: RegExp): Promise<readonly string[]> {
-    return (await readdir(this.#options.directory)).filter((name) => form.test(name)).sort()
+  async #remove(name: string): Promise<void> {
+    const { directory } = this.#options
+    try {
+      await rm(join(directory, name), { force: true })
+      await syncDirectory(directory)
+      this.#taken.delete(name)
+    } catch {
+      // tried again by the next look
+    }
   }
 }
 
@@ -113,6 +153,8 @@ class DrainFiles implements DrainRecord {
   readonly #id = randomBytes(8).toString('hex')
   readonly #since = Date.now()
   readonly #until: number
+  /** Tokens of which it was told that they ended. */
+  readonly #known = new Set<string>()
   /** Changes of the record, one after the other. */
   #last: Promise<void> = Promise.resolve()
   #count = 0
@@ -156,6 +198,20 @@ class DrainFiles implements DrainRecord {
     })
   }
 
+  async ended(): Promise<readonly string[]> {
+    const { directory, seal } = this.#options
+    const found: string[] = []
+    for (const name of await namesLike(directory, ENDED).catch(() => [])) {
+      // one that is being replaced is read by the next look
+      const sealed = await readBounded(join(directory, name), MAX_ENDED_BYTES).catch(() => undefined)
+      for (const [id, time] of sealed === undefined ? [] : endedOf(seal, sealed, name)) {
+        if (time >= this.#since && !this.#known.has(id)) found.push(id)
+      }
+    }
+    for (const id of found) this.#known.add(id)
+    return found
+  }
+
   show(state: DrainState): Promise<void> {
     return this.write(state).catch(() => {})
   }
@@ -178,6 +234,20 @@ class DrainFiles implements DrainRecord {
     this.#last = done.catch(() => {})
     return done
   }
+}
+
+function endedOf(seal: TokenSeal, sealed: Uint8Array, name: string): readonly (readonly [string, number])[] {
+  try {
+    const value: unknown = JSON.parse(seal.unseal(sealed, name).toString())
+    if (typeof value !== 'object' || value === null) return []
+    return Object.entries(value).flatMap(([id, time]) => (isCount(time) ? [[id, time] as const] : []))
+  } catch {
+    return []
+  }
+}
+
+async function namesLike(directory: string, form: RegExp): Promise<readonly string[]> {
+  return (await readdir(directory)).filter((name) => form.test(name)).sort()
 }
 
 function notStored(directory: string, cause: unknown): LinkSocksError {

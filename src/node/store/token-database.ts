@@ -163,7 +163,7 @@ class TokenDatabase implements TokenStore {
   readonly #directory: string
   readonly #seal: TokenSeal
   readonly #rows: TokenRows
-  readonly #handover: Handover
+  readonly #handover: FileHandover
   readonly #identity: string | undefined
   #closed = false
 
@@ -175,7 +175,7 @@ class TokenDatabase implements TokenStore {
     this.#seal = seal
     this.#identity = fileIdentity(path)
     this.#rows = this.#read(() => new TokenRows(database, (row) => this.#check(row)))
-    this.#handover = new FileHandover({ directory, seal, taken: () => this.#rows.taken })
+    this.#handover = new FileHandover({ directory, seal, taken: this.#read(() => this.#rows.taken) })
   }
 
   async load(): Promise<readonly TokenRecord[]> {
@@ -210,7 +210,8 @@ class TokenDatabase implements TokenStore {
       const added = new Set(put.map(({ id }) => id))
       const stays = (id: string): boolean => added.has(id) || (!remove.includes(id) && this.#rows.has(id))
       const wanted = sealed.filter(({ id }) => !id.startsWith(USAGE_PREFIX) || stays(id.slice(USAGE_PREFIX.length)))
-      this.#rows.write(wanted, removed, taken)
+      this.#rows.write(wanted, removed, taken === undefined ? undefined : this.#handover.takenWith(taken))
+      if (taken !== undefined) this.#handover.noteTaken(taken)
       // it may have gone meanwhile
       this.#checkInPlace()
     } catch (cause) {

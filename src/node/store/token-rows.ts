@@ -45,14 +45,14 @@ export class TokenRows {
     return this.#find(id) !== undefined
   }
 
-  /** What was given to the last write that named something; `undefined` before. @throws what SQLite says */
-  get taken(): string | undefined {
+  /** What was given to the last write that gave some. @throws what SQLite says */
+  get taken(): readonly string[] {
     const value = this.#database.value("SELECT value FROM meta WHERE name = 'taken'")
-    return isBytes(value) ? Buffer.from(bytesOf(value)).toString() : undefined
+    return isBytes(value) ? Buffer.from(bytesOf(value)).toString().split('\n').filter(Boolean) : []
   }
 
-  /** @param taken is kept with the change. @throws what SQLite says; nothing is changed */
-  write(put: readonly SealedRecord[], remove: readonly string[], taken?: string): void {
+  /** @param taken names that are kept with the change. @throws what SQLite says; nothing is changed */
+  write(put: readonly SealedRecord[], remove: readonly string[], taken?: readonly string[]): void {
     this.settle()
     const ids = [...new Set([...remove, ...put.map(({ id }) => id)])]
     const rows = ids.flatMap((id) => this.#find(id) ?? [])
@@ -60,7 +60,7 @@ export class TokenRows {
     try {
       this.#database.transaction(() => {
         this.#change(after, put, remove)
-        if (taken !== undefined) this.#database.run(TAKE, 'taken', Buffer.from(taken))
+        if (taken !== undefined) this.#database.run(TAKE, 'taken', Buffer.from(taken.join('\n')))
       })
     } catch (thrown) {
       this.#doubt = { after, ids, rows }

@@ -2,6 +2,7 @@ import { LinkSocksError } from '../../errors.js'
 import type { DrainingProcess, DrainRecord, DrainState, Handover } from '../../handover.js'
 import type { Logger } from '../../log.js'
 import type { Clock, Timer, TokenStore } from '../../ports.js'
+import { EndedTokens } from './ended-tokens.js'
 import { UsageIntake } from './usage-intake.js'
 import type { UsageKeeper } from './usage-keeper.js'
 
@@ -15,6 +16,8 @@ export interface StoreHandoverOptions {
   readonly usage: UsageKeeper
   /** What this process carries now. */
   readonly state: () => DrainState
+  /** A token was removed or switched off in the process that has the store now. */
+  readonly ended: (id: string) => void
 }
 
 /** Takes the store over from the process before, and gives it to the next one at the beginning of a drain. */
@@ -23,6 +26,7 @@ export class StoreHandover {
   #handover: Handover | undefined
   #intake: UsageIntake | undefined
   #record: DrainRecord | undefined
+  #endedTokens: EndedTokens | undefined
   #timer: Timer | undefined
   #ended = false
 
@@ -35,8 +39,15 @@ export class StoreHandover {
     const { store, clock, log, usage } = this.#options
     this.#handover = await store.handover()
     if (this.#handover === undefined) return
-    this.#intake = new UsageIntake({ clock, log, usage, handover: this.#handover })
+    const handover = this.#handover
+    this.#endedTokens = new EndedTokens({ clock, log, handover })
+    this.#intake = new UsageIntake({ clock, log, usage, handover, done: () => void handover.forgetEnded() })
     await this.#intake.look()
+  }
+
+  /** A token was removed or switched off: streams of it that another process carries end as well. */
+  tokenEnded(id: string): void {
+    if (this.#intake?.expects === true) this.#endedTokens?.add(id)
   }
 
   /** Other processes that drain. Never rejects. */
@@ -51,7 +62,7 @@ export class StoreHandover {
    */
   async release(limitMs: number, closeStore: (last: () => Promise<void>) => Promise<void>): Promise<void> {
     const { clock, log, usage, state } = this.#options
-    await this.#intake?.close()
+    await this.stopTaking()
     try {
       this.#record = await this.#handover?.beginDrain(clock.wallTime() + limitMs, state())
     } catch (thrown) {
@@ -69,6 +80,7 @@ export class StoreHandover {
   /** The store is about to be closed. */
   async stopTaking(): Promise<void> {
     await this.#intake?.close()
+    await this.#endedTokens?.idle()
   }
 
   /** All is written: the drain is over. */
@@ -79,11 +91,14 @@ export class StoreHandover {
   }
 
   #showLater(): void {
-    const { clock, state } = this.#options
+    const { clock } = this.#options
     const record = this.#record
     if (record === undefined || this.#ended) return
-    this.#timer = clock.after(DRAIN_SHOW_MS, () => {
-      void record.show(state()).then(() => this.#showLater())
-    })
+    this.#timer = clock.after(DRAIN_SHOW_MS, () => void this.#exchange(record).then(() => this.#showLater()))
+  }
+  async #exchange(record: DrainRecord): Promise<void> {
+    const { state, ended } = this.#options
+    await record.show(state())
+    for (const id of await record.ended()) ended(id)
   }
 }

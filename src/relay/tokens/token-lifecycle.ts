@@ -128,6 +128,11 @@ export class TokenLifecycle {
     this.#options.log.info('token.shut', { token: token.id, reason })
   }
 
+  /** What runs with a token ends, and the token stays: it ended in the process that has it now. */
+  end(token: Token): void {
+    this.#shut(token, 'the token was removed or disabled')
+  }
+
   #opensAtOnce(port: ReversePort): boolean {
     return this.#options.socksNowait || this.#options.ports.opensAtOnce(port)
   }

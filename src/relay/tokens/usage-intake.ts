@@ -12,6 +12,8 @@ export interface UsageIntakeOptions {
   readonly log: Logger
   readonly handover: Handover
   readonly usage: Pick<UsageKeeper, 'takeIn'>
+  /** Called once there is nobody that drains, and nothing to be taken in. */
+  readonly done?: (() => void) | undefined
 }
 
 /** Takes in what counters grew by in processes that had the store before: what they left, and what they leave while they drain. */
@@ -37,6 +39,11 @@ export class UsageIntake {
     return this.#looking
   }
 
+  /** Whether a process drains, as of the last look. */
+  get expects(): boolean {
+    return this.#timer !== undefined
+  }
+
   /** Settles when nothing is being taken any more. */
   async close(): Promise<void> {
     this.#closed = true
@@ -49,7 +56,9 @@ export class UsageIntake {
     // in this order: one that ends meanwhile has left all it leaves
     const draining = (await handover.draining()).length > 0
     const isDone = await this.#takeAll()
-    if (this.#closed || (isDone && !draining)) return
+    this.#timer = undefined
+    if (this.#closed) return
+    if (isDone && !draining) return this.#options.done?.()
     this.#timer = clock.after(LEFT_LOOK_MS, () => void this.look())
   }
 

@@ -7,6 +7,7 @@ import {
   DRAIN_OVERDUE_MS,
   FileHandover,
   MAX_DRAINING,
+  MAX_ENDED_BYTES,
   MAX_LEFT_BYTES,
   MAX_LEFT_FILES,
 } from '../../../src/node/store/file-handover.js'
@@ -24,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(directory, { recursive: true, force: true }))
 
-const handover = (taken?: string): FileHandover => new FileHandover({ directory, seal, taken: () => taken })
+const handover = (...taken: readonly string[]): FileHandover => new FileHandover({ directory, seal, taken })
 const growthOf = (up: number): UsageGrowth => ({ ab: { total: [up, 0], days: {}, months: { '2030-01': [up, 0] } } })
 const names = async (): Promise<readonly string[]> => (await readdir(directory)).sort()
 
@@ -109,9 +110,23 @@ describe('what counters grew by in a process that drains', () => {
     await record.leave(growthOf(1), false)
     await record.leave(growthOf(2), false)
     const [first, second] = await handover().left()
-    const after = await handover(first?.name).left()
-    expect(after.map(({ name }) => name)).toEqual([second?.name])
+    const next = handover(first?.name ?? '')
+    expect((await next.left()).map(({ name }) => name)).toEqual([second?.name])
     expect(await names()).not.toContain(first?.name)
+    // its name needs no room any more
+    expect(next.takenWith('another')).toEqual(['another'])
+  })
+
+  it('is remembered while its file can not be removed', async () => {
+    const name = `usage-${'0'.repeat(16)}-000000.sealed`
+    const stuck = join(directory, name)
+    await mkdir(join(stuck, 'in the way'), { recursive: true })
+    const next = handover(name)
+    expect(await next.left()).toEqual([])
+    next.noteTaken('second')
+    expect(next.takenWith('third')).toEqual([name, 'second', 'third'])
+    await rm(stuck, { recursive: true })
+    expect([await next.left(), next.takenWith('third')]).toEqual([[], ['third']])
   })
 
   it('is put aside where it is damaged, cut, of another name or of another key', async () => {
@@ -126,7 +141,7 @@ describe('what counters grew by in a process that drains', () => {
     const other = new FileHandover({
       directory,
       seal: new TokenSeal(createSecretKey(randomBytes(32))),
-      taken: () => undefined,
+      taken: [],
     })
     const last = await handover().beginDrain(LATER, IDLE)
     await last.leave(growthOf(5), false)
@@ -195,6 +210,59 @@ describe('what counters grew by in a process that drains', () => {
     for (const name of others) await writeFile(join(directory, name), 'other')
     expect([await handover().left(), await handover().draining()]).toEqual([[], []])
     expect(await names()).toEqual([...others].sort())
+  })
+})
+
+describe('the list of tokens that ended', () => {
+  it('is told to those that drained before, each of them once', async () => {
+    const [old, next] = [handover(), handover()]
+    const record = await old.beginDrain(LATER, IDLE)
+    expect(await record.ended()).toEqual([])
+    const now = Date.now() + 1
+    await next.end(
+      new Map([
+        ['before', 1],
+        ['one', now],
+      ]),
+    )
+    expect(await record.ended()).toEqual(['one'])
+    await next.end(
+      new Map([
+        ['one', now],
+        ['two', now],
+      ]),
+    )
+    // a third one has a list of its own
+    await handover().end(new Map([['three', now]]))
+    expect([...(await record.ended())].sort()).toEqual(['three', 'two'])
+    expect(await record.ended()).toEqual([])
+    await next.forgetEnded()
+    expect(await names()).toHaveLength(1)
+  })
+
+  it('is believed only where the key made it for this name', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    const name = `ended-${'0'.repeat(16)}.sealed`
+    const texts = ['null', '[1]', '{"one":"soon"}', '{"one":-1}']
+    const wrong = [
+      Buffer.from(JSON.stringify({ one: LATER })),
+      seal.seal(Buffer.from(JSON.stringify({ one: LATER })), 'another name'),
+      ...texts.map((text) => seal.seal(Buffer.from(text), name)),
+    ]
+    for (const bytes of wrong) {
+      await writeFile(join(directory, name), bytes)
+      expect(await record.ended()).toEqual([])
+    }
+    await truncate(join(directory, name), MAX_ENDED_BYTES + 1)
+    expect(await record.ended()).toEqual([])
+  })
+
+  it('is not kept where the directory is gone', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    await rm(directory, { recursive: true })
+    await expect(handover().end(new Map())).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+    await handover().forgetEnded()
+    expect(await record.ended()).toEqual([])
   })
 })
 

@@ -85,6 +85,8 @@ class Generation {
     const kept: Handover = {
       beginDrain: (until, state) => handover.beginDrain(until, state),
       draining: () => handover.draining(),
+      end: (tokens) => handover.end(tokens),
+      forgetEnded: () => handover.forgetEnded(),
       left: async () => (await handover.left()).map((left) => ({ ...left, remove: async () => {} })),
     }
     const waits = (await handover.left()).length > 0

@@ -203,6 +203,50 @@ describe('the relay after one that drains', () => {
     await Promise.all([old.relay.close(), later.world.relay.close()])
   })
 
+  it.each([
+    ['removed', (world: World) => world.relay.removeToken('one')],
+    ['switched off', (world: World) => world.relay.changeToken(world.relay.tokenId('one') ?? '', { enabled: false })],
+  ] as const)('has the streams of a token ended that is %s, and keeps those of others', async (_, change) => {
+    const scene = await begin()
+    const { old, clock, files } = scene
+    await old.relay.addToken({ type: 'forward', token: 'two' })
+    await old.joinSession('two', {})
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    const later = await next(scene)
+    await change(later.world)
+    // what stays as it is is nobody's end
+    await later.world.relay.changeToken(later.world.relay.tokenId('two') ?? '', { label: 'x' })
+    await clock.advanceAsync(DRAIN_SHOW_MS)
+    expect([...old.relay.streams()]).toEqual([])
+    expect(old.logText.match(/token\.shut/g)).toHaveLength(1)
+    await old.relay.close()
+    await clock.advanceAsync(LEFT_LOOK_MS)
+    expect(files.ended.size).toBe(0)
+    await later.world.relay.close()
+  })
+
+  it('tells nobody of tokens that end where nobody drains', async () => {
+    const scene = await begin()
+    await scene.old.relay.removeToken('one')
+    expect(scene.files.ended.size).toBe(0)
+    await scene.old.relay.close()
+  })
+
+  it('goes on where it can not tell', async () => {
+    const scene = await begin()
+    const { old, clock, files } = scene
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    const later = await next(scene)
+    files.failing = true
+    await later.world.relay.removeToken('one')
+    await settle()
+    expect(later.world.logText).toContain('token.end-not-told')
+    files.failing = false
+    await Promise.all([old.relay.close(), later.world.relay.close()])
+  })
+
   it('finds at the next start what was left when nobody was there', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
