@@ -50,7 +50,7 @@ export interface LeftGrowth {
   readonly name: string
   /** @throws {LinkSocksError} ERR_STORE: it is damaged, and was put aside */
   read(): Promise<UsageGrowth>
-  /** Never rejects: what stays is not found again. */
+  /** @throws {LinkSocksError} ERR_STORE: it stays, and nothing else is taken before it is gone */
   remove(): Promise<void>
 }
 

@@ -52,14 +52,17 @@ export class MemoryHandover implements Handover {
 
   async left(): Promise<readonly LeftGrowth[]> {
     const last = this.taken()
-    if (last !== undefined) this.files.delete(last)
+    if (last !== undefined) this.#remove(last)
     return [...this.files.keys()].map((name) => ({
       name,
       read: async () => this.files.get(name) ?? {},
-      remove: async () => {
-        if (!this.keeping) this.files.delete(name)
-      },
+      remove: async () => this.#remove(name),
     }))
+  }
+
+  #remove(name: string): void {
+    if (this.keeping && this.files.has(name)) throw new LinkSocksError('ERR_STORE', `can't remove ${name}`)
+    this.files.delete(name)
   }
 
   #check(): void {

@@ -79,6 +79,24 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
+/**
+ * Reads a file that anybody may have put there.
+ * @throws what the system says, and an error for a larger file and for all that is none: a link, a pipe, a directory
+ */
+export async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  // without O_NONBLOCK a pipe that nobody writes to would be waited for; Windows has neither
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  try {
+    const stats = await file.stat()
+    if (!stats.isFile()) throw new Error('it is no file')
+    if (stats.size > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`)
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}
+
 /** Brings names that came or went in `directory` to the disk. */
 export async function syncDirectory(directory: string): Promise<void> {
   // Windows has no such call and keeps names in its journal

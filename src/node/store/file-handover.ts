@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { open, readdir, rename, rm } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LinkSocksError } from '../../errors.js'
 import type { DrainingProcess, DrainRecord, DrainState, Handover, LeftGrowth, UsageGrowth } from '../../handover.js'
 import { MIB } from '../../protocol/limits.js'
 import { decodeGrowth, encodeGrowth } from '../../relay/tokens/usage-record.js'
+import { errorCode } from '../system/error-code.js'
 import { packageVersion } from '../system/package-version.js'
-import { putInPlace, replaceFile, syncDirectory, unfinishedName, writeNewFile } from './durable-files.js'
+import { putInPlace, readBounded, replaceFile, syncDirectory, unfinishedName, writeNewFile } from './durable-files.js'
 import type { TokenSeal } from './token-seal.js'
 
 /** Files of counters that one process leaves while it drains; what comes after that is left at its end. */
@@ -21,6 +22,9 @@ const MAX_DRAIN_BYTES = 4_096
 export const MAX_DRAINING = 64
 /** So long after its end a process that says that it drains was killed. */
 export const DRAIN_OVERDUE_MS = 60_000
+
+/** The last one that a date can hold, in Unix milliseconds. */
+const MAX_TIME = 8_640_000_000_000_000
 
 const DRAINING = /^draining-([\da-f]{16})\.json$/
 const ENDED = /^ended-[\da-f]{16}\.sealed$/
@@ -175,15 +179,16 @@ class DrainFiles implements DrainRecord {
       )
     const name = `usage-${this.#id}-${String(this.#count).padStart(6, '0')}.sealed`
     const path = join(directory, name)
-    const unfinished = unfinishedName(path)
     try {
-      await writeNewFile(unfinished, seal.seal(encodeGrowth(growth), name))
-      await putInPlace(unfinished, path)
+      const sealed = seal.seal(encodeGrowth(growth), name)
+      // a process that opens the directory sweeps unfinished files away, and there is one such process in an upgrade
+      await putNew(path, sealed).catch((thrown) => {
+        if (errorCode(thrown) !== 'ENOENT') throw thrown
+        return putNew(path, sealed)
+      })
       this.#count += 1
     } catch (cause) {
       throw notStored(directory, cause)
-    } finally {
-      await rm(unfinished, { force: true }).catch(() => {})
     }
   }
 
@@ -250,23 +255,22 @@ async function namesLike(directory: string, form: RegExp): Promise<readonly stri
   return (await readdir(directory)).filter((name) => form.test(name)).sort()
 }
 
+async function putNew(path: string, content: Uint8Array): Promise<void> {
+  const unfinished = unfinishedName(path)
+  try {
+    await writeNewFile(unfinished, content)
+    await putInPlace(unfinished, path)
+  } finally {
+    await rm(unfinished, { force: true }).catch(() => {})
+  }
+}
+
 function notStored(directory: string, cause: unknown): LinkSocksError {
   return new LinkSocksError('ERR_NOT_STORED', `can't write to ${directory}: ${reasonOf(cause)}`, { cause })
 }
 
 function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
-}
-
-async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
-  const file = await open(path, 'r')
-  try {
-    const { size } = await file.stat()
-    if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes`)
-    return await file.readFile()
-  } finally {
-    await file.close()
-  }
 }
 
 function drainingOf(bytes: Uint8Array): DrainingProcess | undefined {
@@ -276,7 +280,7 @@ function drainingOf(bytes: Uint8Array): DrainingProcess | undefined {
       unknown
     >
     if (typeof version !== 'string' || !isCount(pid) || !isCount(clients) || !isCount(streams)) return undefined
-    return isCount(since) && isCount(until) ? { pid, version, since, until, clients, streams } : undefined
+    return isTime(since) && isTime(until) ? { pid, version, since, until, clients, streams } : undefined
   } catch {
     return undefined
   }
@@ -284,4 +288,9 @@ function drainingOf(bytes: Uint8Array): DrainingProcess | undefined {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+/** One that a date can hold. */
+function isTime(value: unknown): value is number {
+  return isCount(value) && value <= MAX_TIME
 }

@@ -1,13 +1,16 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { remoteText } from '../../log.js'
 import { packageVersion } from '../system/package-version.js'
 import { isRunning, ownIdentity, type ProcessIdentity } from '../system/process-identity.js'
-import { FILE_MODE, unfinishedName } from './durable-files.js'
+import { FILE_MODE, readBounded, unfinishedName } from './durable-files.js'
 
 export const OWNER_FILE = 'owner.json'
 /** A longer one is none of ours. */
 const MAX_OWNER_BYTES = 4_096
+
+/** Of the numbers that a system gives to processes. */
+const MAX_PID = 2 ** 31 - 1
 
 /** The process that has a data directory. */
 export interface StoreOwner extends ProcessIdentity {
@@ -40,9 +43,8 @@ export async function removeOwner(directory: string): Promise<void> {
 
 /** Who has a directory that is in use; `undefined` where nobody says so, or the one who said so is gone. */
 export async function readOwner(directory: string): Promise<StoreOwner | undefined> {
-  const text = await readFile(join(directory, OWNER_FILE), 'utf8').catch(() => '')
-  if (text.length > MAX_OWNER_BYTES) return undefined
-  const owner = ownerOf(text)
+  const bytes = await readBounded(join(directory, OWNER_FILE), MAX_OWNER_BYTES).catch(() => undefined)
+  const owner = bytes && ownerOf(bytes.toString())
   return owner === undefined || isRunning(owner) === false ? undefined : owner
 }
 
@@ -54,7 +56,7 @@ export function ownerText({ pid, host, version, since }: StoreOwner): string {
 function ownerOf(text: string): StoreOwner | undefined {
   try {
     const { pid, host, start, version, since } = JSON.parse(text) as Record<keyof StoreOwner, unknown>
-    if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid <= 0) return undefined
+    if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 0 || pid > MAX_PID) return undefined
     if (typeof host !== 'string' || typeof version !== 'string' || typeof since !== 'string') return undefined
     return { pid, host, version, since, start: typeof start === 'string' ? start : undefined }
   } catch {

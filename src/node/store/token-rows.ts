@@ -12,6 +12,8 @@ interface Doubt {
   readonly ids: readonly string[]
   /** The rows that `ids` had before. */
   readonly rows: readonly TokenRow[]
+  /** What was taken last before. */
+  readonly taken: readonly string[]
 }
 
 /** The rows of tokens in an open database, and the summary of them that is written with each change. */
@@ -56,14 +58,15 @@ export class TokenRows {
     this.settle()
     const ids = [...new Set([...remove, ...put.map(({ id }) => id)])]
     const rows = ids.flatMap((id) => this.#find(id) ?? [])
+    const before = this.taken
     const after = this.#contents.copy()
     try {
       this.#database.transaction(() => {
         this.#change(after, put, remove)
-        if (taken !== undefined) this.#database.run(TAKE, 'taken', Buffer.from(taken.join('\n')))
+        if (taken !== undefined) this.#writeTaken(taken)
       })
     } catch (thrown) {
-      this.#doubt = { after, ids, rows }
+      this.#doubt = { after, ids, rows, taken: before }
       this.#trySettle()
       throw thrown
     }
@@ -76,16 +79,21 @@ export class TokenRows {
    */
   settle(): void {
     if (this.#doubt === undefined) return
-    const { after, ids, rows } = this.#doubt
+    const { after, ids, rows, taken } = this.#doubt
     if (!this.#contents.equals(this.#summary())) {
       this.#database.transaction(() => {
         this.#checkContents(after)
         for (const id of ids) this.#database.run('DELETE FROM token WHERE id = ?', id)
         for (const row of rows) this.#insert(row)
+        this.#writeTaken(taken)
         this.#writeSummary(this.#contents)
       })
     }
     this.#doubt = undefined
+  }
+
+  #writeTaken(taken: readonly string[]): void {
+    this.#database.run(TAKE, 'taken', Buffer.from(taken.join('\n')))
   }
 
   #trySettle(): void {

@@ -23,6 +23,8 @@ export class UsageIntake {
   readonly #added = new Set<string>()
   /** Of which it was said that they could not be taken. */
   readonly #told = new Set<string>()
+  /** Whether it was said that nothing could be taken. */
+  #toldOfAll = false
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #closed = false
@@ -67,34 +69,42 @@ export class UsageIntake {
     const { handover, log } = this.#options
     let isDone = true
     try {
-      for (const left of await handover.left()) {
+      const all = await handover.left()
+      for (const name of this.#added) if (!all.some((left) => left.name === name)) this.#added.delete(name)
+      for (const left of all) {
         if (this.#closed) return false
-        isDone = (await this.#take(left)) && isDone
+        const outcome = await this.#take(left)
+        isDone &&= outcome === 'taken'
+        // the store remembers one name: while this file is there, it must be that
+        if (outcome === 'stays') return false
       }
+      this.#toldOfAll = false
+      return isDone
     } catch (thrown) {
       const { code, message } = LinkSocksError.from(thrown, 'ERR_STORE')
-      log.error('usage.not-taken', { code, reason: message })
+      if (!this.#toldOfAll) log.error('usage.not-taken', { code, reason: message })
+      this.#toldOfAll = true
+      return false
     }
-    return isDone
   }
 
-  async #take(left: LeftGrowth): Promise<boolean> {
+  async #take(left: LeftGrowth): Promise<'taken' | 'stays' | 'unread'> {
     const { usage, log } = this.#options
     const { name } = left
-    // one that is damaged is put aside, and not found by the next look
     try {
+      // one that is damaged is put aside, and not found by the next look
       const growth = this.#added.has(name) ? undefined : await left.read()
       this.#added.add(name)
       await usage.takeIn(name, growth)
       await left.remove()
       this.#added.delete(name)
       log.info('usage.taken', { file: name })
-      return true
+      return 'taken'
     } catch (thrown) {
       const { code, message } = LinkSocksError.from(thrown, 'ERR_NOT_STORED')
       if (!this.#told.has(name)) log.error('usage.not-taken', { file: name, code, reason: message })
       this.#told.add(name)
-      return false
+      return this.#added.has(name) ? 'stays' : 'unread'
     }
   }
 }

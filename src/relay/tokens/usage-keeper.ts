@@ -37,6 +37,8 @@ export class UsageKeeper {
   readonly #options: UsageKeeperOptions
   /** Of tokens that are not there yet. */
   #stored = new Map<string, TokenUsage>()
+  /** What was added last from another process, until that is written: whatever writes counters must say so. */
+  #taking: string | undefined
   /** Those of them that grew since they were written. */
   readonly #grown = new Set<string>()
   /** Those that have used something since they were written. */
@@ -85,6 +87,8 @@ export class UsageKeeper {
     const usage = token.source === 'api' ? this.#stored.get(token.id) : undefined
     this.#stored.delete(token.id)
     if (usage !== undefined) traffic.restore(usage)
+    // added, and not written yet
+    if (this.#grown.delete(token.id) && token.source === 'api') this.#changed.add(token)
   }
 
   /** A token is gone. */
@@ -118,6 +122,7 @@ export class UsageKeeper {
     return this.#inTurn(async () => {
       // it stays for the process that has the store then
       if (this.#released !== undefined) throw shuttingDown()
+      if (growth !== undefined) this.#taking = name
       for (const [id, one] of Object.entries(growth ?? {})) this.#grow(id, one)
       await this.#store(name)
     })
@@ -201,7 +206,7 @@ export class UsageKeeper {
   }
 
   /** @throws {LinkSocksError} ERR_NOT_STORED: all of it is still to be written */
-  async #store(taken?: string): Promise<void> {
+  async #store(taken = this.#taking): Promise<void> {
     const tokens = [...this.#changed]
     const sleeping = [...this.#grown]
     this.#changed.clear()
@@ -215,6 +220,7 @@ export class UsageKeeper {
     ])
     try {
       await this.#options.store.write({ usage, taken })
+      this.#taking = undefined
     } catch (thrown) {
       for (const token of tokens) this.#changed.add(token)
       for (const id of sleeping) this.#grown.add(id)

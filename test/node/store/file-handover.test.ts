@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { createSecretKey, randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { UsageGrowth } from '../../../src/handover.js'
+import { removeUnfinishedLike } from '../../../src/node/store/durable-files.js'
 import {
   DRAIN_OVERDUE_MS,
   FileHandover,
@@ -58,6 +60,8 @@ describe('the record of a process that drains', () => {
       ...['', '{}', 'null', '[]', '"x"', '{'],
       ...Object.keys(sound).map((field) => JSON.stringify({ ...sound, [field]: undefined })),
       ...[-1, 1.5, 2 ** 60, '1'].map((streams) => JSON.stringify({ ...sound, streams })),
+      // no date can hold these
+      ...['since', 'until'].map((field) => JSON.stringify({ ...sound, [field]: 8_640_000_000_000_001 })),
     ]
     for (const [index, text] of wrong.entries()) await writeFile(drainFile(index), text)
     expect(await handover().draining()).toEqual([])
@@ -67,8 +71,10 @@ describe('the record of a process that drains', () => {
   it('is passed over where it is too long or can not be read', async () => {
     await writeFile(drainFile(1), `{}${' '.repeat(5_000)}`)
     await mkdir(drainFile(2))
+    await symlink(drainFile(1), drainFile(3))
+    execFileSync('mkfifo', [drainFile(4)])
     expect(await handover().draining()).toEqual([])
-    expect(await names()).toHaveLength(2)
+    expect(await names()).toHaveLength(4)
   })
 
   it('is one of so many at most that are shown, the oldest first', async () => {
@@ -153,6 +159,40 @@ describe('what counters grew by in a process that drains', () => {
     }
     expect(await other.left()).toEqual([])
     expect((await names()).filter((name) => name.endsWith('.damaged'))).toHaveLength(4)
+  })
+
+  it('is not read from what is no file, nor removed', async () => {
+    const name = `usage-${'0'.repeat(16)}-000000.sealed`
+    const path = join(directory, name)
+    execFileSync('mkfifo', [path])
+    const [pipe] = await handover().left()
+    await expect(pipe?.read()).rejects.toMatchObject({ code: 'ERR_STORE' })
+    await rm(path)
+    await mkdir(path)
+    const [folder] = await handover().left()
+    await expect(folder?.read()).rejects.toMatchObject({ code: 'ERR_STORE' })
+    await folder?.remove()
+    expect(await names()).toEqual([name])
+  })
+
+  it('is left though a process that opens the directory sweeps unfinished files away', async () => {
+    const record = await handover().beginDrain(LATER, IDLE)
+    let open = true
+    const sweeping = (async () => {
+      while (open) await removeUnfinishedLike(directory, /^usage/)
+    })()
+    const outcomes: string[] = []
+    for (let each = 0; each < 50; each += 1) {
+      // two sweeps are two processes: that may fail
+      await record.leave(growthOf(1), false).then(
+        () => outcomes.push('left'),
+        () => outcomes.push('failed'),
+      )
+    }
+    open = false
+    await sweeping
+    expect(await handover().left()).toHaveLength(outcomes.filter((one) => one === 'left').length)
+    expect((await names()).filter((name) => name.includes('.new-'))).toEqual([])
   })
 
   it('is refused where what is sealed is no growth', async () => {

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -47,7 +48,7 @@ describe('the name of the process that has a data directory', () => {
   it('is passed over where the file holds something else', async () => {
     const wrong = [
       ...['', '{', 'null', '[]', '12', '{"pid":1}'],
-      ...[0, -1, 1.5, 2 ** 60, '7', null].map((pid) => JSON.stringify({ ...SOUND, pid })),
+      ...[0, -1, 1.5, 2 ** 31, 2 ** 60, '7', null].map((pid) => JSON.stringify({ ...SOUND, pid })),
       JSON.stringify({ ...SOUND, host: 7 }),
       JSON.stringify({ ...SOUND, version: 'v'.repeat(4_096) }),
     ]
@@ -55,6 +56,20 @@ describe('the name of the process that has a data directory', () => {
       await put(text)
       expect(await readOwner(directory), text).toBeUndefined()
     }
+  })
+
+  it('is looked for in a file only: neither a link, a directory nor a pipe that nobody writes to', async () => {
+    const path = join(directory, OWNER_FILE)
+    const other = join(directory, 'other')
+    await writeFile(other, JSON.stringify(SOUND))
+    await symlink(other, path)
+    expect(await readOwner(directory)).toBeUndefined()
+    await rm(path)
+    await mkdir(path)
+    expect(await readOwner(directory)).toBeUndefined()
+    await rm(path, { recursive: true })
+    execFileSync('mkfifo', [path])
+    expect(await readOwner(directory)).toBeUndefined()
   })
 
   it('is shown without what a terminal would act on', () => {

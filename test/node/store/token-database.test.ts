@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
+import type { LeftGrowth } from '../../../src/handover.js'
+import type { TokenStore } from '../../../src/ports.js'
 import { forwardRecord, LARGEST, recordId, tokenStoreContract } from '../../contract/token-store.js'
 import { DataDirectory, LogLines } from './data-directory.js'
 
@@ -194,6 +196,73 @@ describe('openTokenDatabase()', () => {
     it('starts', async () => {
       const count = await data.use(fill, { maxPages: 20 })
       expect(await data.use((store) => store.load(), { maxPages: 20 })).toHaveLength(count)
+    })
+  })
+
+  describe('to the process after one that drains', () => {
+    const IDLE = { clients: 0, streams: 0 }
+    const ID = recordId(1)
+    const used = (up: number) => ({ since: 0, total: [up, 0] as const, days: {}, months: {} })
+
+    /** A token, and what its counters grew by in a process that has ended. */
+    async function leaveGrowth(): Promise<void> {
+      await data.use(async (store) => {
+        await store.write({ put: [forwardRecord(1)] })
+        const record = await (await store.handover())?.beginDrain(Date.now() + 60_000, IDLE)
+        await store.close()
+        await record?.leave({ [ID]: { total: [20, 0], days: {}, months: {} } }, true)
+        await record?.end()
+      })
+    }
+
+    const left = async (store: TokenStore): Promise<readonly LeftGrowth[]> =>
+      (await (await store.handover())?.left()) ?? []
+
+    it('gives once what was left, though the process that took it was killed before it removed it', async () => {
+      await leaveGrowth()
+      await data.use(async (store) => {
+        const [one, ...more] = await left(store)
+        expect([await one?.read(), more]).toEqual([{ [ID]: { total: [20, 0], days: {}, months: {} } }, []])
+        await store.write({ usage: { [ID]: used(20) }, taken: one?.name })
+      })
+      await data.use(async (store) => {
+        expect(await left(store)).toEqual([])
+        expect((await store.loadUsage()).get(ID)).toEqual(used(20))
+      })
+      expect([...(await data.files()).keys()].filter((name) => name.startsWith('usage-'))).toEqual([])
+    })
+
+    it('gives it again where the disk was full when it was to be written', async () => {
+      await leaveGrowth()
+      await data.use(
+        async (store) => {
+          const [one] = await left(store)
+          const put = Array.from({ length: 40 }, (_, n) => ({ ...LARGEST, id: recordId(8_000 + n) }))
+          const change = store.write({ put, usage: { [ID]: used(20) }, taken: one?.name })
+          await expect(change).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
+          expect(await left(store)).toHaveLength(1)
+        },
+        { maxPages: 20 },
+      )
+      await data.use(async (store) => {
+        expect([await left(store), (await store.loadUsage()).get(ID)]).toMatchObject([[{}], undefined])
+      })
+    })
+
+    it('gives nothing of a process with another key', async () => {
+      await leaveGrowth()
+      const [name = ''] = [...(await data.files()).keys()].filter((each) => each.startsWith('usage-'))
+      const foreign = await readFile(join(data.directory, name))
+      const other = await DataDirectory.make()
+      await other.use((store) => store.write({ put: [forwardRecord(1)] }))
+      await writeFile(join(other.directory, name), foreign)
+      await other.use(async (store) => {
+        const [one] = await left(store)
+        await expect(one?.read()).rejects.toMatchObject({ code: 'ERR_STORE' })
+        expect(await left(store)).toEqual([])
+      })
+      expect((await other.files()).get(`${name}.damaged`)).toEqual(foreign)
+      await other.remove()
     })
   })
 

@@ -79,6 +79,34 @@ describe('TokenRows', () => {
     expect(held()).toEqual(CHANGED)
   })
 
+  it('knows what was taken last, with the change that it was given with', () => {
+    expect(rows.taken).toEqual([])
+    rows.write([], [], ['first'])
+    rows.write([record('a', 'new')], [])
+    expect([rows.taken, new TokenRows(database).taken]).toEqual([['first'], ['first']])
+    rows.write([record('a', 'newer')], [], ['first', 'second'])
+    expect(new TokenRows(database).taken).toEqual(['first', 'second'])
+  })
+
+  it('takes back with a write what was said to be taken by it', () => {
+    const take = (name: string) => () => rows.write([record('a', name)], [], [name])
+    for (const before of [[], ['before']]) {
+      for (const name of before) take(name)()
+      for (const end of ['early', 'late'] as const) {
+        failing(end)
+        expect(take('failed')).toThrow(FAILURE)
+        expect([rows.taken, new TokenRows(database).taken]).toEqual([before, before])
+      }
+    }
+    failing('late', 'early')
+    expect(take('failed')).toThrow(FAILURE)
+    // it could not be taken back yet
+    rows.settle()
+    expect([rows.taken, held()[0]]).toEqual([['before'], '1 a before'])
+    take('after')()
+    expect(rows.taken).toEqual(['after'])
+  })
+
   it('writes nothing more to a database that another program changed', () => {
     database.exec("DELETE FROM token WHERE id = 'a'; UPDATE meta SET value = x'00' WHERE name = 'contents'")
     expect(change).toThrow('it does not hold what was written last')

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { LinkSocksError } from '../../../src/errors.js'
 import { DRAIN_SHOW_MS } from '../../../src/relay/tokens/store-handover.js'
 import { LEFT_LOOK_MS } from '../../../src/relay/tokens/usage-intake.js'
 import { QUOTA_WRITE_MS, USAGE_WRITE_MS } from '../../../src/relay/tokens/usage-keeper.js'
@@ -294,6 +295,115 @@ describe('the relay after one that drains', () => {
     await clock.advanceAsync(LEFT_LOOK_MS)
     expect([usedOf(world), files.files.size, [...later.usage.values()]]).toMatchObject([20, 0, [totals(20)]])
     expect(world.logText.match(/usage\.not-taken/g)).toHaveLength(1)
+    await world.relay.close()
+  })
+
+  it('is there once for the next one, though what was taken in is written only by the end of this one', async () => {
+    const scene = await begin()
+    const { old, files, send, clock } = scene
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    await send(20)
+    await old.relay.close()
+    const second = scene.store.restarted()
+    second.failing = true
+    const world = new World({ store: second, clock })
+    await world.relay.restore([])
+    second.failing = false
+    void world.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    expect([second.closed, [...second.usage.values()], files.files.size]).toMatchObject([1, [totals(20)], 1])
+    const third = await next({ store: second, clock })
+    expect([third.used(), files.files.size]).toEqual([20, 0])
+    await Promise.all([world.relay.close(), third.world.relay.close()])
+  })
+
+  it('takes nothing more before what it took last is written, and its file is gone', async () => {
+    const scene = await begin()
+    const { old, files, send, clock } = scene
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    await send(20)
+    await clock.advanceAsync(QUOTA_WRITE_MS)
+    await send(3)
+    await old.relay.close()
+    expect(files.files.size).toBe(2)
+    const store = scene.store.restarted()
+    store.failing = true
+    files.keeping = true
+    const world = new World({ store, clock })
+    await world.relay.restore([])
+    expect(usedOf(world)).toBe(20)
+    store.failing = false
+    await clock.advanceAsync(3 * LEFT_LOOK_MS)
+    expect([usedOf(world), [...store.usage.values()], files.files.size]).toMatchObject([20, [totals(20)], 2])
+    // this one is killed, and the next one can remove files
+    const killed = store.restarted()
+    files.keeping = false
+    const later = new World({ store: killed, clock })
+    await later.relay.restore([])
+    expect([usedOf(later), [...killed.usage.values()], files.files.size]).toMatchObject([23, [totals(23)], 0])
+    expect(world.logText.match(/usage\.not-taken/g)?.length).toBeLessThanOrEqual(2)
+    await Promise.all([world.relay.close(), later.relay.close()])
+  })
+
+  it('looks again after the files could not be listed, and says so once', async () => {
+    const scene = await begin()
+    const { old, files, send, clock } = scene
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    await send(20)
+    await old.relay.close()
+    const list = files.left.bind(files)
+    files.left = () => Promise.reject(new LinkSocksError('ERR_STORE', 'too many open files'))
+    const later = await next(scene)
+    await clock.advanceAsync(3 * LEFT_LOOK_MS)
+    expect(later.used()).toBe(0)
+    files.left = list
+    await clock.advanceAsync(LEFT_LOOK_MS)
+    expect([later.used(), files.files.size]).toEqual([20, 0])
+    expect(later.world.logText.match(/usage\.not-taken/g)).toHaveLength(1)
+    await later.world.relay.close()
+  })
+
+  it('counts growth in the days and months in which it was counted', async () => {
+    const scene = await begin()
+    const { old, send, clock } = scene
+    await send(1)
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    const midnight = Date.UTC(2026, 1, 1)
+    clock.epoch = midnight - clock.now() - 1_000
+    await send(10)
+    await clock.advanceAsync(1_000)
+    await send(100)
+    await old.relay.close()
+    const later = await next(scene)
+    const [usage] = [...later.store.usage.values()]
+    expect(usage).toMatchObject({
+      total: [111, 0],
+      days: { '2026-01-01': [1, 0], '2026-01-31': [10, 0], '2026-02-01': [100, 0] },
+      months: { '2026-01': [11, 0], '2026-02': [100, 0] },
+    })
+    await later.world.relay.close()
+  })
+
+  it('writes what a sleeping token used once that is awake, if it could not before', async () => {
+    const scene = await begin()
+    const { old, send, clock } = scene
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    await send(20)
+    await old.relay.close()
+    const store = scene.store.restarted()
+    store.failing = true
+    const world = new World({ store, clock })
+    await world.relay.restore([{ type: 'forward', token: 'one' }])
+    await clock.advanceAsync(LEFT_LOOK_MS)
+    await world.relay.removeToken('one').catch(() => {})
+    store.failing = false
+    await clock.advanceAsync(LEFT_LOOK_MS)
+    expect([...store.usage.values()]).toMatchObject([totals(20)])
     await world.relay.close()
   })
 
