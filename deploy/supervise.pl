@@ -19,8 +19,9 @@ Signals:
   HUP             start a new generation of PROGRAM; the old one runs until the new one tells it to end (linksocks server --take-over)
   TERM, INT, QUIT pass the signal on to all generations, and end with the last one
 
-PROGRAM is started again a second after its last generation ended without being asked to. If it can't be started the first time, or
-ends then with exit code 2 or 3, so does this one. SIGHUP looks PROGRAM up again: let it be a link that an upgrade changes.
+PROGRAM is started again a second after its last generation ended without being asked to; one that has closed the sockets does not count.
+If it can't be started the first time, or ends then with exit code 2 or 3, so does this one. SIGHUP looks PROGRAM up again: let it be a
+link that an upgrade changes.
 
 Example:
   supervise.pl --socket http=0.0.0.0:8765 --socket socks=127.0.0.1:1080 -- linksocks server --take-over --data-dir ./data
@@ -116,7 +117,7 @@ sub remove_left_over {
 sub start_generation {
     my $number = $newest + 1;
     my $process = fork;
-    if (!defined $process) { note("can't start generation $number: $!"); alarm $RESTART_SECONDS unless %generation; return }
+    if (!defined $process) { note("can't start generation $number: $!"); alarm $RESTART_SECONDS; return }
     run_program() if $process == 0;
     $newest = $number;
     $generation{$process} = $number;
@@ -144,7 +145,7 @@ sub handle {
     my ($name) = @_;
     delete $caught{$name};
     if ($name eq 'CHLD') { reap() }
-    elsif ($name eq 'ALRM') { start_generation() unless %generation || $stopping }
+    elsif ($name eq 'ALRM') { start_generation() unless $stopping || serving() }
     elsif ($name eq 'HUP') { start_generation() unless $stopping }
     else {
         $stopping = 1;
@@ -167,11 +168,24 @@ sub ended {
     my $how = "generation $number ended with exit code $code";
     return note($how) if $stopping;
     fail($code, $how) if $number == 1 && $newest == 1 && $FOR_GOOD{$code};
-    my ($left) = sort { $b <=> $a } values %generation;
-    if (!defined $left) {
-        note("$how: the next one starts in $RESTART_SECONDS s");
-        alarm $RESTART_SECONDS;
-    }
-    elsif ($number == $newest) { note("$how: generation $left stays") }
+    my $left = serving();
+    # also to look again at one that was just asked to end
+    alarm $RESTART_SECONDS;
+    if (!defined $left) { note("$how: the next one starts in $RESTART_SECONDS s") }
+    elsif ($number > $left) { note("$how: generation $left stays") }
     else { note("$how: generation $left runs") }
+}
+
+# The newest generation that has not closed the sockets: one that drains can't take the place of one that died.
+sub serving {
+    my ($left) = sort { $b <=> $a } map { $generation{$_} } grep { has_sockets($_) } keys %generation;
+    return $left;
+}
+
+sub has_sockets {
+    my ($process) = @_;
+    # where that can't be seen
+    opendir(my $folder, "/proc/$process/fd") or return kill 0, $process;
+    my %passed = map { 'socket:[' . (stat $_->[1])[1] . ']' => 1 } @sockets;
+    return grep { $passed{ readlink("/proc/$process/fd/$_") // '' } } readdir $folder;
 }

@@ -148,6 +148,20 @@ describe.skipIf(!existsSync(PERL))('deploy/supervise.pl', () => {
     expect(await running.end('SIGINT')).toBe(128 + 2)
   })
 
+  it.skipIf(process.platform !== 'linux')(
+    'starts one again while an old one, which has no socket any more, still runs',
+    async () => {
+      const folder = folderOf(scene)
+      const drains = 'exec 3<&-; echo drains; exec sleep 1000'
+      const script = `if [ -e ${folder}/started ]; then exit 1; fi; : > ${folder}/started; ${drains}`
+      const running = supervise(scene, [...(await http()), ...shell(script)])
+      await running.says('drains')
+      process.kill(running.pid, 'SIGHUP')
+      await running.says('supervise: generation 2 ended with exit code 1: the next one starts in 1 s\n')
+      await running.says('supervise: generation 3 is process')
+    },
+  )
+
   it('passes signals on to every generation, and ends with the code of the last', async () => {
     const script = `trap 'echo told; exit 7' TERM; echo alive; while :; do sleep 0.01; done`
     const running = supervise(scene, [...(await http()), ...shell(script)])
