@@ -23,7 +23,15 @@ import { damaged, isInUse, storeError } from './store-errors.js'
 import { nameOwner, readOwner, removeOwner } from './store-owner.js'
 import type { TokenRow } from './token-contents.js'
 import { TokenRows } from './token-rows.js'
-import { CONNECTION, checkFile, createDatabase, MIGRATIONS, type Migration, migrate } from './token-schema.js'
+import {
+  CONNECTION,
+  checkFile,
+  checkVersionInUse,
+  createDatabase,
+  MIGRATIONS,
+  type Migration,
+  migrate,
+} from './token-schema.js'
 import { TokenSeal } from './token-seal.js'
 
 const DATABASE = 'tokens.db'
@@ -122,6 +130,7 @@ async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabas
     return new TokenDatabase(database, { path, directory, seal })
   } catch (thrown) {
     database.close()
+    if (isInUse(thrown)) await checkVersionInUse(schema)
     throw thrown
   }
 }

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { LinkSocksError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import { putInPlace, syncFile, unfinishedName, writeNewFile } from './durable-files.js'
@@ -11,6 +11,9 @@ import type { TokenSeal } from './token-seal.js'
 const APPLICATION_ID = 0x4c_53_6b_73
 /** The version that a new database has before any migration. */
 const FIRST_VERSION = 1
+
+/** Of PRAGMA user_version in the file (https://www.sqlite.org/fileformat.html#the_database_header). */
+const VERSION_OFFSET = 60
 
 /** Brings a database from one version to the next; runs inside a transaction. */
 export type Migration = (database: Sqlite) => void
@@ -86,16 +89,35 @@ export function checkFile(database: Sqlite, { path, migrations }: SchemaOptions)
     throw new LinkSocksError('ERR_STORE', `${path} is no database of a LinkSocks server: ${advice}`)
   }
   const version = versionOf(database)
-  const newest = FIRST_VERSION + migrations.length
-  if (version > newest) {
-    const known = `it has format ${version}, and this one knows no later than ${newest}`
-    const advice = 'use that version, or move the file away to begin without tokens'
-    throw new LinkSocksError('ERR_STORE', `${path} was made by a newer version of LinkSocks (${known}): ${advice}`)
-  }
+  checkVersion(version, { path, migrations })
   if (version < FIRST_VERSION) throw damaged(path, `it has format ${version}`)
   if (database.value('PRAGMA journal_mode') !== 'delete') throw damaged(path, 'its journal mode was changed')
   const found = database.value('PRAGMA integrity_check(1)')
   if (found !== 'ok') throw damaged(path, String(found))
+}
+
+/** @throws {LinkSocksError} ERR_STORE (a newer version) */
+function checkVersion(version: number, { path, migrations }: Omit<SchemaOptions, 'log'>): void {
+  const newest = FIRST_VERSION + migrations.length
+  if (version <= newest) return
+  const known = `it has format ${version}, and this one knows no later than ${newest}`
+  const advice = 'use that version, or move the file away to begin without tokens'
+  throw new LinkSocksError('ERR_STORE', `${path} was made by a newer version of LinkSocks (${known}): ${advice}`)
+}
+
+/**
+ * Reads the version of a database that another process has locked, so that this process does not ask it to end for nothing. This process
+ * must have no lock on the file.
+ * @throws {LinkSocksError} ERR_STORE (a newer version)
+ */
+export async function checkVersionInUse(options: SchemaOptions): Promise<void> {
+  const file = await open(options.path, 'r')
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(4), 0, 4, VERSION_OFFSET)
+    if (bytesRead === buffer.length) checkVersion(buffer.readUInt32BE(), options)
+  } finally {
+    await file.close()
+  }
 }
 
 /**

@@ -104,6 +104,18 @@ describe('migrations of the database', () => {
     },
   )
 
+  it('make an older version refuse a database that is in use, so that it asks nobody to end', async () => {
+    await data.use(async () => {
+      await expect(data.open(knowing(4))).rejects.toMatchObject({
+        code: 'ERR_STORE',
+        message: expect.stringContaining(
+          'newer version of LinkSocks (it has format 5, and this one knows no later than 4)',
+        ),
+      })
+      await expect(data.open()).rejects.toThrow(/in use/)
+    })
+  })
+
   it('leave access rules of format 2 as they are', async () => {
     await data.remove()
     data = await DataDirectory.make()
