@@ -38,7 +38,8 @@ async function bootUnits(
   }
   const machine = await SystemdMachine.boot(scene, units, { 'api-key': `${KEY}\n`, ...secrets })
   // as docs/deployment.md has it
-  await machine.run('ln', '-sfn', 'linksocks-server.service.d', '/etc/systemd/system/linksocks-server@.service.d')
+  const folder = '/etc/systemd/system'
+  await machine.run('ln', '-sfn', `${folder}/linksocks-server.service.d`, `${folder}/linksocks-server@.service.d`)
   await machine.systemctl('daemon-reload')
   return { machine, port, url: `http://127.0.0.1:${port}` }
 }
@@ -216,6 +217,7 @@ Environment=LINKSOCKS_TLS_CERT=/etc/linksocks/cert LINKSOCKS_TLS_KEY=%d/key
       await until(() => probes.every(({ count }, index) => count > (counts[index] ?? 0) + SOME))
     }
     for (const each of probes) expect(await each.stop()).toEqual(['200'])
+    for (const unit of [SERVICE, INSTANCE]) expect(await machine.property(unit, 'DropInPaths')).toContain('/tls.conf')
   })
 
   it('is upgraded by the commands of docs/deployment.md', async () => {
