@@ -82,7 +82,11 @@ function drainingText({ pid, version, since, until, clients, streams }: Draining
   const now = Date.now()
   const end = Date.parse(until)
   const left = Number.isNaN(end) ? cell(until) : durationText(end - now)
-  return `process ${pid} (LinkSocks ${remoteText(version)}), ${streams} streams of ${clients} clients, for ${ageText(since, now)}, ${left} left at most`
+  return `process ${pid} (LinkSocks ${remoteText(version)}), ${counted(streams, 'stream')} of ${counted(clients, 'client')}, for ${ageText(since, now)}, ${left} left at most`
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 function alarmText({ code, subject, message, since }: ServerAnswer['alarms'][number]): string {

@@ -320,7 +320,7 @@ describe('linksocks status', () => {
   it('shows processes that drain beside the one that took over', async () => {
     const moment = (ms: number): string => new Date(Date.now() + ms).toISOString()
     const first = { pid: 12, version: '1.0.0', since: moment(-65_500), until: moment(600_500), clients: 2, streams: 3 }
-    const second = { ...first, pid: 13, version: '1\u001b[2J', until: 'soon' }
+    const second = { ...first, pid: 13, version: '1\u001b[2J', until: 'soon', clients: 1, streams: 1 }
     const body = serverOf({ draining_processes: [first, second] })
     const { code, io } = await tell({ ...table, 'GET /api/server': { body } }, ['status'])
     expect([code, io.err]).toEqual([0, ''])
@@ -329,7 +329,9 @@ describe('linksocks status', () => {
       expect.stringMatching(
         /^draining {2}process 12 \(LinkSocks 1\.0\.0\), 3 streams of 2 clients, for 1 min \d+ s, (10 min|9 min 5\d s) left at most$/,
       ),
-      expect.stringMatching(/^ {10}process 13 \(LinkSocks 1\\u\{1b\}\[2J\), .*, soon left at most$/),
+      expect.stringMatching(
+        /^ {10}process 13 \(LinkSocks 1\\u\{1b\}\[2J\), 1 stream of 1 client, .*, soon left at most$/,
+      ),
     ])
   })
 
