@@ -101,7 +101,7 @@ function checkVersion(version: number, { path, migrations }: Omit<SchemaOptions,
   const newest = FIRST_VERSION + migrations.length
   if (version <= newest) return
   const known = `it has format ${version}, and this one knows no later than ${newest}`
-  const advice = 'use that version, or move the file away to begin without tokens'
+  const advice = `use that version, put a copy from before back (${path}.v*), or move the file away to begin without tokens`
   throw new LinkSocksError('ERR_STORE', `${path} was made by a newer version of LinkSocks (${known}): ${advice}`)
 }
 

@@ -118,7 +118,7 @@ describe('a damaged data directory', () => {
   it('made by a newer version', async () => {
     edit('PRAGMA user_version = 6')
     await expectRefused(
-      /tokens\.db was made by a newer version of LinkSocks \(it has format 6, and this one knows no later than 5\): use that version, or move/,
+      /tokens\.db was made by a newer version of LinkSocks \(it has format 6, and this one knows no later than 5\): use that version, put a copy from before back \(\S+tokens\.db\.v\*\), or move/,
     )
   })
 
