@@ -165,13 +165,13 @@ export const RESUME_TIMEOUT: Flag = {
 }
 export const DRAIN_TIMEOUT: Flag = {
   flags: '--drain-timeout <duration>',
-  help: 'on SIGTERM take nothing new and let streams end by themselves for so long; a second signal ends at once',
+  help: 'on SIGTERM accept nothing new and give streams this long to finish; a second signal ends at once',
   group: OTHER,
   fallback: '8s',
 }
 export const DRAIN_IDLE: Flag = {
   flags: '--drain-idle <duration>',
-  help: 'wait then for no stream that has carried nothing for so long',
+  help: 'then do not wait for streams that have carried nothing for this long',
   group: OTHER,
   fallback: '2s',
 }

@@ -144,7 +144,7 @@ export const DATA_DIR: Flag = {
 }
 export const DATA_DIR_WAIT: Flag = {
   flags: '--data-dir-wait <duration>',
-  help: 'wait so long while another process has --data-dir',
+  help: 'wait this long while another process has --data-dir',
   group: RELAY,
   fallback: '0s; 90s with --take-over, and where listening sockets were passed',
   variable: 'LINKSOCKS_DATA_DIR_WAIT',
