@@ -48,6 +48,7 @@ for my $name (@ENDING, qw(HUP CHLD ALRM)) {
     $SIG{$name} = sub { $caught{$name} = 1 };
 }
 open_socket(@$_) for @sockets;
+note("process $$ listens; SIGHUP starts a new generation");
 start_generation();
 while (%generation || !$stopping) {
     sigsuspend(POSIX::SigSet->new) unless %caught;

@@ -198,6 +198,7 @@ describe.skipIf(!existsSync(PERL))('deploy/supervise.pl', () => {
     symlinkSync('old', current)
     const running = supervise(scene, [...(await http()), '--', current])
     await running.says(/^old$/m)
+    expect(running.output).toContain(`supervise: process ${running.pid} listens; SIGHUP starts a new generation\n`)
     rmSync(current)
     symlinkSync('new', current)
     process.kill(running.pid, 'SIGHUP')
