@@ -6,7 +6,7 @@ import type { AbortOptions, Clock } from '../../ports.js'
 import { errorCode } from '../system/error-code.js'
 import { isRunning } from '../system/process-identity.js'
 import { isInUse } from './store-errors.js'
-import { ownerText, readOwner, type StoreOwner } from './store-owner.js'
+import { mayAsk, ownerText, readOwner, type StoreOwner, withdrawRequest } from './store-owner.js'
 
 /** How often a data directory that is in use is tried again. */
 export const STORE_RETRY_MS = 50
@@ -47,24 +47,29 @@ export async function openWhenFree<T>(open: () => Promise<T>, options: OpenWhenF
     // a second request would cut its drain short
     if (takeOver && owner !== undefined && !isSame(owner, asked)) {
       asked = owner
-      askToEnd(owner, options)
+      await askToEnd(owner, options)
     }
     // a look at the signal follows
     await pause({ signal }).catch(() => {})
   }
 }
 
-function askToEnd(owner: StoreOwner, { log, kill = process.kill }: OpenWhenFreeOptions): void {
+async function askToEnd(
+  owner: StoreOwner,
+  { directory, log, kill = process.kill }: OpenWhenFreeOptions,
+): Promise<void> {
   const { pid } = owner
   // a number alone may be another program's by now
   if (pid === process.pid || isRunning(owner) !== true) {
     const reason = 'it runs on another machine or in another container, or is hidden from this one: end it yourself'
     return log.warn('store.no-take-over', { owner: ownerText(owner), reason })
   }
+  if (!(await mayAsk(directory, owner))) return log.info('store.asked-already', { owner: ownerText(owner) })
   try {
     kill(pid, 'SIGTERM')
     log.info('store.take-over', { owner: ownerText(owner) })
   } catch (thrown) {
+    await withdrawRequest(directory)
     const reason = errorCode(thrown) === 'EPERM' ? 'it belongs to another user' : errorCode(thrown)
     log.warn('store.no-take-over', { owner: ownerText(owner), reason })
   }

@@ -108,6 +108,18 @@ describe('openWhenFree()', () => {
       expect(lines.lines.map((line) => line.split(' ')[1])).toEqual(['store.waiting', 'store.take-over'])
     })
 
+    it('asks an owner once, however many want to take over from it', async () => {
+      await nameOther()
+      const all = [1, 2, 3].map(() => setUp(9, { takeOver: true }))
+      await Promise.all(all.map(({ result }) => result()))
+      expect(all.flatMap(({ killed }) => killed)).toEqual([process.ppid])
+      const said = all.flatMap(({ lines }) => lines.lines.map((line) => line.split(' ')[1])).sort()
+      expect(said).toEqual([
+        ...['store.asked-already', 'store.asked-already', 'store.take-over'],
+        ...['store.waiting', 'store.waiting', 'store.waiting'],
+      ])
+    })
+
     it('asks each owner that comes in between', async () => {
       const killed: number[] = []
       await nameOther()
@@ -151,6 +163,10 @@ describe('openWhenFree()', () => {
       const { result, lines } = setUp(3, { takeOver: true, kill })
       expect(await result()).toBe('store')
       expect(lines.lines[1]).toMatch(/^warn store\.no-take-over .* reason=it belongs to another user$/)
+      // another one may be permitted
+      const permitted = setUp(3, { takeOver: true })
+      await permitted.result()
+      expect(permitted.killed).toEqual([process.ppid])
     })
 
     it('finds an owner that names itself only later', async () => {

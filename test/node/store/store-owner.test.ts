@@ -1,9 +1,18 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { nameOwner, OWNER_FILE, ownerText, readOwner, removeOwner } from '../../../src/node/store/store-owner.js'
+import {
+  ASK_AGAIN_MS,
+  ASKED_FILE,
+  mayAsk,
+  nameOwner,
+  OWNER_FILE,
+  ownerText,
+  readOwner,
+  removeOwner,
+} from '../../../src/node/store/store-owner.js'
 import { packageVersion } from '../../../src/node/system/package-version.js'
 import { ownIdentity } from '../../../src/node/system/process-identity.js'
 import { memoryFolder } from '../../support/memory-folder.js'
@@ -90,6 +99,38 @@ describe('the name of the process that has a data directory', () => {
     await nameOwner(join(directory, 'missing'))
     await removeOwner(join(directory, 'missing'))
     expect(await readOwner(join(directory, 'missing'))).toBeUndefined()
+  })
+})
+
+describe('a request to the owner to end', () => {
+  const owner = { ...SOUND, start: 'boot pid:[1] 5' }
+  const path = (): string => join(directory, ASKED_FILE)
+
+  it('is made by the first that wants to, until another process has the directory', async () => {
+    const first = await Promise.all([1, 2, 3].map(() => mayAsk(directory, owner)))
+    expect(first.filter((may) => may)).toHaveLength(1)
+    expect(await mayAsk(directory, owner)).toBe(false)
+    expect((await stat(path())).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)
+    await nameOwner(directory)
+    await expect(stat(path())).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await mayAsk(directory, owner)).toBe(true)
+  })
+
+  it('is made again when the file is about another one, is old, or is something else', async () => {
+    await mayAsk(directory, owner)
+    expect(await mayAsk(directory, { ...owner, pid: 13 })).toBe(true)
+    const old = (Date.now() - ASK_AGAIN_MS) / 1_000
+    await utimes(path(), old, old)
+    expect(await mayAsk(directory, { ...owner, pid: 13 })).toBe(true)
+    await rm(path())
+    await symlink('/dev/zero', path())
+    expect(await mayAsk(directory, owner)).toBe(true)
+  })
+
+  it('is left to another where it can not be told, and made where nothing can be written', async () => {
+    await mkdir(path())
+    expect(await mayAsk(directory, owner)).toBe(false)
+    expect(await mayAsk(join(directory, 'missing'), owner)).toBe(true)
   })
 })
 
