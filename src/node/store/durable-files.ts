@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { accessSync, constants, statSync } from 'node:fs'
-import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../system/error-code.js'
 
@@ -11,6 +11,9 @@ const DIRECTORY_MODE = 0o700
 const OTHERS_READ = 0o044
 
 const UNFINISHED = /\.new-[\da-f]{16}(?:-journal)?$/
+
+/** So long after its last write a file that other processes write too is unfinished for good. */
+export const UNFINISHED_FOR_MS = 60_000
 
 /** A name beside `path` under which it is made, before it is put in its place. */
 export function unfinishedName(path: string): string {
@@ -141,10 +144,13 @@ export async function removeUnfinished(...paths: readonly [string, ...string[]])
   }
 }
 
-/** Removes what was left unfinished for files of `directory` with names of this form. */
+/** Removes what was left unfinished for files of `directory` with names of this form, but what another process may be writing now. */
 export async function removeUnfinishedLike(directory: string, form: RegExp): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (UNFINISHED.test(name) && form.test(name)) await rm(join(directory, name), { force: true })
+    if (!UNFINISHED.test(name) || !form.test(name)) continue
+    const path = join(directory, name)
+    const { mtimeMs } = await lstat(path)
+    if (mtimeMs + UNFINISHED_FOR_MS < Date.now()) await rm(path, { force: true })
   }
 }
 
