@@ -31,6 +31,8 @@ export interface DrainingProcess extends DrainState {
 
 /** What a process writes that drains and has given the store away. */
 export interface DrainRecord {
+  /** Why others can't see it yet: ERR_NOT_STORED. It is written again by `show()`. */
+  readonly failure: { readonly code: string; readonly message: string } | undefined
   /**
    * Brings to the disk what counters grew by since the call before, for the process that has the store.
    * @param last whether it is the last call, which has room in any case
@@ -57,9 +59,8 @@ export interface LeftGrowth {
 /** What processes that have a store one after the other tell each other beside it. */
 export interface Handover {
   /**
-   * Called before the store is closed, so that the next process sees it.
+   * Called before the store is closed, so that the next process sees it. Never rejects: counters may be left later where nothing can be written now.
    * @param until when the drain ends at the latest, in Unix milliseconds
-   * @throws {LinkSocksError} ERR_NOT_STORED
    */
   beginDrain(until: number, state: DrainState): Promise<DrainRecord>
   /** Those that drain now, the oldest first. Never rejects. */

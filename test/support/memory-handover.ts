@@ -5,7 +5,7 @@ import type { DrainingProcess, DrainRecord, DrainState, Handover, LeftGrowth, Us
 export class MemoryHandover implements Handover {
   readonly drains: (DrainingProcess & { ended: boolean })[] = []
   readonly files = new Map<string, UsageGrowth>()
-  /** Calls of `leave()`, and of `beginDrain()`, that fail from now on. */
+  /** Calls of `leave()` fail from now on, and what `beginDrain()` writes. */
   failing = false
   /** Files can't be removed, as of a process that ends before. */
   keeping = false
@@ -16,10 +16,11 @@ export class MemoryHandover implements Handover {
   #count = 0
 
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
-    this.#check()
+    const failure = this.failing ? new LinkSocksError('ERR_NOT_STORED', 'the disk is full') : undefined
     const drain = { pid: this.drains.length + 1, version: '1', since: 0, until, ended: false, ...state }
     this.drains.push(drain)
     return {
+      failure,
       leave: async (growth) => {
         this.#check()
         this.#count += 1

@@ -66,12 +66,8 @@ export class FileHandover implements Handover {
 
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
     const record = new DrainFiles(this.#options, until)
-    try {
-      await record.write(state)
-    } catch (cause) {
-      throw notStored(this.#options.directory, cause)
-    }
     this.#own = record.name
+    await record.begin(state)
     return record
   }
 
@@ -159,6 +155,7 @@ class DrainFiles implements DrainRecord {
   readonly #until: number
   /** Tokens of which it was told that they ended. */
   readonly #known = new Set<string>()
+  failure: LinkSocksError | undefined
   /** Changes of the record, one after the other. */
   #last: Promise<void> = Promise.resolve()
   #count = 0
@@ -168,6 +165,14 @@ class DrainFiles implements DrainRecord {
     this.#options = options
     // times of the clock have fractions
     this.#until = Math.ceil(until)
+  }
+
+  async begin(state: DrainState): Promise<void> {
+    try {
+      await this.write(state)
+    } catch (cause) {
+      this.failure = notStored(this.#options.directory, cause)
+    }
   }
 
   async leave(growth: UsageGrowth, last: boolean): Promise<void> {

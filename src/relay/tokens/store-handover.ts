@@ -1,4 +1,3 @@
-import { LinkSocksError } from '../../errors.js'
 import type { DrainingProcess, DrainRecord, DrainState, Handover } from '../../handover.js'
 import type { Logger } from '../../log.js'
 import type { Clock, Timer, TokenStore } from '../../ports.js'
@@ -63,11 +62,10 @@ export class StoreHandover {
   async release(limitMs: number, closeStore: (last: () => Promise<void>) => Promise<void>): Promise<void> {
     const { clock, log, usage, state } = this.#options
     await this.stopTaking()
-    try {
-      this.#record = await this.#handover?.beginDrain(clock.wallTime() + limitMs, state())
-    } catch (thrown) {
-      const { code, message } = LinkSocksError.from(thrown, 'ERR_NOT_STORED')
-      log.error('store.no-drain-record', { code, reason: message })
+    this.#record = await this.#handover?.beginDrain(clock.wallTime() + limitMs, state())
+    const { failure } = this.#record ?? {}
+    if (failure !== undefined) {
+      log.error('store.no-drain-record', { code: failure.code, reason: failure.message })
     }
     await closeStore(async () => {
       await usage.release(this.#record)

@@ -86,10 +86,14 @@ describe('the record of a process that drains', () => {
     expect(shown.map(({ since }) => since)).toEqual(shown.map(({ since }) => since).sort((a, b) => a - b))
   })
 
-  it('can not begin where nothing can be written', async () => {
+  it('begins where nothing can be written, says so, and is seen once it can', async () => {
     await rm(directory, { recursive: true })
-    await expect(handover().beginDrain(LATER, IDLE)).rejects.toMatchObject({ code: 'ERR_NOT_STORED' })
-    expect(await handover().draining()).toEqual([])
+    const record = await handover().beginDrain(LATER, IDLE)
+    expect([record.failure?.code, await handover().draining()]).toEqual(['ERR_NOT_STORED', []])
+    await mkdir(directory)
+    await record.show(IDLE)
+    await record.leave(growthOf(1), true)
+    expect([(await handover().draining()).length, (await handover().left()).length]).toEqual([1, 1])
   })
 })
 

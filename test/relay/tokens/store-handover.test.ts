@@ -141,6 +141,17 @@ describe('a relay that drains', () => {
     expect(old.logText).toContain('store.no-drain-record')
   })
 
+  it('leaves what it counted once it can, though nothing could be written at its beginning', async () => {
+    const { old, files, send, clock } = await begin()
+    files.failing = true
+    void old.relay.drain(LIMITS)
+    await clock.advanceAsync(0)
+    await send(20)
+    files.failing = false
+    await old.relay.close()
+    expect([...files.files.values()].map((file) => Object.values(file)[0])).toMatchObject([totals(20)])
+  })
+
   it('shows how far it is each second, until it ends', async () => {
     const { old, files, clock } = await begin()
     const drained = old.relay.drain(LIMITS)
