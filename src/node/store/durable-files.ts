@@ -149,8 +149,9 @@ export async function removeUnfinishedLike(directory: string, form: RegExp): Pro
   for (const name of await readdir(directory)) {
     if (!UNFINISHED.test(name) || !form.test(name)) continue
     const path = join(directory, name)
-    const { mtimeMs } = await lstat(path)
-    if (mtimeMs + UNFINISHED_FOR_MS < Date.now()) await rm(path, { force: true })
+    // finished meanwhile
+    const stats = await lstat(path).catch(() => undefined)
+    if (stats !== undefined && stats.mtimeMs + UNFINISHED_FOR_MS < Date.now()) await rm(path, { force: true })
   }
 }
 

@@ -34,6 +34,7 @@ class ProcessFiles implements Handover {
     const record = await this.#alive(() => this.#files.beginDrain(until, state))
     return {
       leave: (growth: UsageGrowth, last: boolean) => this.#alive(() => record.leave(growth, last)),
+      failure: record.failure,
       show: (now: DrainState) => this.#alive(() => record.show(now)),
       ended: () => this.#alive(() => record.ended()),
       end: () => this.#alive(() => record.end()),
