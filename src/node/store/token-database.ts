@@ -6,6 +6,7 @@ import type { Logger } from '../../log.js'
 import type { ServerAccessRules, TokenChanges, TokenRecord, TokenStore, TokenUsage } from '../../ports.js'
 import { decodeAccess, decodeRecord, encodeAccess, encodeRecord } from '../../relay/tokens/token-record.js'
 import { decodeUsage, encodeUsage } from '../../relay/tokens/usage-record.js'
+import { isRunning } from '../system/process-identity.js'
 import { makeKeyFile, parseDataKey, readKeyFile } from './data-key.js'
 import {
   checkWriteAccess,
@@ -130,9 +131,15 @@ async function openDatabase(path: string, seal: TokenSeal, options: TokenDatabas
     return new TokenDatabase(database, { path, directory, seal })
   } catch (thrown) {
     database.close()
-    if (isInUse(thrown)) await checkVersionInUse(schema)
+    if (isInUse(thrown) && (await isOthers(directory))) await checkVersionInUse(schema)
     throw thrown
   }
+}
+
+/** Whether another process has it for certain: of a file that this one has locked no descriptor may be closed. */
+async function isOthers(directory: string): Promise<boolean> {
+  const owner = await readOwner(directory)
+  return owner !== undefined && owner.pid !== process.pid && isRunning(owner) === true
 }
 
 /** SQLite opens a file that it may not write, without a lock. */

@@ -106,8 +106,8 @@ function checkVersion(version: number, { path, migrations }: Omit<SchemaOptions,
 }
 
 /**
- * Reads the version of a database that another process has locked, so that this process does not ask it to end for nothing. This process
- * must have no lock on the file.
+ * Reads the version of a database that another process has locked, so that this process does not ask it to end for nothing. Closing the
+ * file would drop a lock that this process has on it (fcntl(2)).
  * @throws {LinkSocksError} ERR_STORE (a newer version)
  */
 export async function checkVersionInUse(options: SchemaOptions): Promise<void> {

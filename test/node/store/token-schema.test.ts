@@ -1,8 +1,10 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { OWNER_FILE } from '../../../src/node/store/store-owner.js'
 import type { Migration } from '../../../src/node/store/token-schema.js'
 import { MIGRATIONS } from '../../../src/node/store/token-schema.js'
+import { ownIdentity } from '../../../src/node/system/process-identity.js'
 import { forwardRecord } from '../../contract/token-store.js'
 import { DataDirectory, LogLines } from './data-directory.js'
 
@@ -104,17 +106,33 @@ describe('migrations of the database', () => {
     },
   )
 
-  it('make an older version refuse a database that is in use, so that it asks nobody to end', async () => {
-    await data.use(async () => {
-      await expect(data.open(knowing(4))).rejects.toMatchObject({
-        code: 'ERR_STORE',
-        message: expect.stringContaining(
-          'newer version of LinkSocks (it has format 5, and this one knows no later than 4)',
-        ),
+  it.skipIf(process.platform !== 'linux')(
+    'make an older version refuse a database that another process has',
+    async () => {
+      await data.use(async () => {
+        const opening = (): Promise<unknown> => data.open(knowing(4))
+        await expect(opening()).rejects.toThrow(/in use/)
+        const { start = '', ...own } = ownIdentity()
+        const stat = await readFile(`/proc/${process.ppid}/stat`, 'latin1')
+        const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+        const other = {
+          ...own,
+          pid: process.ppid,
+          start: start.replace(/\d+$/, ticks ?? ''),
+          version: '9.0.0',
+          since: '',
+        }
+        await writeFile(join(data.directory, OWNER_FILE), JSON.stringify(other))
+        await expect(opening()).rejects.toMatchObject({
+          code: 'ERR_STORE',
+          message: expect.stringContaining(
+            'newer version of LinkSocks (it has format 5, and this one knows no later than 4)',
+          ),
+        })
+        await expect(data.open()).rejects.toThrow(/in use/)
       })
-      await expect(data.open()).rejects.toThrow(/in use/)
-    })
-  })
+    },
+  )
 
   it('leave access rules of format 2 as they are', async () => {
     await data.remove()
