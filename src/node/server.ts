@@ -19,6 +19,7 @@ import { type CloseOptions, DEFAULT_SOCKS_HOST, type ServerOptions } from './opt
 import type { PreparedHttp, ServerHttp } from './server-http.js'
 import { listenSocks, type SocksListenerOptions, socksListening, warnIfUnprotected } from './socks-listener.js'
 import { LazyTokenStore } from './store/lazy-token-store.js'
+import type { OwnedStore } from './store/store-owner.js'
 import { nodeClock } from './system/clock.js'
 import { nodeCrypto } from './system/crypto.js'
 import { nodeInflate } from './system/inflate.js'
@@ -255,10 +256,11 @@ function storeOf(options: ServerOptions, log: Logger, signal: AbortSignal): Toke
   const takesTurns = takeOver || inheritedDescriptors(options).length > 0
   const waitMs = options.dataDirWaitMs ?? (takesTurns ? TAKE_OVER_WAIT_MS : 0)
   const open = async (): Promise<TokenStore> => {
-    const { openTokenDatabase } = await import('./store/token-database.js')
+    const { checkOwned, openTokenDatabase } = await import('./store/token-database.js')
     const { openWhenFree } = await import('./store/open-when-free.js')
+    const check = (owner: OwnedStore): Promise<void> => checkOwned(owner, { directory, key })
     const opened = (): Promise<TokenStore> => openTokenDatabase({ directory, key, log })
-    return openWhenFree(opened, { directory, waitMs, takeOver, log, clock: nodeClock, signal })
+    return openWhenFree(opened, { directory, waitMs, takeOver, check, log, clock: nodeClock, signal })
   }
   return new LazyTokenStore(open, true)
 }

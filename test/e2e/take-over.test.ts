@@ -52,8 +52,24 @@ async function begin(scene: Scene) {
 const waiting = (scene: Scene, folder: string, more: readonly string[]): LinksocksProcess =>
   scene.start(['server', '-H', '127.0.0.1', '-P', '0', '--log-format', 'json', ...argsOf(folder), ...more])
 
+/** Another one than that of a data directory. */
+function keyFile(scene: Scene): string {
+  const path = join(scene.folder(), 'key')
+  writeFileSync(path, 'ab'.repeat(32), { mode: 0o600 })
+  return path
+}
+
 describe.runIf(isLinux)('linksocks server --take-over', () => {
   const scene = sceneOfTest()
+
+  it('leaves the owner alone when it has another key', async () => {
+    const { folder, old, say } = await begin(scene)
+    const next = waiting(scene, folder, ['--take-over', '--data-key-file', keyFile(scene)])
+    expect(await next.exited).toBe(1)
+    expect(next.events('cli.failed')).toMatchObject([{ error: expect.stringContaining('the key does not fit') }])
+    expect(old.process.events('cli.stopping')).toEqual([])
+    await say('still')
+  })
 
   it('goes on with tokens and counters, while the process before ends when its streams do', async () => {
     const { folder, old, id, stream, say } = await begin(scene)

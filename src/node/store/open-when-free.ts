@@ -17,6 +17,8 @@ export interface OpenWhenFreeOptions extends AbortOptions {
   readonly waitMs: number
   /** Ask that process to end, as SIGTERM does. */
   readonly takeOver: boolean
+  /** Looks whether this process could go on in the place of `owner`. @throws {LinkSocksError} ERR_STORE: the owner is left alone */
+  readonly check?: ((owner: StoreOwner) => Promise<void>) | undefined
   readonly log: Logger
   readonly clock: Clock
   /** @default that of the system */
@@ -47,6 +49,7 @@ export async function openWhenFree<T>(open: () => Promise<T>, options: OpenWhenF
     // a second request would cut its drain short
     if (takeOver && owner !== undefined && !isSame(owner, asked)) {
       asked = owner
+      await options.check?.(owner)
       await askToEnd(owner, options)
     }
     // a look at the signal follows

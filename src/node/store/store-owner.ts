@@ -17,8 +17,14 @@ const MAX_OWNER_BYTES = 4_096
 /** Of the numbers that a system gives to processes. */
 const MAX_PID = 2 ** 31 - 1
 
+/** What a process must know to open what the owner has. */
+export interface OwnedStore {
+  /** Tells whether a key is that of the database (`TokenSeal.makeKeyCheck()`), as base64. */
+  readonly keyCheck?: string | undefined
+}
+
 /** The process that has a data directory. */
-export interface StoreOwner extends ProcessIdentity {
+export interface StoreOwner extends ProcessIdentity, OwnedStore {
   /** Of its program. */
   readonly version: string
   /** When it opened the directory, as in ISO 8601. */
@@ -29,10 +35,10 @@ export interface StoreOwner extends ProcessIdentity {
  * Names this process in its data directory, for those who find it in use. The lock of the database decides; this is what is told of it.
  * A failure leaves the directory without a name.
  */
-export async function nameOwner(directory: string): Promise<void> {
+export async function nameOwner(directory: string, store: OwnedStore = {}): Promise<void> {
   const path = join(directory, OWNER_FILE)
   const unfinished = unfinishedName(path)
-  const owner: StoreOwner = { ...ownIdentity(), version: packageVersion(), since: new Date().toISOString() }
+  const owner: StoreOwner = { ...ownIdentity(), version: packageVersion(), since: new Date().toISOString(), ...store }
   try {
     // the one before was asked
     await rm(join(directory, ASKED_FILE), { force: true })
@@ -99,10 +105,13 @@ export function ownerText({ pid, host, version, since }: StoreOwner): string {
 
 function ownerOf(text: string): StoreOwner | undefined {
   try {
-    const { pid, host, start, version, since } = JSON.parse(text) as Record<keyof StoreOwner, unknown>
+    const { pid, host, start, version, since, keyCheck } = JSON.parse(text) as Record<keyof StoreOwner, unknown>
     if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 0 || pid > MAX_PID) return undefined
     if (typeof host !== 'string' || typeof version !== 'string' || typeof since !== 'string') return undefined
-    return { pid, host, version, since, start: typeof start === 'string' ? start : undefined }
+    return {
+      ...{ pid, host, version, since, start: typeof start === 'string' ? start : undefined },
+      keyCheck: typeof keyCheck === 'string' ? keyCheck : undefined,
+    }
   } catch {
     return undefined
   }

@@ -21,7 +21,7 @@ import {
 import { FileHandover, HANDOVER_FILES } from './file-handover.js'
 import { bytesOf, isBytes, Sqlite, sqliteResult } from './sqlite.js'
 import { damaged, isInUse, storeError } from './store-errors.js'
-import { nameOwner, readOwner, removeOwner } from './store-owner.js'
+import { nameOwner, type OwnedStore, readOwner, removeOwner } from './store-owner.js'
 import type { TokenRow } from './token-contents.js'
 import { TokenRows } from './token-rows.js'
 import {
@@ -78,12 +78,27 @@ export async function openTokenDatabase(options: TokenDatabaseOptions): Promise<
     // what is left does no harm
     await removeUnfinished(path, join(directory, KEY_FILE)).catch(() => {})
     await removeUnfinishedLike(directory, HANDOVER_FILES).catch(() => {})
-    await nameOwner(directory)
+    await nameOwner(directory, { keyCheck: seal.makeKeyCheck().toString('base64') })
     options.log.info('store.opened', { path })
     return database
   } catch (thrown) {
     throw storeError(path, thrown, isInUse(thrown) ? await readOwner(directory) : undefined)
   }
+}
+
+/**
+ * Looks whether this process could open the database that another one has, as far as that one says: it would be asked to end in vain.
+ * @throws {LinkSocksError} ERR_STORE (another key), ERR_OPTION (of `key`)
+ */
+export async function checkOwned(
+  { keyCheck }: OwnedStore,
+  options: Pick<TokenDatabaseOptions, 'directory' | 'key'>,
+): Promise<void> {
+  const directory = resolve(options.directory)
+  const path = join(directory, DATABASE)
+  const key = options.key === undefined ? await readKeyFile(join(directory, KEY_FILE)) : parseDataKey(options.key)
+  if (key === undefined || keyCheck === undefined) return
+  if (new TokenSeal(key).fits(Buffer.from(keyCheck, 'base64')) === 'another-key') throw anotherKey(path)
 }
 
 /** Whether there is no database yet. @throws {LinkSocksError} ERR_STORE (less than a database, or a journal alone) */
@@ -161,8 +176,12 @@ function checkKey(database: Sqlite, path: string, seal: TokenSeal): void {
   const fits = isBytes(check) ? seal.fits(bytesOf(check)) : 'damaged'
   if (fits === 'damaged') throw damaged(path, 'its key check is changed')
   if (fits === 'yes') return
+  throw anotherKey(path)
+}
+
+function anotherKey(path: string): LinkSocksError {
   const advice = 'give the key it was made with, or move the file away to begin without tokens'
-  throw new LinkSocksError('ERR_STORE', `the key does not fit ${path}, which was made with another one: ${advice}`)
+  return new LinkSocksError('ERR_STORE', `the key does not fit ${path}, which was made with another one: ${advice}`)
 }
 
 interface DatabasePlace {

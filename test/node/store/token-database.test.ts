@@ -6,6 +6,8 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LinkSocksError } from '../../../src/errors.js'
 import type { LeftGrowth } from '../../../src/handover.js'
+import { readOwner } from '../../../src/node/store/store-owner.js'
+import { checkOwned } from '../../../src/node/store/token-database.js'
 import type { TokenStore } from '../../../src/ports.js'
 import { forwardRecord, LARGEST, recordId, tokenStoreContract } from '../../contract/token-store.js'
 import { DataDirectory, LogLines } from './data-directory.js'
@@ -44,6 +46,21 @@ describe('openTokenDatabase()', () => {
     } finally {
       process.umask(umask)
     }
+  })
+
+  it('lets others see with what key it can be opened, without the key', async () => {
+    const store = await data.open({ key: KEY })
+    const { directory } = data
+    const owner = (await readOwner(directory)) ?? {}
+    await checkOwned(owner, { directory, key: KEY })
+    // it is not said, or there is no key to look at
+    await checkOwned({}, { directory, key: 'cd'.repeat(32) })
+    await checkOwned(owner, { directory })
+    await checkOwned({ keyCheck: 'damaged' }, { directory, key: KEY })
+    await expect(checkOwned(owner, { directory, key: 'cd'.repeat(32) })).rejects.toMatchObject({
+      ...{ code: 'ERR_STORE', message: expect.stringMatching(/^the key does not fit .*tokens\.db, /) },
+    })
+    await store.close()
   })
 
   it('leaves the database and the key in the directory and nothing else', async () => {
