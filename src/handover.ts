@@ -58,6 +58,8 @@ export interface LeftGrowth {
 
 /** What processes that have a store one after the other tell each other beside it. */
 export interface Handover {
+  /** This process is about to drain: nobody needs to ask it to. Never rejects. */
+  leaving(): Promise<void>
   /**
    * Called before the store is closed, so that the next process sees it. Never rejects: counters may be left later where nothing can be written now.
    * @param until when the drain ends at the latest, in Unix milliseconds

@@ -185,11 +185,10 @@ export class ServerHttp {
   }
 
   /**
-   * Closes connections that wait for another request, and streams of events where another process serves their readers.
+   * Closes streams of events where another process serves their readers. Connections that wait for another request get one more answer.
    * Settles when nothing of it writes into the data directory any more.
    */
   async rest(): Promise<void> {
-    this.#main.closeIdle()
     if (this.#shared) this.#api.close()
     await this.#acme?.close()
   }

@@ -344,6 +344,7 @@ export class Relay implements RelayAdmin {
     const end = clock.now() + limitMs
     this.#lifecycle.drain()
     this.#departure.begin()
+    this.#handover.leaving()
     this.clientTable.held.refuseAll()
     await quiet(() => isQuiet() && !this.#asked(), limitMs, clock)
     await quieted?.()

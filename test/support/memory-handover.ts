@@ -15,6 +15,8 @@ export class MemoryHandover implements Handover {
   told = new Map<string, number>()
   #count = 0
 
+  async leaving(): Promise<void> {}
+
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
     const failure = this.failing ? new LinkSocksError('ERR_NOT_STORED', 'the disk is full') : undefined
     const drain = { pid: this.drains.length + 1, version: '1', since: 0, until, ended: false, ...state }

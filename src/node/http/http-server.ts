@@ -115,8 +115,6 @@ export interface HttpServer {
   stopAccepting(): void
   /** Whether all requests are answered, and none is about to come on a connection that was accepted lately. */
   readonly isQuiet: boolean
-  /** Closes connections that wait for another request. */
-  closeIdle(): void
   /**
    * Stops accepting, closes the WebSockets (1001), gives requests under way a second, then ends every connection.
    * All callers share one promise.
@@ -197,10 +195,6 @@ class NodeHttpServer implements HttpServer {
 
   get isQuiet(): boolean {
     return this.#answering === 0 && !this.#connections.someExpected
-  }
-
-  closeIdle(): void {
-    this.#server.closeIdleConnections()
   }
 
   close(): Promise<void> {

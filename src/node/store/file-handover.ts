@@ -7,7 +7,9 @@ import { MIB } from '../../protocol/limits.js'
 import { decodeGrowth, encodeGrowth } from '../../relay/tokens/usage-record.js'
 import { errorCode } from '../system/error-code.js'
 import { packageVersion } from '../system/package-version.js'
+import { ownIdentity } from '../system/process-identity.js'
 import { putInPlace, readBounded, replaceFile, syncDirectory, unfinishedName, writeNewFile } from './durable-files.js'
+import { mayAsk } from './store-owner.js'
 import type { TokenSeal } from './token-seal.js'
 
 /** Files of counters that one process leaves while it drains; what comes after that is left at its end. */
@@ -62,6 +64,10 @@ export class FileHandover implements Handover {
   /** That is written. */
   noteTaken(name: string): void {
     this.#taken.add(name)
+  }
+
+  async leaving(): Promise<void> {
+    await mayAsk(this.#options.directory, ownIdentity())
   }
 
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {

@@ -35,6 +35,7 @@ export async function openWhenFree<T>(open: () => Promise<T>, options: OpenWhenF
   const { directory, waitMs, takeOver, log, clock, signal, pause = briefly } = options
   const until = clock.now() + waitMs
   let asked: StoreOwner | undefined
+  let isTold = false
   for (let attempt = 1; ; attempt += 1) {
     if (signal?.aborted === true) throw LinkSocksError.cancelled(signal)
     try {
@@ -48,9 +49,15 @@ export async function openWhenFree<T>(open: () => Promise<T>, options: OpenWhenF
     }
     // a second request would cut its drain short
     if (takeOver && owner !== undefined && !isSame(owner, asked)) {
-      asked = owner
       await options.check?.(owner)
-      await askToEnd(owner, options)
+      if (await mayAsk(directory, owner)) {
+        asked = owner
+        await askToEnd(owner, options)
+      } else if (!isTold) {
+        // it drains already, or another process asks it: if nothing comes of that, this one does
+        isTold = true
+        log.info('store.asked-already', { owner: ownerText(owner) })
+      }
     }
     // a look at the signal follows
     await pause({ signal }).catch(() => {})
@@ -65,9 +72,9 @@ async function askToEnd(
   // a number alone may be another program's by now
   if (pid === process.pid || isRunning(owner) !== true) {
     const reason = 'it runs on another machine or in another container, or is hidden from this one: end it yourself'
+    await withdrawRequest(directory)
     return log.warn('store.no-take-over', { owner: ownerText(owner), reason })
   }
-  if (!(await mayAsk(directory, owner))) return log.info('store.asked-already', { owner: ownerText(owner) })
   try {
     kill(pid, 'SIGTERM')
     log.info('store.take-over', { owner: ownerText(owner) })

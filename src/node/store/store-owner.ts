@@ -65,7 +65,7 @@ export async function readOwner(directory: string): Promise<StoreOwner | undefin
  * Of several processes that want to take over from `owner`, one may ask it to end: the next request would cut its drain short.
  * @returns whether it is this one; also where that can't be written
  */
-export async function mayAsk(directory: string, { pid, start }: StoreOwner): Promise<boolean> {
+export async function mayAsk(directory: string, { pid, start }: ProcessIdentity): Promise<boolean> {
   const path = join(directory, ASKED_FILE)
   const asked = `${pid} ${start}\n`
   for (let attempt = 1; ; attempt += 1) {

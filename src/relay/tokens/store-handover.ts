@@ -54,6 +54,11 @@ export class StoreHandover {
     return (await this.#handover?.draining()) ?? []
   }
 
+  /** A drain is about to begin. */
+  leaving(): void {
+    void this.#handover?.leaving()
+  }
+
   /**
    * Lets the next process have the store. Never rejects: what can't be written is in the log.
    * @param limitMs of the drain

@@ -13,8 +13,10 @@ import {
   MAX_LEFT_BYTES,
   MAX_LEFT_FILES,
 } from '../../../src/node/store/file-handover.js'
+import { mayAsk } from '../../../src/node/store/store-owner.js'
 import { TokenSeal } from '../../../src/node/store/token-seal.js'
 import { packageVersion } from '../../../src/node/system/package-version.js'
+import { ownIdentity } from '../../../src/node/system/process-identity.js'
 import { memoryFolder } from '../../support/memory-folder.js'
 
 const seal = new TokenSeal(createSecretKey(randomBytes(32)))
@@ -46,6 +48,14 @@ describe('the record of a process that drains', () => {
     expect(await next.draining()).toMatchObject([{ clients: 0, streams: 1 }])
     await Promise.all([record.show(IDLE), record.end(), record.show(IDLE), record.end()])
     expect([await next.draining(), await names()]).toEqual([[], []])
+  })
+
+  it('is announced, so that nobody asks for it', async () => {
+    await handover().leaving()
+    expect(await mayAsk(directory, ownIdentity())).toBe(false)
+    // and a directory that is gone holds nothing up
+    await rm(directory, { recursive: true })
+    await handover().leaving()
   })
 
   it('may end between two milliseconds', async () => {

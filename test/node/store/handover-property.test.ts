@@ -84,6 +84,7 @@ class Generation {
     const { handover } = this
     const kept: Handover = {
       beginDrain: (until, state) => handover.beginDrain(until, state),
+      leaving: () => handover.leaving(),
       draining: () => handover.draining(),
       end: (tokens) => handover.end(tokens),
       forgetEnded: () => handover.forgetEnded(),

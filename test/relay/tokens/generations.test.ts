@@ -30,6 +30,10 @@ class ProcessFiles implements Handover {
     this.#files = files
   }
 
+  leaving(): Promise<void> {
+    return this.#alive(() => this.#files.leaving())
+  }
+
   async beginDrain(until: number, state: DrainState): Promise<DrainRecord> {
     const record = await this.#alive(() => this.#files.beginDrain(until, state))
     return {
