@@ -8,6 +8,7 @@ export const MAX_HOURS = 100
 export const WEEKDAYS: readonly Weekday[] = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
 
 const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
 const DAY_MINUTES = 24 * 60
 const DAY_MS = DAY_MINUTES * MINUTE_MS
 /** A time that is open again on the same weekday is found within so many days. */
@@ -81,7 +82,8 @@ export class OpeningHours {
   #opensAt(time: number): number | undefined {
     let next: number | undefined
     for (const { days, from, zone } of this.#windows) {
-      for (let ahead = 0; ahead <= SEARCH_DAYS; ahead += 1) {
+      // a local day may have 23 hours: a step of 24 would miss it
+      for (let ahead = 0; ahead <= SEARCH_DAYS; ahead += 0.5) {
         const begins = zone.momentOf(time + ahead * DAY_MS, from)
         if (begins <= time || !days.has(zone.local(begins).day) || !this.#isOpen(begins)) continue
         next = Math.min(next ?? begins, begins)
@@ -129,10 +131,24 @@ class Zone {
     const whole = time - (time % MINUTE_MS)
     let moment = whole + (minute - this.local(whole).minute) * MINUTE_MS
     // the offset may have changed in between: an hour at most, which is seen at the second look
-    const off = this.local(moment).minute - minute
-    const wrapped = off > DAY_MINUTES / 2 ? off - DAY_MINUTES : off < -DAY_MINUTES / 2 ? off + DAY_MINUTES : off
-    moment -= wrapped * MINUTE_MS
-    return this.local(moment).minute === minute ? moment : moment + Math.max(0, wrapped) * MINUTE_MS
+    moment -= this.#past(moment, minute) * MINUTE_MS
+    const skipped = -this.#past(moment, minute)
+    // where clocks are put back they show it twice
+    if (skipped <= 0) return this.#past(moment - HOUR_MS, minute) === 0 ? moment - HOUR_MS : moment
+    // clocks are put forward in between
+    let [before, after] = [moment, moment + skipped * MINUTE_MS]
+    while (after - before > MINUTE_MS) {
+      const between = before + Math.floor((after - before) / MINUTE_MS / 2) * MINUTE_MS
+      if (this.#past(between, minute) < 0) before = between
+      else after = between
+    }
+    return after
+  }
+
+  /** Minutes by which clocks are past `minute`, or before it, whichever is less. */
+  #past(time: number, minute: number): number {
+    const off = this.local(time).minute - minute
+    return off > DAY_MINUTES / 2 ? off - DAY_MINUTES : off < -DAY_MINUTES / 2 ? off + DAY_MINUTES : off
   }
 }
 

@@ -74,13 +74,23 @@ describe('OpeningHours.opensAt()', () => {
     expect(text(hours(OFFICE).opensAt(at(time)))).toBe(opens)
   })
 
+  it('is on a day of 23 hours, seen from the last hour of the week before', () => {
+    const sundays = hours({ days: ['sun'], from: '00:00', to: '00:15', zone: 'America/New_York' })
+    expect(text(sundays.opensAt(at('2026-03-02T04:00:00Z')))).toBe('2026-03-08T05:00')
+  })
+
   it('is when clocks go on, where they skip the time', () => {
     // on 2026-03-29 there is no 02:30 in Berlin
     const skipped = hours({ days: ['sun'], from: '02:30', to: '04:00', zone: 'Europe/Berlin' })
     expect(skipped.isOpen(at('2026-03-29T01:30:00Z'))).toBe(true)
-    const opens = skipped.opensAt(at('2026-03-28T12:00:00Z')) ?? 0
-    expect(skipped.isOpen(opens)).toBe(true)
-    expect(opens).toBeLessThanOrEqual(at('2026-03-29T01:30:00Z'))
+    expect(text(skipped.opensAt(at('2026-03-28T12:00:00Z')))).toBe('2026-03-29T01:00')
+  })
+
+  it('is the first of two where clocks go back', () => {
+    // on 2026-10-25 it is 02:00 twice in Berlin
+    const twice = hours({ days: ['sun'], from: '02:00', to: '04:00', zone: 'Europe/Berlin' })
+    for (const now of ['2026-10-24T12:00:00Z', '2026-10-19T01:00:00Z'])
+      expect(text(twice.opensAt(at(now)))).toBe('2026-10-25T00:00')
   })
 
   it('is the same weekday of the next week where the time of today is over', () => {
