@@ -127,6 +127,7 @@ export class Relay implements RelayAdmin {
     }
     this.#handover = new StoreHandover({ clock, log, store: options.store, usage, state, ended })
     events.subscribe(({ event }) => {
+      if (event.type === 'token.added') this.#late.arrived(event.tokenId)
       if (event.type === 'token.removed' || (event.type === 'token.changed' && !this.#isActive(event.tokenId)))
         this.#handover.tokenEnded(event.tokenId)
     })

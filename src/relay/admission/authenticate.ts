@@ -73,8 +73,8 @@ export interface Admission extends Identity {
 }
 
 interface AuthClaim {
-  /** Of what it shows, as far as there is one now. */
-  readonly find: () => Token | undefined
+  /** Where the table has the token, if there is one. */
+  readonly key: string
   readonly reverse: boolean | undefined
   readonly instance: Uint8Array
   readonly extensions: boolean
@@ -101,7 +101,7 @@ export async function authenticate(attempt: ConnectionAttempt, context: Authenti
       handshake.form === 'query'
         ? claimOf(handshake, tokens)
         : await readAuth(transport, tokens, clock, handshake.extensions)
-    const token = claim.find() ?? (await context.late?.wait(claim.find, { signal: transport.gone }))
+    const token = tokens.at(claim.key) ?? (await waitFor(claim, context.late, transport.gone))
     const identity = identify(claim, token, context)
     attempt.admitted?.()
     return {
@@ -137,7 +137,7 @@ export function identifyQuery(
   if (handshake.form !== 'query') return undefined
   try {
     const claim = claimOf(handshake, context.tokens)
-    return identify(claim, claim.find(), context)
+    return identify(claim, context.tokens.at(claim.key), context)
   } catch {
     return undefined
   }
@@ -146,8 +146,17 @@ export function identifyQuery(
 function claimOf(handshake: Extract<Handshake, { form: 'query' }>, tokens: TokenTable): AuthClaim {
   const { tokenHash, reverse, instance, extensions, resumable, knowsPolicies } = handshake
   const resume = resumable ? { id: undefined, received: 0 } : undefined
-  const find = (): Token | undefined => tokens.findByHash(tokenHash)
-  return { find, reverse, instance, extensions, spreads: !extensions, inBand: false, resume, knowsPolicies }
+  const key = tokens.keyOfHash(tokenHash)
+  return { key, reverse, instance, extensions, spreads: !extensions, inBand: false, resume, knowsPolicies }
+}
+
+/** A provider waits for nobody: its token is an operator's. */
+async function waitFor(
+  { key, reverse }: AuthClaim,
+  late: LateTokens | undefined,
+  signal: AbortSignal,
+): Promise<Token | undefined> {
+  return reverse === true ? undefined : await late?.wait(key, { signal })
 }
 
 /** Who holds a token that is not to be used guesses nothing: it is told at once. */
@@ -186,7 +195,7 @@ async function readAuth(
   const message = decodeAuth(raw)
   const shown = extensions || message.trailer !== undefined
   return {
-    find: () => tokens.find(message.token),
+    key: tokens.keyOf(message.token),
     reverse: message.reverse,
     instance: message.instance,
     extensions: shown,

@@ -153,12 +153,12 @@ export class TokenTable {
 
   /** By the text of the token. */
   find(token: string): Token | undefined {
-    return this.#tokens.get(this.#keyOf(token))
+    return this.at(this.keyOf(token))
   }
 
-  /** By the lowercase hex SHA-256 of the token. */
-  findByHash(hash: string): Token | undefined {
-    return this.#tokens.get(this.#key(hash))
+  /** By {@link keyOf} or {@link keyOfHash}. */
+  at(key: string): Token | undefined {
+    return this.#tokens.get(key)
   }
 
   /** Whether it has not been removed. */
@@ -168,7 +168,7 @@ export class TokenTable {
 
   /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
   add(token: Token): void {
-    const key = this.#keyOf(token.token)
+    const key = this.keyOf(token.token)
     this.#checkFree(token.token, key)
     this.#tokens.set(key, token)
     this.#ids.set(token.id, token)
@@ -179,7 +179,7 @@ export class TokenTable {
 
   /** @throws {LinkSocksError} ERR_TOKEN_EXISTS, ERR_LIMIT */
   checkFree(token: string): void {
-    this.#checkFree(token, this.#keyOf(token))
+    this.#checkFree(token, this.keyOf(token))
   }
 
   #checkFree(token: string, key: string): void {
@@ -201,7 +201,7 @@ export class TokenTable {
 
   /** @returns whether it was there. */
   remove(token: Token): boolean {
-    const key = this.#keyOf(token.token)
+    const key = this.keyOf(token.token)
     // a later token may have the same name
     if (this.#tokens.get(key) !== token) return false
     if (token.type === 'connector') token.reverse.connectors.delete(token)
@@ -209,12 +209,16 @@ export class TokenTable {
     return this.#tokens.delete(key)
   }
 
-  #keyOf(token: string): string {
-    return this.#key(tokenHash(token, this.#crypto))
+  /** Where a token of this text is, or would be. */
+  keyOf(token: string): string {
+    return this.keyOfHash(tokenHash(token, this.#crypto))
   }
 
-  /** The hash is a credential itself: hashing it again keeps the time of a look-up from telling how close a guess was. */
-  #key(hash: string): string {
+  /**
+   * The same by the lowercase hex SHA-256 of the token, which is a credential itself: hashing it again keeps the time of a look-up from
+   * telling how close a guess was.
+   */
+  keyOfHash(hash: string): string {
     return hex(this.#crypto.sha256(encodeUtf8(hash)))
   }
 }

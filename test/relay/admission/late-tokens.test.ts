@@ -24,9 +24,30 @@ describe('A connector of an autonomy provider', () => {
     const world = await successor()
     const connector = await world.join('mine', { inBand })
     expect(answersOf(connector)).toEqual([])
+    // of nobody that waits
+    await register(world, 'other')
+    expect(answersOf(connector)).toEqual([])
     await register(world, 'mine')
-    await world.clock.advanceAsync(100)
-    expect([answersOf(connector), world.relay.clients().length]).toEqual([[true], 2])
+    await settle()
+    expect([answersOf(connector), world.relay.clients().length]).toEqual([[true], 3])
+  })
+
+  it('waits as one of several, each of which is let in', async () => {
+    const world = await successor()
+    const connectors = [await world.join('mine'), await world.join('mine')]
+    await register(world, 'mine')
+    await settle()
+    expect(connectors.map(answersOf)).toEqual([[true], [true]])
+  })
+
+  it('leaves no timer behind when its connection is gone', async () => {
+    const world = await successor()
+    const before = world.clock.pending
+    const connector = await world.join('mine')
+    expect(world.clock.pending).toBe(before + 1)
+    connector.transport.abort()
+    await settle()
+    expect(world.clock.pending).toBe(before)
   })
 
   it('is refused after 3 s, and so is whoever comes after the first 10 s', async () => {
@@ -48,10 +69,14 @@ describe('A connector of an autonomy provider', () => {
     const world = await successor()
     const connector = await world.join('mine')
     connector.transport.abort()
-    await world.clock.advanceAsync(100)
     await settle()
     const [rejected] = world.lines.filter(({ event }) => event === 'link.rejected')
     expect([rejected === undefined, world.relay.clients()]).toEqual([false, []])
+  })
+
+  it('waits alone: a provider with an unknown token is refused at once', async () => {
+    const world = await successor()
+    expect(answersOf(await world.join('mine', { reverse: true }))).toEqual([false])
   })
 
   it.each([

@@ -261,7 +261,7 @@ describe('TokenTable', () => {
     const first = { type: 'forward', ...newToken('tok1', 'api', new ManualClock(), nodeCrypto) } as const
     table.add(first)
     expect(table.find('tok1')).toBe(first)
-    expect(table.findByHash('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80')).toBe(first)
+    expect(table.at(table.keyOfHash('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80'))).toBe(first)
     expect(table.find('80b3ad2d438bfafa1ea690c5a59f54548dcc76ad6a839c6704ac1d9d565d9c80')).toBeUndefined()
     expect(() => table.add(first)).toThrow('token already exists')
     const second = { type: 'forward', ...newToken('tok1', 'api', new ManualClock(), nodeCrypto) } as const
