@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { patience, within } from '../wait.js'
 
-export const PROGRAM = fileURLToPath(new URL('../../../bin/linksocks.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../../bin/linksocks.js', import.meta.url))
 /** Last lines of a log that a failure shows. */
 const SHOWN_LINES = 25
 
@@ -28,19 +28,19 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-type StartProgram = (args: readonly string[], env: Readonly<Record<string, string | undefined>>) => ChildProcess
-
-function passedTo({ passed = [], waits = false }: Passing): StartProgram {
-  return (args, env) => {
-    const program = [process.execPath, PROGRAM, ...args]
-    // LISTEN_PID is known to the process itself, which becomes the program
-    const [file = '', ...words] =
-      passed.length === 0 ? program : ['sh', '-c', `${waits ? 'read line && ' : ''}${BECOME}`, ...program]
-    return spawn(file, words, {
-      env: { ...(passed.length > 0 && { LISTEN_FDS: `${passed.length}` }), ...env },
-      stdio: [waits ? 'pipe' : 'ignore', 'pipe', 'pipe', ...passed],
-    })
-  }
+function startProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  { passed = [], waits = false }: Passing,
+): ChildProcess {
+  const program = [process.execPath, PROGRAM, ...args]
+  // LISTEN_PID is known to the process itself, which becomes the program
+  const [file = '', ...words] =
+    passed.length === 0 ? program : ['sh', '-c', `${waits ? 'read line && ' : ''}${BECOME}`, ...program]
+  return spawn(file, words, {
+    env: { ...(passed.length > 0 && { LISTEN_FDS: `${passed.length}` }), ...env },
+    stdio: [waits ? 'pipe' : 'ignore', 'pipe', 'pipe', ...passed],
+  })
 }
 
 /** The program, run as its user runs it. */
@@ -58,17 +58,14 @@ export class LinksocksProcess {
 
   /**
    * @param env replaces nothing but variables of the same name; those of this program and of proxies are never inherited
-   * @param passing descriptors that it gets from 3 on, as a supervisor passes them; or what starts it
+   * @param passing descriptors that it gets from 3 on, as a supervisor passes them
    */
-  constructor(
-    args: readonly string[],
-    env: Readonly<Record<string, string>> = {},
-    passing: Passing | StartProgram = {},
-  ) {
-    const start = typeof passing === 'function' ? passing : passedTo(passing)
-    const child = start(args, { ...cleanEnvironment(), ...env })
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, passing: Passing = {}) {
+    const child = startProgram(args, { ...cleanEnvironment(), ...env }, passing)
     this.#child = child
     running.add(child)
+    // one that is killed while it waits takes no line
+    child.stdin?.on('error', () => {})
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text
     })
