@@ -7,7 +7,7 @@ import { MIB } from '../../protocol/limits.js'
 import { decodeGrowth, encodeGrowth } from '../../relay/tokens/usage-record.js'
 import { errorCode } from '../system/error-code.js'
 import { packageVersion } from '../system/package-version.js'
-import { ownIdentity } from '../system/process-identity.js'
+import { isRunning, ownIdentity, type ProcessIdentity } from '../system/process-identity.js'
 import { putInPlace, readBounded, replaceFile, syncDirectory, unfinishedName, writeNewFile } from './durable-files.js'
 import { mayAsk } from './store-owner.js'
 import type { TokenSeal } from './token-seal.js'
@@ -22,7 +22,7 @@ export const MAX_ENDED_BYTES = 8 * MIB
 const MAX_DRAIN_BYTES = 4_096
 /** Processes that are shown. */
 export const MAX_DRAINING = 64
-/** So long after its end a process that says that it drains was killed. */
+/** So long after its end a process that says that it drains was killed, where it can't be looked for. */
 export const DRAIN_OVERDUE_MS = 60_000
 
 /** The last one that a date can hold, in Unix milliseconds. */
@@ -83,8 +83,8 @@ export class FileHandover implements Handover {
     for (const name of names.filter((each) => each !== this.#own).slice(0, MAX_DRAINING)) {
       const path = join(this.#options.directory, name)
       const bytes = await readBounded(path, MAX_DRAIN_BYTES).catch(() => undefined)
-      const draining = bytes && drainingOf(bytes)
-      if (draining !== undefined && draining.until + DRAIN_OVERDUE_MS > Date.now()) found.push(draining)
+      const draining = bytes && drainFileOf(bytes)
+      if (draining !== undefined && mayDrain(draining)) found.push(draining.shown)
       // one that was killed, or damage
       else if (bytes !== undefined) await rm(path, { force: true }).catch(() => {})
     }
@@ -157,6 +157,7 @@ export class FileHandover implements Handover {
 class DrainFiles implements DrainRecord {
   readonly #options: FileHandoverOptions
   readonly #id = randomBytes(8).toString('hex')
+  readonly #start = ownIdentity().start
   readonly #since = Date.now()
   readonly #until: number
   /** Tokens of which it was told that they ended. */
@@ -205,8 +206,8 @@ class DrainFiles implements DrainRecord {
 
   /** @throws what the system says */
   write({ clients, streams }: DrainState): Promise<void> {
-    const draining: DrainingProcess = {
-      ...{ pid: process.pid, version: packageVersion(), since: this.#since, until: this.#until },
+    const draining: DrainingProcess & Pick<ProcessIdentity, 'start'> = {
+      ...{ pid: process.pid, start: this.#start, version: packageVersion(), since: this.#since, until: this.#until },
       ...{ clients, streams },
     }
     return this.#inTurn(async () => {
@@ -284,14 +285,28 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }
 
-function drainingOf(bytes: Uint8Array): DrainingProcess | undefined {
+/** What the record of a process says. */
+interface DrainFile {
+  readonly shown: DrainingProcess
+  /** Tells the process from a later one with its number. */
+  readonly start: string | undefined
+}
+
+/** Whether the process may be there: where that can't be told, it is until its drain must be over. */
+function mayDrain({ shown: { pid, until }, start }: DrainFile): boolean {
+  return isRunning({ pid, start }) !== false && until + DRAIN_OVERDUE_MS > Date.now()
+}
+
+function drainFileOf(bytes: Uint8Array): DrainFile | undefined {
   try {
-    const { pid, version, since, until, clients, streams } = JSON.parse(Buffer.from(bytes).toString()) as Record<
-      keyof DrainingProcess,
+    const { pid, start, version, since, until, clients, streams } = JSON.parse(Buffer.from(bytes).toString()) as Record<
+      keyof DrainingProcess | 'start',
       unknown
     >
     if (typeof version !== 'string' || !isCount(pid) || !isCount(clients) || !isCount(streams)) return undefined
-    return isTime(since) && isTime(until) ? { pid, version, since, until, clients, streams } : undefined
+    if (!isTime(since) || !isTime(until)) return undefined
+    const shown = { pid, version, since, until, clients, streams }
+    return { shown, start: typeof start === 'string' ? start : undefined }
   } catch {
     return undefined
   }

@@ -16,7 +16,7 @@ export function ownIdentity(): ProcessIdentity {
 }
 
 /** Whether it runs, and is the one that is meant. `undefined`: that can't be told from here, as of one on another machine, in another container, or hidden from this one. */
-export function isRunning({ pid, start }: ProcessIdentity): boolean | undefined {
+export function isRunning({ pid, start }: Pick<ProcessIdentity, 'pid' | 'start'>): boolean | undefined {
   const own = startOf(process.pid)
   if (start === undefined || own === undefined || placeOf(start) !== placeOf(own)) return undefined
   const now = startOf(pid)

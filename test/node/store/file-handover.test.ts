@@ -78,6 +78,20 @@ describe('the record of a process that drains', () => {
     expect(await names()).toEqual([])
   })
 
+  it.runIf(process.platform === 'linux')('is removed as soon as its process is gone', async () => {
+    await handover().beginDrain(LATER, IDLE)
+    const [name = ''] = await names()
+    const path = join(directory, name)
+    const { start, ...record } = JSON.parse(await readFile(path, 'utf8'))
+    expect(start).toBe(ownIdentity().start)
+    // of before there was one, or of a system without
+    await writeFile(path, JSON.stringify(record))
+    expect(await handover().draining()).toHaveLength(1)
+    // its number is that of a later process
+    await writeFile(path, JSON.stringify({ ...record, start: `${start}1` }))
+    expect([await handover().draining(), await names()]).toEqual([[], []])
+  })
+
   it('is passed over where it is too long or can not be read', async () => {
     await writeFile(drainFile(1), `{}${' '.repeat(5_000)}`)
     await mkdir(drainFile(2))

@@ -26,7 +26,7 @@ describe.runIf(isLinux)('isRunning()', () => {
     const place = start.slice(0, start.lastIndexOf(' '))
     child.kill('SIGKILL')
     await once(child, 'close')
-    expect(isRunning({ pid, host: 'here', start: `${place} 1` })).toBe(false)
+    expect(isRunning({ pid, start: `${place} 1` })).toBe(false)
   })
 
   it('is not known of a process elsewhere, or one without a start', () => {
