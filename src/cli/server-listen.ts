@@ -174,7 +174,7 @@ export function listenFailure(
 
 function parseListen(text: string, passed: PassedSockets | undefined): string {
   checkListenAddress(text)
-  const socket = passed?.sockets.find(({ fd }) => Number(/\+fd:(?:\/\/)?(\d+)$/.exec(text)?.[1]) === fd)
+  const socket = passed?.sockets.find(({ fd }) => Number(/\+fd:(?:\/\/)?(\d+)$/i.exec(text)?.[1]) === fd)
   if (socket !== undefined) throw invalid('another address: this socket is one of LISTEN_FDS', text)
   return text
 }

@@ -74,6 +74,7 @@ describe('linksocks server that is passed sockets', () => {
     [[], Array(17).fill('http').join(':'), 'LISTEN_FDS: at most 16 addresses'],
     [[], Array(129).fill('socks').join(':'), 'LISTEN_FDNAMES: socks: at most 128 sockets'],
     [['--listen', 'ws+fd:4'], 'http:metrics', '--listen: must be another address: this socket is one of LISTEN_FDS'],
+    [['--listen', 'WS+FD:4'], 'http:metrics', '--listen: must be another address: this socket is one of LISTEN_FDS'],
     [['--listen', 'ws://a:1', '-P', '1'], 'http', '--ws-port: cannot be combined with --listen'],
     [[], 'web', 'LISTEN_FDNAMES: a socket is named http, tls, socks, metrics, acme, or after its unit (*.socket)'],
   ])('refuses %j with %s: %s', async (args, names, message) => {
