@@ -164,8 +164,8 @@ export class Session implements ChannelHost {
   }
 
   /**
-   * Settles when the peer has received all that was sent so far, as its answer to a ping shows; when nothing comes of that, for the
-   * connection is lost or the session ends; or after `limitMs`.
+   * Settles when the peer has received all that was sent so far, as its answer to a ping shows, when the connection is lost or the
+   * session ends, and after `limitMs` at the latest.
    */
   async passed(limitMs: number): Promise<void> {
     if (this.available) await this.#keepalive.passes(limitMs)

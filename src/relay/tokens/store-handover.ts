@@ -99,6 +99,7 @@ export class StoreHandover {
     if (record === undefined || this.#ended) return
     this.#timer = clock.after(DRAIN_SHOW_MS, () => void this.#exchange(record).then(() => this.#showLater()))
   }
+
   async #exchange(record: DrainRecord): Promise<void> {
     const { state, ended } = this.#options
     await record.show(state())
