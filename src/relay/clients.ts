@@ -109,12 +109,13 @@ export class Clients {
    * Tells the peers that the relay is about to end. Providers are told last: one that was told ends its session as soon as it has no
    * channel, and others may ask for one until they have read it. The session of a peer that would not understand ends by this end as
    * soon as it has no channel: it comes back to the next server.
+   * @param limitMs that the drain has left
    */
-  async drain(): Promise<void> {
+  async drain(limitMs = DRAIN_READ_MS): Promise<void> {
     this.held.refuseAll()
     this.#told = 'askers'
     const told = [...this.#clients.values()].filter((client) => this.#tell(client))
-    await Promise.all(told.map(({ session }) => session.passed(DRAIN_READ_MS)))
+    await Promise.all(told.map(({ session }) => session.passed(Math.min(limitMs, DRAIN_READ_MS))))
     this.#told = 'all'
     for (const client of this.#clients.values()) if (client.identity.role === 'provider') this.#tell(client)
     this.#endUntold()

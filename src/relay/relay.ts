@@ -351,7 +351,7 @@ export class Relay implements RelayAdmin {
     await quieted?.()
     this.#draining = true
     await this.#handover.release(Math.max(0, end - clock.now()), (last) => this.#desk.close(last))
-    await this.clientTable.drain()
+    await this.clientTable.drain(Math.max(0, end - clock.now()))
     const sessions = (): Session[] => [...this.#tokens.all()].flatMap((token) => sessionsOf(token))
     await drained(sessions, { limitMs: Math.max(0, end - clock.now()), idleMs }, clock)
   }

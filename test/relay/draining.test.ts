@@ -84,6 +84,15 @@ describe('A relay that drains', () => {
     expect(world.clock.pending).toBe(0)
   })
 
+  it('waits for those who do not answer no longer than the drain may take', async () => {
+    const { world, provider, connector } = await agents()
+    connector.transport.hold()
+    const draining = world.relay.drain({ limitMs: 100, idleMs: 100 })
+    await world.clock.advanceAsync(100)
+    await draining
+    expect(isTold(provider)).toBe(true)
+  })
+
   it('waits a second at most for those who do not answer, and no time for those that are gone', async () => {
     const { world, provider, connector } = await agents()
     const lost = await joinResumable(world, 'member')
