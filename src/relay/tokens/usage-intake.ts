@@ -75,7 +75,7 @@ export class UsageIntake {
         if (this.#closed) return false
         const outcome = await this.#take(left)
         isDone &&= outcome === 'taken'
-        // the store remembers one name: while this file is there, it must be that
+        // it is added and not written: what is written next must name it, and nothing else
         if (outcome === 'stays') return false
       }
       this.#toldOfAll = false

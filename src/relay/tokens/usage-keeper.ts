@@ -237,11 +237,10 @@ export class UsageKeeper {
     readonly drain: DrainRecord | undefined
   }): Promise<void> {
     this.#changed.clear()
-    if (growth.empty) return
+    // without files beside the store nothing outlives the process
+    if (growth.empty || drain === undefined) return
     const taken = growth.take()
     try {
-      if (drain === undefined)
-        throw new LinkSocksError('ERR_NOT_STORED', 'the data directory took no record of this drain')
       await drain.leave(taken, this.#closed)
     } catch (thrown) {
       growth.giveBack(taken)

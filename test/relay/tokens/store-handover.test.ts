@@ -37,6 +37,12 @@ async function begin(policy: typeof QUOTA | null = QUOTA) {
   return { store, files, old, send, clock: old.clock }
 }
 
+/** Begins to drain, and settles when the store is free. */
+async function release({ relay, clock }: World): Promise<void> {
+  void relay.drain(LIMITS)
+  await clock.advanceAsync(0)
+}
+
 async function next({ store, clock }: { store: ScriptedStore; clock: World['clock'] }) {
   const later = store.restarted()
   const world = new World({ store: later, clock })
@@ -48,10 +54,9 @@ const usedOf = ({ relay }: World): number | undefined => relay.tokenUsage(relay.
 
 describe('a relay that drains', () => {
   it('writes what was used, closes the store, and refuses changes from then on', async () => {
-    const { old, store, send, clock } = await begin()
+    const { old, store, send } = await begin()
     await send(1_000)
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     expect([store.closed, [...store.usage.values()].map(({ total }) => total)]).toEqual([1, [[1_000, 0]]])
     const id = old.relay.tokenId('one') ?? ''
     const changes = [
@@ -72,8 +77,7 @@ describe('a relay that drains', () => {
     store.hold()
     const added = old.relay.addToken({ type: 'forward', token: 'two' })
     await settle()
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     expect(store.closed).toBe(0)
     store.letGo()
     await added
@@ -85,8 +89,7 @@ describe('a relay that drains', () => {
   it('leaves what counters grow by within the time they may wait, and the rest at its end', async () => {
     const { old, files, send, clock } = await begin()
     await send(1_000)
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await clock.advanceAsync(QUOTA_WRITE_MS)
     const growth = { ...totals(20), days: { '2026-01-01': [20, 0] }, months: { '2026-01': [20, 0] } }
@@ -114,8 +117,7 @@ describe('a relay that drains', () => {
 
   it('tries again while it can not be left, with an alarm, and loses nothing of it', async () => {
     const { old, files, send, clock } = await begin()
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     files.failing = true
     await send(20)
     await clock.advanceAsync(QUOTA_WRITE_MS)
@@ -142,10 +144,9 @@ describe('a relay that drains', () => {
   })
 
   it('leaves what it counted once it can, though nothing could be written at its beginning', async () => {
-    const { old, files, send, clock } = await begin()
+    const { old, files, send } = await begin()
     files.failing = true
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     files.failing = false
     await old.relay.close()
@@ -176,8 +177,7 @@ describe('the relay after one that drains', () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
     await send(1_000)
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     const later = await next(scene)
     expect([later.used(), await later.world.relay.drainingProcesses()]).toEqual([
       1_000,
@@ -200,8 +200,7 @@ describe('the relay after one that drains', () => {
     const scene = await begin()
     const { old, send, clock } = scene
     await send(100_000)
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     const later = await next(scene)
     const told: string[] = []
     later.world.relay.events.subscribe(({ event }) => void told.push(event.type))
@@ -223,8 +222,7 @@ describe('the relay after one that drains', () => {
     const { old, clock, files } = scene
     await old.relay.addToken({ type: 'forward', token: 'two' })
     await old.joinSession('two', {})
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     const later = await next(scene)
     await change(later.world)
     // what stays as it is is nobody's end
@@ -247,9 +245,8 @@ describe('the relay after one that drains', () => {
 
   it('goes on where it can not tell', async () => {
     const scene = await begin()
-    const { old, clock, files } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    const { old, files } = scene
+    await release(old)
     const later = await next(scene)
     files.failing = true
     await later.world.relay.removeToken('one')
@@ -262,8 +259,7 @@ describe('the relay after one that drains', () => {
   it('finds at the next start what was left when nobody was there', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await clock.advanceAsync(QUOTA_WRITE_MS)
     // and what came after that is lost with the process
@@ -276,8 +272,7 @@ describe('the relay after one that drains', () => {
   it('counts what was left once, though its process ended before the file was gone', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await old.relay.close()
     files.keeping = true
@@ -292,8 +287,7 @@ describe('the relay after one that drains', () => {
   it('adds once what it can not write at first, and keeps the file until then', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await old.relay.close()
     const later = scene.store.restarted()
@@ -312,8 +306,7 @@ describe('the relay after one that drains', () => {
   it('is there once for the next one, though what was taken in is written only by the end of this one', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await old.relay.close()
     const second = scene.store.restarted()
@@ -332,8 +325,7 @@ describe('the relay after one that drains', () => {
   it('takes nothing more before what it took last is written, and its file is gone', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await clock.advanceAsync(QUOTA_WRITE_MS)
     await send(3)
@@ -361,8 +353,7 @@ describe('the relay after one that drains', () => {
   it('looks again after the files could not be listed, and says so once', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await old.relay.close()
     const list = files.left.bind(files)
@@ -381,8 +372,7 @@ describe('the relay after one that drains', () => {
     const scene = await begin()
     const { old, send, clock } = scene
     await send(1)
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     const midnight = Date.UTC(2026, 1, 1)
     clock.epoch = midnight - clock.now() - 1_000
     await send(10)
@@ -402,8 +392,7 @@ describe('the relay after one that drains', () => {
   it('writes what a sleeping token used once that is awake, if it could not before', async () => {
     const scene = await begin()
     const { old, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await old.relay.close()
     const store = scene.store.restarted()
@@ -421,8 +410,7 @@ describe('the relay after one that drains', () => {
   it('keeps what a token used that sleeps now, and forgets that of one that was removed', async () => {
     const scene = await begin()
     const { old, store, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     await send(20)
     await old.relay.close()
     const sleeping = store.restarted()
@@ -438,8 +426,7 @@ describe('the relay after one that drains', () => {
   it('hands over in turn while the one before it still drains', async () => {
     const scene = await begin()
     const { old, files, send, clock } = scene
-    void old.relay.drain(LIMITS)
-    await clock.advanceAsync(0)
+    await release(old)
     const second = await next(scene)
     await send(20)
     void second.world.relay.drain(LIMITS)
